@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! The ABI and the decisions of the map driver, as a crate.
+//!
+//! The driver includes the same files by `#[path]`, so what the tests prove here is what runs in the kernel.
+
+#![no_std]
+
+#[path = "mod.rs"]
+mod map_core;
+
+pub use map_core::*;

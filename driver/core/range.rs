@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! Ranges of physical addresses.
+
+use core::fmt;
+
+/// A range of physical addresses that is not empty and does not wrap.
+///
+/// # Invariants
+///
+/// `length` is at least 1, and `start + (length - 1)` does not overflow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PhysRange {
+    start: u64,
+    length: u64,
+}
+
+impl PhysRange {
+    /// The `length` bytes from physical address `start` on; `None` if there are none or they wrap past 2^64.
+    pub const fn new(start: u64, length: u64) -> Option<Self> {
+        let Some(beyond_first) = length.checked_sub(1) else {
+            return None;
+        };
+        match start.checked_add(beyond_first) {
+            // INVARIANT: both halves were just checked.
+            Some(_) => Some(Self { start, length }),
+            None => None,
+        }
+    }
+
+    /// The address of the first byte.
+    pub const fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// The number of bytes, at least 1.
+    pub const fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The address of the last byte, which always exists: the address after it may not.
+    pub const fn last(&self) -> u64 {
+        // By the invariant neither step wraps; the wrapping forms leave no panic in the kernel's object file.
+        self.start.wrapping_add(self.length.wrapping_sub(1))
+    }
+
+    /// Whether every byte of `other` lies in this range.
+    pub const fn contains(&self, other: &Self) -> bool {
+        self.start <= other.start && other.last() <= self.last()
+    }
+
+    /// Whether at least one byte lies in both ranges.
+    pub const fn overlaps(&self, other: &Self) -> bool {
+        self.start <= other.last() && other.start <= self.last()
+    }
+}
+
+/// As /proc/iomem writes it: first and last address, in hexadecimal.
+impl fmt::Display for PhysRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#010x}-{:#010x}", self.start, self.last())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_range_does_not_exist() {
+        assert_eq!(PhysRange::new(0, 0), None);
+        assert_eq!(PhysRange::new(u64::MAX, 0), None);
+    }
+
+    #[test]
+    fn a_range_may_end_at_the_last_address_but_not_beyond() {
+        let top = PhysRange::new(u64::MAX - 0xfff, 0x1000).unwrap();
+        assert_eq!(top.last(), u64::MAX);
+        assert_eq!(PhysRange::new(u64::MAX - 0xfff, 0x1001), None);
+        assert_eq!(PhysRange::new(1, u64::MAX).unwrap().last(), u64::MAX);
+        assert_eq!(PhysRange::new(2, u64::MAX), None);
+    }
+
+    #[test]
+    fn containing_and_overlapping() {
+        let sdram = PhysRange::new(0xc000_0000, 0x30_0000).unwrap();
+        let last = PhysRange::new(0xc02f_ffff, 1).unwrap();
+        let next = PhysRange::new(0xc030_0000, 1).unwrap();
+        let across = PhysRange::new(0xc02f_ffff, 2).unwrap();
+        assert!(sdram.contains(&sdram) && sdram.contains(&last));
+        assert!(!sdram.contains(&next) && !sdram.contains(&across));
+        assert!(sdram.overlaps(&last) && sdram.overlaps(&across) && !sdram.overlaps(&next));
+    }
+}
