@@ -1,1 +1,33 @@
-//! placeholder
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A window onto physical memory: reserved SDRAM, the buffers of an FPGA, the registers of a device.
+//!
+//! [`Device`] opens `/dev/map`, [`Device::map`] maps a [`PhysRange`] of it, and [`Mapping`] reads and writes that with
+//! accesses of exactly the width that was asked for:
+//!
+//! ```no_run
+//! use devmap::{Device, PhysRange, DEFAULT_DEVICE};
+//!
+//! let device = Device::open(DEFAULT_DEVICE)?;
+//! let sdram = device.map(PhysRange::new(0xc000_0000, 0x30_0000).unwrap())?;
+//! sdram.write::<u8>(100, 3)?;
+//! assert_eq!(sdram.read::<u8>(100)?, 3);
+//! # Ok::<(), devmap::Error>(())
+//! ```
+//!
+//! A regular file does in the place of the device, so programs can be tried and tested on any machine.
+
+#![deny(unsafe_code)]
+
+mod device;
+mod error;
+mod mapping;
+pub mod page;
+mod raw;
+mod value;
+
+pub use device::{Device, DEFAULT_DEVICE};
+pub use error::{Error, Operation, Result};
+pub use map_core::PhysRange;
+pub use mapping::Mapping;
+pub use value::{Value, Width};

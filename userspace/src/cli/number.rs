@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Numbers and ranges as a person types them.
+
+use devmap::PhysRange;
+
+/// Reads a number: decimal, or with `0x`, `0o` or `0b`; `_` anywhere between digits; K, M or G for powers of 1024.
+pub fn number(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.char_indices().next_back() {
+        Some((at, 'K' | 'k')) => (&text[..at], 1 << 10),
+        Some((at, 'M' | 'm')) => (&text[..at], 1 << 20),
+        Some((at, 'G' | 'g')) => (&text[..at], 1 << 30),
+        _ => (text, 1),
+    };
+    let (digits, radix) = match digits.get(..2) {
+        Some("0x" | "0X") => (&digits[2..], 16),
+        Some("0o" | "0O") => (&digits[2..], 8),
+        Some("0b" | "0B") => (&digits[2..], 2),
+        // C reads this as octal, people as decimal.
+        Some(start) if start.starts_with('0') => {
+            return Err(format!(
+                "`{text}` starts with a zero: write 0o… for octal, 0x… for hexadecimal"
+            ))
+        }
+        _ => (digits, 10),
+    };
+    let plain: String = digits.chars().filter(|c| *c != '_').collect();
+    if plain.is_empty() || !plain.chars().all(|c| c.is_digit(radix)) {
+        return Err(
+            if radix == 10 && plain.chars().all(|c| c.is_ascii_hexdigit()) && !plain.is_empty() {
+                format!("`{text}` is no decimal number: write 0x{text} for hexadecimal")
+            } else {
+                format!("`{text}` is no number: write decimal, or 0x…, 0o…, 0b…, with K, M or G behind it")
+            },
+        );
+    }
+    u64::from_str_radix(&plain, radix)
+        .ok()
+        .and_then(|value| value.checked_mul(unit))
+        .ok_or_else(|| format!("`{text}` has more than 64 bits"))
+}
+
+/// Where to look: one address, or a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// One value at this address.
+    Address(u64),
+    /// Every value of this range.
+    Range(PhysRange),
+}
+
+impl Place {
+    /// The bytes that it stands for when one value has `width` of them.
+    pub fn range(self, width: usize) -> Result<PhysRange, String> {
+        match self {
+            Self::Range(range) => Ok(range),
+            Self::Address(address) => PhysRange::new(address, width as u64)
+                .ok_or_else(|| format!("{width} bytes at {address:#x} go beyond the last address")),
+        }
+    }
+}
+
+/// Reads START, START+LENGTH, or START-LAST as in /proc/iomem.
+pub fn place(text: &str) -> Result<Place, String> {
+    if let Some((start, length)) = text.split_once('+') {
+        let (start, length) = (number(start)?, number(length)?);
+        let range = PhysRange::new(start, length)
+            .ok_or_else(|| format!("`{text}` is empty or goes beyond the last address"))?;
+        return Ok(Place::Range(range));
+    }
+    if let Some((start, last)) = text.split_once('-') {
+        let (start, last) = (number(start)?, number(last)?);
+        let range = last
+            .checked_sub(start)
+            .and_then(|beyond_first| beyond_first.checked_add(1))
+            .and_then(|length| PhysRange::new(start, length))
+            .ok_or_else(|| format!("`{text}` ends before it starts"))?;
+        return Ok(Place::Range(range));
+    }
+    number(text).map(Place::Address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_every_base_with_units_and_underscores() {
+        let table = [
+            ("0", 0),
+            ("100", 100),
+            ("0xc000_0000", 0xc000_0000),
+            ("0XFF", 0xff),
+            ("0o17", 15),
+            ("0b1010_0101", 0xa5),
+            ("4K", 4096),
+            ("3m", 3 << 20),
+            ("0x10G", 16 << 30),
+            ("18446744073709551615", u64::MAX),
+        ];
+        for (text, value) in table {
+            assert_eq!(number(text), Ok(value), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused_with_a_remedy() {
+        for (text, says) in [
+            ("", "no number"),
+            ("_", "no number"),
+            ("0x", "no number"),
+            ("-1", "no number"),
+            ("K", "no number"),
+            ("0b12", "no number"),
+            ("1é", "no number"),
+            ("é", "no number"),
+            ("c0000000", "write 0xc0000000"),
+            ("0755", "0o"),
+            ("18446744073709551616", "64 bits"),
+            ("0x40_0000_0000_0000K", "64 bits"),
+        ] {
+            let error = number(text).unwrap_err();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn places() {
+        let range = |start, length| Ok(Place::Range(PhysRange::new(start, length).unwrap()));
+        assert_eq!(place("0x64"), Ok(Place::Address(0x64)));
+        assert_eq!(place("0xc0000000+3M"), range(0xc000_0000, 0x30_0000));
+        assert_eq!(
+            place("0xc0000000-0xc02fffff"),
+            range(0xc000_0000, 0x30_0000)
+        );
+        assert_eq!(place("8-8"), range(8, 1));
+        for wrong in [
+            "8+0",
+            "8-7",
+            "2+0xffffffffffffffff",
+            "0-0xffffffffffffffff",
+            "+4",
+            "4+",
+            "1+2+3",
+        ] {
+            assert!(place(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What can go wrong: the operation, the range in hexadecimal, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+
+use crate::{PhysRange, Width};
+
+/// The result of everything that can fail here.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What was to be done with mapped memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// Loading from it.
+    Read,
+    /// Storing to it.
+    Write,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        })
+    }
+}
+
+/// Why an operation was not done. Its text is one line: what, where, and the remedy.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The device could not be opened.
+    #[error("cannot open {}: {}{}", path.display(), Cause(cause), remedy(open_remedy(cause)))]
+    Open {
+        /// Its path.
+        path: PathBuf,
+        /// What open(2) said.
+        cause: io::Error,
+    },
+    /// The path names something that has no memory to map, such as a directory.
+    #[error("cannot map {}: it is {found}; give a character device or a regular file", path.display())]
+    NotMappable {
+        /// The path.
+        path: PathBuf,
+        /// What is there instead.
+        found: &'static str,
+    },
+    /// mmap(2) refused the range.
+    #[error("cannot map {range} of {}: {}{}", path.display(), Cause(cause), remedy(map_remedy(cause)))]
+    Map {
+        /// The path of the device.
+        path: PathBuf,
+        /// The range that was asked for, not the pages around it.
+        range: PhysRange,
+        /// What mmap(2) said.
+        cause: io::Error,
+    },
+    /// The file ends before the range does.
+    #[error("cannot map {range} of {}: the file ends after {length:#x} bytes; give a range within it", path.display())]
+    PastEnd {
+        /// The path of the file.
+        path: PathBuf,
+        /// The range that was asked for.
+        range: PhysRange,
+        /// The length of the file in bytes.
+        length: u64,
+    },
+    /// The range is longer than this process can address.
+    #[error("cannot map {range}: that is more than one process can address; map it in parts")]
+    TooLong {
+        /// The range that was asked for.
+        range: PhysRange,
+    },
+    /// An access would leave the mapping.
+    #[error(
+        "cannot {operation} {length:#x} bytes at offset {offset:#x}: the mapping {range} has {:#x} bytes",
+        range.length()
+    )]
+    OutOfBounds {
+        /// What was to be done.
+        operation: Operation,
+        /// Where, in bytes from the start of the mapping.
+        offset: usize,
+        /// With how many bytes.
+        length: usize,
+        /// The range of the mapping.
+        range: PhysRange,
+    },
+    /// The address of an access is no multiple of its width.
+    #[error("cannot {operation} {width} bytes at {address:#010x} in one access: use a multiple of {width:#x} or a smaller width")]
+    Misaligned {
+        /// What was to be done.
+        operation: Operation,
+        /// Where, as a physical address.
+        address: u64,
+        /// The width of the access in bytes.
+        width: usize,
+    },
+    /// A value has more bits than the access.
+    #[error(
+        "cannot write {value:#x} in one access of {width}: use a wider one, or a smaller value"
+    )]
+    TooWide {
+        /// The value.
+        value: u64,
+        /// The width of the access.
+        width: Width,
+    },
+    /// A store into a mapping for reading only.
+    #[error("cannot {operation} {range}: it is mapped for reading only; open the device for writing too")]
+    ReadOnly {
+        /// What was to be done.
+        operation: Operation,
+        /// The range of the mapping.
+        range: PhysRange,
+    },
+}
+
+/// An error number by its name and its meaning.
+struct Cause<'a>(&'a io::Error);
+
+impl fmt::Display for Cause<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.raw_os_error().map(Errno::from_raw) {
+            Some(errno) => write!(f, "{} ({errno:?})", errno.desc()),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+/// A remedy as the end of a line, or nothing.
+fn remedy(text: Option<&str>) -> String {
+    text.map(|text| format!("; {text}")).unwrap_or_default()
+}
+
+/// What an error number of open(2) calls for.
+fn open_remedy(cause: &io::Error) -> Option<&'static str> {
+    Some(match Errno::from_raw(cause.raw_os_error()?) {
+        Errno::ENOENT => {
+            "load the driver with `insmod map.ko`; without devtmpfs or udev also `mknod /dev/map c 126 0`"
+        }
+        Errno::ENXIO | Errno::ENODEV => "the node has no driver behind it: load it with `insmod map.ko`",
+        Errno::EPERM => "it takes the capability CAP_SYS_RAWIO: run as root",
+        Errno::EACCES => "the node's permissions forbid it: run as root, or change its group or mode",
+        Errno::EROFS => "it can be opened for reading only",
+        _ => return None,
+    })
+}
+
+/// What an error number of mmap(2) most likely means, as drivers for physical memory use them.
+fn map_remedy(cause: &io::Error) -> Option<&'static str> {
+    Some(match Errno::from_raw(cause.raw_os_error()?) {
+        Errno::EPERM => {
+            "the range holds System RAM, which belongs to the kernel, or is otherwise kept from users: \
+             see /proc/iomem, and choose a range that is reserved"
+        }
+        Errno::EINVAL => "the range leaves the physical addresses that this machine or device has: see /proc/iomem",
+        Errno::EAGAIN => {
+            "the kernel could not give the mapping its cache type, as when another mapping has a different one: \
+             end that one first"
+        }
+        Errno::EACCES => "the device is not open for this kind of access",
+        Errno::ENODEV => "there is no memory to map behind it",
+        Errno::ENOMEM => "the process has no address space left for it: map less at once",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_line_says_what_where_and_what_to_do() {
+        let refused = Error::Map {
+            path: "/dev/map".into(),
+            range: PhysRange::new(0x10_0000, 0x1000).unwrap(),
+            cause: io::Error::from_raw_os_error(1),
+        };
+        let line = refused.to_string();
+        assert!(
+            line.starts_with("cannot map 0x00100000-0x00100fff of /dev/map: Operation not permitted (EPERM); the range"),
+            "{line}"
+        );
+        assert!(!line.contains('\n'));
+    }
+
+    #[test]
+    fn an_error_without_a_number_is_told_in_its_own_words() {
+        let odd = Error::Open {
+            path: "x".into(),
+            cause: io::Error::new(io::ErrorKind::InvalidInput, "a zero byte"),
+        };
+        assert_eq!(odd.to_string(), "cannot open x: a zero byte");
+    }
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Page arithmetic: which whole pages hold a range of bytes.
+
+use nix::unistd::{sysconf, SysconfVar};
+
+use crate::PhysRange;
+
+/// The size of a page of memory in bytes: a power of two.
+///
+/// It is a property of the running kernel, not of the processor alone (arm64 kernels come with 4, 16 and 64 KiB),
+/// so it is asked for at run time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PageSize(u64);
+
+/// The whole pages that hold a range of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pages {
+    /// The address of the first page's first byte.
+    pub start: u64,
+    /// How many bytes all the pages have together.
+    pub length: usize,
+    /// How many bytes of the first page lie before the range.
+    pub skip: usize,
+}
+
+impl PageSize {
+    /// The page size of the running kernel.
+    pub fn of_system() -> Self {
+        sysconf(SysconfVar::PAGE_SIZE)
+            .ok()
+            .flatten()
+            .and_then(|size| u64::try_from(size).ok())
+            .and_then(Self::new)
+            .expect("POSIX requires sysconf(_SC_PAGESIZE) to give the page size, and Linux has powers of two alone")
+    }
+
+    /// A page size of `bytes`; `None` unless that is a power of two.
+    pub const fn new(bytes: u64) -> Option<Self> {
+        if bytes.is_power_of_two() {
+            Some(Self(bytes))
+        } else {
+            None
+        }
+    }
+
+    /// The size in bytes.
+    pub const fn bytes(self) -> u64 {
+        self.0
+    }
+
+    /// The pages that hold every byte of `range`.
+    ///
+    /// `None` if this process cannot address so many bytes, as with 4 GiB on a 32-bit processor.
+    ///
+    /// ```
+    /// use devmap::{page::PageSize, PhysRange};
+    ///
+    /// let page_size = PageSize::new(0x1000).unwrap();
+    /// let pages = page_size.enclose(PhysRange::new(0xc000_0ffe, 4).unwrap()).unwrap();
+    /// assert_eq!((pages.start, pages.length, pages.skip), (0xc000_0000, 0x2000, 0xffe));
+    /// ```
+    pub fn enclose(self, range: PhysRange) -> Option<Pages> {
+        let within = self.0 - 1;
+        let start = range.start() & !within;
+        let last = range.last() | within;
+        let length = usize::try_from(last - start).ok()?.checked_add(1)?;
+        // A longer allocation does not exist in Rust's memory model, and offsets within it are `isize`.
+        isize::try_from(length).ok()?;
+        let skip = usize::try_from(range.start() - start).ok()?;
+        Some(Pages {
+            start,
+            length,
+            skip,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: PageSize = PageSize(0x1000);
+
+    fn pages_of(start: u64, length: u64) -> Option<(u64, usize, usize)> {
+        let pages = PAGE.enclose(PhysRange::new(start, length).unwrap())?;
+        Some((pages.start, pages.length, pages.skip))
+    }
+
+    #[test]
+    fn only_powers_of_two_are_page_sizes() {
+        assert_eq!(PageSize::new(0), None);
+        assert_eq!(PageSize::new(0x1800), None);
+        assert_eq!(PageSize::new(0x1000), Some(PAGE));
+        assert!(PageSize::of_system().bytes() >= 0x1000);
+    }
+
+    #[test]
+    fn whole_pages_stay_as_they_are() {
+        assert_eq!(
+            pages_of(0xc000_0000, 0x30_0000),
+            Some((0xc000_0000, 0x30_0000, 0))
+        );
+    }
+
+    #[test]
+    fn one_byte_takes_its_page_and_two_may_take_two() {
+        assert_eq!(pages_of(0x1fff, 1), Some((0x1000, 0x1000, 0xfff)));
+        assert_eq!(pages_of(0x1fff, 2), Some((0x1000, 0x2000, 0xfff)));
+    }
+
+    #[test]
+    fn the_last_page_of_all_has_pages_and_all_memory_has_none() {
+        assert_eq!(
+            pages_of(u64::MAX, 1),
+            Some((u64::MAX - 0xfff, 0x1000, 0xfff))
+        );
+        assert_eq!(pages_of(0, u64::MAX), None);
+        assert_eq!(pages_of(0, 1 << 63), None);
+    }
+}
