@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use memmap2::MmapOptions;
 use nix::fcntl::OFlag;
-use nix::sys::stat::makedev;
+use nix::sys::stat::{major, minor};
 
 use crate::page::PageSize;
-use crate::{Error, Mapping, PhysRange, Result};
+use crate::{uio, Error, Mapping, PhysRange, Result, UioMap};
 
 /// The node of the map driver.
 pub const DEFAULT_DEVICE: &str = map_core::abi::NODE;
@@ -22,7 +22,8 @@ pub const DEFAULT_DEVICE: &str = map_core::abi::NODE;
 /// |------|---------------|------------|
 /// | `/dev/map` | physical | uncached |
 /// | `/dev/mem` | physical | uncached, by `O_SYNC` |
-/// | another character device | what its mmap offset means | its own |
+/// | another character device | its mmap offset | its own |
+/// | a UIO node | physical, within one of its [maps](UioMap) | the driver's, uncached as a rule |
 /// | a regular file | an offset in the file | the page cache |
 ///
 /// A regular file lets programs and tests run anywhere.
@@ -30,7 +31,25 @@ pub const DEFAULT_DEVICE: &str = map_core::abi::NODE;
 pub struct Device {
     file: File,
     path: PathBuf,
+    kind: Kind,
     writable: bool,
+}
+
+/// What a [`Device`] is, which decides what an address of it means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A character device whose mmap offset is the address: `/dev/map`, `/dev/mem`, and what is unknown.
+    Character {
+        /// Its major number.
+        major: u64,
+        /// Its minor number.
+        minor: u64,
+    },
+    /// A UIO device with its memory.
+    Uio(Vec<UioMap>),
+    /// A regular file.
+    File,
 }
 
 impl Device {
@@ -62,10 +81,7 @@ impl Device {
     }
 
     fn open_as(path: &Path, writable: bool) -> Result<Self> {
-        let failed = |cause| Error::Open {
-            path: path.into(),
-            cause,
-        };
+        let failed = |cause| Error::Open { path: path.into(), cause };
         // Looked at first, because opening a FIFO would wait for its other end.
         let metadata = fs::metadata(path).map_err(failed)?;
         let file_type = metadata.file_type();
@@ -81,24 +97,28 @@ impl Device {
                 },
             });
         }
-        // /dev/mem maps uncached what was opened with O_SYNC; no other device heeds it here.
-        let is_dev_mem = file_type.is_char_device() && metadata.rdev() == makedev(1, 1);
-        let flags = if is_dev_mem {
-            OFlag::O_SYNC
+        let number = metadata.rdev();
+        let kind = if file_type.is_file() {
+            Kind::File
         } else {
-            OFlag::empty()
+            let (major, minor) = (major(number), minor(number));
+            let sysfs = PathBuf::from(format!("/sys/dev/char/{major}:{minor}"));
+            match uio::maps(&sysfs).map_err(failed)? {
+                Some(maps) => Kind::Uio(maps),
+                None => Kind::Character { major, minor },
+            }
         };
-        let file = OpenOptions::new()
-            .read(true)
-            .write(writable)
-            .custom_flags(flags.bits())
-            .open(path)
-            .map_err(failed)?;
-        Ok(Self {
-            file,
-            path: path.into(),
-            writable,
-        })
+        // /dev/mem maps uncached what was opened with O_SYNC; the other devices here do not heed it.
+        let is_dev_mem = kind == Kind::Character { major: 1, minor: 1 };
+        let flags = if is_dev_mem { OFlag::O_SYNC } else { OFlag::empty() };
+        let file =
+            OpenOptions::new().read(true).write(writable).custom_flags(flags.bits()).open(path).map_err(failed)?;
+        Ok(Self { file, path: path.into(), kind, writable })
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> &Kind {
+        &self.kind
     }
 
     /// The path that it was opened by.
@@ -112,8 +132,9 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// [`Error::Map`] with what mmap(2) said, [`Error::PastEnd`] where a regular file is too short, and
-    /// [`Error::TooLong`] for more than a process can address.
+    /// [`Error::Map`] with what mmap(2) said, [`Error::PastEnd`] where a regular file is too short,
+    /// [`Error::OutsideMaps`] where no map of a UIO device holds the range, and [`Error::TooLong`] for more than a
+    /// process can address.
     ///
     /// # Examples
     ///
@@ -126,32 +147,41 @@ impl Device {
     /// # Ok::<(), devmap::Error>(())
     /// ```
     pub fn map(&self, range: PhysRange) -> Result<Mapping> {
-        let failed = |cause| Error::Map {
-            path: self.path.clone(),
-            range,
-            cause,
-        };
-        let metadata = self.file.metadata().map_err(failed)?;
-        // An access beyond the end of a file is a SIGBUS. A device has no end that could be asked for.
-        if metadata.is_file() && range.last() >= metadata.len() {
-            return Err(Error::PastEnd {
-                path: self.path.clone(),
-                range,
-                length: metadata.len(),
-            });
+        let failed = |cause| Error::Map { path: self.path.clone(), range, cause };
+        let page_size = PageSize::of_system();
+        let pages = match &self.kind {
+            Kind::Character { .. } => page_size.enclose(range),
+            Kind::Uio(maps) => self.uio_map(maps, range)?.pages(range, page_size),
+            Kind::File => {
+                // An access beyond the end of a file is a SIGBUS.
+                let length = self.file.metadata().map_err(failed)?.len();
+                if range.last() >= length {
+                    return Err(Error::PastEnd { path: self.path.clone(), range, length });
+                }
+                page_size.enclose(range)
+            }
         }
-        let too_long = Error::TooLong { range };
-        let Some(pages) = PageSize::of_system().enclose(range) else {
-            return Err(too_long);
-        };
+        .ok_or(Error::TooLong { range })?;
         let mut options = MmapOptions::new();
         options.offset(pages.start).len(pages.length);
-        let memory = if self.writable {
-            options.map_raw(&self.file)
-        } else {
-            options.map_raw_read_only(&self.file)
-        }
-        .map_err(failed)?;
-        Mapping::new(memory, pages.skip, range, self.writable).ok_or(too_long)
+        let memory = if self.writable { options.map_raw(&self.file) } else { options.map_raw_read_only(&self.file) }
+            .map_err(failed)?;
+        Mapping::new(memory, pages.skip, range, self.writable).ok_or(Error::TooLong { range })
     }
+
+    /// The map that holds all of `range`.
+    fn uio_map<'a>(&self, maps: &'a [UioMap], range: PhysRange) -> Result<&'a UioMap> {
+        maps.iter().find(|map| map.range.contains(&range)).ok_or_else(|| Error::OutsideMaps {
+            path: self.path.clone(),
+            range,
+            nearest: maps.iter().min_by_key(|map| gap(&map.range, &range)).cloned(),
+        })
+    }
+}
+
+/// How many addresses lie between two ranges.
+fn gap(one: &PhysRange, other: &PhysRange) -> u64 {
+    let behind = one.start().saturating_sub(other.last());
+    let before = other.start().saturating_sub(one.last());
+    behind.max(before)
 }

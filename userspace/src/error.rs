@@ -4,11 +4,11 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use crate::{PhysRange, Width};
+use crate::{PhysRange, UioMap, Width, DEFAULT_DEVICE};
 
 /// The result of everything that can fail here.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -20,6 +20,26 @@ pub enum Operation {
     Read,
     /// Storing to it.
     Write,
+    /// Loading a value, changing bits of it, and storing it.
+    Modify,
+    /// Getting hold of a register, to load and store it later.
+    Access,
+    /// Storing one value all over it.
+    Fill,
+    /// Comparing it with something else.
+    Compare,
+    /// Storing to it what lies elsewhere.
+    Copy,
+}
+
+impl Operation {
+    /// Whether it takes a mapping that is writable.
+    pub(crate) const fn stores(self) -> bool {
+        match self {
+            Self::Read | Self::Compare => false,
+            Self::Write | Self::Modify | Self::Access | Self::Fill | Self::Copy => true,
+        }
+    }
 }
 
 impl fmt::Display for Operation {
@@ -27,6 +47,11 @@ impl fmt::Display for Operation {
         f.write_str(match self {
             Self::Read => "read",
             Self::Write => "write",
+            Self::Modify => "modify",
+            Self::Access => "access",
+            Self::Fill => "fill",
+            Self::Compare => "compare",
+            Self::Copy => "copy to",
         })
     }
 }
@@ -36,7 +61,7 @@ impl fmt::Display for Operation {
 #[non_exhaustive]
 pub enum Error {
     /// The device could not be opened.
-    #[error("cannot open {}: {}{}", path.display(), Cause(cause), remedy(open_remedy(cause)))]
+    #[error("cannot open {}: {}{}", path.display(), Cause(cause), remedy(open_remedy(path, cause)))]
     Open {
         /// Its path.
         path: PathBuf,
@@ -71,6 +96,16 @@ pub enum Error {
         /// The length of the file in bytes.
         length: u64,
     },
+    /// No memory of the UIO device holds the whole range.
+    #[error("cannot map {range} of {}: {}", path.display(), near(nearest))]
+    OutsideMaps {
+        /// The path of the device.
+        path: PathBuf,
+        /// The range that was asked for.
+        range: PhysRange,
+        /// The map that lies nearest to it, if the device has memory at all.
+        nearest: Option<UioMap>,
+    },
     /// The range is longer than this process can address.
     #[error("cannot map {range}: that is more than one process can address; map it in parts")]
     TooLong {
@@ -102,10 +137,18 @@ pub enum Error {
         /// The width of the access in bytes.
         width: usize,
     },
+    /// The length of a range is no multiple of the width of the accesses to it.
+    #[error("cannot {operation} {length:#x} bytes in accesses of {width}: give a multiple of {:#x}, or a smaller width", width.bytes())]
+    Uneven {
+        /// What was to be done.
+        operation: Operation,
+        /// The length in bytes.
+        length: usize,
+        /// The width of the accesses, or of the value that is repeated.
+        width: Width,
+    },
     /// A value has more bits than the access.
-    #[error(
-        "cannot write {value:#x} in one access of {width}: use a wider one, or a smaller value"
-    )]
+    #[error("cannot write {value:#x} in one access of {width}: use a wider one, or a smaller value")]
     TooWide {
         /// The value.
         value: u64,
@@ -139,15 +182,25 @@ fn remedy(text: Option<&str>) -> String {
     text.map(|text| format!("; {text}")).unwrap_or_default()
 }
 
+/// Where a UIO device has memory.
+fn near(nearest: &Option<UioMap>) -> String {
+    match nearest {
+        Some(map) => format!("the nearest memory of the device is its map {} at {}", map.index, map.range),
+        None => "the device has no memory".into(),
+    }
+}
+
 /// What an error number of open(2) calls for.
-fn open_remedy(cause: &io::Error) -> Option<&'static str> {
+fn open_remedy(path: &Path, cause: &io::Error) -> Option<&'static str> {
+    let is_ours = path == Path::new(DEFAULT_DEVICE);
     Some(match Errno::from_raw(cause.raw_os_error()?) {
-        Errno::ENOENT => {
+        Errno::ENOENT if is_ours => {
             "load the driver with `insmod map.ko`; without devtmpfs or udev also `mknod /dev/map c 126 0`"
         }
-        Errno::ENXIO | Errno::ENODEV => "the node has no driver behind it: load it with `insmod map.ko`",
+        Errno::ENXIO | Errno::ENODEV if is_ours => "no driver is behind the node: load it with `insmod map.ko`",
+        Errno::ENXIO | Errno::ENODEV => "no driver is behind the node: load its driver",
         Errno::EPERM => "it takes the capability CAP_SYS_RAWIO: run as root",
-        Errno::EACCES => "the node's permissions forbid it: run as root, or change its group or mode",
+        Errno::EACCES => "its permissions forbid it: run as root, or change its group or mode",
         Errno::EROFS => "it can be opened for reading only",
         _ => return None,
     })
@@ -185,7 +238,9 @@ mod tests {
         };
         let line = refused.to_string();
         assert!(
-            line.starts_with("cannot map 0x00100000-0x00100fff of /dev/map: Operation not permitted (EPERM); the range"),
+            line.starts_with(
+                "cannot map 0x00100000-0x00100fff of /dev/map: Operation not permitted (EPERM); the range"
+            ),
             "{line}"
         );
         assert!(!line.contains('\n'));
@@ -193,10 +248,7 @@ mod tests {
 
     #[test]
     fn an_error_without_a_number_is_told_in_its_own_words() {
-        let odd = Error::Open {
-            path: "x".into(),
-            cause: io::Error::new(io::ErrorKind::InvalidInput, "a zero byte"),
-        };
+        let odd = Error::Open { path: "x".into(), cause: io::Error::new(io::ErrorKind::InvalidInput, "a zero byte") };
         assert_eq!(odd.to_string(), "cannot open x: a zero byte");
     }
 }

@@ -19,15 +19,22 @@
 
 #![deny(unsafe_code)]
 
+mod bulk;
 mod device;
+mod dynamic;
 mod error;
 mod mapping;
 pub mod page;
 mod raw;
+mod register;
+mod uio;
 mod value;
 
-pub use device::{Device, DEFAULT_DEVICE};
+pub use bulk::Bulk;
+pub use device::{Device, Kind, DEFAULT_DEVICE};
 pub use error::{Error, Operation, Result};
 pub use map_core::PhysRange;
 pub use mapping::Mapping;
-pub use value::{Value, Width};
+pub use register::Register;
+pub use uio::UioMap;
+pub use value::{Endian, Value, Width};

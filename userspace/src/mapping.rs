@@ -4,8 +4,8 @@
 
 use memmap2::MmapRaw;
 
-use crate::raw::{Fault, Window};
-use crate::{Error, Operation, PhysRange, Result, Value, Width};
+use crate::raw::{drain_stores, Fault, Window};
+use crate::{Bulk, Endian, Error, Operation, PhysRange, Register, Result, Value, Width};
 
 /// A range of physical memory, mapped shared into this process until it is dropped.
 ///
@@ -22,19 +22,32 @@ use crate::{Error, Operation, PhysRange, Result, Value, Width};
 pub struct Mapping {
     window: Window,
     range: PhysRange,
+    endian: Endian,
 }
 
 impl Mapping {
     /// Shows `range`, which starts at `skip` bytes into `memory`.
-    pub(crate) fn new(
-        memory: MmapRaw,
-        skip: usize,
-        range: PhysRange,
-        writable: bool,
-    ) -> Option<Self> {
+    pub(crate) fn new(memory: MmapRaw, skip: usize, range: PhysRange, writable: bool) -> Option<Self> {
         let length = usize::try_from(range.length()).ok()?;
-        let window = Window::new(memory, skip, length, writable)?;
-        Some(Self { window, range })
+        Some(Self { window: Window::new(memory, skip, length, writable)?, range, endian: Endian::Native })
+    }
+
+    /// The same mapping, whose values have their bytes in the order `endian`.
+    ///
+    /// Bytes that are moved in [bulk](Self::bulk) are just bytes, and stay as they are.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use devmap::{Device, Endian, PhysRange, DEFAULT_DEVICE};
+    ///
+    /// let range = PhysRange::new(0xc000_0000, 0x100).unwrap();
+    /// let registers = Device::open(DEFAULT_DEVICE)?.map(range)?.with_endian(Endian::Big);
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_endian(self, endian: Endian) -> Self {
+        Self { endian, ..self }
     }
 
     /// The physical addresses that it shows.
@@ -53,6 +66,19 @@ impl Mapping {
         self.window.writable()
     }
 
+    /// The order of the bytes of its values.
+    pub fn endian(&self) -> Endian {
+        self.endian
+    }
+
+    /// Where its first byte lies in this process, for what this crate does not do.
+    ///
+    /// The pointer is good for [`len`](Self::len) bytes until the mapping is dropped. To use it is unsafe: reach through
+    /// it with volatile accesses or assembly alone, and never make a reference of it.
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.window.start()
+    }
+
     /// Loads the value at `offset` bytes from the start, with one load of its width.
     ///
     /// # Errors
@@ -68,10 +94,12 @@ impl Mapping {
     /// let status = registers.read::<u32>(0x10)?;
     /// # Ok::<(), devmap::Error>(())
     /// ```
+    #[inline]
     pub fn read<T: Value>(&self, offset: usize) -> Result<T> {
-        self.window
-            .load(offset)
-            .map_err(|fault| self.error(fault, Operation::Read, offset, T::WIDTH.bytes()))
+        match self.window.load(offset) {
+            Ok(value) => Ok(self.endian.convert(value)),
+            Err(fault) => Err(self.error(fault, Operation::Read, offset, T::WIDTH.bytes())),
+        }
     }
 
     /// Stores `value` at `offset` bytes from the start, with one store of its width, and loads nothing.
@@ -89,66 +117,96 @@ impl Mapping {
     /// registers.write::<u16>(0x12, 0x8001)?;
     /// # Ok::<(), devmap::Error>(())
     /// ```
+    #[inline]
     pub fn write<T: Value>(&self, offset: usize, value: T) -> Result<()> {
         self.window
-            .store(offset, value)
+            .store(offset, self.endian.convert(value))
             .map_err(|fault| self.error(fault, Operation::Write, offset, T::WIDTH.bytes()))
     }
 
-    /// Loads at `offset` as [`read`](Self::read) does, with a width that is known at run time only.
+    /// Gives the bits of `mask` at `offset` the values that they have in `value`: one load, then one store.
+    ///
+    /// The store takes place even where it changes nothing, since a register may wait for it. Returns what was loaded.
+    /// Between the two accesses others may store: this is no atomic operation.
     ///
     /// # Errors
     ///
-    /// As for [`read`](Self::read).
-    pub fn read_value(&self, width: Width, offset: usize) -> Result<u64> {
-        match width {
-            Width::Bits8 => self.read::<u8>(offset).map(u64::from),
-            Width::Bits16 => self.read::<u16>(offset).map(u64::from),
-            Width::Bits32 => self.read::<u32>(offset).map(u64::from),
-            #[cfg(target_pointer_width = "64")]
-            Width::Bits64 => self.read::<u64>(offset),
-        }
+    /// As for [`write`](Self::write); nothing was loaded or stored then.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use devmap::{Device, PhysRange, DEFAULT_DEVICE};
+    ///
+    /// let registers = Device::open(DEFAULT_DEVICE)?.map(PhysRange::new(0xc000_0000, 0x100).unwrap())?;
+    /// let before = registers.modify::<u32>(0x10, 0x0000_00f0, 0x50)?;
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
+    #[inline]
+    pub fn modify<T: Value>(&self, offset: usize, mask: T, value: T) -> Result<T> {
+        Ok(self.locate(Operation::Modify, offset)?.modify(mask, value))
     }
 
-    /// Stores `value` at `offset` as [`write`](Self::write) does, with a width that is known at run time only.
+    /// The register at `offset`: bounds, alignment and permission are checked here, so that its accesses cannot fail.
     ///
     /// # Errors
     ///
-    /// As for [`write`](Self::write), and [`Error::TooWide`] for a value that has more bits.
-    pub fn write_value(&self, width: Width, offset: usize, value: u64) -> Result<()> {
-        match width {
-            Width::Bits8 => self.write::<u8>(offset, narrow(value)?),
-            Width::Bits16 => self.write::<u16>(offset, narrow(value)?),
-            Width::Bits32 => self.write::<u32>(offset, narrow(value)?),
-            #[cfg(target_pointer_width = "64")]
-            Width::Bits64 => self.write::<u64>(offset, value),
+    /// As for [`write`](Self::write). A mapping for reading only has no registers; [`read`](Self::read) it.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use devmap::{Device, PhysRange, DEFAULT_DEVICE};
+    ///
+    /// let registers = Device::open(DEFAULT_DEVICE)?.map(PhysRange::new(0xc000_0000, 0x100).unwrap())?;
+    /// let control = registers.register::<u32>(0x10)?;
+    /// control.write(control.read() | 1);
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
+    pub fn register<T: Value>(&self, offset: usize) -> Result<Register<'_, T>> {
+        self.locate(Operation::Access, offset)
+    }
+
+    /// The way to move many bytes at once, with the widest accesses that their alignment allows.
+    pub fn bulk(&self) -> Bulk<'_> {
+        Bulk::new(self)
+    }
+
+    /// Waits until what was stored before has left this processor's buffers.
+    ///
+    /// Memory that is mapped write-combining gathers stores; a device that is told about them too early finds old data.
+    /// So: store the data, `flush`, then tell the device. On an uncached mapping the stores are on their way without it.
+    /// It is `sfence` on x86, `dsb st` on Arm, `fence ow, ow` on RISC-V, and the full barrier elsewhere. It does not
+    /// write back processor caches.
+    pub fn flush(&self) {
+        drain_stores();
+    }
+
+    /// How many bytes the address of `offset` lies behind a multiple of `width`.
+    pub(crate) fn misalignment(&self, offset: usize, width: Width) -> usize {
+        // A width divides 2^64, so it does no harm that the sum may wrap.
+        (self.range.start() as usize).wrapping_add(offset) % width.bytes()
+    }
+
+    pub(crate) fn window(&self) -> &Window {
+        &self.window
+    }
+
+    fn locate<T: Value>(&self, operation: Operation, offset: usize) -> Result<Register<'_, T>> {
+        match self.window.cell(offset) {
+            Ok(cell) => Ok(Register::new(cell, self.endian)),
+            Err(fault) => Err(self.error(fault, operation, offset, T::WIDTH.bytes())),
         }
     }
 
     /// What the caller is told about an access of `length` bytes at `offset` that did not take place.
-    fn error(&self, fault: Fault, operation: Operation, offset: usize, length: usize) -> Error {
+    #[cold]
+    pub(crate) fn error(&self, fault: Fault, operation: Operation, offset: usize, length: usize) -> Error {
         let range = self.range;
         match fault {
-            Fault::OutOfBounds => Error::OutOfBounds {
-                operation,
-                offset,
-                length,
-                range,
-            },
-            Fault::Misaligned => Error::Misaligned {
-                operation,
-                address: range.start() + offset as u64,
-                width: length,
-            },
+            Fault::OutOfBounds => Error::OutOfBounds { operation, offset, length, range },
+            Fault::Misaligned => Error::Misaligned { operation, address: range.start() + offset as u64, width: length },
             Fault::ReadOnly => Error::ReadOnly { operation, range },
         }
     }
-}
-
-/// `value` as a `T`, if it has no more bits.
-fn narrow<T: Value>(value: u64) -> Result<T> {
-    T::try_from(value).map_err(|_| Error::TooWide {
-        value,
-        width: T::WIDTH,
-    })
 }

@@ -16,7 +16,7 @@ pub struct PageSize(u64);
 /// The whole pages that hold a range of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pages {
-    /// The address of the first page's first byte.
+    /// The address of the first page's first byte, which is the offset that mmap(2) takes.
     pub start: u64,
     /// How many bytes all the pages have together.
     pub length: usize,
@@ -68,16 +68,14 @@ impl PageSize {
         // A longer allocation does not exist in Rust's memory model, and offsets within it are `isize`.
         isize::try_from(length).ok()?;
         let skip = usize::try_from(range.start() - start).ok()?;
-        Some(Pages {
-            start,
-            length,
-            skip,
-        })
+        Some(Pages { start, length, skip })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const PAGE: PageSize = PageSize(0x1000);
@@ -85,6 +83,29 @@ mod tests {
     fn pages_of(start: u64, length: u64) -> Option<(u64, usize, usize)> {
         let pages = PAGE.enclose(PhysRange::new(start, length).unwrap())?;
         Some((pages.start, pages.length, pages.skip))
+    }
+
+    proptest! {
+        #[test]
+        fn the_pages_are_whole_hold_the_range_and_are_no_more_than_needed(
+            shift in 0u32..20,
+            start: u64,
+            length in prop_oneof![1u64..0x10_0000, any::<u64>()],
+        ) {
+            let page_size = PageSize::new(1 << shift).unwrap();
+            let Some(range) = PhysRange::new(start, length) else { return Ok(()) };
+            let Some(pages) = page_size.enclose(range) else {
+                prop_assert!(range.length() > isize::MAX as u64 - 2 * page_size.bytes());
+                return Ok(());
+            };
+            let (length, skip) = (pages.length as u64, pages.skip as u64);
+            prop_assert_eq!(pages.start % page_size.bytes(), 0);
+            prop_assert_eq!(length % page_size.bytes(), 0);
+            prop_assert_eq!(pages.start + skip, range.start());
+            prop_assert!(skip < page_size.bytes());
+            let behind = length - skip - range.length();
+            prop_assert!(behind < page_size.bytes());
+        }
     }
 
     #[test]
@@ -97,10 +118,7 @@ mod tests {
 
     #[test]
     fn whole_pages_stay_as_they_are() {
-        assert_eq!(
-            pages_of(0xc000_0000, 0x30_0000),
-            Some((0xc000_0000, 0x30_0000, 0))
-        );
+        assert_eq!(pages_of(0xc000_0000, 0x30_0000), Some((0xc000_0000, 0x30_0000, 0)));
     }
 
     #[test]
@@ -111,10 +129,7 @@ mod tests {
 
     #[test]
     fn the_last_page_of_all_has_pages_and_all_memory_has_none() {
-        assert_eq!(
-            pages_of(u64::MAX, 1),
-            Some((u64::MAX - 0xfff, 0x1000, 0xfff))
-        );
+        assert_eq!(pages_of(u64::MAX, 1), Some((u64::MAX - 0xfff, 0x1000, 0xfff)));
         assert_eq!(pages_of(0, u64::MAX), None);
         assert_eq!(pages_of(0, 1 << 63), None);
     }

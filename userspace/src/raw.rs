@@ -15,12 +15,24 @@
 
 #![allow(unsafe_code)]
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use memmap2::MmapRaw;
 
 use crate::Value;
 
 /// The instructions that move one value. Private to the crate, which seals [`Value`].
 pub trait Access: Sized {
+    /// The value as it lies in memory.
+    type Bytes: AsRef<[u8]> + for<'a> TryFrom<&'a [u8], Error: fmt::Debug>;
+
+    /// The bytes of the value, in the order of this processor.
+    fn to_bytes(self) -> Self::Bytes;
+
+    /// The value of these bytes, in the order of this processor.
+    fn from_bytes(bytes: Self::Bytes) -> Self;
+
     /// Loads the value at `source` with one instruction.
     ///
     /// # Safety
@@ -41,6 +53,16 @@ pub trait Access: Sized {
 macro_rules! access {
     ($type:ty, $load:literal, $store:literal, $register:literal) => {
         impl Access for $type {
+            type Bytes = [u8; size_of::<Self>()];
+
+            fn to_bytes(self) -> Self::Bytes {
+                self.to_ne_bytes()
+            }
+
+            fn from_bytes(bytes: Self::Bytes) -> Self {
+                Self::from_ne_bytes(bytes)
+            }
+
             #[inline(always)]
             unsafe fn load(source: *const Self) -> Self {
                 #[cfg(target_arch = "aarch64")]
@@ -123,12 +145,7 @@ impl Window {
     pub(crate) fn new(memory: MmapRaw, skip: usize, length: usize, writable: bool) -> Option<Self> {
         let end = skip.checked_add(length)?;
         // INVARIANT: the bound is checked here, and `writable` by the caller.
-        (end <= memory.len()).then_some(Self {
-            memory,
-            skip,
-            length,
-            writable,
-        })
+        (end <= memory.len()).then_some(Self { memory, skip, length, writable })
     }
 
     /// How many bytes it shows.
@@ -141,41 +158,148 @@ impl Window {
         self.writable
     }
 
+    /// The address of its first byte in this process.
+    pub(crate) fn start(&self) -> *mut u8 {
+        // By the invariant this stays within the mapping.
+        self.memory.as_mut_ptr().wrapping_add(self.skip)
+    }
+
     /// Loads the value at `offset`.
+    #[inline]
     pub(crate) fn load<T: Value>(&self, offset: usize) -> Result<T, Fault> {
-        let source = self.locate::<T>(offset)?;
+        let source = self.locate::<T>(offset, 1)?;
         // SAFETY: `locate` has checked bounds and alignment, and the mapping lives as long as `self`.
         Ok(unsafe { T::load(source) })
     }
 
     /// Stores `value` at `offset`.
+    #[inline]
     pub(crate) fn store<T: Value>(&self, offset: usize, value: T) -> Result<(), Fault> {
-        let target = self.locate::<T>(offset)?;
-        if !self.writable {
-            return Err(Fault::ReadOnly);
-        }
-        // SAFETY: `locate` has checked bounds and alignment, the mapping is writable and lives as long as `self`.
+        let target = self.locate_for_store::<T>(offset, 1)?;
+        // SAFETY: `locate_for_store` has checked bounds, alignment and that the mapping is writable; it lives as long
+        // as `self`.
         unsafe { T::store(target, value) };
         Ok(())
     }
 
-    /// The address of the `T` at `offset`: within the window and aligned.
-    fn locate<T: Value>(&self, offset: usize) -> Result<*mut T, Fault> {
-        let end = offset.checked_add(size_of::<T>());
+    /// The place of one value, checked once and for all.
+    pub(crate) fn cell<T: Value>(&self, offset: usize) -> Result<Cell<'_, T>, Fault> {
+        // INVARIANT: `locate_for_store` checks what a cell promises, and the lifetime is that of `self`.
+        Ok(Cell { place: self.locate_for_store(offset, 1)?, window: PhantomData })
+    }
+
+    /// Loads as many values from `offset` on as fill `bytes`, in ascending order, each once.
+    pub(crate) fn load_run<T: Value>(&self, offset: usize, bytes: &mut [u8]) -> Result<(), Fault> {
+        let source = self.locate::<T>(offset, whole::<T>(bytes.len())?)?;
+        for (index, chunk) in bytes.chunks_exact_mut(size_of::<T>()).enumerate() {
+            // SAFETY: `locate` has checked the bounds of the whole run and the alignment of its start.
+            let value = unsafe { T::load(source.wrapping_add(index)) };
+            chunk.copy_from_slice(value.to_bytes().as_ref());
+        }
+        Ok(())
+    }
+
+    /// Stores the values that `bytes` consists of from `offset` on, in ascending order, each once.
+    pub(crate) fn store_run<T: Value>(&self, offset: usize, bytes: &[u8]) -> Result<(), Fault> {
+        let target = self.locate_for_store::<T>(offset, whole::<T>(bytes.len())?)?;
+        for (index, chunk) in bytes.chunks_exact(size_of::<T>()).enumerate() {
+            let value = T::from_bytes(T::Bytes::try_from(chunk).expect("a chunk has the width it was cut with"));
+            // SAFETY: `locate_for_store` has checked the bounds of the whole run, the alignment of its start, and that
+            // the mapping is writable.
+            unsafe { T::store(target.wrapping_add(index), value) };
+        }
+        Ok(())
+    }
+
+    /// The address of `count` values from `offset` on, all of them writable.
+    #[inline]
+    fn locate_for_store<T: Value>(&self, offset: usize, count: usize) -> Result<*mut T, Fault> {
+        let target = self.locate(offset, count)?;
+        if self.writable {
+            Ok(target)
+        } else {
+            Err(Fault::ReadOnly)
+        }
+    }
+
+    /// The address of `count` values from `offset` on: within the window and aligned.
+    #[inline]
+    fn locate<T: Value>(&self, offset: usize, count: usize) -> Result<*mut T, Fault> {
+        let end = count.checked_mul(size_of::<T>()).and_then(|length| offset.checked_add(length));
         if end.is_none_or(|end| end > self.length) {
             return Err(Fault::OutOfBounds);
         }
-        // By the invariant this stays within the mapping, so neither the sum nor the address wraps.
-        let address = self
-            .memory
-            .as_mut_ptr()
-            .wrapping_add(self.skip + offset)
-            .cast::<T>();
-        // The widths themselves, not `align_of`, which is smaller for u64 on some 32-bit processors.
+        // In bounds, so the address does not wrap.
+        let address = self.start().wrapping_add(offset).cast::<T>();
+        // The width itself, not `align_of`, which is smaller for u64 on some 32-bit processors.
         if address.addr() % size_of::<T>() == 0 {
             Ok(address)
         } else {
             Err(Fault::Misaligned)
         }
     }
+}
+
+/// How many whole values `length` bytes are.
+fn whole<T: Value>(length: usize) -> Result<usize, Fault> {
+    if length % size_of::<T>() == 0 {
+        Ok(length / size_of::<T>())
+    } else {
+        Err(Fault::Misaligned)
+    }
+}
+
+/// The place of one value in a window.
+///
+/// # Invariants
+///
+/// `place` is aligned and lies in a mapping that is writable and lives for `'w`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cell<'w, T> {
+    place: *mut T,
+    window: PhantomData<&'w Window>,
+}
+
+// SAFETY: A cell can do no more than the `&Window` it was made from, which threads can share.
+unsafe impl<T: Value> Send for Cell<'_, T> {}
+
+// SAFETY: As for `Send`: its methods are those of a shared window.
+unsafe impl<T: Value> Sync for Cell<'_, T> {}
+
+impl<T: Value> Cell<'_, T> {
+    /// Loads the value.
+    #[inline]
+    pub(crate) fn load(self) -> T {
+        // SAFETY: By the invariant of the type.
+        unsafe { T::load(self.place) }
+    }
+
+    /// Stores a value.
+    #[inline]
+    pub(crate) fn store(self, value: T) {
+        // SAFETY: By the invariant of the type.
+        unsafe { T::store(self.place, value) }
+    }
+}
+
+/// Waits until the stores before it have left this processor's buffers.
+#[inline]
+pub(crate) fn drain_stores() {
+    #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
+    // SAFETY: The instruction empties the write-combining buffers and changes nothing else.
+    unsafe {
+        core::arch::asm!("sfence", options(nostack, preserves_flags));
+    }
+    #[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
+    // SAFETY: The instruction waits for stores to complete, gathered ones too, and changes nothing else.
+    unsafe {
+        core::arch::asm!("dsb st", options(nostack, preserves_flags));
+    }
+    #[cfg(any(target_arch = "riscv64", target_arch = "riscv32"))]
+    // SAFETY: The instruction orders stores to memory and to devices, and changes nothing else.
+    unsafe {
+        core::arch::asm!("fence ow, ow", options(nostack, preserves_flags));
+    }
+    // Everywhere: the compiler keeps the order too, and an architecture that is not listed gets its full barrier.
+    std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What one access moves: a value of 8, 16, 32 or 64 bits.
+//! What one access moves: a value of 8, 16, 32 or 64 bits, and the order of its bytes.
 
 use std::fmt;
 use std::ops::{BitAnd, BitOr, Not};
@@ -22,6 +22,13 @@ pub enum Width {
 }
 
 impl Width {
+    /// The widest access that this processor has.
+    #[cfg(target_pointer_width = "64")]
+    pub const WIDEST: Self = Self::Bits64;
+    /// The widest access that this processor has.
+    #[cfg(not(target_pointer_width = "64"))]
+    pub const WIDEST: Self = Self::Bits32;
+
     /// The width in bytes.
     pub const fn bytes(self) -> usize {
         match self {
@@ -35,13 +42,16 @@ impl Width {
 
     /// The width in bits.
     pub const fn bits(self) -> u32 {
-        match self {
-            Self::Bits8 => 8,
-            Self::Bits16 => 16,
-            Self::Bits32 => 32,
-            #[cfg(target_pointer_width = "64")]
-            Self::Bits64 => 64,
-        }
+        8 * self.bytes() as u32
+    }
+
+    /// The greatest value of this width: every bit set.
+    ///
+    /// ```
+    /// assert_eq!(devmap::Width::Bits16.max(), 0xffff);
+    /// ```
+    pub const fn max(self) -> u64 {
+        u64::MAX >> (64 - self.bits())
     }
 }
 
@@ -51,9 +61,50 @@ impl fmt::Display for Width {
     }
 }
 
-/// An unsigned integer that one load or store moves whole.
+/// The order of a value's bytes in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Endian {
+    /// That of this processor.
+    #[default]
+    Native,
+    /// The least significant byte first.
+    Little,
+    /// The most significant byte first.
+    Big,
+}
+
+impl Endian {
+    /// Turns a value between this order and the processor's; the same both ways.
+    ///
+    /// ```
+    /// use devmap::Endian;
+    ///
+    /// assert_eq!(Endian::Big.convert(0x1234u16), 0x1234u16.to_be());
+    /// assert_eq!(Endian::Native.convert(0x1234u16), 0x1234);
+    /// ```
+    #[inline]
+    pub fn convert<T: Value>(self, value: T) -> T {
+        let swap = match self {
+            Self::Native => false,
+            Self::Little => cfg!(target_endian = "big"),
+            Self::Big => cfg!(target_endian = "little"),
+        };
+        if swap {
+            value.swap_bytes()
+        } else {
+            value
+        }
+    }
+}
+
+/// An unsigned integer that one load or store moves whole: `u8`, `u16`, `u32`, and on a 64-bit processor `u64`.
 ///
-/// Sealed: it stands for the instructions that the processor has, and those are known here.
+/// Sealed: it stands for the instructions that the processor has.
+///
+/// ```compile_fail
+/// # let mapping: devmap::Mapping = panic!();
+/// mapping.read::<u128>(0); // no processor does that in one access
+/// ```
 pub trait Value:
     Access
     + Copy
@@ -71,21 +122,49 @@ pub trait Value:
 {
     /// How many bits it has.
     const WIDTH: Width;
+
+    /// The value with its bytes in the opposite order.
+    fn swap_bytes(self) -> Self;
 }
 
-impl Value for u8 {
-    const WIDTH: Width = Width::Bits8;
+macro_rules! value {
+    ($type:ty, $width:expr) => {
+        impl Value for $type {
+            const WIDTH: Width = $width;
+
+            #[inline]
+            fn swap_bytes(self) -> Self {
+                Self::swap_bytes(self)
+            }
+        }
+    };
 }
 
-impl Value for u16 {
-    const WIDTH: Width = Width::Bits16;
-}
-
-impl Value for u32 {
-    const WIDTH: Width = Width::Bits32;
-}
-
+value!(u8, Width::Bits8);
+value!(u16, Width::Bits16);
+value!(u32, Width::Bits32);
 #[cfg(target_pointer_width = "64")]
-impl Value for u64 {
-    const WIDTH: Width = Width::Bits64;
+value!(u64, Width::Bits64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_width_is_its_types() {
+        assert_eq!(<u8 as Value>::WIDTH.bytes(), size_of::<u8>());
+        assert_eq!(<u16 as Value>::WIDTH.bytes(), size_of::<u16>());
+        assert_eq!(<u32 as Value>::WIDTH.max(), u64::from(u32::MAX));
+        #[cfg(target_pointer_width = "64")]
+        assert_eq!(<u64 as Value>::WIDTH.max(), u64::MAX);
+        assert_eq!(Width::WIDEST.bytes(), size_of::<usize>());
+    }
+
+    #[test]
+    fn the_order_of_bytes() {
+        assert_eq!(Endian::Big.convert(0x0102_0304u32).to_ne_bytes(), [1, 2, 3, 4]);
+        assert_eq!(Endian::Little.convert(0x0102_0304u32).to_ne_bytes(), [4, 3, 2, 1]);
+        assert_eq!(Endian::Native.convert(0x0102_0304u32), 0x0102_0304);
+        assert_eq!(Endian::Big.convert(7u8), 7);
+    }
 }

@@ -26,9 +26,7 @@ impl Failure {
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Usage(_)
-            | Self::Device(
-                Error::Misaligned { .. } | Error::OutOfBounds { .. } | Error::TooWide { .. },
-            ) => 2,
+            | Self::Device(Error::Misaligned { .. } | Error::OutOfBounds { .. } | Error::TooWide { .. }) => 2,
             Self::Device(_) => 3,
             Self::Output(_) => 4,
         })

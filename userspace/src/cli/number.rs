@@ -18,21 +18,17 @@ pub fn number(text: &str) -> Result<u64, String> {
         Some("0b" | "0B") => (&digits[2..], 2),
         // C reads this as octal, people as decimal.
         Some(start) if start.starts_with('0') => {
-            return Err(format!(
-                "`{text}` starts with a zero: write 0o… for octal, 0x… for hexadecimal"
-            ))
+            return Err(format!("`{text}` starts with a zero: write 0o… for octal, 0x… for hexadecimal"))
         }
         _ => (digits, 10),
     };
     let plain: String = digits.chars().filter(|c| *c != '_').collect();
     if plain.is_empty() || !plain.chars().all(|c| c.is_digit(radix)) {
-        return Err(
-            if radix == 10 && plain.chars().all(|c| c.is_ascii_hexdigit()) && !plain.is_empty() {
-                format!("`{text}` is no decimal number: write 0x{text} for hexadecimal")
-            } else {
-                format!("`{text}` is no number: write decimal, or 0x…, 0o…, 0b…, with K, M or G behind it")
-            },
-        );
+        return Err(if radix == 10 && plain.chars().all(|c| c.is_ascii_hexdigit()) && !plain.is_empty() {
+            format!("`{text}` is no decimal number: write 0x{text} for hexadecimal")
+        } else {
+            format!("`{text}` is no number: write decimal, or 0x…, 0o…, 0b…, with K, M or G behind it")
+        });
     }
     u64::from_str_radix(&plain, radix)
         .ok()
@@ -129,20 +125,9 @@ mod tests {
         let range = |start, length| Ok(Place::Range(PhysRange::new(start, length).unwrap()));
         assert_eq!(place("0x64"), Ok(Place::Address(0x64)));
         assert_eq!(place("0xc0000000+3M"), range(0xc000_0000, 0x30_0000));
-        assert_eq!(
-            place("0xc0000000-0xc02fffff"),
-            range(0xc000_0000, 0x30_0000)
-        );
+        assert_eq!(place("0xc0000000-0xc02fffff"), range(0xc000_0000, 0x30_0000));
         assert_eq!(place("8-8"), range(8, 1));
-        for wrong in [
-            "8+0",
-            "8-7",
-            "2+0xffffffffffffffff",
-            "0-0xffffffffffffffff",
-            "+4",
-            "4+",
-            "1+2+3",
-        ] {
+        for wrong in ["8+0", "8-7", "2+0xffffffffffffffff", "0-0xffffffffffffffff", "+4", "4+", "1+2+3"] {
             assert!(place(wrong).is_err(), "{wrong}");
         }
     }

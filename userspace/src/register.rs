@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! One value in a mapping, checked once.
+
+use crate::raw::Cell;
+use crate::{Endian, Value};
+
+/// One value at a fixed place in a [`Mapping`](crate::Mapping), such as a register of a device.
+///
+/// [`Mapping::register`](crate::Mapping::register) has checked bounds, alignment and permission, so its accesses cannot
+/// fail. Each is exactly one load or store of the type's width. A register cannot outlive its mapping:
+///
+/// ```compile_fail,E0597
+/// use devmap::{Device, PhysRange, Register};
+///
+/// let register: Register<'_, u32>;
+/// {
+///     let mapping = Device::open("/dev/map").unwrap().map(PhysRange::new(0xc000_0000, 4).unwrap()).unwrap();
+///     register = mapping.register(0).unwrap();
+/// }
+/// register.read();
+/// ```
+///
+/// nor can the mapping be dropped, which unmaps the memory, while a register of it is in use:
+///
+/// ```compile_fail,E0505
+/// use devmap::{Device, PhysRange};
+///
+/// let mapping = Device::open("/dev/map").unwrap().map(PhysRange::new(0xc000_0000, 4).unwrap()).unwrap();
+/// let register = mapping.register::<u32>(0).unwrap();
+/// drop(mapping);
+/// register.write(1);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Register<'m, T> {
+    cell: Cell<'m, T>,
+    endian: Endian,
+}
+
+impl<'m, T: Value> Register<'m, T> {
+    pub(crate) fn new(cell: Cell<'m, T>, endian: Endian) -> Self {
+        Self { cell, endian }
+    }
+
+    /// Loads it, once.
+    #[inline]
+    pub fn read(self) -> T {
+        self.endian.convert(self.cell.load())
+    }
+
+    /// Stores `value`, once, and loads nothing.
+    #[inline]
+    pub fn write(self, value: T) {
+        self.cell.store(self.endian.convert(value));
+    }
+
+    /// Gives the bits of `mask` the values that they have in `value`: one load, then one store. Returns what was loaded.
+    #[inline]
+    pub fn modify(self, mask: T, value: T) -> T {
+        let before = self.read();
+        self.write((before & !mask) | (value & mask));
+        before
+    }
+}
