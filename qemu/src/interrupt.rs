@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Ctrl-C and its relatives ask for an orderly end: they set a flag, and whoever waits for something looks at it.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+static ASKED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// The user, or the system, asked the program to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interrupted {
+    /// Whether everything that ran could end by itself. A child that had to be killed may have left half a file.
+    pub orderly: bool,
+}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// From here on SIGINT, SIGTERM and SIGHUP set the flag.
+///
+/// A signal that is ignored already stays so: that is how `nohup` keeps a program alive.
+pub fn install() -> io::Result<()> {
+    let ignored = ignored_signals();
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        if ignored & (1 << (signal - 1)) == 0 {
+            signal_hook::flag::register(signal, Arc::clone(&ASKED))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether one of the signals has come.
+pub fn asked() -> bool {
+    ASKED.load(Ordering::Relaxed)
+}
+
+/// Fails once one of the signals has come.
+pub fn check() -> Result<(), Interrupted> {
+    if asked() {
+        Err(Interrupted { orderly: true })
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether this error is, at its bottom, an interruption: nothing to explain then, only to end.
+pub fn is_interruption(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.is::<Interrupted>())
+}
+
+/// The mask of the signals that this process ignores.
+fn ignored_signals() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interruption_is_found_below_its_context() {
+        let plain = anyhow::anyhow!("something else");
+        assert!(!is_interruption(&plain));
+        let wrapped = anyhow::Error::new(Interrupted { orderly: true }).context("unpacking").context("setting up");
+        assert!(is_interruption(&wrapped));
+    }
+}

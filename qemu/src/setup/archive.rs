@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Debian packages that are unpacked without being installed, from suites that the machine may not have configured.
+//!
+//! apt runs with a configuration of its own below the cache directory. The machine's own configuration is only read: it
+//! says where the archive is and which keys sign it.
+
+use std::cell::OnceCell;
+use std::cmp::Ordering;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{anyhow, bail, Context, Result};
+
+use crate::interrupt;
+use crate::process::Job;
+use crate::setup::cache::Cache;
+use crate::ui::Ui;
+
+/// Where packages are looked for; a mirror may lack some of these.
+const SUITES: &str = "trixie-backports trixie bookworm-backports bookworm";
+
+/// The Debian archive, for one architecture.
+#[derive(Debug)]
+pub struct Archive<'a> {
+    cache: &'a Cache,
+    ui: &'a Ui,
+    /// Debian's name of the architecture.
+    architecture: &'static str,
+    /// What went wrong when the lists were fetched (they are fetched at the first need, once in a run).
+    lists: OnceCell<Option<String>>,
+}
+
+/// One version of a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Its version, with epoch and revision.
+    pub version: String,
+}
+
+impl<'a> Archive<'a> {
+    /// Nothing is fetched before it is asked for.
+    pub fn new(cache: &'a Cache, ui: &'a Ui, architecture: &'static str) -> Archive<'a> {
+        Archive { cache, ui, architecture, lists: OnceCell::new() }
+    }
+
+    /// The newest version of a package among those that `fits` accepts.
+    pub fn newest(&self, name: &str, fits: impl Fn(&str) -> bool) -> Result<Option<Package>> {
+        self.fetch_lists()?;
+        let mut command = self.apt("apt-cache");
+        command.args(["show", name]);
+        // It exits with 100 when it has never heard of the package.
+        let text = Job::new(command).accept(100).output()?;
+        let mut best: Option<Package> = None;
+        for package in packages(&text).into_iter().filter(|package| package.name == name && fits(&package.version)) {
+            best = match best {
+                Some(best) if compare(&best.version, &package.version)? != Ordering::Less => Some(best),
+                _ => Some(package),
+            };
+        }
+        Ok(best)
+    }
+
+    /// What to say when [`Archive::newest`] has found nothing.
+    pub fn lacks(&self, names: &str) -> anyhow::Error {
+        let error = anyhow!("the Debian archive that this machine uses has no {names} in any of {SUITES}");
+        match self.lists.get().and_then(Option::as_deref) {
+            Some(problem) => anyhow!("{problem}").context(error),
+            None => error,
+        }
+    }
+
+    /// Downloads a package into a directory and unpacks it there, as it would lie below `/`.
+    pub fn unpack(&self, package: &Package, directory: &Path) -> Result<()> {
+        let what = format!("{} {}", package.name, package.version);
+        let bar = self.ui.bar(format_args!("Downloading {what}"), Progress::WHOLE);
+        let mut command = self.apt("apt-get");
+        command.args(["-q", "-o", "APT::Status-Fd=1", "download"]);
+        command.arg(format!("{}={}", package.name, package.version)).current_dir(directory);
+        let show = |line: &str| {
+            if let Some(progress) = Progress::parse(line) {
+                bar.set(progress);
+            }
+        };
+        Job::new(command).lines(show).with_context(|| {
+            format!("cannot download {what}; is there a way to the Debian archive from here? Try `apt-get update`")
+        })?;
+        bar.finish();
+
+        let file = fs::read_dir(directory)?.flatten().map(|entry| entry.path());
+        let file = file.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "deb"));
+        let file = file.with_context(|| format!("apt-get has downloaded {what}, but where is it?"))?;
+        let mut command = Command::new("dpkg");
+        command.arg("-x").arg(&file).arg(directory);
+        Job::new(command).output().with_context(|| format!("cannot unpack {what}"))?;
+        fs::remove_file(file)?;
+        Ok(())
+    }
+
+    /// Brings the lists of packages here, once in a run.
+    fn fetch_lists(&self) -> Result<()> {
+        if self.lists.get().is_some() {
+            return Ok(());
+        }
+        let shelf = self.shelf();
+        let _lock = self.cache.lock(&shelf, "the lists of Debian's packages", self.ui)?;
+        let place = self.cache.path(&shelf);
+        self.configure(&place).map_err(|error| self.cache.explain(error, &place))?;
+        let bar = self.ui.bar("Fetching the lists of Debian's packages", Progress::WHOLE);
+        let mut command = self.apt("apt-get");
+        command.args(["-q", "-o", "APT::Status-Fd=1", "update"]);
+        let update = Job::new(command).lines(|line| {
+            if let Some(progress) = Progress::parse(line) {
+                bar.set(progress);
+            }
+        });
+        // A mirror that lacks a suite makes this fail; what counts is whether the package is found.
+        let problem = match update {
+            Ok(()) => None,
+            Err(error) if interrupt::is_interruption(&error) => return Err(error),
+            Err(error) => Some(format!("{:#}", self.cache.explain(error, &place))),
+        };
+        bar.finish();
+        self.lists.get_or_init(|| problem);
+        Ok(())
+    }
+
+    fn shelf(&self) -> String {
+        format!("apt/{}", self.architecture)
+    }
+
+    /// apt with a configuration of its own.
+    fn apt(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        // Read after the machine's configuration, whose proxies and certificates stay in force.
+        command.arg("-c").arg(self.cache.path(self.shelf()).join("apt.conf")).env("LC_ALL", "C");
+        command
+    }
+
+    fn configure(&self, place: &Path) -> Result<()> {
+        for directory in ["lists/partial", "cache/archives/partial", "sources"] {
+            fs::create_dir_all(place.join(directory))?;
+        }
+        let mirror = Mirror::of_this_machine()?;
+        fs::write(place.join("sources/map.sources"), mirror.sources(self.architecture))?;
+        fs::write(place.join("apt.conf"), configuration(place, self.architecture))?;
+        Ok(())
+    }
+}
+
+/// The private configuration of apt.
+fn configuration(place: &Path, architecture: &str) -> String {
+    let place = place.display();
+    format!(
+        "// What the machine does after an update of its own lists.\n\
+         #clear APT::Update::Pre-Invoke;\n\
+         #clear APT::Update::Post-Invoke;\n\
+         #clear APT::Update::Post-Invoke-Success;\n\
+         #clear APT::Architectures;\n\
+         APT::Architecture \"{architecture}\";\n\
+         APT::Architectures {{ \"{architecture}\"; }};\n\
+         // Root needs no other user to write into this directory.\n\
+         APT::Sandbox::User \"root\";\n\
+         Acquire::Languages \"none\";\n\
+         Dir::Etc::SourceList \"/dev/null\";\n\
+         Dir::Etc::SourceParts \"{place}/sources\";\n\
+         Dir::Etc::Preferences \"/dev/null\";\n\
+         Dir::Etc::PreferencesParts \"/dev/null\";\n\
+         Dir::State::Lists \"{place}/lists\";\n\
+         Dir::State::Status \"/dev/null\";\n\
+         Dir::Cache \"{place}/cache\";\n\
+         Dir::Cache::Archives \"{place}/cache/archives\";\n"
+    )
+}
+
+/// The machine's source of Debian packages.
+#[derive(Debug, PartialEq, Eq)]
+struct Mirror {
+    address: String,
+    /// The options of its entry that say whom to trust, as deb822 lines.
+    trust: String,
+}
+
+/// A line of `apt-get indextargets` in our format.
+const TARGET: &str = "$(CREATED_BY)|$(ORIGIN)|$(COMPONENT)|$(RELEASE)|$(SOURCESENTRY)|$(REPO_URI)";
+
+impl Mirror {
+    fn of_this_machine() -> Result<Mirror> {
+        let mut command = Command::new("apt-get");
+        command.args(["indextargets", "--format", TARGET]).env("LC_ALL", "C");
+        let targets =
+            Job::new(command).output().context("apt-get does not say where this machine's packages come from")?;
+        let Some((address, entry)) = choose(&targets) else {
+            bail!(
+                "no source of Debian packages is configured on this machine (in /etc/apt/sources.list or \
+                 /etc/apt/sources.list.d): add Debian's main archive, as for a usual installation"
+            );
+        };
+        let (file, number) = entry.rsplit_once(':').context("apt-get names no place for its source")?;
+        let number = number.parse().context("apt-get names no place for its source")?;
+        let text = fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
+        let trust =
+            if file.ends_with(".sources") { trust_of_stanza(&text, number) } else { trust_of_line(&text, number) };
+        Ok(Mirror { address, trust })
+    }
+
+    fn sources(&self, architecture: &str) -> String {
+        format!(
+            "Types: deb\nURIs: {}\nSuites: {SUITES}\nComponents: main\nArchitectures: {architecture}\nTargets: Packages\n{}",
+            self.address, self.trust
+        )
+    }
+}
+
+/// Picks the main archive among the machine's sources: its address, and the place of its entry.
+fn choose(targets: &str) -> Option<(String, String)> {
+    let candidates = targets.lines().filter_map(|line| {
+        let fields: Vec<&str> = line.splitn(6, '|').collect();
+        let &[created_by, origin, component, release, entry, address] = fields.as_slice() else { return None };
+        let main = created_by == "Packages" && component == "main" && !address.is_empty();
+        // Before the machine's first `apt-get update` the origin is not known, and stays as it stands in the format.
+        let rank = match origin {
+            "Debian" => 0,
+            "$(ORIGIN)" | "" if address.trim_end_matches('/').ends_with("/debian") => 1,
+            "$(ORIGIN)" | "" => 2,
+            _ => return None,
+        };
+        // Security fixes and updates of a release have other addresses on some mirrors, and other contents.
+        let plain = !release.contains(['-', '/']);
+        (main && plain).then_some((rank, address.to_owned(), entry.to_owned()))
+    });
+    // The first of the best.
+    candidates.min_by_key(|(rank, ..)| *rank).map(|(_, address, entry)| (address, entry))
+}
+
+/// The fields of trust in the `number`th stanza (from 1) of a deb822 file, with their continuation lines.
+fn trust_of_stanza(text: &str, number: usize) -> String {
+    let mut fields = String::new();
+    let mut wanted = false;
+    let mut stanza = 1;
+    let mut in_stanza = false;
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        if line.trim().is_empty() {
+            stanza += usize::from(in_stanza);
+            in_stanza = false;
+            continue;
+        }
+        in_stanza = true;
+        if !line.starts_with([' ', '\t']) {
+            let name = line.split(':').next().unwrap_or_default().to_ascii_lowercase();
+            wanted = stanza == number && ["signed-by", "trusted"].contains(&name.as_str());
+        }
+        if wanted {
+            fields += line;
+            fields += "\n";
+        }
+    }
+    fields
+}
+
+/// The options of trust in the `number`th line (from 1) of a one-line-style file, as deb822 fields.
+fn trust_of_line(text: &str, number: usize) -> String {
+    let line = text.lines().nth(number.saturating_sub(1)).unwrap_or_default();
+    let options = line.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map_or("", |(options, _)| options);
+    options
+        .split_whitespace()
+        .filter_map(|option| match option.split_once('=') {
+            Some(("signed-by", value)) => Some(format!("Signed-By: {}\n", value.replace(',', " "))),
+            Some(("trusted", value)) => Some(format!("Trusted: {value}\n")),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The packages in the output of `apt-cache show`.
+fn packages(text: &str) -> Vec<Package> {
+    let field = |stanza: &str, name: &str| {
+        stanza.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(": ")?.to_owned()))
+    };
+    text.split("\n\n")
+        .filter_map(|stanza| Some(Package { name: field(stanza, "Package")?, version: field(stanza, "Version")? }))
+        .collect()
+}
+
+/// Debian's order of versions, by dpkg itself.
+fn compare(one: &str, other: &str) -> Result<Ordering> {
+    if one == other {
+        return Ok(Ordering::Equal);
+    }
+    let mut command = Command::new("dpkg");
+    command.args(["--compare-versions", one, "lt", other]).env("LC_ALL", "C");
+    let status = command.status().context("cannot start dpkg")?;
+    Ok(if status.success() { Ordering::Less } else { Ordering::Greater })
+}
+
+/// A version as part of a file's name: the kernel's Makefile is particular about the paths that it works in.
+pub fn file_name(version: &str) -> String {
+    version.chars().map(|c| if c.is_ascii_alphanumeric() || "-.".contains(c) { c } else { '_' }).collect()
+}
+
+/// The progress that apt reports with `APT::Status-Fd`.
+#[derive(Debug)]
+pub struct Progress;
+
+impl Progress {
+    /// This is all of it.
+    pub const WHOLE: u64 = 1000;
+
+    /// The progress in a line such as `dlstatus:1:23.4567:Retrieving file 1 of 5`, if it is one.
+    pub fn parse(line: &str) -> Option<u64> {
+        let mut fields = line.split(':');
+        if !["dlstatus", "pmstatus"].contains(&fields.next()?) {
+            return None;
+        }
+        // A package's name may carry its architecture, after another colon.
+        let percent: f64 = fields.skip(1).find_map(|field| field.contains('.').then(|| field.parse().ok())?)?;
+        Some(((percent * 10.0) as u64).min(Progress::WHOLE))
+    }
+}
+
+/// Moves what lies at `from` to `to`, on the same disk, and makes the directories above it.
+pub fn lift(from: &Path, to: &Path) -> Result<PathBuf> {
+    if let Some(above) = to.parent() {
+        fs::create_dir_all(above)?;
+    }
+    fs::rename(from, to).with_context(|| format!("the package has no {}", from.display()))?;
+    Ok(to.to_owned())
+}

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The directory that keeps what took long to make.
+//!
+//! It has one directory for each kind of thing (a *shelf*), and on it one directory for each thing. A thing is made in a
+//! sibling called `….part` and renamed when it is whole, so that what has its name can be trusted. A lock on the shelf
+//! lets one run make things while others wait; looking at what is there needs no lock.
+
+use std::env;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{anyhow, bail, Context, Result};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::statvfs::statvfs;
+
+use crate::interrupt;
+use crate::ui::Ui;
+
+const PART: &str = ".part";
+const LOCK: &str = ".lock";
+/// Less room than this after a failure, and the disk is said to be full.
+const FULL: u64 = 16 << 20;
+
+/// The cache.
+#[derive(Debug)]
+pub struct Cache {
+    root: PathBuf,
+}
+
+/// The right to make things on one shelf.
+#[derive(Debug)]
+pub struct Lock(Flock<File>);
+
+impl AsFd for Lock {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Cache {
+    /// Finds the directory's name; nothing is made yet.
+    pub fn find() -> Result<Cache> {
+        let root = locate(|name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
+            .context("no place for the cache: neither HOME nor MAP_CACHE is set; set MAP_CACHE to a directory")?;
+        let root = std::path::absolute(&root).with_context(|| format!("MAP_CACHE={} is no path", root.display()))?;
+        if root.to_string_lossy().contains(|c: char| c.is_whitespace() || c == ':') {
+            // The kernel's Makefile refuses such a path as well, but only after the downloads.
+            bail!(
+                "the kernel cannot be built in {}: there must be no space and no colon in the path. \
+                 Set MAP_CACHE to another directory",
+                root.display()
+            );
+        }
+        Ok(Cache { root })
+    }
+
+    /// A place in the cache.
+    pub fn path(&self, place: impl AsRef<Path>) -> PathBuf {
+        self.root.join(place)
+    }
+
+    /// The names of the things on a shelf.
+    pub fn things(&self, shelf: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.path(shelf)).into_iter().flatten().flatten();
+        entries
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| !name.ends_with(PART) && !name.starts_with('.'))
+            .collect()
+    }
+
+    /// Waits for the right to make things on a shelf; `what` is what a person would call it.
+    pub fn lock(&self, shelf: &str, what: &str, ui: &Ui) -> Result<Lock> {
+        let place = self.path(shelf);
+        let file = fs::create_dir_all(&place)
+            .and_then(|()| File::options().write(true).create(true).truncate(false).open(place.join(LOCK)));
+        let mut file = file.map_err(|error| self.explain(anyhow!(error), &place))?;
+        let mut told = false;
+        loop {
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => return Ok(Lock(lock)),
+                Err((back, Errno::EWOULDBLOCK)) => file = back,
+                Err((_, error)) => bail!("cannot lock {}: {error}", place.join(LOCK).display()),
+            }
+            if !told {
+                ui.step(format_args!("Waiting for another run, which is busy with {what}"));
+                told = true;
+            }
+            interrupt::check()?;
+            thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// Lets `fill` make a thing and puts it on the shelf. The caller holds the shelf's lock.
+    ///
+    /// Whatever goes wrong, nothing stays behind.
+    pub fn make(&self, shelf: &str, name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+        let place = self.path(shelf).join(name);
+        let part = self.path(shelf).join(format!("{name}{PART}"));
+        let make = || -> Result<()> {
+            // What a run that was killed has left, under whatever name.
+            for entry in fs::read_dir(self.path(shelf))? {
+                let entry = entry?;
+                if entry.file_name().to_string_lossy().ends_with(PART) {
+                    remove(&entry.path())?;
+                }
+            }
+            fs::create_dir(&part)?;
+            fill(&part)?;
+            // After a power cut too, the name must mean that the contents are there.
+            flush(&part)?;
+            Ok(fs::rename(&part, &place)?)
+        };
+        make().map_err(|error| {
+            let error = self.explain(error, &part);
+            // A second error here would only hide the first.
+            let _ = remove(&part);
+            error
+        })?;
+        Ok(place)
+    }
+
+    /// Fails if the disk has less room than `bytes`.
+    pub fn need(&self, bytes: u64) -> Result<()> {
+        let Some(free) = self.free() else { return Ok(()) };
+        if free >= bytes {
+            return Ok(());
+        }
+        Err(anyhow!(
+            "{} has {} free, and {} are needed: make room there, or set MAP_CACHE to a directory on a larger disk",
+            self.root.display(),
+            Gigabytes(free),
+            Gigabytes(bytes)
+        ))
+    }
+
+    /// Adds the remedy to an error that is the disk's, or the directory's.
+    pub fn explain(&self, error: anyhow::Error, place: &Path) -> anyhow::Error {
+        let errno = error.chain().find_map(|cause| match cause.downcast_ref::<Errno>() {
+            Some(errno) => Some(*errno),
+            None => cause.downcast_ref::<io::Error>()?.raw_os_error().map(Errno::from_raw),
+        });
+        match errno {
+            _ if interrupt::is_interruption(&error) => error,
+            Some(Errno::EACCES | Errno::EPERM | Errno::EROFS | Errno::ENOTDIR | Errno::EEXIST) => {
+                error.context(format!(
+                    "cannot write to the cache, at {}: make it writable, or set MAP_CACHE to a directory of your own",
+                    place.display()
+                ))
+            }
+            Some(Errno::EDQUOT) => error.context(self.full("your quota is used up")),
+            Some(Errno::ENOSPC) => error.context(self.full("the disk is full")),
+            _ if self.free().is_some_and(|free| free < FULL) => error.context(self.full("the disk is full")),
+            _ => error,
+        }
+    }
+
+    fn full(&self, what: &str) -> String {
+        format!("{what}, at {}: make room there, or set MAP_CACHE to a directory on a larger disk", self.root.display())
+    }
+
+    /// What the disk has free, if it says so.
+    fn free(&self) -> Option<u64> {
+        let existing = self.root.ancestors().find(|place| place.exists())?;
+        let disk = statvfs(existing).ok()?;
+        Some(disk.blocks_available() as u64 * disk.fragment_size() as u64)
+    }
+}
+
+/// Where the cache is, by the variables of the environment.
+fn locate(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    if let Some(place) = variable("MAP_CACHE") {
+        return Some(place);
+    }
+    // The XDG specification wants relative paths ignored.
+    let base = variable("XDG_CACHE_HOME").filter(|place| place.is_absolute());
+    let base = base.or_else(|| variable("HOME").map(|home| home.join(".cache")))?;
+    Some(base.join("map"))
+}
+
+/// Removes a directory with all that is in it; one that is not there is fine.
+pub fn remove(place: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(place) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Writes out all that the disk at `place` has not written yet.
+pub fn flush(place: &Path) -> Result<()> {
+    nix::unistd::syncfs(File::open(place)?).with_context(|| format!("cannot write {} to the disk", place.display()))
+}
+
+struct Gigabytes(u64);
+
+impl std::fmt::Display for Gigabytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.1} GB", self.0 as f64 / 1e9)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scratch() -> (tempfile::TempDir, Cache) {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache { root: directory.path().join("cache") };
+        (directory, cache)
+    }
+
+    #[test]
+    fn the_place_follows_the_environment() {
+        let with = |set: &[(&str, &str)]| {
+            locate(|name| set.iter().find(|(key, _)| *key == name).map(|(_, value)| PathBuf::from(value)))
+        };
+        assert_eq!(with(&[("HOME", "/h")]), Some("/h/.cache/map".into()));
+        assert_eq!(with(&[("HOME", "/h"), ("XDG_CACHE_HOME", "/x")]), Some("/x/map".into()));
+        assert_eq!(with(&[("HOME", "/h"), ("XDG_CACHE_HOME", "x")]), Some("/h/.cache/map".into()));
+        assert_eq!(with(&[("HOME", "/h"), ("XDG_CACHE_HOME", "/x"), ("MAP_CACHE", "/m")]), Some("/m".into()));
+        assert_eq!(with(&[]), None);
+    }
+
+    #[test]
+    fn a_thing_appears_whole() {
+        let (_directory, cache) = scratch();
+        let _lock = cache.lock("shelf", "a test", &Ui::new()).unwrap();
+        let place = cache
+            .make("shelf", "thing", |part| {
+                assert!(cache.things("shelf").is_empty());
+                Ok(fs::write(part.join("file"), "whole")?)
+            })
+            .unwrap();
+        assert_eq!(fs::read_to_string(place.join("file")).unwrap(), "whole");
+        assert_eq!(cache.things("shelf"), ["thing"]);
+    }
+
+    #[test]
+    fn a_thing_that_fails_leaves_nothing() {
+        let (_directory, cache) = scratch();
+        let _lock = cache.lock("shelf", "a test", &Ui::new()).unwrap();
+        // What a run that was killed has left.
+        fs::create_dir_all(cache.path("shelf/older.part/deep")).unwrap();
+        let failed = cache.make("shelf", "thing", |part| {
+            fs::write(part.join("file"), "half")?;
+            bail!("half way")
+        });
+        assert_eq!(failed.unwrap_err().to_string(), "half way");
+        let left: Vec<_> = fs::read_dir(cache.path("shelf")).unwrap().flatten().map(|e| e.file_name()).collect();
+        assert_eq!(left, [LOCK]);
+    }
+
+    #[test]
+    fn a_second_run_must_wait() {
+        let (_directory, cache) = scratch();
+        let lock = cache.lock("shelf", "a test", &Ui::new()).unwrap();
+        let try_lock = || {
+            let file = File::open(cache.path("shelf").join(LOCK)).unwrap();
+            Flock::lock(file, FlockArg::LockExclusiveNonblock).map(drop).map_err(|(_, errno)| errno)
+        };
+        assert_eq!(try_lock(), Err(Errno::EWOULDBLOCK));
+        drop(lock);
+        assert_eq!(try_lock(), Ok(()));
+    }
+
+    #[test]
+    fn an_error_of_the_disk_comes_with_its_remedy() {
+        let (_directory, cache) = scratch();
+        let of = |errno: Errno| cache.explain(io::Error::from(errno).into(), Path::new("/c/thing")).to_string();
+        assert!(of(Errno::ENOSPC).starts_with("the disk is full, at "));
+        assert!(of(Errno::EACCES).starts_with("cannot write to the cache, at /c/thing: "));
+        assert_eq!(cache.explain(anyhow!("something else"), Path::new("/c")).to_string(), "something else");
+    }
+}

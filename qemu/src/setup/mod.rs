@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Everything between a bare Debian machine and a guest that can be booted: packages, compilers, the kernel, busybox.
+//!
+//! What takes long is done once and kept in a cache. When all of it is there, [`prepare`] only looks.
+
+mod archive;
+mod cache;
+mod kernel;
+mod packages;
+mod source;
+mod toolchain;
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::arch::Arch;
+use crate::ui::Ui;
+use archive::Archive;
+use cache::Cache;
+pub use kernel::Kernel;
+use source::Source;
+pub use toolchain::{Rustc, Toolchain};
+
+/// What a guest is made of, but for the driver and our own programs.
+#[derive(Debug)]
+pub struct Guest {
+    /// Its architecture.
+    pub arch: &'static Arch,
+    /// Its kernel.
+    pub kernel: Kernel,
+    /// What the kernel was built with, and modules must be built with.
+    pub toolchain: Toolchain,
+    /// A static busybox for the guest's architecture.
+    pub busybox: PathBuf,
+}
+
+/// Sees to it that everything is there.
+pub fn prepare(arch: &'static Arch, ui: &Ui) -> Result<Guest> {
+    let cache = Cache::find()?;
+    // First all that can be wrong without anything having been changed.
+    let given = Source::given(arch)?;
+    let rustc = Rustc::find()?;
+    let clang = packages::ensure(arch, &cache, ui)?;
+
+    let archive = Archive::new(&cache, ui, arch.debian);
+    let source = match given {
+        Some(source) => source,
+        None => Source::debian(&cache, &archive, ui)?,
+    };
+    let busybox = busybox(arch, &cache, &archive, ui)?;
+    let toolchain = Toolchain::complete(arch, rustc, clang, &cache, &archive, ui)?;
+    let kernel = Kernel::find(arch, &source, &toolchain, &cache, ui)?;
+    Ok(Guest { arch, kernel, toolchain, busybox })
+}
+
+/// Debian's static busybox for the guest's architecture.
+fn busybox(arch: &Arch, cache: &Cache, archive: &Archive<'_>, ui: &Ui) -> Result<PathBuf> {
+    const PACKAGE: &str = "busybox-static";
+    let shelf = format!("busybox/{}", arch.debian);
+    // Any version will do: the one that is here stays until somebody removes it.
+    let found = || {
+        let place = cache.things(&shelf).into_iter().max()?;
+        Some(cache.path(&shelf).join(place).join("busybox"))
+    };
+    if let Some(busybox) = found() {
+        return Ok(busybox);
+    }
+    let _lock = cache.lock(&shelf, "busybox", ui)?;
+    if let Some(busybox) = found() {
+        return Ok(busybox);
+    }
+    let package = archive.newest(PACKAGE, |_| true)?.ok_or_else(|| archive.lacks(PACKAGE))?;
+    cache.make(&shelf, &archive::file_name(&package.version), |part| {
+        archive.unpack(&package, part)?;
+        // Debian has moved it from one to the other.
+        let place = ["usr/bin/busybox", "bin/busybox"].into_iter().find(|place| part.join(place).is_file());
+        let place = place.with_context(|| format!("there is no busybox in {PACKAGE} {}", package.version))?;
+        fs::rename(part.join(place), part.join("busybox"))?;
+        for rest in ["usr", "bin"] {
+            cache::remove(&part.join(rest))?;
+        }
+        Ok(())
+    })?;
+    found().context("busybox was unpacked, and yet it is not there")
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The Debian packages that must be installed, and how they come to be.
+
+use std::io::{self, IsTerminal};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{bail, Context, Result};
+use nix::unistd::geteuid;
+
+use crate::arch::Arch;
+use crate::interrupt;
+use crate::process::{in_path, Job};
+use crate::setup::archive::Progress;
+use crate::setup::cache::Cache;
+use crate::setup::toolchain;
+use crate::ui::Ui;
+
+/// What the set-up calls, whatever the guest's architecture is.
+///
+/// `busybox-static` is not among them: it would drive out the `busybox` that a Debian system boots with.
+const PACKAGES: &[&str] = &[
+    // The compiler of the kernel, its linker and its other tools, and the library that bindgen parses C with.
+    toolchain::CLANG,
+    "lld-19",
+    "llvm-19",
+    "libclang-19-dev",
+    // The kernel's Makefile calls these …
+    "bc",
+    "bison",
+    "cpio",
+    "flex",
+    "kmod",
+    "make",
+    "openssl",
+    "rsync",
+    // … and builds tools of its own with these libraries.
+    "libelf-dev",
+    "libssl-dev",
+    // Cargo links with gcc.
+    "gcc",
+    "libc6-dev",
+    // For what is fetched and unpacked without being installed.
+    "apt",
+    "dpkg",
+    "xz-utils",
+];
+
+/// The room that all of the set-up takes, from the packages to the kernel.
+const SPACE: u64 = 4_000_000_000;
+
+/// Sees to it that all packages are installed. Returns the version of clang's.
+pub fn ensure(arch: &Arch, cache: &Cache, ui: &Ui) -> Result<String> {
+    let wanted: Vec<&str> = PACKAGES.iter().chain(arch.packages).copied().collect();
+    if in_path("dpkg-query").is_none() || in_path("apt-get").is_none() {
+        bail!(
+            "this is no Debian system: dpkg-query or apt-get is not in PATH. The set-up knows Debian 12 and 13 and needs \
+             their packages {}",
+            wanted.join(" ")
+        );
+    }
+    let state = State::query(&wanted)?;
+    let missing = state.missing(&wanted);
+    if missing.is_empty() {
+        return state.version(toolchain::CLANG);
+    }
+    // Before the machine is changed it should be clear that the rest will work.
+    cache.need(SPACE)?;
+    let _lock = cache.lock("packages", "installing Debian packages", ui)?;
+    install(&missing, ui)?;
+    let state = State::query(&wanted)?;
+    let missing = state.missing(&wanted);
+    if !missing.is_empty() {
+        bail!("apt-get has ended without an error, and yet these packages are not installed: {}", missing.join(" "));
+    }
+    state.version(toolchain::CLANG)
+}
+
+/// What dpkg knows of some packages.
+#[derive(Debug)]
+struct State {
+    installed: Vec<(String, String)>,
+}
+
+impl State {
+    fn query(packages: &[&str]) -> Result<State> {
+        let mut command = Command::new("dpkg-query");
+        command.args(["-W", "-f", "${Package} ${db:Status-Status} ${Version}\\n"]).args(packages).env("LC_ALL", "C");
+        // It exits with 1 when it has never heard of one of them.
+        Ok(State::parse(&Job::new(command).accept(1).output()?))
+    }
+
+    fn parse(text: &str) -> State {
+        let installed = text.lines().filter_map(|line| {
+            let mut words = line.split(' ');
+            match (words.next(), words.next(), words.next()) {
+                (Some(package), Some("installed"), Some(version)) => Some((package.to_owned(), version.to_owned())),
+                _ => None,
+            }
+        });
+        State { installed: installed.collect() }
+    }
+
+    fn missing<'a>(&self, wanted: &[&'a str]) -> Vec<&'a str> {
+        let there = |package: &str| self.installed.iter().any(|(name, _)| name == package);
+        wanted.iter().copied().filter(|package| !there(package)).collect()
+    }
+
+    fn version(&self, package: &str) -> Result<String> {
+        let found = self.installed.iter().find(|(name, _)| name == package);
+        Ok(found.with_context(|| format!("the package {package} is not installed"))?.1.clone())
+    }
+}
+
+/// How packages can be installed here.
+#[derive(Debug, PartialEq, Eq)]
+enum Way {
+    /// We are root.
+    Ourselves,
+    /// Through sudo, which may ask for a password on the terminal.
+    Sudo,
+    /// Not by us.
+    Tell,
+}
+
+fn install(missing: &[&str], ui: &Ui) -> Result<()> {
+    let way = if geteuid().is_root() {
+        Way::Ourselves
+    } else if in_path("sudo").is_some() && (io::stdin().is_terminal() || sudo_needs_no_password()) {
+        Way::Sudo
+    } else {
+        Way::Tell
+    };
+    let script = format!("apt-get update && apt-get install --yes --no-install-recommends {}", missing.join(" "));
+    match way {
+        Way::Ourselves => install_as_root(missing, ui),
+        Way::Sudo => {
+            ui.step(format_args!("Installing Debian packages through sudo: {}", missing.join(" ")));
+            let mut command = Command::new("sudo");
+            command.args(["env", "DEBIAN_FRONTEND=noninteractive", "sh", "-c", &script]);
+            Job::new(command).interactive().with_context(|| {
+                format!("the packages could not be installed; what sudo was to run as root is\n\n    {script}\n")
+            })
+        }
+        Way::Tell => {
+            let command = match in_path("sudo") {
+                Some(_) => format!("sudo sh -c '{script}'"),
+                None => format!("su -c '{script}'"),
+            };
+            bail!(
+                "Debian packages are missing, and only root can install them. Type this, and then start again:\n\n    \
+                 {command}\n"
+            )
+        }
+    }
+}
+
+fn sudo_needs_no_password() -> bool {
+    let mut command = Command::new("sudo");
+    command.args(["-n", "true"]);
+    Job::new(command).timeout(Duration::from_secs(10)).output().is_ok()
+}
+
+fn install_as_root(missing: &[&str], ui: &Ui) -> Result<()> {
+    let what = format!("Installing Debian packages: {}", missing.join(" "));
+    let context =
+        "apt-get could not install the packages; if it names another error, cure that first (`apt-get update` \
+                   and `dpkg --configure -a` often help), then start again";
+    let apt = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        // On a fresh machine the automatic upgrade may be busy for a while.
+        command.args(["-q", "-o", "DPkg::Lock::Timeout=300", "-o", "APT::Status-Fd=1", "-o", "Dpkg::Use-Pty=0"]);
+        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C");
+        Job::new(command)
+    };
+    let bar = ui.bar(what, Progress::WHOLE * 3);
+    let show = |part: u64| {
+        let bar = &bar;
+        move |line: &str| {
+            if let Some(progress) = Progress::parse(line) {
+                bar.set(part * Progress::WHOLE + progress);
+            }
+        }
+    };
+    let get = ["install", "--yes", "--no-install-recommends"];
+    // The update fails when any of the machine's sources does, even one that we do not need.
+    let update = apt(&["update"]).lines(show(0));
+    interrupt::check()?;
+    let download = apt(&[&get[..], &["--download-only"], missing].concat()).lines(show(1));
+    if let Err(error) = download {
+        let error = error.context(context);
+        return Err(match update {
+            Err(update) if !interrupt::is_interruption(&error) => error.context(format!("{update:#}")),
+            _ => error,
+        });
+    }
+    // Half an installation is a broken system: dpkg may finish its work, whatever happens to us.
+    apt(&[&get[..], missing].concat()).unstoppable().lines(show(2)).context(context)?;
+    bar.finish();
+    interrupt::check()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_installed_counts() {
+        let state = State::parse(
+            "clang-19 installed 1:19.1.7-3~deb12u1\nbusybox not-installed \nlld-19 config-files 1:19.1.7-3\n\
+             libelf-dev installed 0.188-2.1\nlibelf-dev installed 0.188-2.1\n",
+        );
+        assert_eq!(state.missing(&["clang-19", "busybox", "lld-19", "libelf-dev", "bc"]), ["busybox", "lld-19", "bc"]);
+        assert_eq!(state.version("clang-19").unwrap(), "1:19.1.7-3~deb12u1");
+        assert!(state.version("bc").is_err());
+    }
+}
