@@ -25,7 +25,7 @@ use crate::ui::Ui;
 
 /// The configuration that every architecture needs.
 const COMMON: &str = include_str!("../../kernel/common.config");
-/// About how many lines make prints, one for each file that it makes.
+/// How many lines make prints, one for each file that it makes; for the bar, so a guess that is near is good enough.
 const LINES: u64 = 1734;
 /// The room that one kernel takes.
 const SPACE: u64 = 800_000_000;
@@ -124,22 +124,24 @@ struct Build<'a> {
 impl Build<'_> {
     fn run(&self, key: &str) -> Result<()> {
         let build = self.place.join("build");
-        match State::read(self.place) {
-            State::Absent | State::Building => {
-                self.cache.need(SPACE)?;
-                cache::remove(&build)?;
-            }
-            State::Stopped => {
-                self.ui.note("an earlier run was stopped in the middle of this kernel; its work is taken up")
-            }
-            State::Complete => {}
+        let state = State::read(self.place);
+        let fresh = matches!(state, State::Absent | State::Building);
+        if fresh {
+            self.cache.need(SPACE)?;
+            cache::remove(&build)?;
+        } else if state == State::Stopped {
+            self.ui.note("an earlier run was stopped in the middle of this kernel; its work is taken up");
         }
         State::Building.write(self.place)?;
-        // For people who wonder what this directory is.
-        fs::write(self.place.join("key"), key)?;
         fs::write(self.log(), "")?;
         fs::create_dir_all(&build)?;
-        let result = self.configure(&build).and_then(|()| self.compile(&build));
+        // For people who wonder what this directory is.
+        fs::write(self.place.join("key"), key)?;
+        if fresh {
+            self.configure(&build)?;
+        }
+        self.confirm(&build)?;
+        let result = self.compile(&build);
         match &result {
             Ok(()) => {
                 cache::flush(&build)?;
@@ -162,13 +164,8 @@ impl Build<'_> {
         Job::new(make).log(&self.log()).hold(self.lock)
     }
 
+    /// Makes a configuration out of the tree's smallest one and our fragment.
     fn configure(&self, build: &Path) -> Result<()> {
-        let config = build.join(".config");
-        let read = || fs::read_to_string(&config).with_context(|| format!("cannot read {}", config.display()));
-        // A build that is taken up has its configuration already. Made again, it would be younger than all that was built.
-        if read().is_ok_and(|text| lost(self.fragment, &text).is_empty()) {
-            return Ok(());
-        }
         self.ui.step(format_args!("Configuring Linux {} for {}", self.source.version, self.arch));
         self.make(build, &["rustavailable"])?.lines(|_| {}).with_context(|| {
             format!("Linux {} in {} finds no Rust that it can use", self.source.version, self.source.place.display())
@@ -176,26 +173,30 @@ impl Build<'_> {
         self.make(build, &["tinyconfig"])?.lines(|_| {}).context("cannot configure the kernel")?;
         let fragment = self.place.join("fragment.config");
         fs::write(&fragment, self.fragment)?;
+        let config = build.join(".config");
         let mut merge = Command::new(self.source.place.join("scripts/kconfig/merge_config.sh"));
         merge.arg("-m").arg("-O").arg(build).arg(&config).arg(&fragment).current_dir(&self.source.place);
         merge.env_remove("KCONFIG_CONFIG").env_remove("CONFIG_");
         Job::new(merge).log(&self.log()).lines(|_| {}).context("cannot configure the kernel")?;
-        self.make(build, &["olddefconfig"])?.lines(|_| {}).context("cannot configure the kernel")?;
+        Ok(())
+    }
 
+    /// Completes the configuration and checks that what we ask for is in it.
+    fn confirm(&self, build: &Path) -> Result<()> {
+        self.make(build, &["olddefconfig"])?.lines(|_| {}).context("cannot configure the kernel")?;
+        let config = build.join(".config");
+        let config = fs::read_to_string(&config).with_context(|| format!("cannot read {}", config.display()))?;
         let mut refused = Vec::new();
-        for line in lost(self.fragment, &read()?) {
+        for line in lost(self.fragment, &config) {
+            // 7.2 and 7.3 differ in a few names, and both names stand in the fragment.
             if self.declares(line.symbol)? {
                 refused.push(format!("{}={}", line.symbol, line.value));
-            } else if line.value != "n" {
-                self.ui.note(format_args!("{} does not exist in Linux {}", line.symbol, self.source.version));
             }
         }
         if !refused.is_empty() {
-            // Not to be taken for a finished configuration by a later run.
-            fs::remove_file(&config)?;
             bail!(
-                "Linux {} does not accept these lines of the configuration (qemu/kernel/*.config), probably because one \
-                 that they depend on is missing: {}",
+                "Linux {} does not accept these lines of the configuration (qemu/kernel/*.config), probably because of \
+                 another line that they depend on: {}",
                 self.source.version,
                 refused.join(" ")
             );
@@ -203,7 +204,7 @@ impl Build<'_> {
         Ok(())
     }
 
-    /// Whether this tree knows the symbol at all: 7.2 and 7.3 differ in a few.
+    /// Whether this tree knows the symbol at all.
     fn declares(&self, symbol: &str) -> Result<bool> {
         let name = symbol.trim_start_matches("CONFIG_");
         let mut grep = Command::new("grep");
@@ -252,13 +253,18 @@ fn ended_by_itself(error: &anyhow::Error) -> bool {
 
 /// Everything that a kernel is built from.
 fn key(arch: &Arch, source: &Source, toolchain: &str, fragment: &str) -> String {
-    format!(
-        "Linux {} from {}, {} {}\n{toolchain}\n{fragment}",
+    let mut key = format!(
+        "Linux {} from {}, {} {}\n{toolchain}\n",
         source.version,
         source.place.display(),
         arch.kernel,
         arch.image_target
-    )
+    );
+    // Not the reasons, which may be put better one day.
+    for Line { symbol, value } in fragment.lines().filter_map(Line::parse) {
+        key += &format!("{symbol}={value}\n");
+    }
+    key
 }
 
 fn short_hash(text: &str) -> String {
@@ -344,7 +350,7 @@ mod tests {
         let source =
             |version: &str, place: &str| Source { place: place.into(), version: version.into(), external: false };
         let base = short_hash(&key(arch, &source("7.3.4", "/a"), "rustc 1", "CONFIG_A=y"));
-        assert_eq!(base, short_hash(&key(arch, &source("7.3.4", "/a"), "rustc 1", "CONFIG_A=y")));
+        assert_eq!(base, short_hash(&key(arch, &source("7.3.4", "/a"), "rustc 1", "# A reason.\n\nCONFIG_A=y\n")));
         assert_eq!(base.len(), 12);
         let others = [
             key(arch, &source("7.3.5", "/a"), "rustc 1", "CONFIG_A=y"),

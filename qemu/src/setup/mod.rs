@@ -24,9 +24,9 @@ pub use kernel::Kernel;
 use source::Source;
 pub use toolchain::{Rustc, Toolchain};
 
-/// What a guest is made of, but for the driver and our own programs.
+/// What a guest is made of, and with, but for the driver and our own programs.
 #[derive(Debug)]
-pub struct Guest {
+pub struct Tools {
     /// Its architecture.
     pub arch: &'static Arch,
     /// Its kernel.
@@ -38,7 +38,7 @@ pub struct Guest {
 }
 
 /// Sees to it that everything is there.
-pub fn prepare(arch: &'static Arch, ui: &Ui) -> Result<Guest> {
+pub fn prepare(arch: &'static Arch, ui: &Ui) -> Result<Tools> {
     let cache = Cache::find()?;
     // First all that can be wrong without anything having been changed.
     let given = Source::given(arch)?;
@@ -53,7 +53,7 @@ pub fn prepare(arch: &'static Arch, ui: &Ui) -> Result<Guest> {
     let busybox = busybox(arch, &cache, &archive, ui)?;
     let toolchain = Toolchain::complete(arch, rustc, clang, &cache, &archive, ui)?;
     let kernel = Kernel::find(arch, &source, &toolchain, &cache, ui)?;
-    Ok(Guest { arch, kernel, toolchain, busybox })
+    Ok(Tools { arch, kernel, toolchain, busybox })
 }
 
 /// Debian's static busybox for the guest's architecture.

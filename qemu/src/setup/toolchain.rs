@@ -104,6 +104,11 @@ impl Toolchain {
         format!("clang {}\nbindgen {}\n{}", self.clang, self.bindgen, self.rustc.verbose)
     }
 
+    /// One of LLVM's own programs.
+    pub fn llvm(&self, program: &str) -> Command {
+        Command::new(Path::new(LLVM).join("bin").join(program))
+    }
+
     /// `make` as the kernel wants it, for the kernel itself and for modules.
     ///
     /// What the environment would say to a kernel's Makefile, or has said to our own, stays outside.
