@@ -84,7 +84,7 @@ fn refuse(call: &str, refusal: Refusal) -> Error {
     if shim::map_may_log() {
         pr_warn!(
             "{call} by process {} refused: {}\n",
-            kernel::current!().pid(),
+            shim::map_current_pid(),
             core::format_args!("{refusal}")
         );
     }

@@ -9,6 +9,7 @@
 #include <linux/mm.h>
 #include <linux/pgtable.h>
 #include <linux/ratelimit.h>
+#include <linux/sched.h>
 
 #ifdef CONFIG_X86
 #include <asm/processor.h>
@@ -36,6 +37,16 @@ phys_addr_t map_last_phys_addr(void)
 #else
 	return PHYS_ADDR_MAX;
 #endif
+}
+
+/*
+ * The process that is in the kernel now. This is asked in C because bindgen
+ * loses the alignment of an empty structure, and without CONFIG_SCHEDSTATS
+ * task_struct has one before this field.
+ */
+pid_t map_current_pid(void)
+{
+	return task_tgid_nr(current);
 }
 
 /* Whether one more line about a refusal may go to the log now. */

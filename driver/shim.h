@@ -9,6 +9,7 @@
 bool map_capable_rawio(void);
 pgprot_t map_pgprot_noncached(pgprot_t prot);
 phys_addr_t map_last_phys_addr(void);
+pid_t map_current_pid(void);
 bool map_may_log(void);
 
 #endif

@@ -3,8 +3,9 @@
 //! The Rust side of `shim.c`.
 
 use kernel::bindings::{
-    pgprot_t, //
+    pgprot_t,
     phys_addr_t,
+    pid_t, //
 };
 
 // These are the declarations of `shim.h`, word for word. The functions are `safe` because none of them takes a pointer,
@@ -18,6 +19,9 @@ unsafe extern "C" {
 
     /// The highest physical address that fits into a page table entry.
     pub(crate) safe fn map_last_phys_addr() -> phys_addr_t;
+
+    /// The process that is in the kernel now.
+    pub(crate) safe fn map_current_pid() -> pid_t;
 
     /// Whether one more line about a refusal may go to the log now.
     pub(crate) safe fn map_may_log() -> bool;

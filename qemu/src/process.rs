@@ -220,11 +220,6 @@ pub struct Running {
 }
 
 impl Running {
-    /// The child itself: its pipes, its process id.
-    pub fn child(&mut self) -> &mut Child {
-        &mut self.child
-    }
-
     /// The exit status, once there is one. The descendants that are left then are killed first.
     pub fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
         if !self.ended {

@@ -34,8 +34,6 @@ const SHELF: &str = "kernel";
 /// A kernel that can be booted, and that modules can be built against.
 #[derive(Debug)]
 pub struct Kernel {
-    /// The source tree.
-    pub source: PathBuf,
     /// The build directory (`O=`), which is the `KDIR` of modules.
     pub build: PathBuf,
     /// The bootable image.
@@ -54,26 +52,26 @@ impl Kernel {
         // A tree that is somebody's may have been edited; make knows what to do then, and it is quick if there is nothing.
         let usable = || !source.external && State::read(&place) == State::Complete;
         if usable() {
-            return Kernel::at(arch, source, &place);
+            return Kernel::at(arch, &place);
         }
         let lock = cache.lock(&shelf, "building the kernel", ui)?;
         if usable() {
-            return Kernel::at(arch, source, &place);
+            return Kernel::at(arch, &place);
         }
         let job = Build { arch, source, toolchain, cache, ui, fragment: &fragment, place: &place, lock: &lock };
         let result = job.run(&key);
         result.map_err(|error| cache.explain(error, &place))?;
-        Kernel::at(arch, source, &place)
+        Kernel::at(arch, &place)
     }
 
-    fn at(arch: &Arch, source: &Source, place: &Path) -> Result<Kernel> {
+    fn at(arch: &Arch, place: &Path) -> Result<Kernel> {
         let build = place.join("build");
         let image = build.join(arch.image);
         let release = fs::read_to_string(build.join("include/config/kernel.release"));
         let (true, Ok(release)) = (image.is_file(), release) else {
             bail!("the kernel in {} was complete once and is not any more: remove that directory", place.display());
         };
-        Ok(Kernel { source: source.place.clone(), build, image, release: release.trim().to_owned() })
+        Ok(Kernel { build, image, release: release.trim().to_owned() })
     }
 }
 

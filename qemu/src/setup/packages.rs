@@ -146,7 +146,8 @@ fn install(missing: &[&str], ui: &Ui) -> Result<()> {
         Way::Tell => {
             let command = match in_path("sudo") {
                 Some(_) => format!("sudo sh -c '{script}'"),
-                None => format!("su -c '{script}'"),
+                // A shell of root's own, whose PATH has the sbin directories that dpkg wants.
+                None => format!("su - -c '{script}'"),
             };
             bail!(
                 "Debian packages are missing, and only root can install them. Type this, and then start again:\n\n    \

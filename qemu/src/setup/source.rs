@@ -8,7 +8,7 @@ use std::io::Seek;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{anyhow, bail, Context, Result};
 
 use crate::arch::Arch;
 use crate::process::Job;
@@ -39,8 +39,14 @@ impl Source {
     /// The tree that the user names, if there is one.
     pub fn given(arch: &Arch) -> Result<Option<Source>> {
         let Some(place) = env::var_os(VARIABLE).filter(|value| !value.is_empty()) else { return Ok(None) };
-        let source = Source::external(Path::new(&place), arch);
-        Ok(Some(source.with_context(|| format!("{VARIABLE}={} cannot be used", Path::new(&place).display()))?))
+        let place = Path::new(&place);
+        let source = Source::external(place, arch).map_err(|error| {
+            anyhow!(
+                "{VARIABLE}={} cannot be used: {error:#}. Or leave {VARIABLE} unset: then the source comes from Debian",
+                place.display()
+            )
+        })?;
+        Ok(Some(source))
     }
 
     fn external(place: &Path, arch: &Arch) -> Result<Source> {

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+#
+# The doors of the project: `make help` lists them. What happens behind them is in qemu/ (map-qemu) and in driver/.
+
+ARCH ?= x86_64
+
+# A prepared kernel tree with Rust, for `make modules` and `make install`.
+KDIR ?= /lib/modules/$(shell uname -r)/build
+# Where modules go below DESTDIR; as in the kernel's own Makefile it ends in the kernel's release.
+MODLIB ?= /lib/modules/$(RELEASE)
+PREFIX ?= /usr
+# The mode of the node that `make install` makes.
+NODE_MODE ?= 0600
+
+MODULE_OUT := $(CURDIR)/target/module/kdir
+RELEASE = $(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null)
+# A kernel that was built with clang wants modules that are, too.
+LLVM_FLAG = $(if $(shell grep -s '^CONFIG_CC_IS_CLANG=y' $(KDIR)/include/config/auto.conf),LLVM=1)
+MAP_QEMU = cargo run --quiet --release --locked --package map-qemu --
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: rust ## Boot a guest, load the driver, write through it, look from outside
+	@$(MAP_QEMU) run --arch $(ARCH)
+
+.PHONY: test
+test: rust ## Run all tests: of the host, and in guests
+	@$(MAP_QEMU) test
+
+.PHONY: shell
+shell: rust ## Get a shell in a guest with the driver loaded
+	@$(MAP_QEMU) shell --arch $(ARCH)
+
+.PHONY: setup
+setup: rust ## Install and build all that a guest needs; the targets above do it as well
+	@$(MAP_QEMU) setup --arch $(ARCH)
+
+.PHONY: modules
+modules: ## Build the driver against the kernel tree KDIR
+	@test -f "$(KDIR)/include/config/auto.conf" || \
+		{ echo "map: $(KDIR) is no prepared kernel tree; name one: make $@ KDIR=..." >&2; exit 2; }
+	@grep -q '^CONFIG_RUST=y' "$(KDIR)/include/config/auto.conf" || \
+		{ echo "map: the kernel of $(KDIR) has no Rust (CONFIG_RUST=y)" >&2; exit 2; }
+	@mkdir -p $(MODULE_OUT)
+	$(MAKE) -C $(KDIR) $(LLVM_FLAG) M=$(CURDIR) MO=$(MODULE_OUT) modules
+	@echo "The driver is $(MODULE_OUT)/driver/map.ko"
+
+.PHONY: tools
+tools: rust ## Build the command line and the example for this machine
+	cargo build --quiet --release --locked --package devmap --bins --examples
+
+.PHONY: install
+install: modules tools ## Install driver, tools and node below DESTDIR
+	install -D -m 0644 $(MODULE_OUT)/driver/map.ko $(DESTDIR)$(MODLIB)/extra/map.ko
+	install -D -m 0755 target/release/devmap $(DESTDIR)$(PREFIX)/bin/devmap
+	install -d -m 0755 $(DESTDIR)/dev
+	rm -f $(DESTDIR)/dev/map
+	mknod -m $(NODE_MODE) $(DESTDIR)/dev/map c 126 0
+
+.PHONY: clean
+clean: ## Remove what was built here
+	rm -rf target
+
+.PHONY: distclean
+distclean: clean ## Remove the cache of kernels and tools as well
+	rm -rf "$${MAP_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/map}"
+
+# Everything else needs cargo and a linker, so they come first.
+.PHONY: rust
+rust:
+	@qemu/toolchain.sh

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! mmap(2) and its relatives, with arguments that no sane program gives.
+
+use std::{ffi::c_void, fs::File, num::NonZeroUsize, ops::Range, os::fd::AsRawFd, ptr::NonNull};
+
+use anyhow::{bail, Result};
+use nix::{
+    errno::Errno,
+    libc,
+    sys::{
+        mman::{mprotect, munmap, MapFlags, ProtFlags},
+        signal::Signal,
+        wait::{waitpid, WaitStatus},
+    },
+    unistd::{fork, ForkResult},
+};
+
+/// Reads and writes, as most mappings here are.
+pub const READ_WRITE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
+
+/// A mapping; unmapped when dropped.
+pub struct Area {
+    address: NonNull<c_void>,
+    /// In bytes, as it was asked for.
+    length: usize,
+}
+
+impl Area {
+    /// Maps `length` bytes of `file` from `offset` on, whatever the arguments are worth.
+    pub fn map(file: &File, offset: u64, length: usize, protection: ProtFlags, flags: MapFlags) -> Result<Self, Errno> {
+        // nix asks for a length that is not 0, and this test wants to know what the kernel says to 0.
+        // SAFETY: without MAP_FIXED, which no caller gives, a new mapping takes nothing away from Rust.
+        let address = unsafe {
+            libc::mmap64(
+                std::ptr::null_mut(),
+                length,
+                protection.bits(),
+                flags.bits(),
+                file.as_raw_fd(),
+                offset as libc::off64_t,
+            )
+        };
+        match NonNull::new(address) {
+            Some(address) if address.as_ptr() != libc::MAP_FAILED => Ok(Self { address, length }),
+            _ => Err(Errno::last()),
+        }
+    }
+
+    /// A shared mapping to read and write.
+    pub fn shared(file: &File, offset: u64, length: usize) -> Result<Self, Errno> {
+        Self::map(file, offset, length, READ_WRITE, MapFlags::MAP_SHARED)
+    }
+
+    /// Where it lies in this process.
+    pub fn address(&self) -> usize {
+        self.address.as_ptr() as usize
+    }
+
+    /// Changes the protection.
+    pub fn protect(&self, protection: ProtFlags) -> Result<(), Errno> {
+        // SAFETY: no reference to the area exists.
+        unsafe { mprotect(self.address, self.length, protection) }
+    }
+
+    /// Takes the bytes of `range` out of the mapping.
+    pub fn unmap(&self, range: Range<usize>) -> Result<(), Errno> {
+        let Some(length) = NonZeroUsize::new(range.len()) else { return Err(Errno::EINVAL) };
+        // SAFETY: the range lies within the area or beyond its rounded end; no reference to it exists.
+        unsafe { munmap(self.address.byte_add(range.start), length.get()) }
+    }
+
+    /// Loads the byte at `offset`, which may kill this process.
+    pub fn load(&self, offset: usize) -> u8 {
+        // SAFETY: a load that faults ends the process, as the caller knows.
+        unsafe { self.address.cast::<u8>().as_ptr().wrapping_add(offset).read_volatile() }
+    }
+
+    /// Stores a byte at `offset`, which may kill this process.
+    pub fn store(&self, offset: usize, value: u8) {
+        // SAFETY: as for `load`; the memory is nobody's but the driver's.
+        unsafe { self.address.cast::<u8>().as_ptr().wrapping_add(offset).write_volatile(value) }
+    }
+}
+
+impl Drop for Area {
+    fn drop(&mut self) {
+        let _ = self.unmap(0..self.length);
+    }
+}
+
+/// How a child process ends that does `act` and nothing else.
+pub fn in_child(act: impl FnOnce() -> i32) -> Result<WaitStatus> {
+    // SAFETY: this process has one thread, so the child may do what it likes.
+    match unsafe { fork() }? {
+        ForkResult::Child => std::process::exit(act()),
+        ForkResult::Parent { child } => Ok(waitpid(child, None)?),
+    }
+}
+
+/// Fails unless a child that does `act` is killed by `signal`.
+pub fn dies_of<T>(signal: Signal, act: impl FnOnce() -> T) -> Result<()> {
+    let status = in_child(|| {
+        act();
+        0
+    })?;
+    match status {
+        WaitStatus::Signaled(_, by, _) if by == signal => Ok(()),
+        other => bail!("not killed by {signal}: {other:?}"),
+    }
+}
+
+/// Fails unless `act` gives 0 in a child.
+pub fn succeeds_in_child(act: impl FnOnce() -> i32) -> Result<()> {
+    match in_child(act)? {
+        WaitStatus::Exited(_, 0) => Ok(()),
+        other => bail!("the child ended with {other:?}"),
+    }
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The driver stays while it is used, and leaves nothing behind.
+
+use std::path::Path;
+
+use anyhow::{ensure, Result};
+use nix::errno::Errno;
+
+use crate::{
+    area::Area,
+    host::{Host, LENGTH, START},
+    kernel::{self, Loaded},
+    user,
+};
+
+crate::tests! {
+    rmmod_while_open_is_refused,
+    rmmod_while_mapped_is_refused,
+    a_hundred_loads_and_unloads_leave_no_trace,
+}
+
+/// The driver must be in use, and stay.
+fn stays() -> Result<()> {
+    // An open file counts twice, once for its operations and once for its device.
+    let found = kernel::users()?;
+    ensure!(found > Some(0), "/proc/modules counts {found:?} users");
+    let result = kernel::rmmod()?;
+    ensure!(result == Err(Errno::EAGAIN), "rmmod: {result:?}");
+    ensure!(Path::new("/dev/map").exists(), "the refused rmmod took the node away");
+    Ok(())
+}
+
+/// The driver must not be in use, and go.
+fn goes() -> Result<()> {
+    let found = kernel::users()?;
+    ensure!(found == Some(0), "/proc/modules counts {found:?} users");
+    kernel::rmmod()??;
+    ensure!(kernel::users()?.is_none() && kernel::major()?.is_none(), "the driver is still there");
+    Ok(())
+}
+
+fn rmmod_while_open_is_refused(_: &mut Host) -> Result<()> {
+    let before = kernel::traces()?;
+    let _loaded = Loaded::new()?;
+    let (one, two) = (user::open()?, user::open()?);
+    stays()?;
+    drop(one);
+    stays()?;
+    drop(two);
+    goes()?;
+    let after = kernel::traces()?;
+    ensure!(before == after, "before:\n{before}\nafter:\n{after}");
+    Ok(())
+}
+
+fn rmmod_while_mapped_is_refused(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let node = user::open()?;
+    let area = Area::shared(&node, START, LENGTH as usize)?;
+    // The mapping holds the file open by itself.
+    drop(node);
+    stays()?;
+    area.store(0, 1);
+    drop(area);
+    goes()
+}
+
+fn a_hundred_loads_and_unloads_leave_no_trace(_: &mut Host) -> Result<()> {
+    let before = kernel::traces()?;
+    for _ in 0..100 {
+        let _loaded = Loaded::new()?;
+        drop(Area::shared(&user::open()?, START, LENGTH as usize)?);
+        goes()?;
+    }
+    let after = kernel::traces()?;
+    ensure!(before == after, "before:\n{before}\nafter:\n{after}");
+    Ok(())
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Loading the driver, and the node that appears.
+
+use std::{
+    fs::{self, File},
+    io::{Read, Seek, SeekFrom, Write},
+    os::unix::fs::{FileTypeExt, MetadataExt},
+    path::Path,
+};
+
+use anyhow::{ensure, Context, Result};
+use nix::{
+    errno::Errno,
+    sys::stat::{major, minor},
+};
+
+use crate::{
+    host::Host,
+    kernel::{self, Loaded},
+    user,
+};
+
+crate::tests! {
+    load_registers_major_126,
+    devtmpfs_makes_the_node,
+    major_0_lets_the_kernel_choose,
+    a_taken_major_is_ebusy,
+    a_major_that_does_not_exist_is_einval,
+    a_major_that_is_no_number_is_einval,
+    a_second_insmod_is_eexist,
+    the_node_has_no_position_and_no_contents,
+}
+
+fn load_registers_major_126(_: &mut Host) -> Result<()> {
+    ensure!(kernel::users()?.is_none() && kernel::major()?.is_none(), "the driver is there before it is loaded");
+    let _loaded = Loaded::new()?;
+    ensure!(kernel::users()? == Some(0), "/proc/modules: {:?}", kernel::users()?);
+    ensure!(kernel::major()? == Some(126), "/proc/devices: {:?}", kernel::major()?);
+    let listed = kernel::run("lsmod", &[])?;
+    ensure!(listed.lines().any(|line| line.starts_with("map ")), "lsmod: {listed}");
+    Ok(())
+}
+
+fn devtmpfs_makes_the_node(_: &mut Host) -> Result<()> {
+    ensure!(!Path::new("/dev/map").exists(), "/dev/map is there before the driver is loaded");
+    {
+        let _loaded = Loaded::new()?;
+        let node = fs::metadata("/dev/map")?;
+        ensure!(node.file_type().is_char_device(), "/dev/map is no character device");
+        ensure!((major(node.rdev()), minor(node.rdev())) == (126, 0), "/dev/map has number {:#x}", node.rdev());
+        ensure!(node.mode() & 0o7777 == 0o600, "/dev/map has mode {:o}", node.mode());
+        ensure!((node.uid(), node.gid()) == (0, 0), "/dev/map belongs to {}:{}", node.uid(), node.gid());
+        let number = fs::read_to_string("/sys/class/map/map/dev")?;
+        ensure!(number.trim() == "126:0", "/sys/class/map/map/dev: {number}");
+    }
+    ensure!(!Path::new("/dev/map").exists(), "/dev/map is still there after rmmod");
+    Ok(())
+}
+
+fn major_0_lets_the_kernel_choose(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::with(&["major=0"])?;
+    let chosen = kernel::major()?.context("/proc/devices has no map")?;
+    ensure!(chosen != 0 && chosen != 126, "the kernel chose {chosen}");
+    let node = fs::metadata("/dev/map")?;
+    ensure!(major(node.rdev()) == u64::from(chosen), "/dev/map has number {:#x}", node.rdev());
+    user::open()?;
+    Ok(())
+}
+
+/// The load must fail with `errno`, say `line` in the log, and leave nothing behind.
+fn load_fails(parameter: &str, errno: Errno, line: &str) -> Result<()> {
+    let before = kernel::traces()?;
+    let result = kernel::insmod(&[parameter])?;
+    ensure!(result == Err(errno), "insmod map.ko {parameter}: {result:?}");
+    let log = kernel::log_since("map-suite:")?;
+    ensure!(log.contains(line), "the log does not say {line:?}: {log}");
+    let after = kernel::traces()?;
+    ensure!(before == after, "before:\n{before}\nafter:\n{after}");
+    Ok(())
+}
+
+fn a_taken_major_is_ebusy(_: &mut Host) -> Result<()> {
+    // Number 1 is /dev/mem's and its neighbours'.
+    load_fails("major=1", Errno::EBUSY, "map: character major 1 is taken; major=0 lets the kernel choose one")
+}
+
+fn a_major_that_does_not_exist_is_einval(_: &mut Host) -> Result<()> {
+    load_fails("major=512", Errno::EINVAL, "map: there is no character major 512; they end at 511")?;
+    load_fails("major=4294967295", Errno::EINVAL, "map: there is no character major 4294967295; they end at 511")
+}
+
+fn a_major_that_is_no_number_is_einval(_: &mut Host) -> Result<()> {
+    for word in ["major=abc", "major=-1", "major=4294967296", "major="] {
+        load_fails(word, Errno::EINVAL, "invalid for parameter `major'")?;
+    }
+    Ok(())
+}
+
+fn a_second_insmod_is_eexist(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let result = kernel::insmod(&[])?;
+    ensure!(result == Err(Errno::EEXIST), "the second insmod: {result:?}");
+    ensure!(kernel::users()? == Some(0), "/proc/modules: {:?}", kernel::users()?);
+    user::open()?;
+    Ok(())
+}
+
+fn the_node_has_no_position_and_no_contents(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let mut node: File = user::open()?;
+    let errno = |result: std::io::Result<u64>| result.err().and_then(|error| error.raw_os_error());
+    ensure!(errno(node.seek(SeekFrom::Start(0))) == Some(Errno::ESPIPE as i32), "lseek(2) works");
+    ensure!(errno(node.read(&mut [0]).map(|_| 0)) == Some(Errno::EINVAL as i32), "read(2) works");
+    ensure!(errno(node.write(&[0]).map(|_| 0)) == Some(Errno::EINVAL as i32), "write(2) works");
+    Ok(())
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What the driver refuses, with which error, and that it changes nothing.
+
+use std::{
+    fs::{self, File, Permissions},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+};
+
+use anyhow::{bail, ensure, Context, Result};
+use caps::{CapSet, Capability};
+use nix::{
+    errno::Errno,
+    libc,
+    sys::mman::{MapFlags, ProtFlags},
+    unistd::{setgid, setuid, Gid, Uid},
+};
+
+use crate::{
+    area::{succeeds_in_child, Area, READ_WRITE},
+    host::{Host, LENGTH, START},
+    kernel::{self, Loaded},
+    user,
+};
+
+crate::tests! {
+    an_offset_within_a_page_is_einval,
+    an_empty_length_is_einval,
+    a_private_mapping_is_einval,
+    an_executable_mapping_is_eperm,
+    an_address_that_the_processor_does_not_have_is_einval,
+    a_range_that_wraps_is_refused,
+    system_ram_is_eperm,
+    a_range_that_reaches_into_system_ram_is_eperm,
+    memory_that_is_mapped_cached_is_eagain,
+    an_open_without_cap_sys_rawio_is_eperm,
+    a_refusal_is_logged_with_its_reason,
+}
+
+const SIZE: usize = LENGTH as usize;
+const PAGE: u64 = 4096;
+
+/// Maps must fail with this error, and change nothing of the process.
+fn fails(file: &File, offset: u64, length: usize, flags: MapFlags, protection: ProtFlags, errno: Errno) -> Result<()> {
+    let before = fs::read_to_string("/proc/self/maps")?;
+    match Area::map(file, offset, length, protection, flags) {
+        Ok(_) => bail!("{length:#x} bytes at {offset:#x} were mapped"),
+        Err(error) => ensure!(error == errno, "{length:#x} bytes at {offset:#x}: {error}, not {errno}"),
+    }
+    let after = fs::read_to_string("/proc/self/maps")?;
+    let ours = |maps: &str| maps.lines().filter(|line| line.contains("/dev/map")).count();
+    ensure!(ours(&before) == ours(&after), "the refused mapping exists: {after}");
+    Ok(())
+}
+
+fn shared_fails(file: &File, offset: u64, length: usize, errno: Errno) -> Result<()> {
+    fails(file, offset, length, MapFlags::MAP_SHARED, READ_WRITE, errno)
+}
+
+fn an_offset_within_a_page_is_einval(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let node = user::open()?;
+    for offset in [1, 100, PAGE - 1, PAGE + 1] {
+        shared_fails(&node, START + offset, SIZE, Errno::EINVAL)?;
+    }
+    Ok(())
+}
+
+fn an_empty_length_is_einval(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let node = user::open()?;
+    shared_fails(&node, START, 0, Errno::EINVAL)
+}
+
+fn a_private_mapping_is_einval(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let node = user::open()?;
+    let private = MapFlags::MAP_PRIVATE;
+    fails(&node, START, SIZE, private, READ_WRITE, Errno::EINVAL)?;
+    fails(&node, START, SIZE, private, ProtFlags::PROT_READ, Errno::EINVAL)?;
+    let read_only = File::open("/dev/map")?;
+    fails(&read_only, START, SIZE, private, READ_WRITE, Errno::EINVAL)
+}
+
+fn an_executable_mapping_is_eperm(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let node = user::open()?;
+    let execute = ProtFlags::PROT_EXEC;
+    for protection in [execute, execute | ProtFlags::PROT_READ, execute | READ_WRITE] {
+        fails(&node, START, SIZE, MapFlags::MAP_SHARED, protection, Errno::EPERM)?;
+    }
+    // And there is no way round it.
+    let area = Area::shared(&node, START, SIZE)?;
+    let result = area.protect(execute | READ_WRITE);
+    ensure!(result == Err(Errno::EACCES), "mprotect(2) to executable: {result:?}");
+    area.protect(ProtFlags::PROT_READ)?;
+    Ok(area.protect(READ_WRITE)?)
+}
+
+/// How many bits a physical address has, as the processor says it.
+fn address_bits() -> Result<u32> {
+    let text = fs::read_to_string("/proc/cpuinfo")?;
+    let line = text.lines().find(|line| line.starts_with("address sizes")).context("no address sizes")?;
+    let (_, sizes) = line.split_once(':').context("no colon")?;
+    Ok(sizes.split_whitespace().next().context("no number")?.parse()?)
+}
+
+fn an_address_that_the_processor_does_not_have_is_einval(_: &mut Host) -> Result<()> {
+    let end = 1u64 << address_bits()?;
+    let _loaded = Loaded::new()?;
+    let node = user::open()?;
+    // The last page there is can be mapped; nobody loads from it, as there is nothing behind it.
+    drop(Area::shared(&node, end - PAGE, PAGE as usize)?);
+    for (offset, pages) in [(end - PAGE, 2), (end, 1), (end * 2, 1), (1 << 62, 1), (u64::MAX - 4 * PAGE + 1, 1)] {
+        shared_fails(&node, offset, pages * PAGE as usize, Errno::EINVAL)?;
+    }
+    Ok(())
+}
+
+fn a_range_that_wraps_is_refused(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let node = user::open()?;
+    // The kernel itself sees to this one, before the driver is asked.
+    shared_fails(&node, u64::MAX - PAGE + 1, 2 * PAGE as usize, Errno::EOVERFLOW)?;
+    shared_fails(&node, u64::MAX - PAGE + 1, SIZE, Errno::EOVERFLOW)
+}
+
+/// The ranges of System RAM that /proc/iomem lists, with their last addresses.
+fn system_ram() -> Result<Vec<(u64, u64)>> {
+    let mut ranges = Vec::new();
+    for line in fs::read_to_string("/proc/iomem")?.lines() {
+        if let Some(range) = line.strip_suffix(" : System RAM") {
+            let (first, last) = range.split_once('-').context("no range")?;
+            ranges.push((u64::from_str_radix(first, 16)?, u64::from_str_radix(last, 16)?));
+        }
+    }
+    ensure!(ranges.len() >= 2, "/proc/iomem lists {ranges:x?}");
+    Ok(ranges)
+}
+
+fn system_ram_is_eperm(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let node = user::open()?;
+    for (first, last) in system_ram()? {
+        let first = first.next_multiple_of(PAGE);
+        let last_page = (last + 1) / PAGE * PAGE - PAGE;
+        for offset in [first, (first + last_page) / 2 / PAGE * PAGE, last_page] {
+            shared_fails(&node, offset, PAGE as usize, Errno::EPERM)?;
+            fails(&node, offset, PAGE as usize, MapFlags::MAP_SHARED, ProtFlags::PROT_READ, Errno::EPERM)?;
+        }
+    }
+    Ok(())
+}
+
+fn a_range_that_reaches_into_system_ram_is_eperm(host: &mut Host) -> Result<()> {
+    let seed = 20;
+    host.fill(seed)?;
+    let _loaded = Loaded::new()?;
+    let node = user::open()?;
+    shared_fails(&node, START - PAGE, SIZE, Errno::EPERM)?;
+    shared_fails(&node, START - PAGE, SIZE + 2 * PAGE as usize, Errno::EPERM)?;
+    shared_fails(&node, START + PAGE, SIZE, Errno::EPERM)?;
+    // A length that is rounded up to a page too many.
+    shared_fails(&node, START, SIZE + 1, Errno::EPERM)?;
+    host.changed(seed, &[], |_| 0)
+}
+
+fn memory_that_is_mapped_cached_is_eagain(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let node = user::open()?;
+    // Without O_SYNC, /dev/mem maps memory write-back, and the kernel allows no second type of the same memory.
+    let mem = File::options().read(true).write(true).open("/dev/mem")?;
+    let cached = Area::shared(&mem, START, SIZE)?;
+    shared_fails(&node, START, SIZE, Errno::EAGAIN)?;
+    shared_fails(&node, START + PAGE, PAGE as usize, Errno::EAGAIN)?;
+    drop(cached);
+    Area::shared(&node, START, SIZE).context("after the cached mapping is gone")?;
+    // An uncached one does not disturb.
+    let mem = File::options().read(true).write(true).custom_flags(libc::O_SYNC).open("/dev/mem")?;
+    let _uncached = Area::shared(&mem, START, SIZE)?;
+    Area::shared(&node, START, SIZE).context("beside an uncached mapping")?;
+    Ok(())
+}
+
+fn an_open_without_cap_sys_rawio_is_eperm(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    // Not the permissions of the file are to decide this.
+    fs::set_permissions("/dev/map", Permissions::from_mode(0o666))?;
+    let refused = || i32::from(user::open().err().and_then(|error| errno_of(&error)) != Some(Errno::EPERM));
+    succeeds_in_child(|| match caps::drop(None, CapSet::Effective, Capability::CAP_SYS_RAWIO) {
+        Ok(()) => refused(),
+        Err(_) => 2,
+    })
+    .context("root without CAP_SYS_RAWIO")?;
+    succeeds_in_child(|| match setgid(Gid::from_raw(1000)).and_then(|()| setuid(Uid::from_raw(1000))) {
+        Ok(()) => refused(),
+        Err(_) => 2,
+    })
+    .context("a user without any capability")?;
+    succeeds_in_child(|| {
+        let mut all = caps::all();
+        all.retain(|capability| *capability != Capability::CAP_SYS_RAWIO);
+        let others_gone = all.into_iter().try_for_each(|capability| caps::drop(None, CapSet::Effective, capability));
+        i32::from(others_gone.is_err() || user::open().is_err())
+    })
+    .context("root with CAP_SYS_RAWIO alone")
+}
+
+fn errno_of(error: &anyhow::Error) -> Option<Errno> {
+    let error = error.downcast_ref::<std::io::Error>()?;
+    error.raw_os_error().map(Errno::from_raw)
+}
+
+fn a_refusal_is_logged_with_its_reason(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    fails(&user::open()?, START, SIZE, MapFlags::MAP_PRIVATE, READ_WRITE, Errno::EINVAL)?;
+    let log = kernel::log_since("map-suite:")?;
+    let line = format!("map: mmap by process {} refused: ", std::process::id());
+    ensure!(log.contains(&line), "the log does not say {line:?}: {log}");
+    Ok(())
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A user of the node.
+
+use std::fs::File;
+
+use anyhow::{Context, Result};
+use devmap::{Device, Mapping, PhysRange};
+
+use crate::host::{LENGTH, START};
+
+/// The node, opened to read and write.
+pub fn open() -> Result<File> {
+    File::options().read(true).write(true).open("/dev/map").context("cannot open /dev/map")
+}
+
+/// The free memory, mapped through the library.
+pub fn map() -> Result<Mapping> {
+    let range = PhysRange::new(START, LENGTH).context("no range")?;
+    Ok(Device::open("/dev/map")?.map(range)?)
+}

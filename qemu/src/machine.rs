@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The virtual machine: QEMU as a child process, a serial port to speak through, and its monitor.
+
+use std::{
+    fs, io,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    path::Path,
+    process::{Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{bail, Context, Result};
+use map_qemu::protocol::{Channel, ToGuest, ToHost};
+use nix::{
+    fcntl::{fcntl, FcntlArg, FdFlag},
+    sys::socket::{socketpair, AddressFamily, SockFlag, SockType},
+};
+
+use crate::{arch::Arch, interrupt, memory::Memory, process, qmp::Qmp};
+
+/// How often a waiting host looks whether it was interrupted.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// What a machine is made of.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    /// The architecture, which brings most of it.
+    pub arch: &'a Arch,
+    /// The kernel's image.
+    pub image: &'a Path,
+    /// The archive with the guest's files.
+    pub initramfs: &'a Path,
+    /// More words for the kernel's command line.
+    pub append: &'a [String],
+    /// Where the kernel's log goes.
+    pub log: &'a Path,
+}
+
+/// Who is at the other end of the guest's second serial port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Port {
+    /// The harness, through this inherited descriptor.
+    Harness(i32),
+    /// The person at the terminal.
+    Terminal,
+}
+
+/// A running machine; dropped, it is gone.
+#[derive(Debug)]
+pub struct Machine {
+    child: process::Running,
+    channel: Channel<UnixStream>,
+    monitor: Qmp,
+}
+
+impl Machine {
+    /// Starts QEMU with `memory` as its RAM.
+    pub fn start(parts: &Parts<'_>, memory: &Memory) -> Result<Self> {
+        let (channel, guest_end) = pair()?;
+        let (monitor, qemu_end) = pair()?;
+        channel.set_read_timeout(Some(GLANCE))?;
+        let arguments =
+            arguments(parts, memory, Port::Harness(guest_end.as_raw_fd()), Some(qemu_end.as_raw_fd()), accelerator());
+        let errors = parts.log.with_extension("qemu");
+        let mut command = Command::new(parts.arch.qemu);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(&errors)?);
+        let mut child = process::Job::new(command).spawn()?;
+        // Only QEMU holds them from here on, so its death is the end of the stream.
+        drop((guest_end, qemu_end));
+        let monitor = match Qmp::connect(monitor) {
+            Ok(monitor) => monitor,
+            Err(error) => {
+                child.kill();
+                let said = fs::read_to_string(&errors).unwrap_or_default();
+                let _ = fs::remove_file(&errors);
+                return Err(error.context(format!("{} did not start: {}", parts.arch.qemu, said.trim())));
+            }
+        };
+        let _ = fs::remove_file(&errors);
+        Ok(Self { child, channel: Channel::new(channel), monitor })
+    }
+
+    /// The guest's next message; `None` if it ended without one.
+    pub fn next(&mut self, deadline: Instant) -> Result<Option<ToHost>> {
+        loop {
+            if let Some(message) = self.channel.received()? {
+                return Ok(Some(message));
+            }
+            interrupt::check()?;
+            if Instant::now() >= deadline {
+                bail!(Hung);
+            }
+            match self.channel.fill() {
+                Ok(true) => (),
+                Ok(false) => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
+                // That is how a socket says that QEMU died with something unread.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+                Err(error) => return Err(error).context("the conversation with the guest broke"),
+            }
+        }
+    }
+
+    /// Answers the guest.
+    pub fn say(&mut self, message: &ToGuest) -> Result<()> {
+        self.channel.say(message).context("the guest does not listen any more")
+    }
+
+    /// QEMU's monitor.
+    pub fn monitor(&mut self) -> &mut Qmp {
+        &mut self.monitor
+    }
+
+    /// Waits until QEMU has ended by itself.
+    pub fn wait(&mut self, deadline: Instant) -> Result<ExitStatus> {
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            interrupt::check()?;
+            if Instant::now() >= deadline {
+                bail!(Hung);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// The guest did not end in the time it was given.
+#[derive(Debug)]
+pub struct Hung;
+
+impl std::fmt::Display for Hung {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the guest did not end in its time")
+    }
+}
+
+impl std::error::Error for Hung {}
+
+/// Runs the machine with its second serial port on this terminal, until the guest ends.
+pub fn attach(parts: &Parts<'_>, memory: &Memory) -> Result<()> {
+    let mut command = Command::new(parts.arch.qemu);
+    command.args(arguments(parts, memory, Port::Terminal, None, accelerator()));
+    process::Job::new(command).interactive()
+}
+
+/// Two ends of one stream: ours, and one that a child inherits.
+fn pair() -> Result<(UnixStream, OwnedFd)> {
+    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::empty())?;
+    fcntl(&ours, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    Ok((ours.into(), theirs))
+}
+
+/// TCG, unless the user asks for another accelerator: `/dev/kvm` can exist and yet hang for ever.
+fn accelerator() -> String {
+    std::env::var("MAP_QEMU_ACCEL").unwrap_or_else(|_| "tcg".into())
+}
+
+/// QEMU's command line.
+fn arguments(parts: &Parts<'_>, memory: &Memory, port: Port, monitor: Option<i32>, accelerator: String) -> Vec<String> {
+    let arch = parts.arch;
+    let bytes = memory.size();
+    let file = |path: &Path| path.display().to_string();
+    let mut words: Vec<String> = Vec::new();
+    let mut add = |option: &str, value: String| words.extend([option.to_owned(), value]);
+    add("-machine", format!("{},memory-backend=ram", arch.machine));
+    add("-accel", accelerator);
+    add("-cpu", arch.cpu.into());
+    add("-smp", "2".into());
+    add("-m", format!("{}M", bytes >> 20));
+    add("-object", format!("memory-backend-file,id=ram,size={bytes},share=on,mem-path={}", memory.path()));
+    add("-display", "none".into());
+    add("-chardev", format!("file,id=log,path={}", escape(&file(parts.log))));
+    add("-serial", "chardev:log".into());
+    add(
+        "-chardev",
+        match port {
+            Port::Harness(descriptor) => format!("socket,id=port,fd={descriptor}"),
+            // Ctrl-C belongs to the shell in the guest.
+            Port::Terminal => "stdio,id=port,signal=off".into(),
+        },
+    );
+    add("-serial", "chardev:port".into());
+    if let Some(descriptor) = monitor {
+        add("-chardev", format!("socket,id=monitor,fd={descriptor}"));
+        add("-mon", "chardev=monitor,mode=control".into());
+    }
+    add("-kernel", file(parts.image));
+    add("-initrd", file(parts.initramfs));
+    add("-append", append(arch, parts.append));
+    words.extend(["-nodefaults", "-no-user-config", "-no-reboot"].map(String::from));
+    words
+}
+
+/// The kernel's command line.
+fn append(arch: &Arch, more: &[String]) -> String {
+    // A kernel that has lost its way ends the guest at once, with its last words in the log.
+    let mut words = vec![format!("console={}", arch.console), "loglevel=8 panic=-1 oops=panic".into()];
+    words.push(arch.append.into());
+    words.extend_from_slice(more);
+    words.join(" ")
+}
+
+/// A comma separates QEMU's options; a doubled one is a comma.
+fn escape(path: &str) -> String {
+    path.replace(',', ",,")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch;
+    use std::path::PathBuf;
+
+    fn words(port: Port, monitor: Option<i32>) -> Vec<String> {
+        let arch = &arch::ALL[0];
+        let memory = Memory::new(arch).unwrap();
+        let append = ["lockdown=integrity".to_owned()];
+        let path = PathBuf::from("/tmp/a,b");
+        let parts = Parts { arch, image: &path, initramfs: &path, append: &append, log: &path };
+        arguments(&parts, &memory, port, monitor, "tcg".into())
+    }
+
+    #[test]
+    fn the_command_line_holds_what_the_user_appends_last() {
+        let words = words(Port::Harness(7), Some(8));
+        let append = &words[words.iter().position(|word| word == "-append").unwrap() + 1];
+        assert!(append.starts_with("console=ttyS0 "), "{append}");
+        assert!(append.ends_with(" lockdown=integrity"), "{append}");
+        assert!(words.contains(&"socket,id=port,fd=7".to_owned()));
+        assert!(words.contains(&"socket,id=monitor,fd=8".to_owned()));
+    }
+
+    #[test]
+    fn a_comma_in_a_path_is_no_option() {
+        assert!(words(Port::Terminal, None).contains(&"file,id=log,path=/tmp/a,,b".to_owned()));
+    }
+}

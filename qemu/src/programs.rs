@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Our own programs for the guest, static, so that they need nothing there.
+
+use std::{path::PathBuf, process::Command};
+
+use anyhow::{Context, Result};
+
+use crate::{arch::Arch, process::Job, ui::Ui};
+
+/// Where the programs are.
+#[derive(Debug)]
+pub struct Programs {
+    /// The guest's first process.
+    pub init: PathBuf,
+    /// The tests.
+    pub suite: PathBuf,
+    /// The command line.
+    pub devmap: PathBuf,
+    /// The example.
+    pub sdram: PathBuf,
+}
+
+/// Builds the programs for a guest of `arch`.
+pub fn build(arch: &Arch, ui: &Ui) -> Result<Programs> {
+    ui.step(format!("Building the guest's programs for {arch}"));
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .current_dir(crate::root())
+        .args(["build", "--quiet", "--release", "--locked", "--target", arch.rust_target])
+        .args(["--package", "devmap", "--package", "map-qemu", "--bins", "--examples"])
+        .args(["--no-default-features", "--features", "map-qemu/guest,devmap/cli"])
+        // With --target these flags are not those of build scripts and procedural macros.
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    Job::new(cargo).lines(|line| ui.note(line)).context("cannot build the guest's programs")?;
+    let directory = crate::target().join(arch.rust_target).join("release");
+    Ok(Programs {
+        init: directory.join("map-init"),
+        suite: directory.join("map-suite"),
+        devmap: directory.join("devmap"),
+        sdram: directory.join("examples/sdram"),
+    })
+}

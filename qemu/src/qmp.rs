@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! QEMU's monitor: the witness that trusts neither the guest's kernel nor the driver.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    os::unix::net::UnixStream,
+    time::Duration,
+};
+
+use anyhow::{bail, Context, Result};
+use serde_json::{json, Value};
+
+/// How long QEMU may take to answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A conversation with the monitor of a running QEMU.
+#[derive(Debug)]
+pub struct Qmp {
+    writer: UnixStream,
+    reader: BufReader<UnixStream>,
+}
+
+impl Qmp {
+    /// Greets the monitor at the other end of `stream`.
+    pub fn connect(stream: UnixStream) -> Result<Self> {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut monitor = Self { writer: stream.try_clone()?, reader: BufReader::new(stream) };
+        let greeting = monitor.hear()?;
+        if greeting.get("QMP").is_none() {
+            bail!("QEMU's monitor greeted with {greeting}");
+        }
+        monitor.execute("qmp_capabilities", json!({}))?;
+        Ok(monitor)
+    }
+
+    /// Runs a command of the monitor for people, and gives what it prints.
+    pub fn human(&mut self, line: &str) -> Result<String> {
+        let answer = self.execute("human-monitor-command", json!({ "command-line": line }))?;
+        let text = answer.as_str().context("QEMU's monitor answered with no text")?;
+        Ok(text.replace('\r', ""))
+    }
+
+    fn execute(&mut self, command: &str, arguments: Value) -> Result<Value> {
+        let message = json!({ "execute": command, "arguments": arguments });
+        writeln!(self.writer, "{message}").context("QEMU's monitor is gone")?;
+        loop {
+            let mut answer = self.hear()?;
+            if let Some(error) = answer.get("error") {
+                bail!("QEMU's monitor refuses {command}: {error}");
+            }
+            // Events come in between.
+            if let Some(value) = answer.get_mut("return") {
+                return Ok(value.take());
+            }
+        }
+    }
+
+    fn hear(&mut self) -> Result<Value> {
+        let mut line = String::new();
+        let count = self.reader.read_line(&mut line).context("QEMU's monitor does not answer")?;
+        if count == 0 {
+            bail!("QEMU's monitor is gone");
+        }
+        serde_json::from_str(&line).with_context(|| format!("QEMU's monitor said {line:?}"))
+    }
+}

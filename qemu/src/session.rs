@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! One guest from its boot to its end: what goes into it, the conversation with it, and the verdict on its kernel's log.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{anyhow, bail, Context, Result};
+use map_qemu::protocol::{Job, Question, ToGuest, ToHost, JOB, MODULE};
+
+use crate::{
+    initramfs::Initramfs,
+    klog, libraries,
+    machine::{self, Machine, Parts},
+    memory::Memory,
+    programs::Programs,
+    setup::Tools,
+};
+
+/// How long a guest that has been told to end may take.
+const FAREWELL: Duration = Duration::from_secs(20);
+
+/// How many lines of the kernel's log a failure shows.
+const TAIL: usize = 30;
+
+/// What every guest of one architecture is made from.
+#[derive(Debug)]
+pub struct Kit {
+    /// The kernel and the tools.
+    pub tools: Tools,
+    /// The driver, built for that kernel.
+    pub module: PathBuf,
+    /// Our programs, built for the guest.
+    pub programs: Programs,
+}
+
+/// One guest.
+#[derive(Debug)]
+pub struct Guest<'a> {
+    kit: &'a Kit,
+    job: Job,
+    append: Vec<String>,
+    add: Vec<(PathBuf, PathBuf)>,
+    timeout: Duration,
+    log: PathBuf,
+}
+
+/// What the one who drives a guest can see and do.
+#[derive(Debug)]
+pub struct Outside<'a> {
+    /// The guest's physical memory.
+    pub memory: &'a Memory,
+    /// The machine.
+    pub machine: &'a mut Machine,
+}
+
+impl<'a> Guest<'a> {
+    /// A guest that will do `job` within `timeout`. Its kernel's log is called `name`.
+    pub fn new(kit: &'a Kit, name: &str, job: Job, timeout: Duration) -> Result<Self> {
+        let directory = crate::root().join("target/guest");
+        fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
+        let log = directory.join(format!("{name}-{}-{}.log", kit.tools.arch, std::process::id()));
+        Ok(Self { kit, job, append: Vec::new(), add: Vec::new(), timeout, log })
+    }
+
+    /// Adds words to the kernel's command line.
+    pub fn append(mut self, words: &[String]) -> Self {
+        self.append.extend_from_slice(words);
+        self
+    }
+
+    /// Adds files of the host, each under its name in the guest.
+    pub fn add(mut self, files: &[(PathBuf, PathBuf)]) -> Self {
+        self.add.extend_from_slice(files);
+        self
+    }
+
+    /// Boots the guest with `memory`, and lets `hear` have every message but questions, which are answered here.
+    ///
+    /// Gives the exit status of the guest's task. The kernel's log stays, and is named, only if something failed:
+    /// the guest died or hung, its kernel reported a fault, or `hear` did not like what it heard.
+    pub fn run(self, memory: &Memory, mut hear: impl FnMut(&ToHost, &mut Outside<'_>) -> Result<()>) -> Result<i32> {
+        let scratch = tempfile::tempdir().context("cannot make a directory for the guest's files")?;
+        let initramfs = self.pack(scratch.path())?;
+        let result = self.converse(&initramfs, memory, &mut hear);
+        self.judge(result)
+    }
+
+    /// Boots the guest with its serial port on this terminal.
+    pub fn attach(self, memory: &Memory) -> Result<()> {
+        let scratch = tempfile::tempdir().context("cannot make a directory for the guest's files")?;
+        let initramfs = self.pack(scratch.path())?;
+        let result = machine::attach(&self.parts(&initramfs), memory);
+        self.judge(result.map(|()| 0)).map(|_| ())
+    }
+
+    fn parts<'b>(&'b self, initramfs: &'b Path) -> Parts<'b> {
+        Parts {
+            arch: self.kit.tools.arch,
+            image: &self.kit.tools.kernel.image,
+            initramfs,
+            append: &self.append,
+            log: &self.log,
+        }
+    }
+
+    fn converse(
+        &self,
+        initramfs: &Path,
+        memory: &Memory,
+        hear: &mut dyn FnMut(&ToHost, &mut Outside<'_>) -> Result<()>,
+    ) -> Result<i32> {
+        let deadline = Instant::now() + self.timeout;
+        let mut machine = Machine::start(&self.parts(initramfs), memory)?;
+        loop {
+            let Some(message) = machine.next(deadline)? else {
+                let status = machine.wait(Instant::now() + FAREWELL)?;
+                bail!("the guest ended before its task did (QEMU: {status})");
+            };
+            match &message {
+                ToHost::Ask(question) => {
+                    let answer = answer(question, memory, &mut machine);
+                    machine.say(&answer.unwrap_or_else(|error| ToGuest::Failed(format!("{error:#}"))))?;
+                }
+                ToHost::Broken(reason) => bail!("the guest could not begin: {reason}"),
+                other => hear(other, &mut Outside { memory, machine: &mut machine })?,
+            }
+            if let ToHost::Exit(status) = message {
+                machine.say(&ToGuest::Done)?;
+                machine.wait(Instant::now() + FAREWELL).context("its task is done")?;
+                return Ok(status);
+            }
+        }
+    }
+
+    /// A fault in the kernel's log is a failure, whatever else was said.
+    fn judge(&self, result: Result<i32>) -> Result<i32> {
+        let log = fs::read(&self.log).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let splats = klog::splats(&log);
+        let error = match result {
+            Ok(status) if splats.is_empty() => {
+                let _ = fs::remove_file(&self.log);
+                return Ok(status);
+            }
+            Ok(_) => anyhow!("the guest's kernel reports a fault: {}", splats[0].trim()),
+            Err(error) if crate::interrupt::is_interruption(&error) => {
+                let _ = fs::remove_file(&self.log);
+                return Err(error);
+            }
+            Err(error) => error,
+        };
+        Err(anyhow!("{error:#}\nThe end of the guest's log, {}:\n{}", self.log.display(), klog::tail(&log, TAIL)))
+    }
+
+    /// Writes the guest's file system into `directory`.
+    fn pack(&self, directory: &Path) -> Result<PathBuf> {
+        let kit = self.kit;
+        let mut archive = Initramfs::create(&directory.join("initramfs.cpio"))?;
+        for path in ["/proc", "/sys", "/dev", "/tmp", "/run", "/mnt", "/sbin", "/usr/sbin", "/usr/local/bin"] {
+            archive.directory(Path::new(path))?;
+        }
+        archive.copy(&kit.programs.init, Path::new("/init"))?;
+        archive.copy(&kit.programs.suite, Path::new("/bin/map-suite"))?;
+        archive.copy(&kit.programs.devmap, Path::new("/usr/bin/devmap"))?;
+        archive.copy(&kit.programs.sdram, Path::new("/usr/bin/sdram"))?;
+        archive.copy(&kit.tools.busybox, Path::new("/bin/busybox"))?;
+        archive.copy(&kit.module, Path::new(MODULE))?;
+        archive.text(Path::new("/etc/passwd"), 0o644, PASSWD.as_bytes())?;
+        archive.text(Path::new("/etc/group"), 0o644, GROUP.as_bytes())?;
+        archive.text(Path::new(JOB), 0o644, &serde_json::to_vec_pretty(&self.job)?)?;
+        for (host, guest) in &self.add {
+            libraries::add(&mut archive, host, guest)
+                .with_context(|| format!("cannot add {}:{}", host.display(), guest.display()))?;
+        }
+        archive.finish()
+    }
+}
+
+/// The guest's users: root, one without any right, and one for tests of group permissions.
+const PASSWD: &str = "\
+root:x:0:0:root:/root:/bin/sh
+user:x:1000:1000:user:/tmp:/bin/sh
+nobody:x:65534:65534:nobody:/nonexistent:/bin/false
+";
+
+const GROUP: &str = "\
+root:x:0:
+map:x:126:
+user:x:1000:
+nogroup:x:65534:
+";
+
+fn answer(question: &Question, memory: &Memory, machine: &mut Machine) -> Result<ToGuest> {
+    match *question {
+        Question::Fill { seed, start, length } => {
+            memory.fill(seed, start, length)?;
+            Ok(ToGuest::Done)
+        }
+        Question::Differences { seed, start, length } => {
+            let (first, count) = memory.differences(seed, start, length)?;
+            Ok(ToGuest::Differences(first, count))
+        }
+        Question::PageTable { address } => page_table(address, machine).map(ToGuest::PageTable),
+    }
+}
+
+/// The monitor's line about the page at the virtual `address`.
+fn page_table(address: u64, machine: &mut Machine) -> Result<String> {
+    let wanted = format!("{address:016x}:");
+    // The process that asks has left the processor to the one that spins, but not always at once.
+    for _ in 0..50 {
+        let table = machine.monitor().human("info tlb")?;
+        if let Some(line) = table.lines().find(|line| line.starts_with(&wanted)) {
+            return Ok(line.to_owned());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    bail!("no page table of the machine has a page at {address:#x}")
+}

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! All tests there are: `map-qemu test`.
+//!
+//! First the checks of the host, then the suites, each in a guest of its own. Every test is a line; the last line
+//! counts them.
+
+use std::{
+    fmt,
+    process::{Command, ExitCode},
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+use map_qemu::protocol::{Dev, Job, Outcome, Suite, Task, ToHost};
+
+use crate::{
+    arch::Arch,
+    interrupt,
+    memory::Memory,
+    module::{self, Compiler},
+    process,
+    session::{Guest, Kit},
+    setup,
+    ui::Ui,
+};
+
+/// How long a suite's guest may live. It takes seconds.
+const TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Options of `test`.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// The architectures of the guests; all there are if none is named.
+    #[arg(long, value_parser = crate::find_arch)]
+    arch: Vec<&'static Arch>,
+    /// Runs only the tests in guests, and of these only those whose name contains this.
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+}
+
+/// What has been counted so far.
+#[derive(Debug, Default)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+    skipped: u64,
+}
+
+impl Tally {
+    /// Counts one test, and says what became of it.
+    fn count(&mut self, name: impl fmt::Display, outcome: &Outcome, took: Duration) {
+        let seconds = took.as_secs_f64();
+        match outcome {
+            Outcome::Passed => {
+                self.passed += 1;
+                println!("ok    {name} ({seconds:.2} s)");
+            }
+            Outcome::Failed(reason) => {
+                self.failed += 1;
+                println!("FAIL  {name} ({seconds:.2} s)");
+                for line in reason.lines() {
+                    println!("      {line}");
+                }
+            }
+            Outcome::Skipped(reason) => {
+                self.skipped += 1;
+                println!("skip  {name}: {reason}");
+            }
+        }
+    }
+
+    /// Runs a step of the host and counts it as one test.
+    fn check<T>(&mut self, name: &str, step: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+        let started = Instant::now();
+        match step() {
+            Ok(value) => {
+                self.count(name, &Outcome::Passed, started.elapsed());
+                Ok(Some(value))
+            }
+            Err(error) if interrupt::is_interruption(&error) => Err(error),
+            Err(error) => {
+                self.count(name, &Outcome::Failed(format!("{error:#}")), started.elapsed());
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
+    }
+}
+
+/// Runs everything, and fails if anything did.
+pub fn test(options: &Options, ui: &Ui) -> Result<ExitCode> {
+    let mut tally = Tally::default();
+    if options.only.is_none() {
+        host(&mut tally, ui)?;
+    }
+    let arches = if options.arch.is_empty() { crate::arch::ALL.iter().collect() } else { options.arch.clone() };
+    for arch in arches {
+        guests(arch, options, &mut tally, ui)?;
+    }
+    println!("{tally}");
+    Ok(if tally.failed == 0 && tally.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A check of the host: cargo with these arguments must end well.
+struct Check {
+    name: &'static str,
+    arguments: &'static [&'static str],
+}
+
+const CHECKS: &[Check] = &[
+    Check { name: "host: cargo fmt", arguments: &["fmt", "--all", "--check"] },
+    Check {
+        name: "host: clippy",
+        arguments: &["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"],
+    },
+    Check {
+        name: "host: clippy of the guest's programs",
+        arguments: &[
+            "clippy",
+            "--package=map-qemu",
+            "--no-default-features",
+            "--features=guest",
+            "--locked",
+            "--quiet",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    },
+    Check {
+        name: "host: rustdoc",
+        arguments: &["doc", "--workspace", "--no-deps", "--document-private-items", "--locked", "--quiet"],
+    },
+];
+
+fn cargo(arguments: &[&str]) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(crate::root()).args(arguments);
+    cargo
+}
+
+fn host(tally: &mut Tally, ui: &Ui) -> Result<()> {
+    for check in CHECKS {
+        ui.step(check.name);
+        let mut command = cargo(check.arguments);
+        command.env("RUSTDOCFLAGS", "-D warnings");
+        tally.check(check.name, || process::Job::new(command).lines(|_| ()))?;
+    }
+    ui.step("host: unit tests");
+    let mut found = Vec::new();
+    let ran = tally.check("host: cargo test", || {
+        process::Job::new(cargo(&["test", "--workspace", "--locked"])).lines(|line| found.extend(libtest(line)))
+    })?;
+    // A failure was counted, with what was said; of a success every test counts.
+    if ran.is_some() {
+        for (name, outcome) in found {
+            tally.count(format!("host: {name}"), &outcome, Duration::ZERO);
+        }
+    }
+    Ok(())
+}
+
+/// The test that a line of libtest's is about.
+fn libtest(line: &str) -> Option<(String, Outcome)> {
+    let (name, outcome) = line.strip_prefix("test ")?.rsplit_once(" ... ")?;
+    let outcome = match outcome {
+        "ok" => Outcome::Passed,
+        "FAILED" => Outcome::Failed(String::new()),
+        ignored => Outcome::Skipped(ignored.strip_prefix("ignored, ")?.to_owned()),
+    };
+    Some((name.to_owned(), outcome))
+}
+
+/// A guest of its own for each of them.
+const SUITES: &[(&str, Suite, Dev)] =
+    &[("driver", Suite::Driver, Dev::Devtmpfs), ("plain /dev", Suite::PlainDev, Dev::Plain)];
+
+fn guests(arch: &'static Arch, options: &Options, tally: &mut Tally, ui: &Ui) -> Result<()> {
+    let tools = setup::prepare(arch, ui)?;
+    let name = format!("{arch}: the driver builds under clippy without a warning");
+    tally.check(&name, || module::build(&tools, Compiler::Clippy, ui))?;
+    let name = format!("{arch}: the driver builds without a warning");
+    let Some(module) = tally.check(&name, || module::build(&tools, Compiler::Rustc, ui))? else { return Ok(()) };
+    let name = format!("{arch}: the driver cannot panic");
+    tally.check(&name, || module::has_no_panic(&tools, &module))?;
+    let programs = crate::programs::build(arch, ui)?;
+    let kit = Kit { tools, module, programs };
+    for (name, suite, dev) in SUITES {
+        run_suite(&kit, name, *suite, *dev, options.only.as_deref().unwrap_or(""), tally, ui)?;
+    }
+    Ok(())
+}
+
+/// Boots a guest and counts the tests that run in it. One that began and did not end has failed, and so have those that
+/// never began.
+fn run_suite(kit: &Kit, name: &str, suite: Suite, dev: Dev, filter: &str, tally: &mut Tally, ui: &Ui) -> Result<()> {
+    let arch = kit.tools.arch;
+    ui.step(format!("Booting {arch} for the suite \"{name}\""));
+    let task = Task::Suite { suite, filter: filter.to_owned() };
+    let job = Job { channel: arch.channel.into(), dev, module: None, task };
+    let memory = Memory::new(arch)?;
+    let started = Instant::now();
+    let (mut waiting, mut began, mut output) = (None, Instant::now(), Vec::new());
+    let result = Guest::new(kit, &name.replace(['/', ' '], ""), job, TIMEOUT)?.run(&memory, |message, _| {
+        match message {
+            ToHost::Plan(names) => waiting = Some(names.clone()),
+            ToHost::Begin(_) => began = Instant::now(),
+            ToHost::End(test, outcome) => {
+                if let Some(waiting) = &mut waiting {
+                    waiting.retain(|name| name != test);
+                }
+                tally.count(format!("{arch}: {name}: {test}"), outcome, began.elapsed());
+            }
+            ToHost::Output(_, bytes) => output.extend_from_slice(bytes),
+            _ => (),
+        }
+        Ok(())
+    });
+    // That nothing went wrong in the kernel, and that every test was run, is a test of its own.
+    let whole = match (&result, &waiting) {
+        (Err(error), _) if interrupt::is_interruption(error) => return result.map(|_| ()),
+        (Err(error), _) => Outcome::Failed(format!("{error:#}")),
+        (Ok(_), None) => Outcome::Failed("the suite never began".into()),
+        (Ok(0), Some(left)) if left.is_empty() => Outcome::Passed,
+        (Ok(status), _) => {
+            Outcome::Failed(format!("the suite ended with status {status}: {}", String::from_utf8_lossy(&output)))
+        }
+    };
+    for test in waiting.unwrap_or_default() {
+        let outcome = Outcome::Failed("it did not end".into());
+        tally.count(format!("{arch}: {name}: {test}"), &outcome, Duration::ZERO);
+    }
+    tally.count(
+        format!("{arch}: {name}: the guest lives to its end, and its kernel's log is clean"),
+        &whole,
+        started.elapsed(),
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libtests_lines_are_understood() {
+        let passed = ("a::b".to_owned(), Outcome::Passed);
+        assert_eq!(libtest("test a::b ... ok"), Some(passed));
+        let ignored = ("c - d (line 3)".to_owned(), Outcome::Skipped("needs /dev/mem".into()));
+        assert_eq!(libtest("test c - d (line 3) ... ignored, needs /dev/mem"), Some(ignored));
+        assert_eq!(libtest("test result: ok. 3 passed; 0 failed"), None);
+        assert_eq!(libtest("running 3 tests"), None);
+    }
+}
