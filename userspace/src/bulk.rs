@@ -25,6 +25,17 @@ pub struct Bulk<'m> {
     width: Option<Width>,
 }
 
+/// A byte that is not what it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Where it lies, in bytes from the start of the mapping.
+    pub offset: usize,
+    /// What was loaded.
+    pub found: u8,
+    /// What was expected.
+    pub expected: u8,
+}
+
 impl<'m> Bulk<'m> {
     pub(crate) fn new(mapping: &'m Mapping) -> Self {
         Self { mapping, width: None }
@@ -106,22 +117,23 @@ impl<'m> Bulk<'m> {
         by_width!(width, T => self.fill::<T>(offset, length, narrow(value)?))
     }
 
-    /// Loads what lies from `offset` on and compares it with `bytes`. Returns the index of the first byte that differs.
+    /// Loads what lies from `offset` on and compares it with `bytes`. Returns the first difference, if there is one.
     ///
     /// It loads in blocks of 4 KiB, so some bytes behind the first difference are loaded too.
     ///
     /// # Errors
     ///
     /// As for [`read_into`](Self::read_into).
-    pub fn compare(self, offset: usize, bytes: &[u8]) -> Result<Option<usize>> {
+    pub fn compare(self, offset: usize, bytes: &[u8]) -> Result<Option<Difference>> {
         self.check(Operation::Compare, offset, bytes.len())?;
         let mut buffer = [0; BLOCK];
-        for (index, expected) in bytes.chunks(BLOCK).enumerate() {
-            let start = index * BLOCK;
+        for (block, expected) in bytes.chunks(BLOCK).enumerate() {
+            let start = block * BLOCK;
             let found = &mut buffer[..expected.len()];
             self.load(offset + start, found);
-            if let Some(at) = found.iter().zip(expected).position(|(found, expected)| found != expected) {
-                return Ok(Some(start + at));
+            if let Some(index) = found.iter().zip(expected).position(|(found, expected)| found != expected) {
+                let offset = offset + start + index;
+                return Ok(Some(Difference { offset, found: found[index], expected: expected[index] }));
             }
         }
         Ok(None)
@@ -152,8 +164,15 @@ impl<'m> Bulk<'m> {
         Ok(())
     }
 
-    /// Everything that could keep `operation` on `length` bytes at `offset` from happening.
-    fn check(self, operation: Operation, offset: usize, length: usize) -> Result<()> {
+    /// Checks whether `operation` on `length` bytes from `offset` on can take place, and accesses nothing.
+    ///
+    /// Every operation does so itself. Before one that is made of several it keeps the first from being done when the
+    /// last is impossible.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operation.
+    pub fn check(self, operation: Operation, offset: usize, length: usize) -> Result<()> {
         let error = |fault, width| Err(self.mapping.error(fault, operation, offset, width));
         if offset.checked_add(length).is_none_or(|end| end > self.mapping.len()) {
             return error(Fault::OutOfBounds, length);

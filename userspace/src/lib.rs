@@ -30,7 +30,7 @@ mod register;
 mod uio;
 mod value;
 
-pub use bulk::Bulk;
+pub use bulk::{Bulk, Difference};
 pub use device::{Device, Kind, DEFAULT_DEVICE};
 pub use error::{Error, Operation, Result};
 pub use map_core::PhysRange;

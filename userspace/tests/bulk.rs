@@ -83,7 +83,10 @@ proptest! {
         prop_assert_eq!(mapping.bulk().compare(0, &expected).unwrap(), None);
         expected[at] ^= 0x80;
         expected[at.max(more)] = !contents[base as usize + at.max(more)];
-        prop_assert_eq!(mapping.bulk().compare(0, &expected).unwrap(), Some(at));
+        let difference = mapping.bulk().compare(0, &expected).unwrap().unwrap();
+        prop_assert_eq!(difference.offset, at);
+        prop_assert_eq!(difference.expected, expected[at]);
+        prop_assert_eq!(difference.found, contents[base as usize + at]);
     }
 }
 

@@ -1,47 +1,218 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `read` and `write`: single accesses.
+//! `read`, `write` and `modify`: single accesses.
 
-use std::io::Write;
+use std::fmt;
 
-use devmap::{Device, Error, PhysRange};
+use devmap::{Error, Mapping, Operation, Width};
+use serde::Serialize;
 
-use super::args::Args;
+use super::context::Context;
 use super::failure::Failure;
-use super::number::Place;
+use super::output::{Address, Hex};
+use super::place::{bytes_at, Field, Place};
 
-/// Prints every value of `place`, one a line.
-pub fn read(args: &Args, place: &Place, out: &mut dyn Write) -> Result<(), Failure> {
-    let width = args.width;
-    let range = place.range(width.bytes()).map_err(Failure::Usage)?;
-    if range.length() % width.bytes() as u64 != 0 {
-        return Err(Failure::Usage(format!(
-            "{range} has {:#x} bytes, which is no multiple of {width}",
-            range.length()
-        )));
+/// A value that was read.
+#[derive(Serialize)]
+struct Found {
+    address: Address,
+    width: u32,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "field_as_text")]
+    field: Option<Field>,
+    value: Hex,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.field {
+            Some(field) => write!(f, "{}{field}: {}", self.address, self.value),
+            None => write!(f, "{}: {}", self.address, self.value),
+        }
     }
-    let mapping = Device::open_read_only(&args.device)?.map(range)?;
-    for offset in (0..mapping.len()).step_by(width.bytes()) {
-        let value = mapping.read_value(width, offset)?;
-        let address = range.start() + offset as u64;
-        writeln!(out, "{address:#010x}: {value:#0digits$x}", digits = 2 + 2 * width.bytes())?;
+}
+
+fn field_as_text<S: serde::Serializer>(field: &Option<Field>, serializer: S) -> Result<S::Ok, S::Error> {
+    match field {
+        Some(field) => serializer.collect_str(field.to_string().trim_start_matches(':')),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// Values that were written.
+#[derive(Serialize)]
+struct Written {
+    address: Address,
+    width: u32,
+    values: Vec<Hex>,
+    verified: bool,
+}
+
+/// A value that was changed.
+#[derive(Serialize)]
+struct Modified {
+    address: Address,
+    width: u32,
+    before: Hex,
+    after: Hex,
+    verified: bool,
+}
+
+impl fmt::Display for Modified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} -> {}", self.address, self.before, self.after)
+    }
+}
+
+/// Prints every value of `places`.
+pub fn read(it: &mut Context, places: &[Place]) -> Result<(), Failure> {
+    let width = it.value_width();
+    // Every place is looked at before the first load, which may have an effect.
+    let mut mappings = Vec::with_capacity(places.len());
+    for place in places {
+        let range = place.range(width).map_err(Failure::Usage)?;
+        let mapping = it.map_for_reading(range)?;
+        mapping.bulk().with_width(width).check(Operation::Read, 0, mapping.len())?;
+        mappings.push((mapping, place.field()));
+    }
+    for (mapping, field) in mappings {
+        for offset in (0..mapping.len()).step_by(width.bytes()) {
+            let whole = mapping.read_value(width, offset)?;
+            it.out.emit(&Found {
+                address: Address(mapping.range().start() + offset as u64),
+                width: width.bits(),
+                field,
+                value: match field {
+                    Some(field) => Hex { value: field.get(whole), digits: field.digits() },
+                    None => Hex::of(whole, width),
+                },
+            })?;
+        }
     }
     Ok(())
 }
 
-/// Stores `values` from `address` on.
-pub fn write(args: &Args, address: u64, values: &[u64]) -> Result<(), Failure> {
-    let width = args.width;
+/// Stores `values` at `place` and behind it.
+pub fn write(it: &mut Context, place: Place, values: &[u64], verify: bool) -> Result<(), Failure> {
+    match place {
+        Place::Address(address) => write_values(it, address, values, verify),
+        Place::Field(address, field) => write_field(it, address, field, place, values, verify),
+        Place::Range(range) => Err(Failure::Usage(format!(
+            "write stores one value behind the other from an address on; to store one all over {range} use fill"
+        ))),
+    }
+}
+
+fn write_values(it: &mut Context, address: u64, values: &[u64], verify: bool) -> Result<(), Failure> {
+    let width = it.value_width();
     // Before the first store: a command that fails has changed nothing.
-    if let Some(&value) = values.iter().find(|value| **value > u64::MAX >> (64 - width.bits())) {
+    if let Some(&value) = values.iter().find(|value| **value > width.max()) {
         return Err(Error::TooWide { value, width }.into());
     }
-    let length = (values.len() * width.bytes()) as u64;
-    let range = PhysRange::new(address, length)
-        .ok_or_else(|| Failure::Usage(format!("{length:#x} bytes at {address:#x} go beyond the last address")))?;
-    let mapping = Device::open(&args.device)?.map(range)?;
+    let range = bytes_at(address, values.len() * width.bytes()).map_err(Failure::Usage)?;
+    let mapping = it.map_for_writing(range)?;
     for (index, value) in values.iter().enumerate() {
         mapping.write_value(width, index * width.bytes(), *value)?;
     }
+    if verify {
+        for (index, value) in values.iter().enumerate() {
+            read_back(&mapping, width, index * width.bytes(), width.max(), *value)?;
+        }
+    }
+    let values = values.iter().map(|value| Hex::of(*value, width)).collect();
+    it.out.emit_json(&Written { address: Address(address), width: width.bits(), values, verified: verify })?;
     Ok(())
+}
+
+fn write_field(
+    it: &mut Context,
+    address: u64,
+    field: Field,
+    place: Place,
+    values: &[u64],
+    verify: bool,
+) -> Result<(), Failure> {
+    let [value] = *values else {
+        return Err(Failure::Usage(format!("a bit field takes one value, not {}", values.len())));
+    };
+    let value = field.put(value).ok_or_else(|| {
+        Failure::Usage(format!(
+            "{value:#x} does not fit into {address:#010x}{field}, whose greatest value is {:#x}",
+            field.max()
+        ))
+    })?;
+    place.range(it.value_width()).map_err(Failure::Usage)?;
+    change(it, address, field.mask(), value, verify)
+}
+
+/// Which bits `modify` replaces, and by what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    mask: u64,
+    value: u64,
+}
+
+impl Change {
+    /// From the bits to set, the bits to clear, and a mask with the value for it.
+    pub fn new(replace: Option<(u64, u64)>, set: Option<u64>, clear: Option<u64>) -> Result<Self, Failure> {
+        let (mask, value) = replace.unwrap_or_default();
+        let (set, clear) = (set.unwrap_or_default(), clear.unwrap_or_default());
+        if value & !mask != 0 {
+            return Err(Failure::Usage(format!("the value {value:#x} has bits outside of the mask {mask:#x}")));
+        }
+        let twice = (set & clear) | (mask & (set | clear));
+        if twice != 0 {
+            return Err(Failure::Usage(format!("the bits {twice:#x} are named twice: by --set, --clear or --mask")));
+        }
+        Ok(Self { mask: mask | set | clear, value: value | set })
+    }
+}
+
+/// Changes bits of the value at `address`.
+pub fn modify(it: &mut Context, address: u64, change: Change, verify: bool) -> Result<(), Failure> {
+    self::change(it, address, change.mask, change.value, verify)
+}
+
+fn change(it: &mut Context, address: u64, mask: u64, value: u64, verify: bool) -> Result<(), Failure> {
+    let width = it.value_width();
+    let mapping = it.map_for_writing(bytes_at(address, width.bytes()).map_err(Failure::Usage)?)?;
+    let before = mapping.modify_value(width, 0, mask, value)?;
+    if verify {
+        read_back(&mapping, width, 0, mask, value)?;
+    }
+    it.out.emit(&Modified {
+        address: Address(address),
+        width: width.bits(),
+        before: Hex::of(before, width),
+        after: Hex::of((before & !mask) | value, width),
+        verified: verify,
+    })?;
+    Ok(())
+}
+
+/// Fails unless the bits of `mask` at `offset` are those of `expected`.
+fn read_back(mapping: &Mapping, width: Width, offset: usize, mask: u64, expected: u64) -> Result<(), Failure> {
+    let found = mapping.read_value(width, offset)? & mask;
+    if found == expected {
+        return Ok(());
+    }
+    Err(Failure::Differs(format!(
+        "{}: wrote {}, read back {}",
+        Address(mapping.range().start() + offset as u64),
+        Hex::of(expected, width),
+        Hex::of(found, width)
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_names_every_bit_once() {
+        assert_eq!(Change::new(None, Some(0x80), Some(3)).unwrap(), Change { mask: 0x83, value: 0x80 });
+        assert_eq!(Change::new(Some((0xf0, 0x50)), Some(1), None).unwrap(), Change { mask: 0xf1, value: 0x51 });
+        assert!(Change::new(None, Some(3), Some(1)).is_err());
+        assert!(Change::new(Some((0xf0, 0x50)), Some(0x10), None).is_err());
+        assert!(Change::new(Some((0xf0, 0x51)), None, None).is_err());
+    }
 }

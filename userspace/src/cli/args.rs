@@ -1,78 +1,346 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The arguments.
+//! The arguments: one definition for parsing, help, completions and man pages.
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
-use devmap::{Width, DEFAULT_DEVICE};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{ArgGroup, Parser, Subcommand};
+use clap_complete::Shell;
+use devmap::{Endian, PhysRange, Width, DEFAULT_DEVICE};
 
-use super::number::{number, place, Place};
+use super::memtest::Algorithm;
+use super::number::number;
+use super::place::{place, range, Place};
 
 /// Reads and writes physical memory, with accesses of exactly the width that is asked for.
 ///
-/// Numbers are decimal, or start with 0x, 0o or 0b; K, M and G behind them count in 1024; _ may stand between digits.
+/// Numbers are decimal, or start with 0x, 0o or 0b; K, M and G behind them count in 1024; _ may stand between digits. A
+/// range is START+LENGTH, or START-LAST as in /proc/iomem. A place is an address, for one value, or a range. Where a
+/// value stands, ADDRESS:HIGH:LOW names a bit field of it and ADDRESS:BIT a single bit.
 #[derive(Debug, Parser)]
-#[command(version, after_long_help = EXIT_STATUS)]
+#[command(version, subcommand_required = false, after_help = "`devmap help COMMAND` has examples of each command.")]
+#[command(after_long_help = EXIT_STATUS)]
 pub struct Args {
-    /// The device, or a regular file, in which an address is an offset
-    #[arg(long, global = true, value_name = "PATH", default_value = DEFAULT_DEVICE)]
+    #[command(flatten)]
+    pub options: Options,
+
+    /// What to do; without one, a first lesson is printed.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What holds for every command.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// The device: /dev/map, /dev/mem, a UIO node, or a regular file, whose addresses are offsets
+    #[arg(long, global = true, value_name = "PATH", default_value = DEFAULT_DEVICE, env = "DEVMAP_DEVICE")]
     pub device: PathBuf,
 
-    /// The bits of one access: 8, 16, 32 or 64
-    #[arg(short, long, global = true, value_name = "BITS", default_value = "32", value_parser = width)]
-    pub width: Width,
+    /// The bits of one access [default: 32 for values, the widest possible for bulk]
+    #[arg(short, long, global = true, value_name = "BITS", value_parser = widths())]
+    pub width: Option<Width>,
 
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
+    /// The order of the bytes of a value
+    #[arg(long, global = true, value_name = "ORDER", default_value = "native", value_parser = endians())]
+    pub endian: Endian,
+
+    /// Print one JSON object a line; addresses and values are strings in hexadecimal
+    #[arg(long, global = true)]
+    pub json: bool,
 }
 
 const EXIT_STATUS: &str = "\
 Exit status:
-  0  done
-  2  the arguments are wrong
-  3  the device is absent, or refuses
-  4  another file or the output could not be read or written";
+    0  done
+    1  memory is not what it should be: --verify, compare, verify and test, or search found nothing
+    2  the arguments are wrong: syntax, alignment, a value too wide
+    3  the device is absent or refuses: no driver, no permission, no such range
+    4  another file, or the output, could not be read or written
+  130  interrupted by Ctrl-C or a signal
+
+`devmap help COMMAND` has examples of each command.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Print the value at an address, or each value of a range
+    /// Print the value at each place, every value of a range on its own line
     #[command(after_help = "\
 Examples:
-  devmap read 0xc0000064             one value of 32 bits
-  devmap read 0xc0000000+16 -w 8     sixteen bytes")]
+  devmap read 0xc0000064               one value of 32 bits
+  devmap read 0xc0000000+16 -w 8       sixteen bytes
+  devmap read 0xc0000010:7:4           the bits 7 to 4 of a value")]
     Read {
-        /// ADDRESS, START+LENGTH, or START-LAST as in /proc/iomem
+        /// ADDRESS, ADDRESS:HIGH:LOW, START+LENGTH or START-LAST
+        #[arg(value_name = "PLACE", value_parser = place, required = true)]
+        places: Vec<Place>,
+    },
+
+    /// Store values at an address and behind it, one store each, reading nothing
+    #[command(after_help = "\
+Examples:
+  devmap write 0xc0000064 3 -w 8       one byte
+  devmap write 0xc0000000 1 2 3        three values of 32 bits, one behind the other
+  devmap write 0xc0000010:7:4 5        a bit field: one load, then one store")]
+    Write {
+        /// ADDRESS, or ADDRESS:HIGH:LOW
         #[arg(value_name = "PLACE", value_parser = place)]
         place: Place,
-    },
-    /// Store values at an address and those behind it, reading nothing
-    #[command(after_help = "\
-Examples:
-  devmap write 0xc0000064 3 -w 8     one byte
-  devmap write 0xc0000000 1 2 3      three values of 32 bits")]
-    Write {
-        /// The address of the first value
-        #[arg(value_parser = number)]
-        address: u64,
         /// The values
         #[arg(value_name = "VALUE", value_parser = number, required = true)]
         values: Vec<u64>,
+        /// Read the values back, and fail if they differ
+        #[arg(long)]
+        verify: bool,
+    },
+
+    /// Change bits of a value: one load, then one store
+    #[command(after_help = "\
+Examples:
+  devmap modify 0xc0000010 --set 0x80 --clear 0x3
+  devmap modify 0xc0000010 --mask 0xff00 0x1200    bits 15 to 8 become 0x12")]
+    Modify {
+        /// The address of the value
+        #[arg(value_parser = number)]
+        address: u64,
+        /// What the bits of the mask become
+        #[arg(value_parser = number, requires = "mask")]
+        value: Option<u64>,
+        /// The bits that VALUE replaces
+        #[arg(long, value_name = "BITS", value_parser = number, requires = "value")]
+        mask: Option<u64>,
+        /// Bits to make 1
+        #[arg(long, value_name = "BITS", value_parser = number, required_unless_present_any = ["clear", "mask"])]
+        set: Option<u64>,
+        /// Bits to make 0
+        #[arg(long, value_name = "BITS", value_parser = number)]
+        clear: Option<u64>,
+        /// Read the value back, and fail if it differs
+        #[arg(long)]
+        verify: bool,
+    },
+
+    /// Print a range in hexadecimal and as text
+    #[command(after_help = "\
+Examples:
+  devmap dump 0xc0000000+256           bytes; lines that repeat are shown as *
+  devmap dump 0xc0000000+256 -w 32     values of 32 bits, read in accesses of 32 bits")]
+    Dump {
+        /// START+LENGTH or START-LAST
+        #[arg(value_parser = range)]
+        range: PhysRange,
+        /// Print lines that repeat the line before too
+        #[arg(short, long)]
+        all: bool,
+    },
+
+    /// Store one value all over a range
+    #[command(after_help = "\
+Examples:
+  devmap fill 0xc0000000+3M 0
+  devmap fill 0xc0000000+3M 0xa5 -w 8 --verify")]
+    Fill {
+        /// START+LENGTH or START-LAST
+        #[arg(value_parser = range)]
+        range: PhysRange,
+        /// The value, of 32 bits or what --width says
+        #[arg(value_parser = number)]
+        value: u64,
+        /// Read the range back, and fail if it differs
+        #[arg(long)]
+        verify: bool,
+    },
+
+    /// Store the contents of a file
+    #[command(after_help = "\
+Examples:
+  devmap load image.bin 0xc0000000             all of the file
+  devmap load image.bin 0xc0000000+64K         its first 64 KiB
+  zcat image.gz | devmap load - 0xc0000000     what comes through a pipe")]
+    Load {
+        /// The file, or - for standard input
+        file: PathBuf,
+        /// Where to: ADDRESS for the whole file, START+LENGTH or START-LAST for as much of it
+        #[arg(value_name = "PLACE", value_parser = place)]
+        place: Place,
+        /// Read the range back, and fail if it differs
+        #[arg(long)]
+        verify: bool,
+    },
+
+    /// Write the contents of a range into a file
+    #[command(after_help = "\
+The file appears, or is replaced, when all of it is written.
+
+Examples:
+  devmap save 0xc0000000+3M sdram.bin
+  devmap save 0xc0000000+3M - | sha256sum")]
+    Save {
+        /// START+LENGTH or START-LAST
+        #[arg(value_parser = range)]
+        range: PhysRange,
+        /// The file, or - for standard output
+        file: PathBuf,
+    },
+
+    /// Copy a range to another address; the two may overlap
+    #[command(after_help = "\
+Example:
+  devmap copy 0xc0000000+1M 0xc0100000 --verify")]
+    Copy {
+        /// Where from: START+LENGTH or START-LAST
+        #[arg(value_parser = range)]
+        range: PhysRange,
+        /// Where to
+        #[arg(value_parser = number)]
+        target: u64,
+        /// Read what was copied back, and fail if it differs; for ranges that do not overlap
+        #[arg(long)]
+        verify: bool,
+    },
+
+    /// Compare a range with what lies at another address
+    #[command(after_help = "\
+Example:
+  devmap compare 0xc0000000+1M 0xc0100000 && echo equal")]
+    Compare {
+        /// START+LENGTH or START-LAST
+        #[arg(value_parser = range)]
+        range: PhysRange,
+        /// Where the other lies
+        #[arg(value_parser = number)]
+        other: u64,
+    },
+
+    /// Compare a range with the contents of a file
+    #[command(after_help = "\
+Examples:
+  devmap verify image.bin 0xc0000000           all of the file
+  devmap verify image.bin 0xc0000000+64K       its first 64 KiB")]
+    Verify {
+        /// The file, or - for standard input
+        file: PathBuf,
+        /// Where: ADDRESS for the whole file, START+LENGTH or START-LAST for as much of it
+        #[arg(value_name = "PLACE", value_parser = place)]
+        place: Place,
+    },
+
+    /// Print the addresses at which values, text or bytes are found
+    #[command(after_help = "\
+Values are looked for at multiples of their width, text and bytes everywhere.
+
+Examples:
+  devmap search 0xc0000000+3M 0xdeadbeef
+  devmap search 0xc0000000+3M --text 'U-Boot'
+  devmap search 0xc0000000+3M --bytes d00dfeed -n 1")]
+    #[command(group(ArgGroup::new("pattern").required(true).args(["values", "text", "bytes"])))]
+    Search {
+        /// START+LENGTH or START-LAST
+        #[arg(value_parser = range)]
+        range: PhysRange,
+        /// Values that follow each other, of 32 bits or what --width says
+        #[arg(value_name = "VALUE", value_parser = number)]
+        values: Vec<u64>,
+        /// Text, as UTF-8
+        #[arg(long)]
+        text: Option<String>,
+        /// Bytes, two hexadecimal digits each
+        #[arg(long, value_name = "HEX")]
+        bytes: Option<String>,
+        /// Stop after so many
+        #[arg(short = 'n', long = "max-count", value_name = "COUNT", value_parser = number)]
+        max_count: Option<u64>,
+    },
+
+    /// Test memory, which destroys what is in it
+    #[command(after_help = "\
+Examples:
+  devmap test 0xc0000000+3M
+  devmap test 0xc0000000+3M --only random --passes 10 -w 32")]
+    Test {
+        /// START+LENGTH or START-LAST
+        #[arg(value_parser = range)]
+        range: PhysRange,
+        /// How often
+        #[arg(long, value_name = "COUNT", value_parser = number, default_value = "1")]
+        passes: u64,
+        /// Run these tests only
+        #[arg(long, value_name = "TEST", value_enum, value_delimiter = ',')]
+        only: Vec<Algorithm>,
+        /// The seed of the random test, of which each pass uses the next
+        #[arg(long, value_parser = number, default_value = "1")]
+        seed: u64,
+    },
+
+    /// Watch a range, and mark what changes
+    #[command(after_help = "\
+On a terminal the values stay in place, changed ones marked, until Ctrl-C. Elsewhere each change is a line.
+
+Examples:
+  devmap watch 0xc0000000+64
+  devmap watch 0xc0000000+4 --interval 10 --count 1000 | tee changes.txt")]
+    Watch {
+        /// ADDRESS, START+LENGTH or START-LAST
+        #[arg(value_name = "PLACE", value_parser = place)]
+        place: Place,
+        /// The time between two looks in milliseconds
+        #[arg(long, value_name = "MS", value_parser = number, default_value = "500")]
+        interval: u64,
+        /// Stop after so many looks
+        #[arg(long, value_parser = number)]
+        count: Option<u64>,
+    },
+
+    /// Tell what the device is, and what this processor can do
+    Info,
+
+    /// Print a completion script for a shell
+    #[command(after_help = "\
+Example:
+  devmap completions bash > /usr/share/bash-completion/completions/devmap")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+
+    /// Write the man pages into a directory
+    #[command(hide = true)]
+    Man {
+        /// An existing directory
+        directory: PathBuf,
     },
 }
 
-/// Reads the number of bits of an access.
-fn width(text: &str) -> Result<Width, String> {
-    match text {
-        "8" => Ok(Width::Bits8),
-        "16" => Ok(Width::Bits16),
-        "32" => Ok(Width::Bits32),
-        #[cfg(target_pointer_width = "64")]
-        "64" => Ok(Width::Bits64),
-        #[cfg(not(target_pointer_width = "64"))]
-        "64" => Err("this processor has no single access of 64 bits: use 32".into()),
-        _ => Err("use 8, 16, 32 or 64".into()),
+/// The widths that this processor has.
+const WIDTHS: &[(&str, Width)] = &[
+    ("8", Width::Bits8),
+    ("16", Width::Bits16),
+    ("32", Width::Bits32),
+    #[cfg(target_pointer_width = "64")]
+    ("64", Width::Bits64),
+];
+
+fn widths() -> impl TypedValueParser<Value = Width> {
+    PossibleValuesParser::new(WIDTHS.iter().map(|(bits, _)| *bits)).map(|text| {
+        let (_, width) = WIDTHS.iter().find(|(bits, _)| *bits == text).expect("no other value is possible");
+        *width
+    })
+}
+
+fn endians() -> impl TypedValueParser<Value = Endian> {
+    PossibleValuesParser::new(["native", "little", "big"]).map(|text| match text.as_str() {
+        "little" => Endian::Little,
+        "big" => Endian::Big,
+        _ => Endian::Native,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        super::Args::command().debug_assert();
     }
 }

@@ -3,32 +3,54 @@
 //! How a command fails, and the exit status that says so.
 
 use std::io;
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
 
 use devmap::Error;
 
-/// Why a command did not do what it was asked for.
+/// Why a command did not do what it was asked for. Its text is one line.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
+    /// Memory is not what it should be.
+    #[error("{0}")]
+    Differs(String),
     /// The arguments cannot be right.
     #[error("{0}")]
     Usage(String),
     /// The device is absent, or refuses.
     #[error("{0}")]
     Device(#[from] Error),
+    /// Another file could not be read or written.
+    #[error("cannot {doing} {}: {error}", path.display())]
+    File { doing: &'static str, path: PathBuf, error: io::Error },
     /// Standard output could not be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
+    /// A signal ended it early.
+    #[error("interrupted: {0}")]
+    Interrupted(String),
 }
 
 impl Failure {
+    /// Turns an error of the file at `path` into a failure.
+    pub fn file<'a>(doing: &'static str, path: &'a Path) -> impl Fn(io::Error) -> Self + 'a {
+        move |error| Self::File { doing, path: path.into(), error }
+    }
+
     /// The exit status, as the long help lists them.
-    pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
-            Self::Usage(_)
-            | Self::Device(Error::Misaligned { .. } | Error::OutOfBounds { .. } | Error::TooWide { .. }) => 2,
-            Self::Device(_) => 3,
-            Self::Output(_) => 4,
-        })
+    pub fn status(&self) -> u8 {
+        match self {
+            Self::Differs(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Device(error) => match error {
+                Error::Misaligned { .. }
+                | Error::OutOfBounds { .. }
+                | Error::TooLong { .. }
+                | Error::TooWide { .. }
+                | Error::Uneven { .. } => 2,
+                _ => 3,
+            },
+            Self::File { .. } | Self::Output(_) => 4,
+            Self::Interrupted(_) => 130,
+        }
     }
 }

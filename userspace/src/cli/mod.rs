@@ -4,35 +4,102 @@
 
 mod access;
 mod args;
+mod compare;
+mod compat;
+mod context;
+mod dump;
 mod failure;
+mod generate;
+mod info;
+mod memtest;
 mod number;
+mod output;
+mod place;
+mod search;
+mod test;
+mod transfer;
+mod watch;
+mod work;
 
-use std::io::{self, Write};
+use std::env;
+use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use args::{Args, Command};
+use context::Context;
 use failure::Failure;
+
+/// What `devmap` alone prints.
+const FIRST_LESSON: &str = "\
+devmap reads and writes physical memory through the map driver's node, /dev/map.
+
+  devmap info                              what the device is
+  devmap read 0xc0000064                   one value of 32 bits
+  devmap write 0xc0000064 3 -w 8           store one byte
+  devmap modify 0xc0000010 --set 0x80      change bits of a value
+  devmap dump 0xc0000000+256               look at a range
+  devmap fill 0xc0000000+3M 0              store one value all over a range
+  devmap save 0xc0000000+3M sdram.bin      a range into a file; `load` brings it back
+  devmap test 0xc0000000+3M                test memory
+
+With `--device FILE` all of it works on a regular file, as a place to try things out.
+`devmap help` lists the commands, and `devmap help COMMAND` explains one.
+";
 
 /// Does what the arguments say, and tells how it went.
 pub fn run() -> ExitCode {
-    let args = Args::parse();
-    let mut out = io::stdout().lock();
-    match dispatch(&args, &mut out).and_then(|()| Ok(out.flush()?)) {
-        Ok(()) => ExitCode::SUCCESS,
+    let name = env::args_os().next().unwrap_or_default();
+    match Path::new(&name).file_name().and_then(|name| name.to_str()) {
+        Some("devmem2") => return compat::run("devmem2", compat::devmem2),
+        Some("devmem") => return compat::run("devmem", compat::devmem),
+        _ => (),
+    }
+    report("devmap", dispatch(Args::parse())).map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)
+}
+
+/// Prints what went wrong. The error is the exit status.
+fn report(name: &str, result: Result<(), Failure>) -> Result<(), u8> {
+    match result {
+        Ok(()) => Ok(()),
         // Whoever read our output has seen enough.
-        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(failure) => {
-            eprintln!("devmap: {failure}");
-            failure.exit_code()
+            eprintln!("{name}: {failure}");
+            Err(failure.status())
         }
     }
 }
 
-fn dispatch(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
-    match &args.command {
-        Command::Read { place } => access::read(args, place, out),
-        Command::Write { address, values } => access::write(args, *address, values),
-    }
+fn dispatch(args: Args) -> Result<(), Failure> {
+    let mut context = Context::new(args.options);
+    let it = &mut context;
+    match args.command {
+        None => it.print(FIRST_LESSON),
+        Some(Command::Read { places }) => access::read(it, &places),
+        Some(Command::Write { place, values, verify }) => access::write(it, place, &values, verify),
+        Some(Command::Modify { address, value, mask, set, clear, verify }) => {
+            let change = access::Change::new(mask.zip(value), set, clear)?;
+            access::modify(it, address, change, verify)
+        }
+        Some(Command::Dump { range, all }) => dump::dump(it, range, all),
+        Some(Command::Fill { range, value, verify }) => transfer::fill(it, range, value, verify),
+        Some(Command::Load { file, place, verify }) => transfer::load(it, &file, place, verify),
+        Some(Command::Save { range, file }) => transfer::save(it, range, &file),
+        Some(Command::Copy { range, target, verify }) => transfer::copy(it, range, target, verify),
+        Some(Command::Compare { range, other }) => compare::compare(it, range, other),
+        Some(Command::Verify { file, place }) => compare::verify(it, &file, place),
+        Some(Command::Search { range, values, text, bytes, max_count }) => {
+            let pattern = search::Pattern::new(it, &values, text, bytes.as_deref())?;
+            search::search(it, range, &pattern, max_count)
+        }
+        Some(Command::Test { range, passes, only, seed }) => test::test(it, range, passes, &only, seed),
+        Some(Command::Watch { place, interval, count }) => watch::watch(it, place, interval, count),
+        Some(Command::Info) => info::info(it),
+        Some(Command::Completions { shell }) => generate::completions(it, shell),
+        Some(Command::Man { directory }) => generate::man(&directory),
+    }?;
+    Ok(context.out.finish()?)
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Numbers and ranges as a person types them.
-
-use devmap::PhysRange;
+//! Numbers as a person types them.
 
 /// Reads a number: decimal, or with `0x`, `0o` or `0b`; `_` anywhere between digits; K, M or G for powers of 1024.
 pub fn number(text: &str) -> Result<u64, String> {
@@ -34,46 +32,6 @@ pub fn number(text: &str) -> Result<u64, String> {
         .ok()
         .and_then(|value| value.checked_mul(unit))
         .ok_or_else(|| format!("`{text}` has more than 64 bits"))
-}
-
-/// Where to look: one address, or a range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// One value at this address.
-    Address(u64),
-    /// Every value of this range.
-    Range(PhysRange),
-}
-
-impl Place {
-    /// The bytes that it stands for when one value has `width` of them.
-    pub fn range(self, width: usize) -> Result<PhysRange, String> {
-        match self {
-            Self::Range(range) => Ok(range),
-            Self::Address(address) => PhysRange::new(address, width as u64)
-                .ok_or_else(|| format!("{width} bytes at {address:#x} go beyond the last address")),
-        }
-    }
-}
-
-/// Reads START, START+LENGTH, or START-LAST as in /proc/iomem.
-pub fn place(text: &str) -> Result<Place, String> {
-    if let Some((start, length)) = text.split_once('+') {
-        let (start, length) = (number(start)?, number(length)?);
-        let range = PhysRange::new(start, length)
-            .ok_or_else(|| format!("`{text}` is empty or goes beyond the last address"))?;
-        return Ok(Place::Range(range));
-    }
-    if let Some((start, last)) = text.split_once('-') {
-        let (start, last) = (number(start)?, number(last)?);
-        let range = last
-            .checked_sub(start)
-            .and_then(|beyond_first| beyond_first.checked_add(1))
-            .and_then(|length| PhysRange::new(start, length))
-            .ok_or_else(|| format!("`{text}` ends before it starts"))?;
-        return Ok(Place::Range(range));
-    }
-    number(text).map(Place::Address)
 }
 
 #[cfg(test)]
@@ -117,18 +75,6 @@ mod tests {
         ] {
             let error = number(text).unwrap_err();
             assert!(error.contains(says), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn places() {
-        let range = |start, length| Ok(Place::Range(PhysRange::new(start, length).unwrap()));
-        assert_eq!(place("0x64"), Ok(Place::Address(0x64)));
-        assert_eq!(place("0xc0000000+3M"), range(0xc000_0000, 0x30_0000));
-        assert_eq!(place("0xc0000000-0xc02fffff"), range(0xc000_0000, 0x30_0000));
-        assert_eq!(place("8-8"), range(8, 1));
-        for wrong in ["8+0", "8-7", "2+0xffffffffffffffff", "0-0xffffffffffffffff", "+4", "4+", "1+2+3"] {
-            assert!(place(wrong).is_err(), "{wrong}");
         }
     }
 }

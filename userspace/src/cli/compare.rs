@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `compare` and `verify`, and what --verify does.
+
+use std::io::Read;
+use std::path::Path;
+
+use devmap::{Difference, Mapping, Operation, PhysRange, Width};
+use serde::Serialize;
+
+use super::context::Context;
+use super::failure::Failure;
+use super::output::{Address, Hex};
+use super::place::{bytes_at, Place};
+use super::transfer::Source;
+use super::work::Work;
+
+/// The outcome, for programs.
+#[derive(Serialize)]
+struct Compared {
+    start: Address,
+    bytes: usize,
+    equal: bool,
+    /// Where the first difference is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<Address>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    found: Option<Hex>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<Hex>,
+}
+
+fn byte(value: u8) -> Hex {
+    Hex::of(value.into(), Width::Bits8)
+}
+
+fn tell(it: &mut Context, mapping: &Mapping, difference: Option<Difference>) -> Result<(), Failure> {
+    let start = mapping.range().start();
+    it.out.emit_json(&Compared {
+        start: Address(start),
+        bytes: mapping.len(),
+        equal: difference.is_none(),
+        address: difference.map(|difference| Address(start + difference.offset as u64)),
+        found: difference.map(|difference| byte(difference.found)),
+        expected: difference.map(|difference| byte(difference.expected)),
+    })?;
+    Ok(it.out.finish()?)
+}
+
+/// Compares `range` with what lies at `other`.
+pub fn compare(it: &mut Context, range: PhysRange, other: u64) -> Result<(), Failure> {
+    let length = usize::try_from(range.length()).map_err(|_| devmap::Error::TooLong { range })?;
+    let other = bytes_at(other, length).map_err(Failure::Usage)?;
+    let one = it.map_for_reading(range)?;
+    let other = it.map_for_reading(other)?;
+    let difference = first_difference(it, &one, &other)?;
+    tell(it, &one, difference)?;
+    match difference {
+        None => Ok(()),
+        Some(difference) => Err(differs(&one, difference, &there(&other, difference))),
+    }
+}
+
+/// Compares the contents of the file at `path` with what lies at `place`.
+pub fn verify(it: &mut Context, path: &Path, place: Place) -> Result<(), Failure> {
+    let mut source = Source::open(path)?;
+    let mapping = it.map_for_reading(source.range(path, place)?)?;
+    let difference = against(it, "verified", &mapping, |_, expected| {
+        source.reader.read_exact(expected).map_err(Failure::file("read", path))
+    })?;
+    tell(it, &mapping, difference)?;
+    match difference {
+        None => Ok(()),
+        Some(difference) => Err(differs(&mapping, difference, &path.display().to_string())),
+    }
+}
+
+/// Fails unless every value in `mapping` is `value`.
+pub fn filled(it: &Context, mapping: &Mapping, width: Width, value: u64) -> Result<(), Failure> {
+    let pattern = super::search::bytes_of(it.endian, width, value);
+    let difference = against(it, "verified", mapping, |_, expected| {
+        // Blocks are multiples of every width, so each begins with a whole value.
+        for chunk in expected.chunks_mut(pattern.len()) {
+            chunk.copy_from_slice(&pattern[..chunk.len()]);
+        }
+        Ok(())
+    })?;
+    match difference {
+        None => Ok(()),
+        Some(difference) => Err(differs(mapping, difference, "what was stored")),
+    }
+}
+
+/// Fails unless both have the same contents.
+pub fn equal(it: &Context, one: &Mapping, other: &Mapping) -> Result<(), Failure> {
+    match first_difference(it, other, one)? {
+        None => Ok(()),
+        Some(difference) => Err(differs(other, difference, &there(one, difference))),
+    }
+}
+
+fn first_difference(it: &Context, one: &Mapping, other: &Mapping) -> Result<Option<Difference>, Failure> {
+    let bulk = it.bulk(other);
+    bulk.check(Operation::Compare, 0, other.len())?;
+    against(it, "compared", one, |offset, expected| Ok(bulk.read_into(offset, expected)?))
+}
+
+/// Compares `mapping` with the bytes that `fill` puts into its buffer for the offset that it is given. Gives the first
+/// difference.
+fn against(
+    it: &Context,
+    done: &'static str,
+    mapping: &Mapping,
+    mut fill: impl FnMut(usize, &mut [u8]) -> Result<(), Failure>,
+) -> Result<Option<Difference>, Failure> {
+    let bulk = it.bulk(mapping);
+    bulk.check(Operation::Compare, 0, mapping.len())?;
+    let mut expected = Vec::new();
+    let mut difference = None;
+    Work::new(done, mapping.len()).run(|offset, length| {
+        expected.resize(length, 0);
+        fill(offset, &mut expected)?;
+        difference = bulk.compare(offset, &expected)?;
+        Ok(difference.is_none())
+    })?;
+    Ok(difference)
+}
+
+/// The address in `mapping` that a difference belongs to.
+fn there(mapping: &Mapping, difference: Difference) -> String {
+    Address(mapping.range().start() + difference.offset as u64).to_string()
+}
+
+/// The failure of a comparison with `other`.
+pub fn differs(mapping: &Mapping, difference: Difference, other: &str) -> Failure {
+    let (found, expected) = (byte(difference.found), byte(difference.expected));
+    Failure::Differs(format!("{} has {found}, and {other} has {expected}", there(mapping, difference)))
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `devmem2` and `devmem` by name: the arguments and the output of the programs that scripts know.
+//!
+//! Three things differ from devmem2, all of them its faults: `w` is 32 bits on every machine, nothing is read before or
+//! after a write unless `--readback` asks for it, and an access is refused that would not be one access.
+
+use std::env;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use devmap::page::PageSize;
+use devmap::{Device, Mapping, Width, DEFAULT_DEVICE};
+
+use super::failure::Failure;
+use super::place::bytes_at;
+use super::report;
+
+const DEVMEM2_USAGE: &str = "\
+Usage: devmem2 [--readback] ADDRESS [TYPE [DATA]]
+  ADDRESS     where
+  TYPE        b, h or w for 8, 16 or 32 bits (the default), l for 64
+  DATA        what to write
+  --readback  read before and after writing, as devmem2 always did";
+
+const DEVMEM_USAGE: &str = "\
+Usage: devmem ADDRESS [WIDTH [VALUE]]
+  ADDRESS     where
+  WIDTH       8, 16, 32 (the default) or 64
+  VALUE       what to write";
+
+/// Runs one of them on the arguments of this process. Whatever fails gives status 1, as with the originals.
+pub fn run(name: &str, command: fn(&[String]) -> Result<(), Failure>) -> ExitCode {
+    let arguments: Vec<String> = env::args_os().skip(1).map(|argument| argument.to_string_lossy().into()).collect();
+    report(name, command(&arguments)).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+}
+
+/// `devmem2`.
+pub fn devmem2(arguments: &[String]) -> Result<(), Failure> {
+    let readback = arguments.first().is_some_and(|first| first == "--readback");
+    let access = Access::parse(&arguments[usize::from(readback)..], DEVMEM2_USAGE, |text| {
+        Some(match text.chars().next()?.to_ascii_lowercase() {
+            'b' => Width::Bits8,
+            'h' => Width::Bits16,
+            'w' => Width::Bits32,
+            'l' => widest_for(64)?,
+            _ => return None,
+        })
+    })?;
+    let (device, mapping) = access.map()?;
+    let at = mapping.as_ptr().addr() as u64;
+    let mut out = io::stdout().lock();
+    writeln!(out, "{} opened.", device.path().display())?;
+    writeln!(out, "Memory mapped at address {:#x}.", at & !(PageSize::of_system().bytes() - 1))?;
+    let read = || mapping.read_value(access.width, 0);
+    if readback || access.value.is_none() {
+        writeln!(out, "Value at address 0x{:X} ({at:#x}): 0x{:X}", access.address, read()?)?;
+    }
+    if let Some(value) = access.value {
+        mapping.write_value(access.width, 0, value)?;
+        if readback {
+            writeln!(out, "Written 0x{value:X}; readback 0x{:X}", read()?)?;
+        } else {
+            writeln!(out, "Written 0x{value:X}")?;
+        }
+    }
+    Ok(out.flush()?)
+}
+
+/// busybox's `devmem`.
+pub fn devmem(arguments: &[String]) -> Result<(), Failure> {
+    let access = Access::parse(arguments, DEVMEM_USAGE, |text| match text {
+        "8" | "b" | "B" => Some(Width::Bits8),
+        "16" | "h" | "H" => Some(Width::Bits16),
+        "32" | "w" | "W" => Some(Width::Bits32),
+        "64" | "l" | "L" => widest_for(64),
+        _ => None,
+    })?;
+    let (_, mapping) = access.map()?;
+    match access.value {
+        Some(value) => Ok(mapping.write_value(access.width, 0, value)?),
+        None => {
+            let value = mapping.read_value(access.width, 0)?;
+            let mut out = io::stdout().lock();
+            writeln!(out, "0x{value:0digits$X}", digits = 2 * access.width.bytes())?;
+            Ok(out.flush()?)
+        }
+    }
+}
+
+/// The widest access, if it has so many bits.
+fn widest_for(bits: u32) -> Option<Width> {
+    Some(Width::WIDEST).filter(|width| width.bits() == bits)
+}
+
+/// What both have in common: where, how wide, and what to write if anything.
+#[derive(Debug, PartialEq, Eq)]
+struct Access {
+    address: u64,
+    width: Width,
+    value: Option<u64>,
+}
+
+impl Access {
+    fn parse(arguments: &[String], usage: &str, width: impl Fn(&str) -> Option<Width>) -> Result<Self, Failure> {
+        let wrong = |what: String| Failure::Usage(format!("{what}\n{usage}"));
+        let number = |text| c_number(text).ok_or_else(|| wrong(format!("`{text}` is no number")));
+        let (address, rest) = arguments.split_first().ok_or_else(|| wrong("an address is missing".into()))?;
+        let address = number(address)?;
+        let (width, value) = match rest {
+            [] => (Width::Bits32, None),
+            [kind] | [kind, _] => {
+                let width = width(kind).ok_or_else(|| wrong(format!("`{kind}` is no width that can be had")))?;
+                (width, rest.get(1).map(|text| number(text)).transpose()?)
+            }
+            [_, _, more, ..] => return Err(wrong(format!("`{more}` is one argument too many"))),
+        };
+        Ok(Self { address, width, value })
+    }
+
+    /// Opens what DEVMAP_DEVICE names, or the node of the driver, and maps the value.
+    fn map(&self) -> Result<(Device, Mapping), Failure> {
+        let path = env::var_os("DEVMAP_DEVICE").unwrap_or_else(|| DEFAULT_DEVICE.into());
+        let device = match self.value {
+            Some(_) => Device::open(path),
+            None => Device::open_read_only(path),
+        }?;
+        let mapping = device.map(bytes_at(self.address, self.width.bytes()).map_err(Failure::Usage)?)?;
+        Ok((device, mapping))
+    }
+}
+
+/// Reads a number as C's `strtoull` does with base 0: 0x for hexadecimal, a leading 0 for octal.
+fn c_number(text: &str) -> Option<u64> {
+    let (digits, radix) = if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        (digits, 16)
+    } else if text.len() > 1 && text.starts_with('0') {
+        (&text[1..], 8)
+    } else {
+        (text, 10)
+    };
+    // `from_str_radix` would take a sign.
+    digits.chars().all(|c| c.is_digit(radix)).then(|| u64::from_str_radix(digits, radix).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_of_c() {
+        let table = [("0", Some(0)), ("010", Some(8)), ("10", Some(10)), ("0X1f", Some(31)), ("0x", None), ("", None)];
+        for (text, value) in table {
+            assert_eq!(c_number(text), value, "{text}");
+        }
+        for wrong in ["-1", "+1", "08", "1k", "0x-1"] {
+            assert_eq!(c_number(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `dump`: a range in hexadecimal and as text.
+
+use std::fmt::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+use devmap::{Endian, Operation, PhysRange, Width};
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+use super::context::Context;
+use super::failure::Failure;
+use super::output::{Address, Hex};
+use super::work::Work;
+
+/// How many bytes a line has.
+const LINE: usize = 16;
+
+/// A line.
+struct Line<'a> {
+    address: u64,
+    bytes: &'a [u8],
+    /// Values of this width and order are shown, bytes otherwise.
+    values: Option<(Width, Endian)>,
+}
+
+impl Line<'_> {
+    /// The numbers that the hexadecimal part shows.
+    fn groups(&self) -> impl Iterator<Item = Hex> + '_ {
+        let (width, endian) = self.values.unwrap_or((Width::Bits8, Endian::Native));
+        let big = match endian {
+            Endian::Native => cfg!(target_endian = "big"),
+            Endian::Little => false,
+            Endian::Big => true,
+        };
+        self.bytes.chunks(width.bytes()).map(move |chunk| {
+            let add = |value, byte: &u8| value << 8 | u64::from(*byte);
+            let value = if big { chunk.iter().fold(0, add) } else { chunk.iter().rev().fold(0, add) };
+            Hex::of(value, width)
+        })
+    }
+}
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", Address(self.address))?;
+        let width = self.values.map_or(1, |(width, _)| width.bytes());
+        let mut column = 0;
+        for (index, group) in self.groups().enumerate() {
+            let style = match self.values {
+                None => style_of(self.bytes[index]),
+                Some(_) if group.value == 0 => style_of(0),
+                Some(_) => Style::new(),
+            };
+            let gap = if index * width == LINE / 2 { "  " } else { " " };
+            write!(f, "{gap}{style}{:0digits$x}{style:#}", group.value, digits = group.digits)?;
+            column += gap.len() + group.digits;
+        }
+        // As wide as a whole line, which has one more blank in its middle if a value ends there.
+        let whole = LINE / width * (2 * width + 1) + 1;
+        write!(f, "{:blanks$}  |", "", blanks = whole - column)?;
+        for byte in self.bytes {
+            let style = style_of(*byte);
+            let shown = if byte.is_ascii_graphic() || *byte == b' ' { char::from(*byte) } else { '.' };
+            write!(f, "{style}{shown}{style:#}")?;
+        }
+        f.write_char('|')
+    }
+}
+
+impl Serialize for Line<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut line = serializer.serialize_struct("Line", 2)?;
+        line.serialize_field("address", &Address(self.address))?;
+        match self.values {
+            None => {
+                let digits = self.bytes.iter().fold(String::new(), |mut digits, byte| {
+                    write!(digits, "{byte:02x}").expect("a string takes what it is given");
+                    digits
+                });
+                line.serialize_field("bytes", &digits)?;
+            }
+            Some(_) => line.serialize_field("values", &self.groups().collect::<Vec<_>>())?,
+        }
+        line.end()
+    }
+}
+
+/// The colour of a byte: what is nothing steps back, what is text stands out.
+fn style_of(byte: u8) -> Style {
+    match byte {
+        0 => AnsiColor::BrightBlack.on_default(),
+        b' '..=b'~' => AnsiColor::Cyan.on_default(),
+        b'\t' | b'\n' | b'\r' => AnsiColor::Green.on_default(),
+        0xff => AnsiColor::Magenta.on_default(),
+        _ => AnsiColor::Yellow.on_default(),
+    }
+}
+
+/// Prints `range`; lines that repeat the one before are left out unless `all` is set.
+pub fn dump(it: &mut Context, range: PhysRange, all: bool) -> Result<(), Failure> {
+    let mapping = it.map_for_reading(range)?;
+    let bulk = it.bulk(&mapping);
+    bulk.check(Operation::Read, 0, mapping.len())?;
+    let values = it.fixed_width().map(|width| (width, it.endian));
+    let every_line = all || it.out.is_json();
+    let mut buffer = Vec::new();
+    let mut before = [0; LINE];
+    let mut star = false;
+    Work::new("dumped", mapping.len()).quiet_if(it.out.is_terminal()).run(|offset, length| {
+        buffer.resize(length, 0);
+        bulk.read_into(offset, &mut buffer)?;
+        for (index, bytes) in buffer.chunks(LINE).enumerate() {
+            let at = offset + index * LINE;
+            // The first line and the last are always there, so that the end is seen.
+            let inner = at > 0 && at + LINE < mapping.len();
+            if !every_line && inner && bytes == before {
+                if !star {
+                    it.print("*\n")?;
+                }
+                star = true;
+                continue;
+            }
+            star = false;
+            if let Ok(whole) = bytes.try_into() {
+                before = whole;
+            }
+            it.out.emit(&Line { address: range.start() + at as u64, bytes, values })?;
+        }
+        Ok(true)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(bytes: &[u8], values: Option<(Width, Endian)>) -> String {
+        anstream::adapter::strip_str(&Line { address: 0xc000_0000, bytes, values }.to_string()).to_string()
+    }
+
+    #[test]
+    fn bytes_and_their_text() {
+        assert_eq!(
+            plain(b"Hello,\0world \x7f\xff\n", None),
+            "0xc0000000  48 65 6c 6c 6f 2c 00 77  6f 72 6c 64 20 7f ff 0a  |Hello,.world ...|"
+        );
+        assert_eq!(plain(b"abc", None), format!("0xc0000000  61 62 63{:42}|abc|", ""));
+    }
+
+    #[test]
+    fn values_in_their_order() {
+        let bytes: Vec<u8> = (0..16).collect();
+        assert_eq!(
+            plain(&bytes, Some((Width::Bits32, Endian::Big))),
+            "0xc0000000  00010203 04050607  08090a0b 0c0d0e0f  |................|"
+        );
+        assert_eq!(
+            plain(&bytes[..8], Some((Width::Bits16, Endian::Little))),
+            format!("0xc0000000  0100 0302 0504 0706{:23}|........|", "")
+        );
+    }
+}

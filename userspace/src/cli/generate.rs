@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `completions` and `man`, from the definition of the arguments.
+
+use std::path::Path;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use super::args::Args;
+use super::context::Context;
+use super::failure::Failure;
+
+/// Prints the completion script for `shell`.
+pub fn completions(it: &mut Context, shell: Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "devmap", &mut script);
+    it.print(&String::from_utf8_lossy(&script))
+}
+
+/// Writes one page for the program and one for each command into `directory`.
+pub fn man(directory: &Path) -> Result<(), Failure> {
+    clap_mangen::generate_to(Args::command(), directory).map_err(Failure::file("write man pages to", directory))
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Standard output: text for people, or JSON for programs.
+
+use std::fmt;
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+
+use anstream::AutoStream;
+use serde::{Serialize, Serializer};
+
+/// Where results go. It is flushed by [`finish`](Self::finish) alone, so that errors are seen.
+pub struct Output {
+    stream: BufWriter<AutoStream<StdoutLock<'static>>>,
+    json: bool,
+}
+
+impl Output {
+    /// Standard output; colours are kept only where a terminal shows them.
+    pub fn new(json: bool) -> Self {
+        let choice = AutoStream::choice(&io::stdout());
+        Self { stream: BufWriter::new(AutoStream::new(io::stdout().lock(), choice)), json }
+    }
+
+    /// Prints one result.
+    pub fn emit(&mut self, result: &(impl Serialize + fmt::Display)) -> io::Result<()> {
+        if self.json {
+            serde_json::to_writer(&mut self.stream, result)?;
+            writeln!(self.stream)
+        } else {
+            writeln!(self.stream, "{result}")
+        }
+    }
+
+    /// Prints a result of which only programs want to hear.
+    pub fn emit_json(&mut self, result: &impl Serialize) -> io::Result<()> {
+        if self.json {
+            serde_json::to_writer(&mut self.stream, result)?;
+            writeln!(self.stream)?;
+        }
+        Ok(())
+    }
+
+    /// Whether programs read it.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether a person looks at it on a terminal.
+    pub fn is_terminal(&self) -> bool {
+        !self.json && io::stdout().is_terminal()
+    }
+
+    /// Sends what has been printed on its way.
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+/// An address: at least eight hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address(pub u64);
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#010x}", self.0)
+    }
+}
+
+/// A value with all the hexadecimal digits that its width has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hex {
+    pub value: u64,
+    pub digits: usize,
+}
+
+impl Hex {
+    /// A value of `width`.
+    pub fn of(value: u64, width: devmap::Width) -> Self {
+        Self { value, digits: 2 * width.bytes() }
+    }
+}
+
+impl fmt::Display for Hex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#0width$x}", self.value, width = 2 + self.digits)
+    }
+}
+
+/// JSON's numbers are floating point for many readers, which would round what has more than 53 bits.
+impl Serialize for Address {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for Hex {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `search`: where values, text or bytes are.
+
+use std::fmt;
+
+use devmap::{Endian, Error, Operation, PhysRange, Width};
+use serde::Serialize;
+
+use super::context::Context;
+use super::failure::Failure;
+use super::output::Address;
+use super::work::Work;
+
+/// What is looked for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Pattern {
+    bytes: Vec<u8>,
+    /// It starts at multiples of this address.
+    step: usize,
+}
+
+/// Where it is.
+#[derive(Serialize)]
+struct Match {
+    address: Address,
+}
+
+impl fmt::Display for Match {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address.fmt(f)
+    }
+}
+
+impl Pattern {
+    /// From values, text, or bytes as hexadecimal digits, of which one is given.
+    pub fn new(it: &Context, values: &[u64], text: Option<String>, digits: Option<&str>) -> Result<Self, Failure> {
+        let (bytes, step) = if let Some(text) = text {
+            (text.into_bytes(), 1)
+        } else if let Some(digits) = digits {
+            (hexadecimal(digits).map_err(Failure::Usage)?, 1)
+        } else {
+            let width = it.value_width();
+            if let Some(&value) = values.iter().find(|value| **value > width.max()) {
+                return Err(Error::TooWide { value, width }.into());
+            }
+            (values.iter().flat_map(|value| bytes_of(it.endian, width, *value)).collect(), width.bytes())
+        };
+        if bytes.is_empty() {
+            return Err(Failure::Usage("there is nothing to search for: the text or bytes are empty".into()));
+        }
+        Ok(Self { bytes, step })
+    }
+
+    /// Where it starts in `bytes`, whose first byte lies at `address`.
+    fn find<'a>(&'a self, bytes: &'a [u8], address: u64) -> impl Iterator<Item = usize> + 'a {
+        let step = self.step as u64;
+        let first = ((step - address % step) % step) as usize;
+        let last = (bytes.len() + 1).saturating_sub(self.bytes.len());
+        (first..last).step_by(self.step).filter(|at| bytes[*at..].starts_with(&self.bytes))
+    }
+}
+
+/// Prints where `pattern` is in `range`, `max_count` times at most.
+pub fn search(it: &mut Context, range: PhysRange, pattern: &Pattern, max_count: Option<u64>) -> Result<(), Failure> {
+    let mapping = it.map_for_reading(range)?;
+    let bulk = it.bulk(&mapping);
+    bulk.check(Operation::Read, 0, mapping.len())?;
+    let mut left = max_count.unwrap_or(u64::MAX);
+    let mut count = 0u64;
+    // The end of the block before, where a match may start that ends in this one, and then the block.
+    let mut bytes: Vec<u8> = Vec::new();
+    Work::new("searched", mapping.len()).quiet_if(it.out.is_terminal()).run(|offset, length| {
+        let kept = bytes.len().min(pattern.bytes.len() - 1);
+        bytes.drain(..bytes.len() - kept);
+        bytes.resize(kept + length, 0);
+        bulk.read_into(offset, &mut bytes[kept..])?;
+        let address = range.start() + (offset - kept) as u64;
+        for at in pattern.find(&bytes, address) {
+            if left == 0 {
+                return Ok(false);
+            }
+            it.out.emit(&Match { address: Address(address + at as u64) })?;
+            (left, count) = (left - 1, count + 1);
+        }
+        Ok(left > 0)
+    })?;
+    if count == 0 && max_count != Some(0) {
+        return Err(Failure::Differs(format!("nothing of that in {range}")));
+    }
+    Ok(())
+}
+
+/// The bytes of a value in memory.
+pub fn bytes_of(endian: Endian, width: Width, value: u64) -> Vec<u8> {
+    let little = &value.to_le_bytes()[..width.bytes()];
+    let big = match endian {
+        Endian::Native => cfg!(target_endian = "big"),
+        Endian::Little => false,
+        Endian::Big => true,
+    };
+    if big {
+        little.iter().rev().copied().collect()
+    } else {
+        little.to_vec()
+    }
+}
+
+/// The bytes that hexadecimal digits stand for; blanks and colons may stand between them.
+fn hexadecimal(text: &str) -> Result<Vec<u8>, String> {
+    let wrong = || format!("`{text}` are no bytes: write two hexadecimal digits for each, as in d00dfeed");
+    let digits: Vec<u32> = text
+        .chars()
+        .filter(|c| !matches!(c, ' ' | ':'))
+        .map(|c| c.to_digit(16))
+        .collect::<Option<_>>()
+        .ok_or_else(wrong)?;
+    if digits.len() % 2 != 0 {
+        return Err(wrong());
+    }
+    Ok(digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(bytes: &[u8], step: usize, haystack: &[u8], address: u64) -> Vec<usize> {
+        Pattern { bytes: bytes.to_vec(), step }.find(haystack, address).collect()
+    }
+
+    #[test]
+    fn matches_may_overlap_and_keep_to_the_step() {
+        assert_eq!(found(b"aa", 1, b"aaaba", 0), [0, 1]);
+        assert_eq!(found(b"aa", 2, b"aaaaa", 0), [0, 2]);
+        assert_eq!(found(b"aa", 2, b"aaaaa", 1), [1, 3]);
+        assert_eq!(found(b"aaaa", 1, b"aaa", 0), [0; 0]);
+    }
+
+    #[test]
+    fn bytes_as_digits() {
+        assert_eq!(hexadecimal("d0:0d fE"), Ok(vec![0xd0, 0x0d, 0xfe]));
+        assert!(hexadecimal("d00").is_err() && hexadecimal("0x00").is_err() && hexadecimal("é0").is_err());
+    }
+
+    #[test]
+    fn a_value_has_the_bytes_of_its_width_and_order() {
+        assert_eq!(bytes_of(Endian::Big, Width::Bits16, 0x1234), [0x12, 0x34]);
+        assert_eq!(bytes_of(Endian::Little, Width::Bits32, 0x1234), [0x34, 0x12, 0, 0]);
+        assert_eq!(bytes_of(Endian::Native, Width::Bits16, 0x1234), 0x1234u16.to_ne_bytes());
+    }
+}

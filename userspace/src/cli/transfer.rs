@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `fill`, `load`, `save` and `copy`: many bytes at once.
+
+use std::fs::{self, File};
+use std::io::{self, Cursor, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use devmap::{Bulk, Error, Mapping, Operation, PhysRange};
+use serde::Serialize;
+
+use super::compare;
+use super::context::Context;
+use super::failure::Failure;
+use super::output::Address;
+use super::place::{bytes_at, Place};
+use super::work::{Order, Work};
+
+/// What was done, for programs.
+#[derive(Serialize)]
+struct Transferred {
+    start: Address,
+    bytes: usize,
+    verified: bool,
+}
+
+fn tell(it: &mut Context, mapping: &Mapping, verified: bool) -> Result<(), Failure> {
+    let start = Address(mapping.range().start());
+    Ok(it.out.emit_json(&Transferred { start, bytes: mapping.len(), verified })?)
+}
+
+/// Stores `value` all over `range`.
+pub fn fill(it: &mut Context, range: PhysRange, value: u64, verify: bool) -> Result<(), Failure> {
+    let width = it.value_width();
+    let mapping = it.map_for_writing(range)?;
+    let bulk = it.bulk(&mapping);
+    // The whole is looked at before the first block is stored.
+    bulk.check(Operation::Fill, 0, mapping.len())?;
+    if mapping.len() % width.bytes() != 0 {
+        return Err(Error::Uneven { operation: Operation::Fill, length: mapping.len(), width }.into());
+    }
+    if value > width.max() {
+        return Err(Error::TooWide { value, width }.into());
+    }
+    Work::new("filled", mapping.len()).run(|offset, length| {
+        bulk.fill_value(width, offset, length, value)?;
+        Ok(true)
+    })?;
+    if verify {
+        compare::filled(it, &mapping, width, value)?;
+    }
+    tell(it, &mapping, verify)
+}
+
+/// Stores what is in the file at `path`.
+pub fn load(it: &mut Context, path: &Path, place: Place, verify: bool) -> Result<(), Failure> {
+    let mut source = Source::open(path)?;
+    let range = source.range(path, place)?;
+    let mapping = it.map_for_writing(range)?;
+    let bulk = it.bulk(&mapping);
+    bulk.check(Operation::Write, 0, mapping.len())?;
+    let mut differs = None;
+    let mut buffer = Vec::new();
+    Work::new("loaded", mapping.len()).run(|offset, length| {
+        buffer.resize(length, 0);
+        source.reader.read_exact(&mut buffer).map_err(Failure::file("read", path))?;
+        bulk.write_from(offset, &buffer)?;
+        if verify {
+            differs = bulk.compare(offset, &buffer)?;
+        }
+        Ok(differs.is_none())
+    })?;
+    if let Some(difference) = differs {
+        return Err(compare::differs(&mapping, difference, &path.display().to_string()));
+    }
+    tell(it, &mapping, verify)
+}
+
+/// Copies `range` to `target`.
+pub fn copy(it: &mut Context, range: PhysRange, target: u64, verify: bool) -> Result<(), Failure> {
+    let length = usize::try_from(range.length()).map_err(|_| Error::TooLong { range })?;
+    let to = bytes_at(target, length).map_err(Failure::Usage)?;
+    if verify && to.overlaps(&range) {
+        return Err(Failure::Usage(format!(
+            "{range} and {to} overlap, so the copy replaces what it would be compared with: leave out --verify"
+        )));
+    }
+    let source = it.map_for_reading(range)?;
+    let target = it.map_for_writing(to)?;
+    let bulk = it.bulk(&source);
+    bulk.check(Operation::Read, 0, length)?;
+    it.bulk(&target).check(Operation::Copy, 0, length)?;
+    let order = if to.start() > range.start() { Order::Descending } else { Order::Ascending };
+    Work::new("copied", length).in_order(order).run(|offset, length| {
+        bulk.copy(offset, &target, offset, length)?;
+        Ok(true)
+    })?;
+    if verify {
+        compare::equal(it, &source, &target)?;
+    }
+    tell(it, &target, verify)
+}
+
+/// Writes what is in `range` into the file at `path`.
+pub fn save(it: &mut Context, range: PhysRange, path: &Path) -> Result<(), Failure> {
+    let mapping = it.map_for_reading(range)?;
+    it.bulk(&mapping).check(Operation::Read, 0, mapping.len())?;
+    if path == Path::new("-") {
+        // Past `it.out`, which would take bytes for text.
+        let mut stdout = io::stdout().lock();
+        save_to(&mapping, it.bulk(&mapping), |bytes| Ok(stdout.write_all(bytes)?))?;
+        return Ok(stdout.flush()?);
+    }
+    let failed = Failure::file("write", path);
+    let existing = fs::metadata(path).ok();
+    if existing.as_ref().is_some_and(|existing| !existing.is_file()) {
+        // A pipe or a device takes bytes as they come, and cannot be replaced.
+        let mut file = File::options().write(true).open(path).map_err(&failed)?;
+        save_to(&mapping, it.bulk(&mapping), |bytes| file.write_all(bytes).map_err(&failed))?;
+        return tell(it, &mapping, false);
+    }
+    // Written beside the place where it shall be, and put there when it is whole: what fails leaves nothing behind.
+    let target = if existing.is_some() { fs::canonicalize(path).map_err(&failed)? } else { path.into() };
+    let directory = match target.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    // As for every new file the umask takes from it; an old one keeps what it has.
+    let mode = fs::Permissions::from_mode(0o666);
+    let mut file =
+        tempfile::Builder::new().prefix(".devmap-").permissions(mode).tempfile_in(directory).map_err(&failed)?;
+    if let Some(existing) = existing {
+        file.as_file().set_permissions(existing.permissions()).map_err(&failed)?;
+    }
+    save_to(&mapping, it.bulk(&mapping), |bytes| file.write_all(bytes).map_err(&failed))?;
+    file.as_file().sync_all().map_err(&failed)?;
+    file.persist(&target).map_err(|error| failed(error.error))?;
+    tell(it, &mapping, false)
+}
+
+fn save_to(
+    mapping: &Mapping,
+    bulk: Bulk<'_>,
+    mut write: impl FnMut(&[u8]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut buffer = Vec::new();
+    Work::new("saved", mapping.len()).run(|offset, length| {
+        buffer.resize(length, 0);
+        bulk.read_into(offset, &mut buffer)?;
+        write(&buffer)?;
+        Ok(true)
+    })
+}
+
+/// A file whose length is known.
+pub struct Source {
+    pub reader: Box<dyn Read>,
+    length: u64,
+}
+
+impl Source {
+    /// Opens the file at `path`, or standard input for `-`. What is no regular file is read to its end first, since no
+    /// byte of memory is to change before it is clear that the range holds them all.
+    pub fn open(path: &Path) -> Result<Self, Failure> {
+        let failed = Failure::file("read", path);
+        let mut stream: Box<dyn Read> = if path == Path::new("-") {
+            Box::new(io::stdin())
+        } else {
+            let file = File::open(path).map_err(&failed)?;
+            let metadata = file.metadata().map_err(&failed)?;
+            if metadata.is_file() {
+                return Ok(Self { reader: Box::new(file), length: metadata.len() });
+            }
+            Box::new(file)
+        };
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).map_err(&failed)?;
+        Ok(Self { length: bytes.len() as u64, reader: Box::new(Cursor::new(bytes)) })
+    }
+
+    /// The bytes of memory that the file belongs to when it is loaded at `place`.
+    pub fn range(&self, path: &Path, place: Place) -> Result<PhysRange, Failure> {
+        match place {
+            Place::Address(address) => PhysRange::new(address, self.length).ok_or_else(|| {
+                Failure::Usage(format!(
+                    "{} has {:#x} bytes, which at {address:#010x} are none, or go beyond the last address",
+                    path.display(),
+                    self.length
+                ))
+            }),
+            Place::Range(range) if range.length() <= self.length => Ok(range),
+            Place::Range(range) => Err(Failure::Usage(format!(
+                "{} has {:#x} bytes, and {range} has {:#x}: give a range that is no longer than the file",
+                path.display(),
+                self.length,
+                range.length()
+            ))),
+            Place::Field(address, field) => {
+                Err(Failure::Usage(format!("{address:#010x}{field} is a bit field: give an address or a range")))
+            }
+        }
+    }
+}

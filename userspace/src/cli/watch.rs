@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `watch`: a range again and again, with what changes marked.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anstyle::{Effects, Style};
+use devmap::{Mapping, Operation, Width};
+use serde::Serialize;
+
+use super::context::Context;
+use super::failure::Failure;
+use super::output::{Address, Hex, Output};
+use super::place::Place;
+use super::work::Stop;
+
+/// How long a signal may have to wait.
+const NAP: Duration = Duration::from_millis(20);
+
+/// How many bytes a line on the terminal has.
+const LINE: usize = 16;
+
+/// To the other screen, without a cursor, and back.
+const ENTER: &str = "\x1b[?1049h\x1b[?25l";
+const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
+/// To the first line; and everything below goes.
+const HOME: &str = "\x1b[H";
+const CLEAR_LINE: &str = "\x1b[K";
+const CLEAR_BELOW: &str = "\x1b[J";
+
+/// A value that is new or has changed.
+#[derive(Serialize)]
+struct Change {
+    look: u64,
+    address: Address,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<Hex>,
+    value: Hex,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.before {
+            Some(before) => write!(f, "{}: {before} -> {}", self.address, self.value),
+            None => write!(f, "{}: {}", self.address, self.value),
+        }
+    }
+}
+
+/// The other screen of the terminal, left when this is dropped.
+struct Screen;
+
+impl Screen {
+    fn enter(out: &mut Output) -> io::Result<Self> {
+        out.write_all(ENTER.as_bytes())?;
+        Ok(Self)
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // Past the buffer, which was flushed behind the last line. If the terminal is gone, so is the need.
+        let _ = io::stdout().write_all(LEAVE.as_bytes()).and_then(|()| io::stdout().flush());
+    }
+}
+
+/// Looks at `place` every `interval` milliseconds, `count` times or until a signal.
+pub fn watch(it: &mut Context, place: Place, interval: u64, count: Option<u64>) -> Result<(), Failure> {
+    if let Some(field) = place.field() {
+        return Err(Failure::Usage(format!("`{field}` is a bit field: watch whole values")));
+    }
+    let width = it.value_width();
+    let mapping = it.map_for_reading(place.range(width).map_err(Failure::Usage)?)?;
+    mapping.bulk().with_width(width).check(Operation::Read, 0, mapping.len())?;
+    let stop = Stop::on_signals();
+    let screen = if it.out.is_terminal() { Some(Screen::enter(&mut it.out)?) } else { None };
+    let mut before: Option<Vec<u64>> = None;
+    let (mut looks, mut changes) = (0, 0u64);
+    let mut due = Instant::now();
+    while count.is_none_or(|count| looks < count) && !stop.requested() {
+        looks += 1;
+        let now = values(&mapping, width)?;
+        changes += before.iter().flatten().zip(&now).filter(|(before, now)| before != now).count() as u64;
+        if screen.is_some() {
+            let title =
+                format!("{} of {}, look {looks}, {changes} changes, Ctrl-C ends", mapping.range(), it.device.display());
+            it.out.write_all(frame(&title, &mapping, width, before.as_deref(), &now).as_bytes())?;
+        } else {
+            list(&mut it.out, looks, &mapping, width, before.as_deref(), &now)?;
+        }
+        it.out.finish()?;
+        before = Some(now);
+        due += Duration::from_millis(interval);
+        if count != Some(looks) {
+            sleep_until(due, &stop);
+        }
+    }
+    drop(screen);
+    eprintln!("devmap: {looks} looks at {}, {changes} changes", mapping.range());
+    Ok(())
+}
+
+fn values(mapping: &Mapping, width: Width) -> Result<Vec<u64>, Failure> {
+    let offsets = (0..mapping.len()).step_by(width.bytes());
+    Ok(offsets.map(|offset| mapping.read_value(width, offset)).collect::<devmap::Result<_>>()?)
+}
+
+/// Prints every value at first, and then those that have changed.
+fn list(
+    out: &mut Output,
+    look: u64,
+    mapping: &Mapping,
+    width: Width,
+    before: Option<&[u64]>,
+    now: &[u64],
+) -> io::Result<()> {
+    for (index, value) in now.iter().enumerate() {
+        let before = before.map(|before| before[index]);
+        if before != Some(*value) {
+            out.emit(&Change {
+                look,
+                address: Address(mapping.range().start() + (index * width.bytes()) as u64),
+                before: before.map(|before| Hex::of(before, width)),
+                value: Hex::of(*value, width),
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// The whole screen: a title, and as many lines of values as there is room for.
+fn frame(title: &str, mapping: &Mapping, width: Width, before: Option<&[u64]>, now: &[u64]) -> String {
+    let room = terminal_size::terminal_size().map_or(24, |(_, height)| usize::from(height.0)).saturating_sub(2);
+    let mut frame = format!("{HOME}{title}{CLEAR_LINE}\n");
+    let per_line = LINE / width.bytes();
+    let marked = Style::new().effects(Effects::INVERT);
+    for (line, values) in now.chunks(per_line).enumerate().take(room) {
+        let first = line * per_line;
+        frame += &Address(mapping.range().start() + (first * width.bytes()) as u64).to_string();
+        for (index, value) in values.iter().enumerate() {
+            let changed = before.is_some_and(|before| before[first + index] != *value);
+            let style = if changed { marked } else { Style::new() };
+            frame += &format!("  {style}{:0digits$x}{style:#}", value, digits = 2 * width.bytes());
+        }
+        frame += &format!("{CLEAR_LINE}\n");
+    }
+    let left = now.len().div_ceil(per_line).saturating_sub(room);
+    if left > 0 {
+        frame += &format!("{left} more lines have no room here{CLEAR_LINE}");
+    }
+    frame + CLEAR_BELOW
+}
+
+fn sleep_until(due: Instant, stop: &Stop) {
+    while !stop.requested() {
+        let left = due.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        thread::sleep(left.min(NAP));
+    }
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `devmap fill`, `load`, `save`, `copy`, `compare`, `verify` and `search`.
+
+#![cfg(feature = "cli")]
+
+mod common;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use common::{Bench, Ran};
+use tempfile::TempDir;
+
+/// More than one of the blocks that the commands work in.
+const LENGTH: usize = 0x2_1000;
+
+fn noise(length: usize) -> Vec<u8> {
+    (0..length).map(|i| (i as u32).wrapping_mul(0x9e37_79b1).to_le_bytes()[3]).collect()
+}
+
+/// A directory with a file of these bytes.
+fn directory_with(name: &str, contents: &[u8]) -> (TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(name);
+    fs::write(&path, contents).unwrap();
+    (directory, path.to_str().unwrap().into())
+}
+
+fn names_in(directory: &Path) -> Vec<String> {
+    fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn fill() {
+    let bench = Bench::new(&vec![7; LENGTH]);
+    bench.devmap(&["fill", "0x10+0x20004", "0x11223344", "--endian", "big", "--verify"]).printed("");
+    let mut expected = vec![7; LENGTH];
+    for chunk in expected[0x10..0x2_0014].chunks_exact_mut(4) {
+        chunk.copy_from_slice(&[0x11, 0x22, 0x33, 0x44]);
+    }
+    assert!(bench.contents() == expected);
+    bench.devmap(&["fill", "0x11+3", "0xff", "-w", "8"]).printed("");
+    expected[0x11..0x14].fill(0xff);
+    assert!(bench.contents() == expected);
+    bench.devmap(&["fill", "0+6", "1"]).failed(2, "cannot fill 0x6 bytes in accesses of 32 bits");
+    bench.devmap(&["fill", "2+8", "1", "-w", "32"]).failed(2, "0x00000002");
+    bench.devmap(&["fill", "0+8", "0x100", "-w", "8"]).failed(2, "0x100");
+    bench.devmap(&["fill", "0x20000+1M", "1"]).failed(3, "the file ends after 0x21000 bytes");
+    assert!(bench.contents() == expected);
+}
+
+#[test]
+fn load_and_verify() {
+    let image = noise(LENGTH - 0x100);
+    let (_directory, path) = directory_with("image", &image);
+    let bench = Bench::new(&vec![7; LENGTH]);
+    bench.devmap(&["load", &path, "0x81", "--verify"]).printed("");
+    let mut expected = vec![7; LENGTH];
+    expected[0x81..][..image.len()].copy_from_slice(&image);
+    assert!(bench.contents() == expected);
+    bench.devmap(&["verify", &path, "0x81"]).printed("");
+    bench.devmap(&["verify", &path, "0x81+16"]).printed("");
+    bench.devmap(&["write", "-w", "8", "0x20081", "0xee"]).printed("");
+    let ran = bench.devmap(&["verify", &path, "0x81"]);
+    ran.failed(1, &format!("0x00020081 has 0xee, and {path} has {:#04x}", image[0x2_0000]));
+}
+
+#[test]
+fn load_a_part_of_a_file_or_what_comes_through_a_pipe() {
+    let (_directory, path) = directory_with("image", b"0123456789");
+    let bench = Bench::new(b"................");
+    bench.devmap(&["load", &path, "2+4"]).printed("");
+    assert_eq!(bench.contents(), b"..0123..........");
+    let mut child = bench.command().args(["load", "-", "8"]).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"abcd").unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(bench.contents(), b"..0123..abcd....");
+}
+
+#[test]
+fn a_load_that_cannot_be_whole_changes_nothing() {
+    let (directory, path) = directory_with("image", b"0123456789");
+    let bench = Bench::new(b"................");
+    bench.devmap(&["load", &path, "0+11"]).failed(2, "has 0xa bytes, and 0x00000000-0x0000000a has 0xb");
+    bench.devmap(&["load", &path, "8"]).failed(3, "the file ends after 0x10 bytes");
+    bench.devmap(&["load", &path, "0", "-w", "32"]).failed(2, "0xa bytes in accesses of 32 bits");
+    bench.devmap(&["load", &path, "0:1"]).failed(2, "bit field");
+    let absent = directory.path().join("absent");
+    bench.devmap(&["load", absent.to_str().unwrap(), "0"]).failed(4, "cannot read");
+    fs::write(&absent, b"").unwrap();
+    bench.devmap(&["load", absent.to_str().unwrap(), "0"]).failed(2, "has 0x0 bytes");
+    assert_eq!(bench.contents(), b"................");
+}
+
+#[test]
+fn save() {
+    let contents = noise(LENGTH);
+    let bench = Bench::new(&contents);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("saved");
+    let name = path.to_str().unwrap();
+    bench.devmap(&["save", "0x81+0x20003", name]).printed("");
+    assert!(fs::read(&path).unwrap() == contents[0x81..][..0x2_0003]);
+    // Replaced as a whole.
+    bench.devmap(&["save", "0+4", name]).printed("");
+    assert_eq!(fs::read(&path).unwrap(), contents[..4]);
+    assert_eq!(names_in(directory.path()), ["saved"]);
+    let mut raw = Vec::new();
+    let mut child = bench.command().args(["save", "0+0x21000", "-"]).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdout.take().unwrap().read_to_end(&mut raw).unwrap();
+    assert!(child.wait().unwrap().success() && raw == contents);
+}
+
+#[test]
+fn a_save_that_fails_leaves_nothing_behind() {
+    let bench = Bench::new(&noise(LENGTH));
+    let (directory, path) = directory_with("saved", b"old");
+    bench.devmap(&["save", "0x21000+4", &path]).failed(3, "the file ends");
+    bench.devmap(&["save", "0+4", "/dev/full"]).failed(4, "cannot write /dev/full: No space left on device");
+    // A file may have 8 blocks of 512 bytes; without the trap the process would be killed for wanting more.
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -f 8; trap '' XFSZ; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_devmap")]);
+    limited.arg("--device").arg(bench.path()).args(["save", "0+0x21000", &path]);
+    Ran::new(&mut limited).failed(4, "File too large");
+    assert_eq!(names_in(directory.path()), ["saved"]);
+    assert_eq!(fs::read(&path).unwrap(), b"old");
+    let nowhere = directory.path().join("absent/saved");
+    bench.devmap(&["save", "0+4", nowhere.to_str().unwrap()]).failed(4, "cannot write");
+}
+
+#[test]
+fn a_saved_file_has_the_mode_of_a_new_or_of_the_old_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &str| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let bench = Bench::new(&[7; 4]);
+    let (directory, old) = directory_with("old", b"");
+    fs::set_permissions(&old, fs::Permissions::from_mode(0o640)).unwrap();
+    bench.devmap(&["save", "0+4", &old]).printed("");
+    assert_eq!(mode(&old), 0o640);
+    let new = directory.path().join("new").to_str().unwrap().to_owned();
+    let mut masked = Command::new("sh");
+    masked.args(["-c", "umask 027; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_devmap")]);
+    masked.arg("--device").arg(bench.path()).args(["save", "0+4", &new]);
+    Ran::new(&mut masked).printed("");
+    assert_eq!(mode(&new), 0o640);
+}
+
+#[test]
+fn copies_up_and_down_over_themselves() {
+    let mut contents = noise(LENGTH);
+    let bench = Bench::new(&contents);
+    for (from, to) in [(0x10usize, 0x1033usize), (0x1033, 0x10), (0x800, 0x801)] {
+        let range = format!("{from}+0x1f000");
+        bench.devmap(&["copy", &range, &to.to_string()]).printed("");
+        contents.copy_within(from..from + 0x1f000, to);
+        assert!(bench.contents() == contents, "{from:#x} to {to:#x}");
+    }
+    bench.devmap(&["copy", "0+16", "8", "--verify"]).failed(2, "overlap");
+    bench.devmap(&["copy", "0+16", "0x100", "--verify"]).printed("");
+    bench.devmap(&["copy", "0+0x1000", "0x20800"]).failed(3, "the file ends");
+}
+
+#[test]
+fn compare() {
+    let mut contents = noise(LENGTH);
+    contents.copy_within(0..0x1_0800, 0x1_0800);
+    contents[0x1_0800 + 0x1_0003] ^= 0xff;
+    let bench = Bench::new(&contents);
+    bench.devmap(&["compare", "0+0x10000", "0x10800"]).printed("");
+    bench.devmap(&["compare", "0+0x10004", "0x10800"]).failed(1, "0x00010003 has 0x");
+    let ran = bench.devmap(&["--json", "compare", "0+0x10004", "0x10800"]);
+    assert!(ran.out.contains("\"equal\":false,\"address\":\"0x00010003\",\"found\":\"0x"), "{ran:?}");
+    bench
+        .devmap(&["--json", "compare", "0+4", "0x10800"])
+        .printed("{\"start\":\"0x00000000\",\"bytes\":4,\"equal\":true}\n");
+}
+
+#[test]
+fn search() {
+    let mut contents = vec![0; LENGTH];
+    // The second lies across two blocks.
+    for at in [0x102, 0xfffd, 0x2_0000] {
+        contents[at..at + 6].copy_from_slice(b"U-Boot");
+    }
+    contents[0x200..0x204].copy_from_slice(&0xdead_beef_u32.to_ne_bytes());
+    contents[0x301..0x305].copy_from_slice(&0xdead_beef_u32.to_ne_bytes());
+    let bench = Bench::new(&contents);
+    bench.devmap(&["search", "1+0x20fff", "--text", "U-Boot"]).printed("0x00000102\n0x0000fffd\n0x00020000\n");
+    bench.devmap(&["search", "0+0x21000", "--bytes", "552d 42:6F", "-n", "1"]).printed("0x00000102\n");
+    // Values are aligned.
+    bench.devmap(&["search", "0+0x21000", "0xdeadbeef"]).printed("0x00000200\n");
+    bench.devmap(&["search", "0+0x21000", "0xdeadbeef", "0"]).printed("0x00000200\n");
+    bench.devmap(&["search", "0+0x21000", "0xdeadbeef", "1"]).failed(1, "nothing of that in 0x00000000-0x00020fff");
+    bench.devmap(&["search", "0+16", "--bytes", "5"]).failed(2, "two hexadecimal digits");
+    bench.devmap(&["search", "0+16", "--text", ""]).failed(2, "nothing to search for");
+    bench.devmap(&["search", "0+16", "0x100", "-w", "8"]).failed(2, "0x100");
+    bench.devmap(&["search", "0+16"]).misused("--text");
+    bench.devmap(&["search", "0+16", "1", "--text", "1"]).misused("cannot be used with");
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `devmem2` and `devmem`, which are the same program under other names.
+
+#![cfg(feature = "cli")]
+
+mod common;
+
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use common::{Bench, Ran};
+
+/// Runs the program under another name on `bench`.
+fn run_as(name: &str, bench: &Bench, arguments: &[&str]) -> Ran {
+    let directory = tempfile::tempdir().unwrap();
+    let link = directory.path().join(name);
+    symlink(env!("CARGO_BIN_EXE_devmap"), &link).unwrap();
+    let output = Command::new(link).args(arguments).env("DEVMAP_DEVICE", bench.path()).output().unwrap();
+    Ran {
+        status: output.status.code(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+#[test]
+fn devmem_prints_all_digits_of_the_width_in_capitals() {
+    let bench = Bench::new(&[0xab, 0, 0, 0, 0xcd, 0, 0, 0]);
+    run_as("devmem", &bench, &["0", "8"]).printed("0xAB\n");
+    run_as("devmem", &bench, &["4", "16", "010"]).printed("");
+    assert_eq!(bench.contents()[4..6], 8u16.to_ne_bytes());
+    let value = u32::from_ne_bytes([0xab, 0, 0, 0]);
+    run_as("devmem", &bench, &["0x0"]).printed(&format!("0x{value:08X}\n"));
+}
+
+#[test]
+fn devmem2_prints_what_scripts_look_for() {
+    let bench = Bench::new(&[0; 8]);
+    let ran = run_as("devmem2", &bench, &["0x4", "w", "0xAbC"]);
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    assert!(ran.out.ends_with(".\nWritten 0xABC\n"), "{ran:?}");
+    assert_eq!(bench.contents()[4..], 0xabcu32.to_ne_bytes());
+    let lines = run_as("devmem2", &bench, &["4"]).out;
+    let lines: Vec<&str> = lines.lines().collect();
+    assert_eq!(lines[0], format!("{} opened.", bench.path().display()));
+    assert!(lines[1].starts_with("Memory mapped at address 0x") && lines[1].ends_with("000."), "{lines:?}");
+    assert!(lines[2].starts_with("Value at address 0x4 (0x") && lines[2].ends_with("004): 0xABC"), "{lines:?}");
+    let ran = run_as("devmem2", &bench, &["--readback", "4", "b", "7"]);
+    assert!(ran.out.contains("Value at address 0x4 ") && ran.out.ends_with("Written 0x7; readback 0x7\n"), "{ran:?}");
+}
+
+#[test]
+fn both_fail_with_status_1_and_change_nothing() {
+    let bench = Bench::new(&[7; 8]);
+    for (name, arguments, says) in [
+        ("devmem", &[][..], "an address is missing"),
+        ("devmem", &["x"], "`x` is no number"),
+        ("devmem", &["0", "24"], "`24` is no width"),
+        ("devmem", &["0", "8", "1", "2"], "`2` is one argument too many"),
+        ("devmem", &["0", "8", "0x100"], "0x100"),
+        ("devmem2", &["0", "x"], "`x` is no width"),
+        ("devmem2", &["8", "w", "1"], "the file ends"),
+        // The original would read past its page.
+        ("devmem2", &["0xffe", "w"], "cannot map"),
+        ("devmem2", &["2", "w", "1"], "cannot write 4 bytes at 0x00000002 in one access"),
+    ] {
+        let ran = run_as(name, &bench, arguments);
+        assert_eq!(ran.status, Some(1), "{ran:?}");
+        assert!(ran.err.starts_with(&format!("{name}: ")) && ran.err.contains(says), "{ran:?}");
+    }
+    assert_eq!(bench.contents(), [7; 8]);
+}
