@@ -62,7 +62,7 @@ impl Job {
     }
 
     /// Leaves this file open in the child and its descendants. A lock on it is then held until the last of them has
-    /// ended, even if we are killed on the spot.
+    /// ended, even if we are killed on the spot; the child is asked to end then, so that it can end its own children.
     pub fn hold(mut self, file: &impl AsFd) -> Result<Job> {
         self.hold = Some(file.as_fd().try_clone_to_owned().context("cannot share a lock with a child process")?);
         Ok(self)
@@ -184,11 +184,12 @@ impl Job {
     }
 }
 
-/// Lets the child die with the thread that starts it (which is the one that waits for it), and hold `held` open.
+/// Lets the child end with the thread that starts it (which is the one that waits for it), and hold `held` open.
 fn guard(command: &mut Command, held: Option<OwnedFd>) {
     let parent = Pid::this();
+    let signal = if held.is_some() { Signal::SIGTERM } else { Signal::SIGKILL };
     let prepare = move || {
-        set_pdeathsig(Signal::SIGKILL)?;
+        set_pdeathsig(signal)?;
         // We may have died before the line above.
         if getppid() != parent {
             return Err(Errno::ESRCH.into());

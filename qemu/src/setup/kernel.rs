@@ -34,7 +34,7 @@ const SHELF: &str = "kernel";
 /// A kernel that can be booted, and that modules can be built against.
 #[derive(Debug)]
 pub struct Kernel {
-    /// The build directory (`O=`), which is the `KDIR` of modules.
+    /// The build directory (`O=`), which is the `KDIR` of modules. No two different kernels have the same.
     pub build: PathBuf,
     /// The bootable image.
     pub image: PathBuf,
@@ -49,29 +49,28 @@ impl Kernel {
         let key = key(arch, source, &toolchain.identity(), &fragment);
         let shelf = format!("{SHELF}/{}-{}-{}", arch.name, source.version, short_hash(&key));
         let place = cache.path(&shelf);
-        // A tree that is somebody's may have been edited; make knows what to do then, and it is quick if there is nothing.
-        let usable = || !source.external && State::read(&place) == State::Complete;
-        if usable() {
-            return Kernel::at(arch, &place);
+        let finished = || Kernel::at(arch, &place);
+        // A tree that is somebody's may have been edited; make knows what to do then, and is quick if it is nothing.
+        let usable = || (!source.external && State::read(&place) == State::Complete).then(finished)?.ok();
+        if let Some(kernel) = usable() {
+            return Ok(kernel);
         }
         let lock = cache.lock(&shelf, "building the kernel", ui)?;
-        if usable() {
-            return Kernel::at(arch, &place);
+        if let Some(kernel) = usable() {
+            return Ok(kernel);
         }
-        let job = Build { arch, source, toolchain, cache, ui, fragment: &fragment, place: &place, lock: &lock };
-        let result = job.run(&key);
-        result.map_err(|error| cache.explain(error, &place))?;
-        Kernel::at(arch, &place)
+        let build = Build { arch, source, toolchain, cache, ui, fragment: &fragment, place: &place, lock: &lock };
+        build.run(&key).map_err(|error| cache.explain(error, &place))?;
+        finished()
     }
 
     fn at(arch: &Arch, place: &Path) -> Result<Kernel> {
         let build = place.join("build");
         let image = build.join(arch.image);
-        let release = fs::read_to_string(build.join("include/config/kernel.release"));
-        let (true, Ok(release)) = (image.is_file(), release) else {
-            bail!("the kernel in {} was complete once and is not any more: remove that directory", place.display());
-        };
-        Ok(Kernel { build, image, release: release.trim().to_owned() })
+        ensure!(image.is_file(), "make has made no {}", image.display());
+        let release = build.join("include/config/kernel.release");
+        let release = fs::read_to_string(&release).with_context(|| format!("cannot read {}", release.display()))?;
+        Ok(Kernel { build, image, release: release.trim().into() })
     }
 }
 
@@ -226,7 +225,6 @@ impl Build<'_> {
         if warnings > 0 {
             self.ui.note(format_args!("with {warnings} warnings, which are in {}", self.log().display()));
         }
-        ensure!(build.join(self.arch.image).is_file(), "make has made no {}", self.arch.image);
         Ok(())
     }
 }

@@ -22,14 +22,15 @@ use archive::Archive;
 use cache::Cache;
 pub use kernel::Kernel;
 use source::Source;
-pub use toolchain::{Rustc, Toolchain};
+use toolchain::Rustc;
+pub use toolchain::Toolchain;
 
 /// What a guest is made of, and with, but for the driver and our own programs.
 #[derive(Debug)]
 pub struct Tools {
-    /// Its architecture.
+    /// The guest's architecture.
     pub arch: &'static Arch,
-    /// Its kernel.
+    /// The guest's kernel.
     pub kernel: Kernel,
     /// What the kernel was built with, and modules must be built with.
     pub toolchain: Toolchain,
