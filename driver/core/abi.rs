@@ -1,8 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
 //! What userspace and the driver have agreed upon.
+//!
+//! `include/map.h` says the same for C. The structures have neither padding nor pointers, and the same layout for 32-bit
+//! and for 64-bit programs; enumerations go through them as numbers.
 
-use core::ffi::CStr;
+use core::{
+    ffi::CStr,
+    ops::Deref, //
+};
+
+use super::{
+    Access,
+    Cache,
+    Grant,
+    Mode,
+    Name,
+    PhysRange,
+    Platform,
+    Refused,
+    Window, //
+};
 
 /// The character major number, unless the module's parameter `major` says otherwise.
 pub const MAJOR: u32 = 126;
@@ -15,3 +33,233 @@ pub const NAME: &CStr = c"map";
 
 /// Where devtmpfs and udev put the node, and where the tools look for it.
 pub const NODE: &str = "/dev/map";
+
+/// The version of the ioctls. It grows when the meaning of something changes, not when something is added.
+pub const VERSION: u32 = 1;
+
+/// In [`MapInfo::mode`]: there are no windows.
+pub const MODE_RAW: u32 = 0;
+
+/// In [`MapInfo::mode`]: only windows can be mapped.
+pub const MODE_WINDOWS: u32 = 1;
+
+/// In [`MapWindow::flags`]: the window is read-only.
+pub const WINDOW_READ_ONLY: u32 = 1 << 0;
+
+/// In [`MapWindow::flags`]: the driver has claimed the region, so that no other driver can.
+pub const WINDOW_CLAIMED: u32 = 1 << 1;
+
+/// In [`MapWindow::flags`]: the firmware or the kernel's command line reserved the memory.
+pub const WINDOW_RESERVED: u32 = 1 << 2;
+
+/// In [`MapCheck::verdict`]: the mapping is granted. The other verdicts are those of
+/// [`Refusal::code()`](super::Refusal::code).
+pub const GRANTED: u32 = 0;
+
+/// In [`MapCheck::window`] and [`MapCheck::cache`]: there is none.
+pub const NONE: u32 = u32::MAX;
+
+/// PROT_READ of mmap(2), the same on every architecture, as are the following.
+pub const PROT_READ: u32 = 1;
+
+/// PROT_WRITE of mmap(2).
+pub const PROT_WRITE: u32 = 2;
+
+/// PROT_EXEC of mmap(2).
+pub const PROT_EXEC: u32 = 4;
+
+/// MAP_SHARED of mmap(2).
+pub const MAP_SHARED: u32 = 1;
+
+/// MAP_PRIVATE of mmap(2).
+pub const MAP_PRIVATE: u32 = 2;
+
+/// MAP_SHARED_VALIDATE of mmap(2).
+pub const MAP_SHARED_VALIDATE: u32 = 3;
+
+/// The driver as a whole: fills a [`MapInfo`].
+pub const IOC_INFO: u32 = ioc(IOC_READ, 0x00, size_of::<MapInfo>());
+
+/// One window: takes and fills a [`MapWindow`]. EINVAL if there is no window with this index.
+pub const IOC_WINDOW: u32 = ioc(IOC_READ | IOC_WRITE, 0x01, size_of::<MapWindow>());
+
+/// Whether a mapping would be made: takes and fills a [`MapCheck`].
+///
+/// EINVAL if the question has bits that [`MapCheck::prot`] and [`MapCheck::flags`] do not know. A mapping that is
+/// refused is an answer, not an error.
+pub const IOC_CHECK: u32 = ioc(IOC_READ | IOC_WRITE, 0x02, size_of::<MapCheck>());
+
+/// The type that all ioctls of the node share; nobody else's in the kernel's `ioctl-number.rst`.
+pub const IOC_TYPE: u32 = 0xd7;
+
+const IOC_WRITE: u32 = 1;
+const IOC_READ: u32 = 2;
+
+/// The number of an ioctl in the encoding of `asm-generic/ioctl.h`, which all architectures with Rust in the kernel use.
+const fn ioc(direction: u32, number: u32, size: usize) -> u32 {
+    // There are 14 bits for the size, and the structures are much smaller.
+    direction << 30 | (size as u32) << 16 | IOC_TYPE << 8 | number
+}
+
+/// What [`IOC_INFO`] tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct MapInfo {
+    /// [`VERSION`].
+    pub abi_version: u32,
+    /// [`MODE_RAW`] or [`MODE_WINDOWS`].
+    pub mode: u32,
+    /// The number of windows; 0 in raw mode.
+    pub windows: u32,
+    /// The page size in bytes.
+    pub page_size: u32,
+    /// The highest physical address that can be mapped.
+    pub last_address: u64,
+}
+
+/// What [`IOC_WINDOW`] takes and tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct MapWindow {
+    /// In: which window, from 0 in the order of their addresses.
+    pub index: u32,
+    /// [`WINDOW_READ_ONLY`], [`WINDOW_CLAIMED`], [`WINDOW_RESERVED`].
+    pub flags: u32,
+    /// The cache type, as [`Cache::code()`] has it.
+    pub cache: u32,
+    /// 0.
+    pub reserved: u32,
+    /// The physical address of the first byte.
+    pub start: u64,
+    /// The length in bytes.
+    pub length: u64,
+    /// The name, followed by NUL bytes up to the end; all NUL if it has none.
+    pub name: [u8; Name::MAX_LENGTH + 1],
+}
+
+/// What [`IOC_CHECK`] takes and tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct MapCheck {
+    /// In: the physical address of the first byte.
+    pub start: u64,
+    /// In: the length in bytes. It is rounded up to whole pages, as mmap(2) does.
+    pub length: u64,
+    /// In: [`PROT_READ`], [`PROT_WRITE`], [`PROT_EXEC`], or 0. Other bits are EINVAL.
+    pub prot: u32,
+    /// In: [`MAP_SHARED`], [`MAP_PRIVATE`] or [`MAP_SHARED_VALIDATE`]. Anything else is EINVAL.
+    pub flags: u32,
+    /// Out: [`GRANTED`], or the code of the reason for the refusal.
+    pub verdict: u32,
+    /// Out: the error number that mmap(2) would give; 0 if it is granted.
+    pub errno: u32,
+    /// Out: the index of the window that the range lies in, touches, or is nearest to. [`NONE`] in raw mode, and if the
+    /// reason has nothing to do with windows.
+    pub window: u32,
+    /// Out: the cache type of the mapping, as [`Cache::code()`] has it; [`NONE`] if it is refused.
+    pub cache: u32,
+    /// Out: the physical address of the first byte of `window`; 0 if there is none.
+    pub near_start: u64,
+    /// Out: the length of `window` in bytes; 0 if there is none.
+    pub near_length: u64,
+}
+
+// Every field is counted, so there is no padding that could tell userspace what was in memory before.
+const _: () = assert!(size_of::<MapInfo>() == 4 * 4 + 8);
+const _: () = assert!(size_of::<MapWindow>() == 4 * 4 + 2 * 8 + 32);
+const _: () = assert!(size_of::<MapCheck>() == 2 * 8 + 6 * 4 + 2 * 8);
+
+impl MapInfo {
+    /// The driver in `mode` on `platform`.
+    pub fn new<S>(mode: &Mode<S>, platform: &Platform) -> Self
+    where
+        S: Deref<Target = [Window]>,
+    {
+        Self {
+            abi_version: VERSION,
+            mode: match mode {
+                Mode::Raw => MODE_RAW,
+                Mode::Windows(_) => MODE_WINDOWS,
+            },
+            windows: index_code(mode.windows().len()),
+            page_size: u32::try_from(platform.page_size).unwrap_or(0),
+            last_address: platform.last_address,
+        }
+    }
+}
+
+impl MapWindow {
+    /// The window that has `index` in `mode`.
+    pub fn new<S>(mode: &Mode<S>, index: u32) -> Option<Self>
+    where
+        S: Deref<Target = [Window]>,
+    {
+        let window = mode.windows().get(usize::try_from(index).ok()?)?;
+        let flag = |set, flag| if set { flag } else { 0 };
+        Some(Self {
+            index,
+            flags: flag(window.access == Access::ReadOnly, WINDOW_READ_ONLY)
+                | flag(window.claim, WINDOW_CLAIMED)
+                | flag(window.reserved, WINDOW_RESERVED),
+            cache: window.cache.code(),
+            reserved: 0,
+            start: window.range.start(),
+            length: window.range.length(),
+            name: window.name.to_bytes(),
+        })
+    }
+
+    /// The window that this tells of, without the flags that a newer driver may have added.
+    ///
+    /// `None` if there can be no such window, or if its cache type is one that this library does not know.
+    pub fn window(&self) -> Option<Window> {
+        let name = CStr::from_bytes_until_nul(&self.name).ok()?;
+        let has = |flag| self.flags & flag != 0;
+        Some(Window {
+            range: PhysRange::new(self.start, self.length)?,
+            name: Name::new(name.to_bytes())?,
+            access: if has(WINDOW_READ_ONLY) {
+                Access::ReadOnly
+            } else {
+                Access::ReadWrite
+            },
+            cache: Cache::from_code(self.cache)?,
+            claim: has(WINDOW_CLAIMED),
+            reserved: has(WINDOW_RESERVED),
+        })
+    }
+}
+
+impl MapCheck {
+    /// Fills in the answer to the question: `verdict`, which was found in `mode`.
+    pub fn answer<S>(&mut self, verdict: &Result<Grant, Refused>, mode: &Mode<S>)
+    where
+        S: Deref<Target = [Window]>,
+    {
+        let index = match verdict {
+            Ok(grant) => {
+                self.verdict = GRANTED;
+                self.errno = 0;
+                self.cache = grant.cache.code();
+                grant.window
+            }
+            Err(refused) => {
+                self.verdict = refused.reason.code();
+                self.errno = refused.reason.errno().number();
+                self.cache = NONE;
+                refused.nearest
+            }
+        };
+        let range = index
+            .and_then(|index| mode.windows().get(index))
+            .map(|window| window.range);
+        self.window = index.map_or(NONE, index_code);
+        self.near_start = range.map_or(0, |range| range.start());
+        self.near_length = range.map_or(0, |range| range.length());
+    }
+}
+
+/// An index or a number of windows: there are no more than [`MAX_WINDOWS`](super::MAX_WINDOWS).
+fn index_code(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(NONE)
+}

@@ -1,41 +1,100 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! The decision: who may open the node, and which range may be mapped how.
+//! The decisions: who may open the node, which windows may exist, and which range may be mapped how.
 
-use core::fmt;
+use core::ops::Deref;
 
-use super::PhysRange;
+use super::{
+    abi,
+    Access,
+    Cache,
+    Lookup,
+    Mode,
+    PhysRange,
+    Refusal,
+    Table,
+    Window, //
+};
 
-/// A call of mmap(2) on the node, as the kernel hands it to the driver.
+/// A call of mmap(2) on the node, made or asked about.
+///
+/// PROT_READ is not part of it, since nothing depends on it: the kernel wants a descriptor that is open for reading
+/// whatever the protection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// The offset in pages (`vm_pgoff`): the page frame number of the first page.
-    pub page_offset: u64,
-    /// The length in bytes, which the kernel has rounded up to whole pages.
+    /// The physical address, which is the offset in bytes.
+    pub start: u64,
+    /// The length in bytes. It is rounded up to whole pages, as mmap(2) does.
     pub length: u64,
-    /// Whether MAP_SHARED was asked for.
+    /// Whether PROT_WRITE is asked for.
+    pub write: bool,
+    /// Whether PROT_EXEC is asked for.
+    pub execute: bool,
+    /// Whether MAP_SHARED or MAP_SHARED_VALIDATE is asked for, rather than MAP_PRIVATE.
     ///
     /// This is VM_MAYSHARE, not VM_SHARED: the kernel clears the latter on a descriptor that is open for reading only,
     /// and such a mapping is still a shared one.
     pub shared: bool,
-    /// Whether PROT_EXEC was asked for.
-    pub execute: bool,
+    /// Whether the descriptor is open for reading.
+    pub file_readable: bool,
+    /// Whether the descriptor is open for writing.
+    pub file_writable: bool,
 }
 
-/// What the machine under the driver is like.
+impl Request {
+    /// What MAP_IOC_CHECK asks about, on a descriptor that is open as the two arguments say.
+    ///
+    /// `None`, for which the ioctl fails with EINVAL, if `prot` has other bits than those of PROT_READ, PROT_WRITE and
+    /// PROT_EXEC, or if `flags` is none of MAP_SHARED, MAP_PRIVATE and MAP_SHARED_VALIDATE.
+    pub fn from_check(
+        check: &abi::MapCheck,
+        file_readable: bool,
+        file_writable: bool,
+    ) -> Option<Self> {
+        if check.prot & !(abi::PROT_READ | abi::PROT_WRITE | abi::PROT_EXEC) != 0 {
+            return None;
+        }
+        let shared = match check.flags {
+            abi::MAP_SHARED | abi::MAP_SHARED_VALIDATE => true,
+            abi::MAP_PRIVATE => false,
+            _ => return None,
+        };
+        Some(Self {
+            start: check.start,
+            length: check.length,
+            write: check.prot & abi::PROT_WRITE != 0,
+            execute: check.prot & abi::PROT_EXEC != 0,
+            shared,
+            file_readable,
+            file_writable,
+        })
+    }
+}
+
+/// What is known of the machine, and of the process that calls, before anything is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Platform {
-    /// The base 2 logarithm of the page size in bytes.
-    pub page_shift: u32,
+    /// The page size in bytes, a power of two.
+    pub page_size: u64,
     /// The highest physical address that the processor can put into a page table entry.
     pub last_address: u64,
+    /// The highest offset that mmap(2) takes: the kernel's ULONG_MAX, so 2^32 - 1 on a 32-bit kernel.
+    pub last_offset: u64,
+    /// TASK_SIZE of the process that calls, in bytes: a 32-bit process has less than its neighbours.
+    pub task_size: u64,
 }
 
-/// How the processor may cache a mapping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cache {
-    /// Every load and store goes to the memory, in program order: x86 UC-, arm64 Device-nGnRnE.
-    Uncached,
+/// What the kernel has to be asked, and is asked only if the answer matters and nothing else does: a question may leave
+/// a line in the log or a mark on the process.
+pub trait Facts {
+    /// Whether the process that calls has CAP_SYS_RAWIO.
+    fn has_rawio(&self) -> bool;
+
+    /// Whether the kernel is locked down against access to physical memory.
+    fn is_locked_down(&self) -> bool;
+
+    /// Whether `range` holds memory that the kernel uses as its own.
+    fn is_system_ram(&self, range: &PhysRange) -> bool;
 }
 
 /// A mapping that the driver will make.
@@ -45,226 +104,171 @@ pub struct Grant {
     pub range: PhysRange,
     /// With which cache type.
     pub cache: Cache,
+    /// Whether the mapping may ever become writable, by mprotect(2) for one.
+    pub access: Access,
+    /// The index of the window that the range lies in; `None` in raw mode.
+    pub window: Option<usize>,
 }
 
-/// Why the driver says no.
-///
-/// When several reasons hold, the one that stands first here is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Refusal {
-    /// The process that opens the node lacks CAP_SYS_RAWIO.
-    NotCapable,
-    /// The mapping is private: what is stored into it would never reach the memory.
-    Private,
-    /// The mapping is to be executable.
-    Executable,
-    /// The range is empty, wraps, or ends beyond the highest physical address.
-    Address,
-    /// The range holds memory that the kernel uses as its own.
-    SystemRam,
+/// A mapping that the driver will not make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Why not.
+    pub reason: Refusal,
+    /// The index of the window that the range lies in, touches, or is nearest to; `None` in raw mode, and if the reason
+    /// has nothing to do with windows.
+    pub nearest: Option<usize>,
 }
 
-/// The error numbers that the driver gives. Their values are the same on every architecture of the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(i32)]
-pub enum Errno {
-    /// EPERM: not permitted, whatever the arguments' form.
-    NotPermitted = 1,
-    /// EINVAL: the arguments can never be right.
-    Invalid = 22,
-}
-
-impl Refusal {
-    /// The error number that the system call fails with.
-    pub const fn errno(self) -> Errno {
-        match self {
-            Self::Private | Self::Address => Errno::Invalid,
-            // mmap(2) gives EPERM for PROT_EXEC on a file system mounted noexec, as /dev often is.
-            Self::NotCapable | Self::Executable | Self::SystemRam => Errno::NotPermitted,
+impl From<Refusal> for Refused {
+    fn from(reason: Refusal) -> Self {
+        Self {
+            reason,
+            nearest: None,
         }
     }
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotCapable => "opening it takes CAP_SYS_RAWIO",
-            Self::Private => "a private mapping would never reach the memory; use MAP_SHARED",
-            Self::Executable => "physical memory is never mapped executable",
-            Self::Address => "the range leaves the physical address space",
-            Self::SystemRam => "the range holds System RAM, which belongs to the kernel",
-        })
+/// Whether the process that calls may open the node. With windows the node's permissions have said so already.
+pub fn may_open<S>(mode: &Mode<S>, facts: &impl Facts) -> Result<(), Refusal> {
+    match mode {
+        Mode::Windows(_) => Ok(()),
+        Mode::Raw if !facts.has_rawio() => Err(Refusal::NotCapable),
+        Mode::Raw if facts.is_locked_down() => Err(Refusal::LockedDown),
+        Mode::Raw => Ok(()),
     }
 }
 
-/// Whether a process may open the node; `rawio` says if it has CAP_SYS_RAWIO.
-pub const fn may_open(rawio: bool) -> Result<(), Refusal> {
-    if rawio {
-        Ok(())
-    } else {
-        Err(Refusal::NotCapable)
+/// Whether the driver may be loaded with `window`.
+pub fn admit(window: &Window, facts: &impl Facts) -> Result<(), Refusal> {
+    if !window.reserved && facts.is_locked_down() {
+        return Err(Refusal::LockedDown);
     }
+    if facts.is_system_ram(&window.range) {
+        return Err(Refusal::SystemRam);
+    }
+    Ok(())
 }
 
-/// Whether `request` is granted on `platform`, and as what.
+/// Whether `request` is granted, and as what.
 ///
-/// `is_system_ram` is asked at most once, with the range of a request that is right in every other respect.
-pub fn decide(
+/// It serves mmap(2), of which the kernel has refused the worst before the driver is asked, and MAP_IOC_CHECK, which
+/// takes anything; the two cannot disagree. What the kernel refuses for the sake of a process's other mappings and
+/// limits is not foreseen: ENOMEM, EAGAIN, and what a security module says.
+///
+/// # Errors
+///
+/// With the first reason in the order of [`Refusal`] that holds.
+pub fn decide<S>(
     request: &Request,
+    mode: &Mode<S>,
     platform: &Platform,
-    is_system_ram: impl FnOnce(&PhysRange) -> bool,
-) -> Result<Grant, Refusal> {
-    if !request.shared {
-        return Err(Refusal::Private);
+    facts: &impl Facts,
+) -> Result<Grant, Refused>
+where
+    S: Deref<Target = [Window]>,
+{
+    let range = whole_pages(request, platform)?;
+    check_protection(request)?;
+    if range.last() > platform.last_address {
+        return Err(Refusal::Address.into());
+    }
+    match mode {
+        Mode::Raw => decide_raw(range, facts),
+        Mode::Windows(table) => decide_in(table, range, request.write, facts),
+    }
+}
+
+/// The pages that `request` touches, by the rules of mmap(2).
+fn whole_pages(request: &Request, platform: &Platform) -> Result<PhysRange, Refusal> {
+    let page_mask = platform.page_size.wrapping_sub(1);
+    if request.start & page_mask != 0 {
+        return Err(Refusal::Unaligned);
+    }
+    if request.length == 0 {
+        return Err(Refusal::Empty);
+    }
+    let length = request
+        .length
+        .checked_add(page_mask)
+        .map(|length| length & !page_mask)
+        .filter(|length| *length <= platform.task_size)
+        .ok_or(Refusal::TooLong)?;
+    // The kernel wants the address after the last byte to be an offset as well.
+    request
+        .start
+        .checked_add(length)
+        .filter(|end| *end <= platform.last_offset)
+        .and_then(|_| PhysRange::new(request.start, length))
+        .ok_or(Refusal::Wraps)
+}
+
+/// Whether a mapping of this kind is ever made on a descriptor that is open in this way.
+fn check_protection(request: &Request) -> Result<(), Refusal> {
+    if request.shared && request.write && !request.file_writable {
+        return Err(Refusal::NotWritable);
+    }
+    if !request.file_readable {
+        return Err(Refusal::NotReadable);
     }
     if request.execute {
         return Err(Refusal::Executable);
     }
-    let range = range_of(request, platform).ok_or(Refusal::Address)?;
-    if is_system_ram(&range) {
-        return Err(Refusal::SystemRam);
+    if !request.shared {
+        return Err(Refusal::Private);
+    }
+    Ok(())
+}
+
+fn decide_raw(range: PhysRange, facts: &impl Facts) -> Result<Grant, Refused> {
+    if facts.is_locked_down() {
+        return Err(Refusal::LockedDown.into());
+    }
+    if facts.is_system_ram(&range) {
+        return Err(Refusal::SystemRam.into());
     }
     Ok(Grant {
         range,
         cache: Cache::Uncached,
+        access: Access::ReadWrite,
+        window: None,
     })
 }
 
-/// The physical range that `request` names, if the machine has such addresses.
-fn range_of(request: &Request, platform: &Platform) -> Option<PhysRange> {
-    let page_size = 1u64.checked_shl(platform.page_shift)?;
-    let start = request.page_offset.checked_mul(page_size)?;
-    PhysRange::new(start, request.length).filter(|range| range.last() <= platform.last_address)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PC: Platform = Platform {
-        page_shift: 12,
-        last_address: (1 << 40) - 1,
+fn decide_in<S>(
+    table: &Table<S>,
+    range: PhysRange,
+    write: bool,
+    facts: &impl Facts,
+) -> Result<Grant, Refused>
+where
+    S: Deref<Target = [Window]>,
+{
+    let refuse = |reason, index| {
+        Err(Refused {
+            reason,
+            nearest: Some(index),
+        })
     };
-
-    const SDRAM: Request = Request {
-        page_offset: 0xc_0000,
-        length: 0x30_0000,
-        shared: true,
-        execute: false,
+    let index = match table.find(&range) {
+        Lookup::Inside(index) => index,
+        Lookup::Partial(index) => return refuse(Refusal::Partial, index),
+        Lookup::Outside(index) => return refuse(Refusal::Outside, index),
     };
-
-    fn verdict(request: Request) -> Result<Grant, Refusal> {
-        decide(&request, &PC, |_| false)
+    let Some(window) = table.windows().get(index) else {
+        // The table gives no such index.
+        return refuse(Refusal::Outside, index);
+    };
+    if write && window.access == Access::ReadOnly {
+        return refuse(Refusal::ReadOnly, index);
     }
-
-    #[test]
-    fn three_megabytes_of_sdram_are_granted_uncached() {
-        let grant = verdict(SDRAM).unwrap();
-        assert_eq!(grant.range, PhysRange::new(0xc000_0000, 0x30_0000).unwrap());
-        assert_eq!(grant.cache, Cache::Uncached);
+    if !window.reserved && facts.is_locked_down() {
+        return refuse(Refusal::LockedDown, index);
     }
-
-    #[test]
-    fn the_last_page_of_the_address_space_is_granted_and_the_next_is_not() {
-        let page = |page_offset| Request {
-            page_offset,
-            length: 0x1000,
-            ..SDRAM
-        };
-        assert!(verdict(page((1 << 28) - 1)).is_ok());
-        assert_eq!(verdict(page(1 << 28)), Err(Refusal::Address));
-        let two_pages = Request {
-            length: 0x2000,
-            ..page((1 << 28) - 1)
-        };
-        assert_eq!(verdict(two_pages), Err(Refusal::Address));
-    }
-
-    #[test]
-    fn a_range_that_wraps_or_is_empty_is_refused() {
-        let wraps = Request {
-            page_offset: u64::MAX >> 12,
-            length: 0x2000,
-            ..SDRAM
-        };
-        assert_eq!(verdict(wraps), Err(Refusal::Address));
-        // The offset in bytes alone does not fit.
-        let wide = Request {
-            page_offset: u64::MAX,
-            length: 0x1000,
-            ..SDRAM
-        };
-        assert_eq!(verdict(wide), Err(Refusal::Address));
-        assert_eq!(
-            verdict(Request { length: 0, ..SDRAM }),
-            Err(Refusal::Address)
-        );
-    }
-
-    #[test]
-    fn a_page_shift_that_no_machine_has_is_refused_rather_than_wrapped() {
-        let odd = Platform {
-            page_shift: 64,
-            ..PC
-        };
-        assert_eq!(decide(&SDRAM, &odd, |_| false), Err(Refusal::Address));
-    }
-
-    #[test]
-    fn system_ram_is_refused_and_asked_about_only_for_a_sound_request() {
-        let ram = |range: &PhysRange| {
-            assert_eq!(range.start(), 0xc000_0000);
-            true
-        };
-        assert_eq!(decide(&SDRAM, &PC, ram), Err(Refusal::SystemRam));
-        let private = Request {
-            shared: false,
-            ..SDRAM
-        };
-        let never = |_: &PhysRange| -> bool { panic!("asked about a private mapping") };
-        assert_eq!(decide(&private, &PC, never), Err(Refusal::Private));
-    }
-
-    #[test]
-    fn the_first_reason_in_order_is_the_one_given() {
-        let everything_wrong = Request {
-            page_offset: u64::MAX,
-            length: 0,
-            shared: false,
-            execute: true,
-        };
-        assert_eq!(verdict(everything_wrong), Err(Refusal::Private));
-        let shared = Request {
-            shared: true,
-            ..everything_wrong
-        };
-        assert_eq!(verdict(shared), Err(Refusal::Executable));
-        assert_eq!(
-            verdict(Request {
-                execute: false,
-                ..shared
-            }),
-            Err(Refusal::Address)
-        );
-    }
-
-    #[test]
-    fn only_rawio_opens() {
-        assert_eq!(may_open(true), Ok(()));
-        assert_eq!(may_open(false), Err(Refusal::NotCapable));
-    }
-
-    #[test]
-    fn every_refusal_has_the_documented_errno() {
-        let table = [
-            (Refusal::NotCapable, 1),
-            (Refusal::Private, 22),
-            (Refusal::Executable, 1),
-            (Refusal::Address, 22),
-            (Refusal::SystemRam, 1),
-        ];
-        for (refusal, errno) in table {
-            assert_eq!(refusal.errno() as i32, errno, "{refusal}");
-        }
-    }
+    Ok(Grant {
+        range,
+        cache: window.cache,
+        access: window.access,
+        window: Some(index),
+    })
 }

@@ -7,16 +7,42 @@
 
 pub mod abi;
 mod decide;
+mod parse;
 mod range;
+mod refusal;
+mod table;
+mod window;
 
 pub use decide::{
+    admit,
     decide,
     may_open,
-    Cache,
-    Errno,
+    Facts,
     Grant,
     Platform,
-    Refusal,
+    Refused,
     Request, //
 };
+pub use parse::{
+    parse,
+    ParseError,
+    ParseErrorKind, //
+};
 pub use range::PhysRange;
+pub use refusal::{
+    Errno,
+    Refusal, //
+};
+pub use table::{
+    Lookup,
+    Mode,
+    Table,
+    TableError,
+    MAX_WINDOWS, //
+};
+pub use window::{
+    Access,
+    Cache,
+    Name,
+    Window, //
+};

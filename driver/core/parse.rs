@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! The syntax of windows, as the module's parameter `windows` has it.
+//!
+//! ```text
+//! windows = window {"," window}
+//! window  = [name "@"] start ("+" size | "-" end) {":" option}
+//! option  = "ro" | "rw" | "uncached" | "uc" | "writecombine" | "wc" | "cached" | "wb" | "shared"
+//! ```
+//!
+//! `start`, `size` and `end` are decimal, or hexadecimal after `0x`; `size` may be followed by `K`, `M` or `G`, and `end`
+//! is the address of the last byte. There are no blanks. Of each kind of option (access, cache type, `shared`) there is
+//! at most one.
+
+use core::{
+    fmt,
+    iter, //
+};
+
+use super::{
+    Access,
+    Cache,
+    Name,
+    PhysRange,
+    Window, //
+};
+
+/// Why a text does not say which windows there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParseError<'a> {
+    /// The offset in bytes of the offending part in the text.
+    pub position: usize,
+    /// The offending part; empty if something is missing at the position.
+    pub part: &'a [u8],
+    /// What is wrong with it.
+    pub kind: ParseErrorKind,
+    /// What the start and the size of a window must be multiples of, in bytes.
+    pub page_size: u64,
+}
+
+/// What is wrong with a part of the text.
+///
+/// A window is judged from left to right, and the first fault is the one given: its characters, then its name, its
+/// start, its size or end, its range as a whole, and its options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ParseErrorKind {
+    /// There is nothing where a window should be: the text is empty, or a comma is one too many.
+    WindowMissing,
+    /// A byte that no window has, for example a blank.
+    Character,
+    /// There is nothing before the `@`.
+    NameMissing,
+    /// A byte that no name has.
+    NameCharacter,
+    /// The name is longer than [`Name::MAX_LENGTH`].
+    NameTooLong,
+    /// Neither `+` nor `-` follows the start.
+    SizeMissing,
+    /// There is nothing where a number should be.
+    NumberMissing,
+    /// This is no number.
+    Number,
+    /// A decimal number begins with a zero. In C that would be an octal one, so it is not guessed at.
+    LeadingZero,
+    /// The number is 2^64 or more.
+    NumberTooLarge,
+    /// The start is no multiple of the page size.
+    StartUnaligned,
+    /// The size is 0.
+    SizeZero,
+    /// The size is no multiple of the page size.
+    SizeUnaligned,
+    /// The end lies before the start.
+    EndBeforeStart,
+    /// The end is not the last byte of a page.
+    EndUnaligned,
+    /// The range passes the last 64-bit address, or takes them all up.
+    RangeTooLong,
+    /// There is nothing where an option should be.
+    OptionMissing,
+    /// There is no such option.
+    OptionUnknown,
+    /// There was an option of this kind before, the same or another.
+    OptionTwice,
+}
+
+impl ParseError<'_> {
+    /// The longest part that is displayed in full, in bytes: a line of the kernel's log ends somewhere.
+    const QUOTE: usize = 64;
+}
+
+impl fmt::Display for ParseError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at position {}", self.position)?;
+        match self.part.split_at_checked(Self::QUOTE) {
+            Some((head, [_, ..])) => write!(f, ", \"{}\"...", head.escape_ascii())?,
+            _ if self.part.is_empty() => {}
+            _ => write!(f, ", \"{}\"", self.part.escape_ascii())?,
+        }
+        f.write_str(": ")?;
+
+        let page_size = self.page_size;
+        f.write_str(match self.kind {
+            ParseErrorKind::WindowMissing => {
+                "a window is missing; it is written [NAME@]START+SIZE[:OPTION]..."
+            }
+            ParseErrorKind::Character => {
+                "this character has no place in a list of windows; blanks have none either"
+            }
+            ParseErrorKind::NameMissing => "the name is missing; leave out the \"@\" as well",
+            ParseErrorKind::NameCharacter => "a name has only the characters a-z, 0-9, _ and -",
+            ParseErrorKind::NameTooLong => "a name has at most 31 characters",
+            ParseErrorKind::SizeMissing => "the size is missing; write START+SIZE or START-END",
+            ParseErrorKind::NumberMissing => "a number is missing",
+            ParseErrorKind::Number => {
+                "this is no number; write decimal digits, or hexadecimal ones after 0x; \
+                 only a size may end in K, M or G"
+            }
+            ParseErrorKind::LeadingZero => {
+                "a decimal number begins with a zero; leave it out, or write hexadecimal after 0x"
+            }
+            ParseErrorKind::NumberTooLarge => "the number does not fit into 64 bits",
+            ParseErrorKind::StartUnaligned => {
+                return write!(f, "the start is not a multiple of the page size, {page_size:#x}");
+            }
+            ParseErrorKind::SizeZero => {
+                return write!(f, "the size is 0; the smallest is a page, {page_size:#x}");
+            }
+            ParseErrorKind::SizeUnaligned => {
+                return write!(f, "the size is not a multiple of the page size, {page_size:#x}");
+            }
+            ParseErrorKind::EndBeforeStart => "the end lies before the start",
+            ParseErrorKind::EndUnaligned => {
+                return write!(
+                    f,
+                    "the end is not the last byte of a page of {page_size:#x} bytes; \
+                     it belongs to the window"
+                );
+            }
+            ParseErrorKind::RangeTooLong => {
+                "the window passes the last 64-bit address, or takes them all up; make it smaller"
+            }
+            ParseErrorKind::OptionMissing => "an option is missing after the \":\"",
+            ParseErrorKind::OptionUnknown => {
+                "there is no such option; there are ro, rw, uncached, writecombine, cached and shared"
+            }
+            ParseErrorKind::OptionTwice => {
+                "an option of this kind was given before; leave one of them out"
+            }
+        })
+    }
+}
+
+/// The windows that `text` lists, one by one, each on its own: whether they fit together is for
+/// [`Table`](super::Table) to say. None of them is `reserved`, which only the driver can know.
+///
+/// `page_size` is in bytes and a power of two.
+///
+/// # Errors
+///
+/// What is no window comes out as an error, and the windows after it follow. An empty text is an error too.
+pub fn parse<'a>(
+    text: &'a [u8],
+    page_size: u64,
+) -> impl Iterator<Item = Result<Window, ParseError<'a>>> + 'a {
+    let mut rest = Some(Part {
+        position: 0,
+        bytes: text,
+    });
+    iter::from_fn(move || {
+        let list = rest.take()?;
+        let element = match list.cut(|byte| byte == b',') {
+            Some((element, _, others)) => {
+                rest = Some(others);
+                element
+            }
+            None => list,
+        };
+        Some(
+            window(element, page_size).map_err(|Fault(part, kind)| ParseError {
+                position: part.position,
+                part: part.bytes,
+                kind,
+                page_size,
+            }),
+        )
+    })
+}
+
+/// A part of the text that knows where it stands.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    position: usize,
+    bytes: &'a [u8],
+}
+
+impl<'a> Part<'a> {
+    /// What stands before the first byte that `is_stop` accepts, that byte, and what stands after it.
+    fn cut(self, is_stop: impl Fn(u8) -> bool) -> Option<(Self, Self, Self)> {
+        let before = self.bytes.split(|&byte| is_stop(byte)).next()?;
+        let (before, rest) = self.bytes.split_at_checked(before.len())?;
+        let (stop, after) = rest.split_at_checked(1)?;
+        // A position is at most the length of the text, so it never wraps.
+        let middle = self.position.wrapping_add(before.len());
+        let part = |position, bytes| Self { position, bytes };
+        Some((
+            part(self.position, before),
+            part(middle, stop),
+            part(middle.wrapping_add(1), after),
+        ))
+    }
+}
+
+/// A part of the text and what is wrong with it.
+struct Fault<'a>(Part<'a>, ParseErrorKind);
+
+/// One element of the list.
+fn window(element: Part<'_>, page_size: u64) -> Result<Window, Fault<'_>> {
+    if element.bytes.is_empty() {
+        return Err(Fault(element, ParseErrorKind::WindowMissing));
+    }
+    if let Some((_, stranger, _)) = element.cut(|byte| !belongs(byte)) {
+        return Err(Fault(stranger, ParseErrorKind::Character));
+    }
+    let (place, options) = match element.cut(|byte| byte == b':') {
+        Some((place, _, options)) => (place, Some(options)),
+        None => (element, None),
+    };
+    let (name, place) = match place.cut(|byte| byte == b'@') {
+        Some((text, _, place)) => (name(text)?, place),
+        None => (Name::NONE, place),
+    };
+    let mut window = Window {
+        name,
+        ..Window::new(range(place, page_size)?)
+    };
+    if let Some(options) = options {
+        set_options(&mut window, options)?;
+    }
+    Ok(window)
+}
+
+/// Whether a window may have `byte` anywhere.
+const fn belongs(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'@' | b'+' | b':')
+}
+
+fn name(text: Part<'_>) -> Result<Name, Fault<'_>> {
+    if text.bytes.is_empty() {
+        return Err(Fault(text, ParseErrorKind::NameMissing));
+    }
+    if let Some((_, stranger, _)) = text.cut(|byte| !Name::allows(byte)) {
+        return Err(Fault(stranger, ParseErrorKind::NameCharacter));
+    }
+    Name::new(text.bytes).ok_or(Fault(text, ParseErrorKind::NameTooLong))
+}
+
+/// `START+SIZE` or `START-END`.
+fn range(place: Part<'_>, page_size: u64) -> Result<PhysRange, Fault<'_>> {
+    let page_mask = page_size.wrapping_sub(1);
+    let Some((start_text, sign, rest)) = place.cut(|byte| matches!(byte, b'+' | b'-')) else {
+        return Err(Fault(place, ParseErrorKind::SizeMissing));
+    };
+    let start = number(start_text)?;
+    if start & page_mask != 0 {
+        return Err(Fault(start_text, ParseErrorKind::StartUnaligned));
+    }
+    let length = if sign.bytes == b"+" {
+        let size = size(rest)?;
+        if size == 0 {
+            return Err(Fault(rest, ParseErrorKind::SizeZero));
+        }
+        if size & page_mask != 0 {
+            return Err(Fault(rest, ParseErrorKind::SizeUnaligned));
+        }
+        Some(size)
+    } else {
+        let end = number(rest)?;
+        if end < start {
+            return Err(Fault(rest, ParseErrorKind::EndBeforeStart));
+        }
+        if end & page_mask != page_mask {
+            return Err(Fault(rest, ParseErrorKind::EndUnaligned));
+        }
+        end.wrapping_sub(start).checked_add(1)
+    };
+    length
+        .and_then(|length| PhysRange::new(start, length))
+        .ok_or(Fault(place, ParseErrorKind::RangeTooLong))
+}
+
+/// A number that may have a suffix.
+fn size(text: Part<'_>) -> Result<u64, Fault<'_>> {
+    let (digits, unit) = match text.bytes {
+        [digits @ .., b'K' | b'k'] => (digits, 1 << 10),
+        [digits @ .., b'M' | b'm'] => (digits, 1 << 20),
+        [digits @ .., b'G' | b'g'] => (digits, 1 << 30),
+        digits => (digits, 1),
+    };
+    let count = value(digits).map_err(|kind| Fault(text, kind))?;
+    count
+        .checked_mul(unit)
+        .ok_or(Fault(text, ParseErrorKind::NumberTooLarge))
+}
+
+fn number(text: Part<'_>) -> Result<u64, Fault<'_>> {
+    value(text.bytes).map_err(|kind| Fault(text, kind))
+}
+
+fn value(text: &[u8]) -> Result<u64, ParseErrorKind> {
+    let (digits, base) = match text {
+        [] => return Err(ParseErrorKind::NumberMissing),
+        [b'0', b'x' | b'X', digits @ ..] => (digits, 16),
+        digits => (digits, 10),
+    };
+    if digits.is_empty() {
+        return Err(ParseErrorKind::Number);
+    }
+    let mut value = 0u64;
+    for &byte in digits {
+        let digit = digit(byte)
+            .filter(|digit| *digit < base)
+            .ok_or(ParseErrorKind::Number)?;
+        value = value
+            .checked_mul(base)
+            .and_then(|value| value.checked_add(digit))
+            .ok_or(ParseErrorKind::NumberTooLarge)?;
+    }
+    match text {
+        [b'0', _, ..] if base == 10 => Err(ParseErrorKind::LeadingZero),
+        _ => Ok(value),
+    }
+}
+
+fn digit(byte: u8) -> Option<u64> {
+    let digit = match byte {
+        b'0'..=b'9' => byte.wrapping_sub(b'0'),
+        b'a'..=b'f' => byte.wrapping_sub(b'a').wrapping_add(10),
+        b'A'..=b'F' => byte.wrapping_sub(b'A').wrapping_add(10),
+        _ => return None,
+    };
+    Some(u64::from(digit))
+}
+
+/// Sets in `window` what `list` says: options between colons.
+fn set_options<'a>(window: &mut Window, list: Part<'a>) -> Result<(), Fault<'a>> {
+    let mut access = None;
+    let mut cache = None;
+    let mut claim = None;
+    let mut rest = Some(list);
+    while let Some(list) = rest {
+        let (option, others) = match list.cut(|byte| byte == b':') {
+            Some((option, _, others)) => (option, Some(others)),
+            None => (list, None),
+        };
+        let given_before = match option.bytes {
+            b"ro" => access.replace(Access::ReadOnly).is_some(),
+            b"rw" => access.replace(Access::ReadWrite).is_some(),
+            b"uncached" | b"uc" => cache.replace(Cache::Uncached).is_some(),
+            b"writecombine" | b"wc" => cache.replace(Cache::WriteCombine).is_some(),
+            b"cached" | b"wb" => cache.replace(Cache::Cached).is_some(),
+            b"shared" => claim.replace(false).is_some(),
+            b"" => return Err(Fault(option, ParseErrorKind::OptionMissing)),
+            _ => return Err(Fault(option, ParseErrorKind::OptionUnknown)),
+        };
+        if given_before {
+            return Err(Fault(option, ParseErrorKind::OptionTwice));
+        }
+        rest = others;
+    }
+    window.access = access.unwrap_or(window.access);
+    window.cache = cache.unwrap_or(window.cache);
+    window.claim = claim.unwrap_or(window.claim);
+    Ok(())
+}

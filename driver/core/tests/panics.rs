@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! Nothing in the crate can panic: compiled as the kernel compiles it, its object refers to no panicking code.
+//!
+//! A panic stops the machine that the driver runs on. The kernel checks overflow (CONFIG_RUST_OVERFLOW_CHECKS), so even
+//! an addition can be one.
+
+use std::{
+    env,
+    fs,
+    path::Path,
+    process::Command, //
+};
+
+/// Calls every public function of the crate, with arguments that the compiler knows nothing of.
+const CALLER: &str = r#"
+#![no_std]
+#![allow(missing_docs)]
+
+#[path = "CORE/mod.rs"]
+pub mod map_core;
+
+use core::fmt::{Display, Write};
+use map_core::{abi::*, *};
+
+pub type Windows = &'static mut [Window];
+
+pub struct Asked(pub [bool; 3]);
+
+impl Facts for Asked {
+    fn has_rawio(&self) -> bool { self.0[0] }
+    fn is_locked_down(&self) -> bool { self.0[1] }
+    fn is_system_ram(&self, _: &PhysRange) -> bool { self.0[2] }
+}
+
+pub fn ranges(a: u64, b: u64, other: &PhysRange) -> Option<(u64, u64, u64, bool, bool)> {
+    let range = PhysRange::new(a, b)?;
+    Some((range.start(), range.length(), range.last(), range.contains(other), range.overlaps(other)))
+}
+
+pub fn show(out: &mut dyn Write, things: (&Window, &PhysRange, Refusal, &TableError, &ParseError<'_>)) {
+    let all: [&dyn Display; 8] = [
+        things.0, &things.0.name, &things.0.access, &things.0.cache, things.1, &things.2, things.3, things.4,
+    ];
+    for thing in all {
+        let _ = write!(out, "{thing}");
+    }
+    let _ = write!(out, "{:?} {:?} {:?} {:?}", things.0, things.2, things.3, things.4);
+}
+
+pub fn name(text: &[u8]) -> Option<(&'static str, [u8; 32], bool)> {
+    let name = Name::new(text)?;
+    let _ = (name.as_str().len(), name.as_c_str().count_bytes());
+    Some((Cache::from_code(text.len() as u32)?.as_str(), name.to_bytes(), name.is_empty()))
+}
+
+pub fn fill(text: &'static [u8], page_size: u64, room: &mut dyn FnMut(Window)) -> Result<(), ParseError<'static>> {
+    for window in parse(text, page_size) {
+        room(window?);
+    }
+    Ok(())
+}
+
+pub fn table(windows: Windows, platform: &Platform) -> Result<Mode<Windows>, TableError> {
+    Ok(Mode::Windows(Table::new(windows, platform)?))
+}
+
+pub fn find(table: &Table<Windows>, range: &PhysRange) -> Lookup { table.find(range) }
+
+pub fn open(mode: &Mode<Windows>, facts: &Asked) -> Result<(), Refusal> { may_open(mode, facts) }
+
+pub fn load(window: &Window, facts: &Asked) -> Result<(), Refusal> { admit(window, facts) }
+
+pub fn map(
+    request: &Request, mode: &Mode<Windows>, platform: &Platform, facts: &Asked,
+) -> Result<Grant, Refused> {
+    decide(request, mode, platform, facts)
+}
+
+pub fn check(check: &mut MapCheck, mode: &Mode<Windows>, platform: &Platform, facts: &Asked) -> Option<()> {
+    let request = Request::from_check(check, true, false)?;
+    check.answer(&decide(&request, mode, platform, facts), mode);
+    Refusal::from_code(check.verdict).map(|refusal| check.errno = refusal.errno().number())
+}
+
+pub fn info(mode: &Mode<Windows>, platform: &Platform) -> MapInfo { MapInfo::new(mode, platform) }
+
+pub fn list(mode: &Mode<Windows>, index: u32) -> Option<Window> { MapWindow::new(mode, index)?.window() }
+"#;
+
+/// Whether the object of `source` refers to panicking code.
+fn can_panic(name: &str, source: &str, options: &[&str]) -> bool {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let root = directory.join(format!("{name}.rs"));
+    let object = directory.join(format!("{name}.o"));
+    // The compiler leaves a function that it would inline anyway to the crates that call it.
+    let source = source
+        .replace("CORE", env!("CARGO_MANIFEST_DIR"))
+        .replace("pub fn", "#[inline(never)]\npub fn");
+    fs::write(&root, source).unwrap();
+
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc)
+        .args([
+            "--crate-name",
+            name,
+            "--crate-type",
+            "rlib",
+            "--edition",
+            "2021",
+        ])
+        .args([
+            "-Cpanic=abort",
+            "-Ccodegen-units=1",
+            "-Csymbol-mangling-version=v0",
+        ])
+        .args(["-Coverflow-checks=yes", "-Cdebug-assertions=no"])
+        .args(options)
+        .arg(format!("--emit=obj={}", object.display()))
+        .arg(&root)
+        .output()
+        .expect("rustc runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+
+    // These are in the names of all that core calls to panic, such as core::panicking::panic_fmt, unwrap_failed and
+    // slice_index_fail; without debug information they are nowhere else.
+    let object = fs::read(&object).unwrap();
+    ["panic", "_fail"].iter().any(|word| {
+        object
+            .windows(word.len())
+            .any(|bytes| bytes == word.as_bytes())
+    })
+}
+
+#[test]
+fn no_function_can_panic() {
+    assert!(!can_panic("for_speed", CALLER, &["-Copt-level=2"]));
+    assert!(!can_panic("for_size", CALLER, &["-Copt-level=s"]));
+}
+
+#[test]
+fn a_function_that_can_panic_would_be_found() {
+    for (name, function) in [
+        ("adds", "pub fn adds(a: u64, b: u64) -> u64 { a + b }"),
+        (
+            "indexes",
+            "pub fn indexes(a: &[u64], b: usize) -> u64 { a[b] }",
+        ),
+        (
+            "unwraps",
+            "pub fn unwraps(a: Option<u64>) -> u64 { a.unwrap() }",
+        ),
+    ] {
+        assert!(
+            can_panic(name, &format!("{CALLER}\n{function}"), &["-Copt-level=2"]),
+            "{name}"
+        );
+    }
+}

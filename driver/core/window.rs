@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! A window: physical memory that may be mapped, and how.
+
+use core::{
+    ffi::CStr,
+    fmt, //
+};
+
+use super::PhysRange;
+
+/// Physical memory that the administrator lets programs map.
+///
+/// It is displayed in the syntax of [`parse()`](super::parse()), with the range as start and size in hexadecimal and
+/// with every option that is not the default: `sdram@0xc0000000+0x300000:ro:wc`. Only `reserved` has no syntax.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// The memory: whole pages.
+    pub range: PhysRange,
+    /// What people call it.
+    pub name: Name,
+    /// Whether it may be written to.
+    pub access: Access,
+    /// How mappings of it are cached.
+    pub cache: Cache,
+    /// Whether the driver claims the region, so that no other driver can; false for the option `shared`.
+    pub claim: bool,
+    /// Whether the firmware or the kernel's command line reserved the memory. Only the driver can know.
+    pub reserved: bool,
+}
+
+impl Window {
+    /// A window without a name, with every option at its default.
+    pub const fn new(range: PhysRange) -> Self {
+        Self {
+            range,
+            name: Name::NONE,
+            access: Access::ReadWrite,
+            cache: Cache::Uncached,
+            claim: true,
+            reserved: false,
+        }
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.name.is_empty() {
+            write!(f, "{}@", self.name)?;
+        }
+        write!(f, "{:#x}+{:#x}", self.range.start(), self.range.length())?;
+        if self.access != Access::default() {
+            write!(f, ":{}", self.access)?;
+        }
+        if self.cache != Cache::default() {
+            write!(f, ":{}", self.cache)?;
+        }
+        if !self.claim {
+            f.write_str(":shared")?;
+        }
+        Ok(())
+    }
+}
+
+/// A window's name: at most 31 characters of `a` to `z`, `0` to `9`, `_` and `-`; empty if it has none.
+///
+/// # Invariants
+///
+/// The characters are followed by NUL bytes up to the array's end, of which there is at least one.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Name([u8; Name::MAX_LENGTH + 1]);
+
+impl Name {
+    /// The length of the longest name, in bytes.
+    pub const MAX_LENGTH: usize = 31;
+
+    /// No name.
+    pub const NONE: Self = Self([0; Self::MAX_LENGTH + 1]);
+
+    /// The name that `text` spells; `None` if it is too long or has a character that no name has.
+    pub fn new(text: &[u8]) -> Option<Self> {
+        if text.len() > Self::MAX_LENGTH || !text.iter().all(|&byte| Self::allows(byte)) {
+            return None;
+        }
+        let mut bytes = [0; Self::MAX_LENGTH + 1];
+        for (to, from) in bytes.iter_mut().zip(text) {
+            *to = *from;
+        }
+        // INVARIANT: The text was just checked, and the array is longer than it can be.
+        Some(Self(bytes))
+    }
+
+    /// Whether `byte` may stand in a name.
+    pub const fn allows(byte: u8) -> bool {
+        matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-')
+    }
+
+    /// Whether there is no name.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::NONE
+    }
+
+    /// The name with its NUL.
+    pub fn as_c_str(&self) -> &CStr {
+        // By the invariant there is a NUL.
+        CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        // By the invariant it is ASCII.
+        self.as_c_str().to_str().unwrap_or_default()
+    }
+
+    /// The name, filled up with NUL bytes.
+    pub const fn to_bytes(self) -> [u8; Self::MAX_LENGTH + 1] {
+        self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+/// Whether memory may be written to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// A mapping is never writable, and mprotect(2) cannot make it so.
+    ReadOnly,
+    /// A mapping may be writable.
+    #[default]
+    ReadWrite,
+}
+
+impl Access {
+    /// The option that stands for it in the syntax of windows.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadOnly => "ro",
+            Self::ReadWrite => "rw",
+        }
+    }
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// How the processor may cache a mapping. The values are those of the ABI.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Cache {
+    /// Every load and store goes to the memory, in program order: x86 UC-, arm64 Device-nGnRnE.
+    #[default]
+    Uncached = 0,
+    /// Stores may be gathered and come out of order, loads may be speculative: x86 WC, arm64 Normal non-cacheable.
+    WriteCombine = 1,
+    /// As the memory of any program: x86 WB, arm64 Normal write-back. Devices may not see what is stored.
+    Cached = 2,
+}
+
+impl Cache {
+    /// All cache types, in the order of their codes.
+    pub const ALL: [Self; 3] = [Self::Uncached, Self::WriteCombine, Self::Cached];
+
+    /// The code in the ABI.
+    pub const fn code(self) -> u32 {
+        self as u32
+    }
+
+    /// The cache type with this code in the ABI.
+    pub fn from_code(code: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|cache| cache.code() == code)
+    }
+
+    /// The option that stands for it in the syntax of windows; of its spellings, the one that is displayed.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Uncached => "uncached",
+            Self::WriteCombine => "wc",
+            Self::Cached => "cached",
+        }
+    }
+}
+
+impl fmt::Display for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::string::ToString;
+
+    use super::*;
+
+    fn sdram() -> Window {
+        Window {
+            name: Name::new(b"sdram").unwrap(),
+            ..Window::new(PhysRange::new(0xc000_0000, 0x30_0000).unwrap())
+        }
+    }
+
+    #[test]
+    fn a_window_shows_only_what_is_not_the_default() {
+        assert_eq!(sdram().to_string(), "sdram@0xc0000000+0x300000");
+        let bare = Window::new(PhysRange::new(0, 0x1000).unwrap());
+        assert_eq!(bare.to_string(), "0x0+0x1000");
+        let all = Window {
+            access: Access::ReadOnly,
+            cache: Cache::WriteCombine,
+            claim: false,
+            reserved: true,
+            ..sdram()
+        };
+        assert_eq!(all.to_string(), "sdram@0xc0000000+0x300000:ro:wc:shared");
+    }
+
+    #[test]
+    fn a_name_has_at_most_31_characters_of_its_set() {
+        let longest = [b'z'; 31];
+        let name = Name::new(&longest).unwrap();
+        assert_eq!(name.as_str().as_bytes(), longest);
+        assert_eq!(name.as_c_str().to_bytes(), longest);
+        assert_eq!(name.to_bytes()[31], 0);
+        assert_eq!(Name::new(&[b'z'; 32]), None);
+        assert_eq!(Name::new(b"-09_az").unwrap().to_string(), "-09_az");
+        for bad in [&b"A"[..], b" ", b"a.b", b"a@", b"\0", b"\xc3\xa9", b"a\0"] {
+            assert_eq!(Name::new(bad), None, "{}", bad.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn no_name_is_empty() {
+        assert_eq!(Name::new(b""), Some(Name::NONE));
+        assert_eq!(Name::default(), Name::NONE);
+        assert!(Name::NONE.is_empty() && !sdram().name.is_empty());
+        assert_eq!(Name::NONE.as_str(), "");
+    }
+
+    #[test]
+    fn cache_types_keep_their_codes() {
+        for (code, cache) in (0..).zip(Cache::ALL) {
+            assert_eq!(cache.code(), code);
+            assert_eq!(Cache::from_code(code), Some(cache));
+        }
+        assert_eq!(Cache::from_code(3), None);
+        assert_eq!(Cache::from_code(u32::MAX), None);
+    }
+}
