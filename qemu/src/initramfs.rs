@@ -15,27 +15,29 @@ use std::{
 
 use anyhow::{bail, ensure, Context, Result};
 use cpio::newc::{self, ModeFileType};
+use nix::sys::memfd::{memfd_create, MFdFlags};
 
 /// An archive in the making.
+///
+/// It is written to an anonymous file, of which nothing is left when this process and its children are gone.
 #[derive(Debug)]
 pub struct Initramfs {
     out: BufWriter<File>,
-    path: PathBuf,
     present: BTreeSet<PathBuf>,
     inode: u32,
 }
 
 impl Initramfs {
-    /// An empty archive in a file of this name.
-    pub fn create(path: &Path) -> Result<Self> {
-        let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(Self { out: BufWriter::new(file), path: path.to_owned(), present: BTreeSet::new(), inode: 0 })
+    /// An empty archive.
+    pub fn new() -> Result<Self> {
+        // QEMU inherits the descriptor, so it is not closed on exec.
+        let file = memfd_create("map-guest-initramfs", MFdFlags::empty())?;
+        Ok(Self { out: BufWriter::new(file.into()), present: BTreeSet::new(), inode: 0 })
     }
 
-    /// Ends the archive and gives its name.
-    pub fn finish(self) -> Result<PathBuf> {
-        newc::trailer(self.out)?.into_inner().map_err(io::Error::from)?;
-        Ok(self.path)
+    /// Ends the archive.
+    pub fn finish(self) -> Result<File> {
+        Ok(newc::trailer(self.out)?.into_inner().map_err(io::IntoInnerError::into_error)?)
     }
 
     /// A directory, and those it lies in.

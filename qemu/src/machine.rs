@@ -3,7 +3,8 @@
 //! The virtual machine: QEMU as a child process, a serial port to speak through, and its monitor.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     os::{
         fd::{AsRawFd, OwnedFd},
         unix::net::UnixStream,
@@ -32,8 +33,8 @@ pub struct Parts<'a> {
     pub arch: &'a Arch,
     /// The kernel's image.
     pub image: &'a Path,
-    /// The archive with the guest's files.
-    pub initramfs: &'a Path,
+    /// The archive with the guest's files, which QEMU inherits.
+    pub initramfs: &'a File,
     /// More words for the kernel's command line.
     pub append: &'a [String],
     /// Where the kernel's log goes.
@@ -97,7 +98,8 @@ impl Machine {
             match self.channel.fill() {
                 Ok(true) => (),
                 Ok(false) => return Ok(None),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
+                // A glance, or a signal: either way the top of the loop looks.
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => (),
                 // That is how a socket says that QEMU died with something unread.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
                 Err(error) => return Err(error).context("the conversation with the guest broke"),
@@ -173,7 +175,7 @@ fn arguments(parts: &Parts<'_>, memory: &Memory, port: Port, monitor: Option<i32
     add("-cpu", arch.cpu.into());
     add("-smp", "2".into());
     add("-m", format!("{}M", bytes >> 20));
-    add("-object", format!("memory-backend-file,id=ram,size={bytes},share=on,mem-path={}", memory.path()));
+    add("-object", format!("memory-backend-file,id=ram,size={bytes},share=on,mem-path={}", inherited(memory.file())));
     add("-display", "none".into());
     add("-chardev", format!("file,id=log,path={}", escape(&file(parts.log))));
     add("-serial", "chardev:log".into());
@@ -191,10 +193,15 @@ fn arguments(parts: &Parts<'_>, memory: &Memory, port: Port, monitor: Option<i32
         add("-mon", "chardev=monitor,mode=control".into());
     }
     add("-kernel", file(parts.image));
-    add("-initrd", file(parts.initramfs));
+    add("-initrd", inherited(parts.initramfs));
     add("-append", append(arch, parts.append));
     words.extend(["-nodefaults", "-no-user-config", "-no-reboot"].map(String::from));
     words
+}
+
+/// The name by which a child of this process opens a file that it inherits.
+pub fn inherited(file: &File) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
 /// The kernel's command line.
@@ -222,7 +229,8 @@ mod tests {
         let memory = Memory::new(arch).unwrap();
         let append = ["lockdown=integrity".to_owned()];
         let path = PathBuf::from("/tmp/a,b");
-        let parts = Parts { arch, image: &path, initramfs: &path, append: &append, log: &path };
+        let initramfs = File::open("/dev/null").unwrap();
+        let parts = Parts { arch, image: &path, initramfs: &initramfs, append: &append, log: &path };
         arguments(&parts, &memory, port, monitor, "tcg".into())
     }
 

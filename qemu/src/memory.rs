@@ -5,13 +5,7 @@
 //! QEMU maps an anonymous file of this process as the guest's RAM. What is read here therefore came through no driver
 //! and no page table of the guest, and when the two processes are gone, nothing is left of it.
 
-use std::{
-    fs::File,
-    os::{
-        fd::AsRawFd,
-        unix::fs::FileExt, //
-    },
-};
+use std::{fs::File, os::unix::fs::FileExt};
 
 use anyhow::{ensure, Context, Result};
 use map_qemu::{
@@ -43,9 +37,9 @@ impl Memory {
         Ok(Self { file, start: arch.memory_start, size })
     }
 
-    /// The name by which a child of this process opens the RAM.
-    pub fn path(&self) -> String {
-        format!("/proc/self/fd/{}", self.file.as_raw_fd())
+    /// The file that is the RAM.
+    pub fn file(&self) -> &File {
+        &self.file
     }
 
     /// The size in bytes.

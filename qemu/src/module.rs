@@ -26,14 +26,12 @@ pub fn build(tools: &Tools, compiler: Compiler, ui: &Ui) -> Result<PathBuf> {
         Compiler::Rustc => tools.arch.name.to_owned(),
         Compiler::Clippy => format!("{}-clippy", tools.arch.name),
     };
-    ui.step(format!("Building the driver for Linux {} on {}", tools.kernel.release, tools.arch));
     // Objects that another kernel's headers went into are no good: each kernel has a directory of its own.
     let key = tools.kernel.build.file_name().context("the kernel's build directory has no name")?;
     let output = crate::target().join("module").join(directory).join(key);
     fs::create_dir_all(&output).with_context(|| format!("cannot create {}", output.display()))?;
     let mut make = tools.toolchain.make();
-    make.arg("--silent")
-        .arg("-C")
+    make.arg("-C")
         .arg(&tools.kernel.build)
         .arg(format!("M={}", crate::root().display()))
         .arg(format!("MO={}", output.display()))
@@ -41,13 +39,28 @@ pub fn build(tools: &Tools, compiler: Compiler, ui: &Ui) -> Result<PathBuf> {
     if compiler == Compiler::Clippy {
         make.arg("CLIPPY=1");
     }
-    let mut said = Vec::new();
-    Job::new(make).lines(|line| said.push(line.to_owned())).context("cannot build the driver")?;
-    said.retain(|line| !line.starts_with("make["));
-    if !said.is_empty() {
-        bail!("building the driver gave warnings:\n{}", said.join("\n"));
+    let mut warnings = Vec::new();
+    let mut building = false;
+    let built = Job::new(make).lines(|line| {
+        if !is_progress(line) {
+            warnings.push(line.to_owned());
+        } else if line.contains("[M]") && !building {
+            building = true;
+            ui.step(format!("Building the driver for Linux {} on {}", tools.kernel.release, tools.arch));
+        }
+    });
+    built.context("cannot build the driver")?;
+    if !warnings.is_empty() {
+        bail!("building the driver gave warnings:\n{}", warnings.join("\n"));
     }
     Ok(output.join("driver/map.ko"))
+}
+
+/// Whether make only says what it does: `  CC [M]  shim.o`, or that it enters a directory.
+fn is_progress(line: &str) -> bool {
+    let verb = line.strip_prefix("  ").and_then(|line| line.split_whitespace().next());
+    line.starts_with("make") && line.contains(" directory ")
+        || verb.is_some_and(|verb| verb.chars().all(|letter| letter.is_ascii_uppercase()))
 }
 
 /// Fails if a panic is linked into the driver: in the kernel it would take the machine down.
@@ -60,4 +73,19 @@ pub fn has_no_panic(tools: &Tools, module: &Path) -> Result<()> {
     let panics: Vec<_> = symbols.lines().filter(|line| line.contains("panicking")).collect();
     ensure!(panics.is_empty(), "{} can panic:\n{}", object.display(), panics.join("\n"));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_is_no_progress() {
+        for line in ["  CC [M]  driver/shim.o", "  CLIPPY [M] driver/map_main.o", "make[1]: Entering directory '/x'"] {
+            assert!(is_progress(line), "{line}");
+        }
+        for line in ["warning: unused variable: `x`", "  --> driver/area.rs:3:1", "   |", "make: *** [x] Error 1"] {
+            assert!(!is_progress(line), "{line}");
+        }
+    }
 }

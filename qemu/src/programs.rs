@@ -8,6 +8,9 @@ use anyhow::{Context, Result};
 
 use crate::{arch::Arch, process::Job, ui::Ui};
 
+/// How many crates that is, for the bar.
+const CRATES: u64 = 75;
+
 /// Where the programs are.
 #[derive(Debug)]
 pub struct Programs {
@@ -23,17 +26,26 @@ pub struct Programs {
 
 /// Builds the programs for a guest of `arch`.
 pub fn build(arch: &Arch, ui: &Ui) -> Result<Programs> {
-    ui.step(format!("Building the guest's programs for {arch}"));
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .current_dir(crate::root())
-        .args(["build", "--quiet", "--release", "--locked", "--target", arch.rust_target])
+        .args(["build", "--release", "--locked", "--target", arch.rust_target])
         .args(["--package", "devmap", "--package", "map-qemu", "--bins", "--examples"])
         .args(["--no-default-features", "--features", "map-qemu/guest,devmap/cli"])
         // With --target these flags are not those of build scripts and procedural macros.
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
-    Job::new(cargo).lines(|line| ui.note(line)).context("cannot build the guest's programs")?;
+    // Nothing is said, and no bar begun, while there is nothing to build.
+    let mut bar = None;
+    let built = Job::new(cargo).lines(|line| {
+        if line.trim_start().starts_with("Compiling ") {
+            bar.get_or_insert_with(|| ui.bar(format!("Building the guest's programs for {arch}"), CRATES)).advance(1);
+        }
+    });
+    built.context("cannot build the guest's programs")?;
+    if let Some(bar) = bar {
+        bar.finish();
+    }
     let directory = crate::target().join(arch.rust_target).join("release");
     Ok(Programs {
         init: directory.join("map-init"),

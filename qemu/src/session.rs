@@ -3,7 +3,7 @@
 //! One guest from its boot to its end: what goes into it, the conversation with it, and the verdict on its kernel's log.
 
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -60,7 +60,7 @@ pub struct Outside<'a> {
 impl<'a> Guest<'a> {
     /// A guest that will do `job` within `timeout`. Its kernel's log is called `name`.
     pub fn new(kit: &'a Kit, name: &str, job: Job, timeout: Duration) -> Result<Self> {
-        let directory = crate::root().join("target/guest");
+        let directory = crate::target().join("guest");
         fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
         let log = directory.join(format!("{name}-{}-{}.log", kit.tools.arch, std::process::id()));
         Ok(Self { kit, job, append: Vec::new(), add: Vec::new(), timeout, log })
@@ -83,21 +83,19 @@ impl<'a> Guest<'a> {
     /// Gives the exit status of the guest's task. The kernel's log stays, and is named, only if something failed:
     /// the guest died or hung, its kernel reported a fault, or `hear` did not like what it heard.
     pub fn run(self, memory: &Memory, mut hear: impl FnMut(&ToHost, &mut Outside<'_>) -> Result<()>) -> Result<i32> {
-        let scratch = tempfile::tempdir().context("cannot make a directory for the guest's files")?;
-        let initramfs = self.pack(scratch.path())?;
+        let initramfs = self.pack()?;
         let result = self.converse(&initramfs, memory, &mut hear);
         self.judge(result)
     }
 
     /// Boots the guest with its serial port on this terminal.
     pub fn attach(self, memory: &Memory) -> Result<()> {
-        let scratch = tempfile::tempdir().context("cannot make a directory for the guest's files")?;
-        let initramfs = self.pack(scratch.path())?;
+        let initramfs = self.pack()?;
         let result = machine::attach(&self.parts(&initramfs), memory);
         self.judge(result.map(|()| 0)).map(|_| ())
     }
 
-    fn parts<'b>(&'b self, initramfs: &'b Path) -> Parts<'b> {
+    fn parts<'b>(&'b self, initramfs: &'b File) -> Parts<'b> {
         Parts {
             arch: self.kit.tools.arch,
             image: &self.kit.tools.kernel.image,
@@ -109,7 +107,7 @@ impl<'a> Guest<'a> {
 
     fn converse(
         &self,
-        initramfs: &Path,
+        initramfs: &File,
         memory: &Memory,
         hear: &mut dyn FnMut(&ToHost, &mut Outside<'_>) -> Result<()>,
     ) -> Result<i32> {
@@ -156,10 +154,10 @@ impl<'a> Guest<'a> {
         Err(anyhow!("{error:#}\nThe end of the guest's log, {}:\n{}", self.log.display(), klog::tail(&log, TAIL)))
     }
 
-    /// Writes the guest's file system into `directory`.
-    fn pack(&self, directory: &Path) -> Result<PathBuf> {
+    /// Makes the guest's file system.
+    fn pack(&self) -> Result<File> {
         let kit = self.kit;
-        let mut archive = Initramfs::create(&directory.join("initramfs.cpio"))?;
+        let mut archive = Initramfs::new()?;
         for path in ["/proc", "/sys", "/dev", "/tmp", "/run", "/mnt", "/sbin", "/usr/sbin", "/usr/local/bin"] {
             archive.directory(Path::new(path))?;
         }

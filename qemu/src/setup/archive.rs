@@ -329,3 +329,87 @@ pub fn lift(from: &Path, to: &Path) -> Result<PathBuf> {
     fs::rename(from, to).with_context(|| format!("the package has no {}", from.display()))?;
     Ok(to.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_main_archive_is_chosen() {
+        let targets = "\
+            Packages|Google|main|cloud|/etc/apt/sources.list.d/a.list:1|https://cloud/apt/\n\
+            Packages|Debian|main|bookworm-updates|/etc/apt/sources.list:2|http://mirror/debian/\n\
+            DEP-11|Debian|main|bookworm|/etc/apt/sources.list:1|http://wrong/debian/\n\
+            Packages|Debian|contrib|bookworm|/etc/apt/sources.list:3|http://wrong/debian/\n\
+            Packages|Debian|main|bookworm|/etc/apt/sources.list:1|http://mirror/debian/\n\
+            Packages|Debian|main|bookworm-security|/etc/apt/sources.list:4|http://mirror/debian-security/\n";
+        let (address, entry) = choose(targets).unwrap();
+        assert_eq!((address.as_str(), entry.as_str()), ("http://mirror/debian/", "/etc/apt/sources.list:1"));
+    }
+
+    #[test]
+    fn before_the_first_update_the_address_decides() {
+        let targets = "\
+            Packages|$(ORIGIN)|main|nodistro|/etc/apt/sources.list.d/a.list:1|https://node/\n\
+            Packages|$(ORIGIN)|main|trixie|/etc/apt/sources.list.d/debian.sources:1|http://mirror/debian/\n";
+        assert_eq!(choose(targets).unwrap().0, "http://mirror/debian/");
+        assert_eq!(choose("Packages|Ubuntu|main|noble|/etc/apt/sources.list:1|http://mirror/ubuntu/\n"), None);
+        assert_eq!(choose(""), None);
+    }
+
+    #[test]
+    fn a_stanza_is_trusted_as_it_says() {
+        let text = "\
+            # A comment.\n\
+            Types: deb\n\
+            Signed-By: /a.gpg\n\
+            \n\n\
+            Types: deb\n\
+            # Another.\n\
+            Signed-By:\n \
+             -----BEGIN PGP PUBLIC KEY BLOCK-----\n \
+             .\n \
+             abc\n\
+            Trusted: yes\n\
+            URIs: x\n";
+        assert_eq!(trust_of_stanza(text, 1), "Signed-By: /a.gpg\n");
+        let inline = "Signed-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n abc\nTrusted: yes\n";
+        assert_eq!(trust_of_stanza(text, 2), inline);
+        assert_eq!(trust_of_stanza(text, 3), "");
+    }
+
+    #[test]
+    fn a_line_is_trusted_as_it_says() {
+        let text = "# A comment.\ndeb http://m/debian trixie main\n\
+                    deb [arch=amd64 signed-by=/a.gpg,/b.gpg] http://m/debian trixie main\n\
+                    deb [trusted=yes] file:/mirror trixie main\n";
+        assert_eq!(trust_of_line(text, 2), "");
+        assert_eq!(trust_of_line(text, 3), "Signed-By: /a.gpg /b.gpg\n");
+        assert_eq!(trust_of_line(text, 4), "Trusted: yes\n");
+        assert_eq!(trust_of_line(text, 9), "");
+    }
+
+    #[test]
+    fn packages_are_read_with_their_versions() {
+        let text = "Package: a\nVersion: 1:2-3\nDescription: a\n Version: 9\n\nPackage: a\nVersion: 1\n\nPackage: b\n";
+        let package = |version: &str| Package { name: "a".into(), version: version.into() };
+        assert_eq!(packages(text), [package("1:2-3"), package("1")]);
+    }
+
+    #[test]
+    fn versions_are_in_debians_order() {
+        assert_eq!(compare("7.3.4-1", "7.3.4-1~bpo13+1").unwrap(), Ordering::Greater);
+        assert_eq!(compare("7.3.10-1", "7.3.9-1").unwrap(), Ordering::Greater);
+        assert_eq!(compare("7.3.9-1", "7.3.10-1").unwrap(), Ordering::Less);
+        assert_eq!(compare("1", "1").unwrap(), Ordering::Equal);
+        assert_eq!(file_name("1:7.3.4-1~bpo13+1"), "1_7.3.4-1_bpo13_1");
+    }
+
+    #[test]
+    fn progress_is_read_where_there_is_some() {
+        assert_eq!(Progress::parse("dlstatus:1:23.4567:Retrieving file 1 of 5"), Some(234));
+        assert_eq!(Progress::parse("pmstatus:libelf-dev:amd64:50.0000:Unpacking"), Some(500));
+        assert_eq!(Progress::parse("pmstatus:python3.11:99.9:Unpacking"), Some(999));
+        assert_eq!(Progress::parse("Get:1 a.b"), None);
+    }
+}

@@ -154,15 +154,19 @@ impl Cache {
                     place.display()
                 ))
             }
-            Some(Errno::EDQUOT) => error.context(self.full("your quota is used up")),
-            Some(Errno::ENOSPC) => error.context(self.full("the disk is full")),
-            _ if self.free().is_some_and(|free| free < FULL) => error.context(self.full("the disk is full")),
+            Some(Errno::EDQUOT) => self.full("your quota is used up", &error),
+            Some(Errno::ENOSPC) => self.full("the disk is full", &error),
+            // A program that we have called may have met it, and says so twenty times.
+            _ if self.free().is_some_and(|free| free < FULL) => self.full("the disk is full", &error),
             _ => error,
         }
     }
 
-    fn full(&self, what: &str) -> String {
-        format!("{what}, at {}: make room there, or set MAP_CACHE to a directory on a larger disk", self.root.display())
+    fn full(&self, what: &str, error: &anyhow::Error) -> anyhow::Error {
+        anyhow!(
+            "{error}: {what}, at {}; make room there, or set MAP_CACHE to a directory on a larger disk",
+            self.root.display()
+        )
     }
 
     /// What the disk has free, if it says so.
@@ -273,7 +277,7 @@ mod tests {
     fn an_error_of_the_disk_comes_with_its_remedy() {
         let (_directory, cache) = scratch();
         let of = |errno: Errno| cache.explain(io::Error::from(errno).into(), Path::new("/c/thing")).to_string();
-        assert!(of(Errno::ENOSPC).starts_with("the disk is full, at "));
+        assert!(of(Errno::ENOSPC).contains(": the disk is full, at "));
         assert!(of(Errno::EACCES).starts_with("cannot write to the cache, at /c/thing: "));
         assert_eq!(cache.explain(anyhow!("something else"), Path::new("/c")).to_string(), "something else");
     }

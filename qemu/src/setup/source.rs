@@ -21,6 +21,8 @@ use crate::ui::Ui;
 const LINUX_MIN: Version = Version([7, 2, 0]);
 /// Debian's packages, the best first.
 const PACKAGES: &[&str] = &["linux-source-7.3", "linux-source-7.2"];
+/// The room that the source takes, and the rest of what is made after it.
+const SPACE: u64 = 3_000_000_000;
 /// The variable that names a tree.
 pub const VARIABLE: &str = "KERNEL_SRC";
 
@@ -94,7 +96,7 @@ impl Source {
         if let Some(source) = found() {
             return Ok(source);
         }
-        cache.need(2_500_000_000)?;
+        cache.need(SPACE)?;
         for name in PACKAGES {
             let Some(package) = archive.newest(name, |_| true)? else { continue };
             cache.make(SHELF, &file_name(&format!("linux-{}", package.version)), |part| {
