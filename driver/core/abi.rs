@@ -152,7 +152,7 @@ pub struct MapCheck {
     /// Out: [`GRANTED`], or the code of the reason for the refusal.
     pub verdict: u32,
     /// Out: the error number that mmap(2) would give; 0 if it is granted.
-    pub errno: u32,
+    pub error: u32,
     /// Out: the index of the window that the range lies in, touches, or is nearest to. [`NONE`] in raw mode, and if the
     /// reason has nothing to do with windows.
     pub window: u32,
@@ -239,13 +239,13 @@ impl MapCheck {
         let index = match verdict {
             Ok(grant) => {
                 self.verdict = GRANTED;
-                self.errno = 0;
+                self.error = 0;
                 self.cache = grant.cache.code();
                 grant.window
             }
             Err(refused) => {
                 self.verdict = refused.reason.code();
-                self.errno = refused.reason.errno().number();
+                self.error = refused.reason.errno().number();
                 self.cache = NONE;
                 refused.nearest
             }
@@ -262,4 +262,179 @@ impl MapCheck {
 /// An index or a number of windows: there are no more than [`MAX_WINDOWS`](super::MAX_WINDOWS).
 fn index_code(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(NONE)
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::{
+        vec,
+        vec::Vec, //
+    };
+
+    use super::{
+        super::{
+            Refusal,
+            Table, //
+        },
+        *,
+    };
+
+    const PC: Platform = Platform {
+        page_size: 0x1000,
+        last_address: (1 << 40) - 1,
+        last_offset: u64::MAX,
+        task_size: 0x7fff_ffff_f000,
+    };
+
+    const RAW: Mode<Vec<Window>> = Mode::Raw;
+
+    fn windows() -> Mode<Vec<Window>> {
+        let sdram = Window {
+            name: Name::new(b"sdram").unwrap(),
+            access: Access::ReadOnly,
+            cache: Cache::Cached,
+            reserved: true,
+            ..Window::new(PhysRange::new(0xc000_0000, 0x30_0000).unwrap())
+        };
+        let registers = Window {
+            claim: false,
+            ..Window::new(PhysRange::new(0xff20_0000, 0x1000).unwrap())
+        };
+        Mode::Windows(Table::new(vec![registers, sdram], &PC).unwrap())
+    }
+
+    #[test]
+    fn the_driver_tells_of_itself() {
+        let info = MapInfo {
+            abi_version: 1,
+            mode: MODE_RAW,
+            windows: 0,
+            page_size: 0x1000,
+            last_address: (1 << 40) - 1,
+        };
+        assert_eq!(MapInfo::new(&RAW, &PC), info);
+        let info = MapInfo {
+            mode: MODE_WINDOWS,
+            windows: 2,
+            ..info
+        };
+        assert_eq!(MapInfo::new(&windows(), &PC), info);
+    }
+
+    #[test]
+    fn a_window_goes_through_the_abi_unchanged() {
+        let mode = windows();
+        for (index, window) in (0..).zip(mode.windows()) {
+            let told = MapWindow::new(&mode, index).unwrap();
+            assert_eq!(told.index, index);
+            assert_eq!(told.window(), Some(*window));
+        }
+        let sdram = MapWindow::new(&mode, 0).unwrap();
+        assert_eq!(
+            sdram.flags,
+            WINDOW_READ_ONLY | WINDOW_CLAIMED | WINDOW_RESERVED
+        );
+        assert_eq!(
+            (sdram.start, sdram.length, sdram.cache),
+            (0xc000_0000, 0x30_0000, 2)
+        );
+        assert!(sdram.name.starts_with(b"sdram\0"));
+        assert_eq!(MapWindow::new(&mode, 1).unwrap().flags, 0);
+
+        for index in [2, 64, u32::MAX] {
+            assert_eq!(MapWindow::new(&mode, index), None);
+        }
+        assert_eq!(MapWindow::new(&RAW, 0), None);
+    }
+
+    #[test]
+    fn what_can_be_no_window_is_none_and_new_flags_are_passed_over() {
+        let sdram = MapWindow::new(&windows(), 0).unwrap();
+        let newer = MapWindow {
+            flags: sdram.flags | 1 << 31,
+            ..sdram
+        };
+        assert_eq!(newer.window(), sdram.window());
+        let mut shouted = sdram;
+        shouted.name[0] = b'S';
+        let cache = MapWindow { cache: 3, ..sdram };
+        let empty = MapWindow { length: 0, ..sdram };
+        let endless = MapWindow {
+            name: [b'a'; 32],
+            ..sdram
+        };
+        for wrong in [shouted, cache, empty, endless] {
+            assert_eq!(wrong.window(), None);
+        }
+    }
+
+    #[test]
+    fn an_answer_overwrites_all_that_was_not_asked() {
+        let question = MapCheck {
+            start: 0xc000_0000,
+            length: 0x1000,
+            prot: PROT_READ,
+            flags: MAP_SHARED,
+            ..MapCheck::default()
+        };
+        let rubbish = MapCheck {
+            verdict: 77,
+            error: 77,
+            window: 77,
+            cache: 77,
+            near_start: 77,
+            near_length: 77,
+            ..question
+        };
+        let grant = Grant {
+            range: PhysRange::new(0xc000_0000, 0x1000).unwrap(),
+            cache: Cache::Cached,
+            access: Access::ReadOnly,
+            window: Some(0),
+        };
+        let mut check = rubbish;
+        check.answer(&Ok(grant), &windows());
+        let expected = MapCheck {
+            verdict: GRANTED,
+            error: 0,
+            window: 0,
+            cache: 2,
+            near_start: 0xc000_0000,
+            near_length: 0x30_0000,
+            ..question
+        };
+        assert_eq!(check, expected);
+
+        let refused = Refused {
+            reason: Refusal::Outside,
+            nearest: Some(1),
+        };
+        let mut check = rubbish;
+        check.answer(&Err(refused), &windows());
+        let expected = MapCheck {
+            verdict: 11,
+            error: 1,
+            window: 1,
+            cache: NONE,
+            near_start: 0xff20_0000,
+            near_length: 0x1000,
+            ..question
+        };
+        assert_eq!(check, expected);
+
+        let mut check = rubbish;
+        check.answer(&Err(Refusal::Wraps.into()), &RAW);
+        let expected = MapCheck {
+            verdict: 5,
+            error: 75,
+            window: NONE,
+            cache: NONE,
+            near_start: 0,
+            near_length: 0,
+            ..question
+        };
+        assert_eq!(check, expected);
+    }
 }

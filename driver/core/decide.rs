@@ -272,3 +272,438 @@ where
         window: Some(index),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::{
+        cell::Cell,
+        vec,
+        vec::Vec, //
+    };
+
+    use super::*;
+
+    const PC: Platform = Platform {
+        page_size: 0x1000,
+        last_address: (1 << 40) - 1,
+        last_offset: u64::MAX,
+        task_size: 0x7fff_ffff_f000,
+    };
+
+    const SDRAM: Request = Request {
+        start: 0xc000_0000,
+        length: 0x30_0000,
+        write: true,
+        execute: false,
+        shared: true,
+        file_readable: true,
+        file_writable: true,
+    };
+
+    const RAW: Mode<Vec<Window>> = Mode::Raw;
+
+    /// A kernel that counts how often it is asked.
+    #[derive(Default)]
+    struct Kernel {
+        rawio: bool,
+        locked_down: bool,
+        system_ram: bool,
+        asked: Cell<[u32; 3]>,
+    }
+
+    impl Kernel {
+        fn count(&self, question: usize) {
+            let mut asked = self.asked.get();
+            asked[question] += 1;
+            self.asked.set(asked);
+        }
+    }
+
+    impl Facts for Kernel {
+        fn has_rawio(&self) -> bool {
+            self.count(0);
+            self.rawio
+        }
+
+        fn is_locked_down(&self) -> bool {
+            self.count(1);
+            self.locked_down
+        }
+
+        fn is_system_ram(&self, _: &PhysRange) -> bool {
+            self.count(2);
+            self.system_ram
+        }
+    }
+
+    fn free() -> Kernel {
+        Kernel {
+            rawio: true,
+            ..Kernel::default()
+        }
+    }
+
+    fn locked_down() -> Kernel {
+        Kernel {
+            locked_down: true,
+            ..free()
+        }
+    }
+
+    fn ram() -> Kernel {
+        Kernel {
+            system_ram: true,
+            ..free()
+        }
+    }
+
+    fn raw(request: Request) -> Result<Grant, Refusal> {
+        decide(&request, &RAW, &PC, &free()).map_err(|refused| refused.reason)
+    }
+
+    fn refused(reason: Refusal, nearest: usize) -> Result<Grant, Refused> {
+        Err(Refused {
+            reason,
+            nearest: Some(nearest),
+        })
+    }
+
+    fn window(start: u64, length: u64) -> Window {
+        Window::new(PhysRange::new(start, length).unwrap())
+    }
+
+    /// The SDRAM in write-combine, and read-only memory below it.
+    fn windows() -> Mode<Vec<Window>> {
+        let rom = Window {
+            access: Access::ReadOnly,
+            reserved: true,
+            ..window(0xa000_0000, 0x1000)
+        };
+        let sdram = Window {
+            cache: Cache::WriteCombine,
+            ..window(SDRAM.start, SDRAM.length)
+        };
+        Mode::Windows(Table::new(vec![sdram, rom], &PC).unwrap())
+    }
+
+    #[test]
+    fn without_windows_three_megabytes_of_sdram_are_granted_uncached() {
+        let grant = Grant {
+            range: PhysRange::new(0xc000_0000, 0x30_0000).unwrap(),
+            cache: Cache::Uncached,
+            access: Access::ReadWrite,
+            window: None,
+        };
+        assert_eq!(raw(SDRAM), Ok(grant));
+    }
+
+    #[test]
+    fn a_window_gives_its_cache_type_access_and_index() {
+        let grant = Grant {
+            range: PhysRange::new(0xc000_0000, 0x30_0000).unwrap(),
+            cache: Cache::WriteCombine,
+            access: Access::ReadWrite,
+            window: Some(1),
+        };
+        assert_eq!(decide(&SDRAM, &windows(), &PC, &free()), Ok(grant));
+        let rom = Request {
+            start: 0xa000_0000,
+            length: 1,
+            write: false,
+            ..SDRAM
+        };
+        let grant = Grant {
+            range: PhysRange::new(0xa000_0000, 0x1000).unwrap(),
+            cache: Cache::Uncached,
+            access: Access::ReadOnly,
+            window: Some(0),
+        };
+        assert_eq!(decide(&rom, &windows(), &PC, &free()), Ok(grant));
+    }
+
+    #[test]
+    fn a_length_is_rounded_up_to_pages() {
+        for (length, pages) in [(1, 1), (0xfff, 1), (0x1000, 1), (0x1001, 2)] {
+            let grant = raw(Request { length, ..SDRAM }).unwrap();
+            assert_eq!(grant.range.length(), pages * 0x1000, "{length:#x}");
+        }
+    }
+
+    #[test]
+    fn one_byte_beyond_a_window_is_a_page_beyond_it() {
+        let beyond = Request {
+            length: SDRAM.length + 1,
+            ..SDRAM
+        };
+        let verdict = decide(&beyond, &windows(), &PC, &free());
+        assert_eq!(verdict, refused(Refusal::Partial, 1));
+        let next = Request {
+            start: SDRAM.start + SDRAM.length,
+            length: 1,
+            ..SDRAM
+        };
+        let verdict = decide(&next, &windows(), &PC, &free());
+        assert_eq!(verdict, refused(Refusal::Outside, 1));
+    }
+
+    #[test]
+    fn a_read_only_window_is_not_written_to() {
+        let rom = Request {
+            start: 0xa000_0000,
+            length: 0x1000,
+            ..SDRAM
+        };
+        let verdict = decide(&rom, &windows(), &PC, &free());
+        assert_eq!(verdict, refused(Refusal::ReadOnly, 0));
+    }
+
+    #[test]
+    fn the_last_page_of_the_address_space_is_granted_and_the_next_is_not() {
+        let page = Request {
+            start: (1 << 40) - 0x1000,
+            length: 0x1000,
+            ..SDRAM
+        };
+        assert!(raw(page).is_ok());
+        let next = Request {
+            start: 1 << 40,
+            ..page
+        };
+        assert_eq!(raw(next), Err(Refusal::Address));
+        let both = Request {
+            length: 0x1001,
+            ..page
+        };
+        assert_eq!(raw(both), Err(Refusal::Address));
+    }
+
+    #[test]
+    fn a_length_is_at_most_the_address_space() {
+        let whole = Request {
+            start: 0,
+            length: PC.task_size,
+            ..SDRAM
+        };
+        assert_eq!(raw(whole), Err(Refusal::Address));
+        for length in [
+            PC.task_size + 1,
+            u64::MAX - 0xfff,
+            u64::MAX - 0xffe,
+            u64::MAX,
+        ] {
+            assert_eq!(
+                raw(Request { length, ..whole }),
+                Err(Refusal::TooLong),
+                "{length:#x}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_address_after_the_range_must_be_an_offset() {
+        let below = Request {
+            start: u64::MAX - 0x1fff,
+            length: 0x1000,
+            ..SDRAM
+        };
+        assert_eq!(raw(below), Err(Refusal::Address));
+        // This range ends at 2^64 exactly.
+        let top = Request {
+            start: u64::MAX - 0xfff,
+            ..below
+        };
+        assert_eq!(raw(top), Err(Refusal::Wraps));
+        let across = Request {
+            length: 0x1001,
+            ..below
+        };
+        assert_eq!(raw(across), Err(Refusal::Wraps));
+
+        let small = Platform {
+            last_offset: u64::from(u32::MAX),
+            ..PC
+        };
+        let verdict = |start| {
+            let request = Request { start, ..below };
+            decide(&request, &RAW, &small, &free()).map_err(|refused| refused.reason)
+        };
+        assert!(verdict(0xffff_e000).is_ok());
+        assert_eq!(verdict(0xffff_f000), Err(Refusal::Wraps));
+        assert_eq!(verdict(0x1_0000_0000), Err(Refusal::Wraps));
+    }
+
+    #[test]
+    fn a_descriptor_for_reading_only_maps_shared_but_not_writable() {
+        let reader = Request {
+            file_writable: false,
+            ..SDRAM
+        };
+        assert_eq!(raw(reader), Err(Refusal::NotWritable));
+        assert!(raw(Request {
+            write: false,
+            ..reader
+        })
+        .is_ok());
+        let writer = Request {
+            file_readable: false,
+            write: false,
+            ..SDRAM
+        };
+        assert_eq!(raw(writer), Err(Refusal::NotReadable));
+    }
+
+    #[test]
+    fn a_page_size_that_no_machine_has_is_refused_rather_than_wrapped() {
+        for page_size in [0, 3, 0x1001, u64::MAX] {
+            for start in [0, 1, SDRAM.start, u64::MAX] {
+                for length in [1, 2, SDRAM.length, u64::MAX] {
+                    let odd = Platform { page_size, ..PC };
+                    let request = Request {
+                        start,
+                        length,
+                        ..SDRAM
+                    };
+                    if let Ok(grant) = decide(&request, &RAW, &odd, &free()) {
+                        assert!(grant.range.last() <= odd.last_address);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_reason_in_order_is_the_one_given() {
+        let mut request = Request {
+            start: u64::MAX,
+            length: 0,
+            write: true,
+            execute: true,
+            shared: true,
+            file_readable: false,
+            file_writable: false,
+        };
+        assert_eq!(raw(request), Err(Refusal::Unaligned));
+        request.start = u64::MAX - 0xfff;
+        assert_eq!(raw(request), Err(Refusal::Empty));
+        request.length = u64::MAX;
+        assert_eq!(raw(request), Err(Refusal::TooLong));
+        request.length = 0x2000;
+        assert_eq!(raw(request), Err(Refusal::Wraps));
+        request.start = 1 << 40;
+        assert_eq!(raw(request), Err(Refusal::NotWritable));
+        request.shared = false;
+        assert_eq!(raw(request), Err(Refusal::NotReadable));
+        request.file_readable = true;
+        assert_eq!(raw(request), Err(Refusal::Executable));
+        request.execute = false;
+        assert_eq!(raw(request), Err(Refusal::Private));
+        request.shared = true;
+        request.file_writable = true;
+        assert_eq!(raw(request), Err(Refusal::Address));
+        request.start = SDRAM.start;
+        let kernel = Kernel {
+            system_ram: true,
+            ..locked_down()
+        };
+        let verdict = decide(&request, &RAW, &PC, &kernel);
+        assert_eq!(verdict, Err(Refusal::LockedDown.into()));
+        let verdict = decide(&request, &RAW, &PC, &ram());
+        assert_eq!(verdict, Err(Refusal::SystemRam.into()));
+    }
+
+    #[test]
+    fn the_kernel_is_asked_only_about_a_sound_request_and_only_once() {
+        let kernel = ram();
+        let private = Request {
+            shared: false,
+            ..SDRAM
+        };
+        assert!(decide(&private, &RAW, &PC, &kernel).is_err());
+        assert_eq!(kernel.asked.get(), [0, 0, 0]);
+        assert!(decide(&SDRAM, &RAW, &PC, &kernel).is_err());
+        assert_eq!(kernel.asked.get(), [0, 1, 1]);
+
+        // A window was looked at when the driver was loaded, and one in reserved memory outlasts a lockdown.
+        let kernel = locked_down();
+        let verdict = decide(&SDRAM, &windows(), &PC, &kernel);
+        assert_eq!(verdict, refused(Refusal::LockedDown, 1));
+        assert_eq!(kernel.asked.get(), [0, 1, 0]);
+        let rom = Request {
+            start: 0xa000_0000,
+            length: 0x1000,
+            write: false,
+            ..SDRAM
+        };
+        assert!(decide(&rom, &windows(), &PC, &kernel).is_ok());
+        assert_eq!(kernel.asked.get(), [0, 1, 0]);
+    }
+
+    #[test]
+    fn without_windows_only_rawio_opens_and_only_an_open_kernel() {
+        assert_eq!(may_open(&RAW, &free()), Ok(()));
+        assert_eq!(may_open(&RAW, &locked_down()), Err(Refusal::LockedDown));
+        let kernel = Kernel {
+            rawio: false,
+            ..locked_down()
+        };
+        assert_eq!(may_open(&RAW, &kernel), Err(Refusal::NotCapable));
+        assert_eq!(kernel.asked.get(), [1, 0, 0]);
+    }
+
+    #[test]
+    fn with_windows_the_nodes_permissions_decide_and_nothing_is_asked() {
+        let kernel = locked_down();
+        assert_eq!(may_open(&windows(), &kernel), Ok(()));
+        assert_eq!(kernel.asked.get(), [0, 0, 0]);
+    }
+
+    #[test]
+    fn a_window_of_ram_or_of_a_locked_down_kernel_is_not_admitted() {
+        let plain = window(0xc000_0000, 0x1000);
+        let reserved = Window {
+            reserved: true,
+            ..plain
+        };
+        assert_eq!(admit(&plain, &free()), Ok(()));
+        assert_eq!(admit(&plain, &ram()), Err(Refusal::SystemRam));
+        assert_eq!(admit(&plain, &locked_down()), Err(Refusal::LockedDown));
+        assert_eq!(admit(&reserved, &locked_down()), Ok(()));
+        assert_eq!(admit(&reserved, &ram()), Err(Refusal::SystemRam));
+    }
+
+    #[test]
+    fn a_question_has_known_bits_only() {
+        let question = |prot, flags| abi::MapCheck {
+            start: SDRAM.start,
+            length: SDRAM.length,
+            prot,
+            flags,
+            ..abi::MapCheck::default()
+        };
+        let ask = |prot, flags| Request::from_check(&question(prot, flags), true, true);
+        for flags in [abi::MAP_SHARED, abi::MAP_SHARED_VALIDATE] {
+            assert_eq!(ask(abi::PROT_READ | abi::PROT_WRITE, flags), Some(SDRAM));
+        }
+        let reader = Request {
+            write: false,
+            ..SDRAM
+        };
+        assert_eq!(ask(abi::PROT_READ, abi::MAP_SHARED), Some(reader));
+        assert_eq!(ask(0, abi::MAP_SHARED), Some(reader));
+        let program = Request {
+            execute: true,
+            shared: false,
+            ..reader
+        };
+        assert_eq!(ask(abi::PROT_EXEC, abi::MAP_PRIVATE), Some(program));
+        for bit in 3..32 {
+            assert_eq!(ask(1 << bit, abi::MAP_SHARED), None, "{bit}");
+            assert_eq!(ask(0, abi::MAP_SHARED | 1 << bit), None, "{bit}");
+        }
+        assert_eq!(ask(0, 0), None);
+        let writer = Request::from_check(&question(0, abi::MAP_SHARED), false, true).unwrap();
+        assert!(!writer.file_readable && writer.file_writable);
+    }
+}

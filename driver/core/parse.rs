@@ -373,3 +373,183 @@ fn set_options<'a>(window: &mut Window, list: Part<'a>) -> Result<(), Fault<'a>>
     window.claim = claim.unwrap_or(window.claim);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::{
+        string::{
+            String,
+            ToString, //
+        },
+        vec,
+        vec::Vec, //
+    };
+
+    use super::*;
+
+    const PAGE: u64 = 0x1000;
+
+    fn windows(text: &str) -> Vec<Window> {
+        parse(text.as_bytes(), PAGE)
+            .map(|window| window.unwrap())
+            .collect()
+    }
+
+    fn bare(start: u64, length: u64) -> Window {
+        Window::new(PhysRange::new(start, length).unwrap())
+    }
+
+    /// How the first error in `text` is displayed.
+    fn complaint(text: &str) -> String {
+        parse(text.as_bytes(), PAGE)
+            .find_map(Result::err)
+            .unwrap()
+            .to_string()
+    }
+
+    #[test]
+    fn three_megabytes_of_sdram_can_be_written_in_many_ways() {
+        let sdram = bare(0xc000_0000, 0x30_0000);
+        for text in [
+            "0xc0000000+3M",
+            "0xC0000000+3m",
+            "0Xc0000000+0x300000",
+            "3221225472+3145728",
+            "0xc0000000+3072K",
+            "0xc0000000-0xc02fffff",
+            "0x00c0000000+0xC00k:rw:uc",
+            "0xc0000000+3M:uncached:rw",
+        ] {
+            assert_eq!(windows(text), [sdram], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_size_may_end_in_a_unit_and_an_address_may_be_0() {
+        assert_eq!(windows("0+4K"), [bare(0, 4096)]);
+        assert_eq!(windows("0x0-4095"), [bare(0, 4096)]);
+        assert_eq!(windows("0+5G"), [bare(0, 5 << 30)]);
+        assert_eq!(windows("0+0x10g"), [bare(0, 16 << 30)]);
+    }
+
+    #[test]
+    fn the_highest_page_can_be_named_in_both_forms() {
+        let top = bare(0xffff_ffff_ffff_f000, PAGE);
+        assert_eq!(windows("0xfffffffffffff000+4K"), [top]);
+        assert_eq!(windows("18446744073709547520-18446744073709551615"), [top]);
+    }
+
+    #[test]
+    fn every_option_is_understood_in_any_order() {
+        let plain = bare(0x1000, PAGE);
+        let expected = Window {
+            access: Access::ReadOnly,
+            cache: Cache::WriteCombine,
+            claim: false,
+            ..plain
+        };
+        for text in ["ro:wc:shared", "shared:writecombine:ro", "wc:ro:shared"] {
+            assert_eq!(
+                windows(&std::format!("0x1000+4K:{text}")),
+                [expected],
+                "{text}"
+            );
+        }
+        let cached = Window {
+            cache: Cache::Cached,
+            ..plain
+        };
+        assert_eq!(windows("4096+4096:cached"), [cached]);
+        assert_eq!(windows("4096+4096:wb:rw"), [cached]);
+    }
+
+    #[test]
+    fn a_list_comes_in_the_order_in_which_it_is_written() {
+        let named = |name: &[u8], window| Window {
+            name: Name::new(name).unwrap(),
+            ..window
+        };
+        assert_eq!(
+            windows("fpga-regs_0@0xff200000+2M,0x1000-0x1fff,-@0+4K"),
+            [
+                named(b"fpga-regs_0", bare(0xff20_0000, 2 << 20)),
+                bare(0x1000, PAGE),
+                named(b"-", bare(0, PAGE)),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_page_size_is_the_machines() {
+        let big = |text: &'static str| parse(text.as_bytes(), 0x1_0000).next().unwrap();
+        assert_eq!(big("0x10000+64K"), Ok(bare(0x1_0000, 0x1_0000)));
+        assert_eq!(
+            big("0x1000+64K").unwrap_err().kind,
+            ParseErrorKind::StartUnaligned
+        );
+        assert_eq!(
+            big("0x10000+4K").unwrap_err().kind,
+            ParseErrorKind::SizeUnaligned
+        );
+        assert_eq!(
+            big("0x10000-0x10fff").unwrap_err().kind,
+            ParseErrorKind::EndUnaligned
+        );
+    }
+
+    #[test]
+    fn the_windows_after_a_fault_follow() {
+        let found: Vec<_> = parse(b"0x1000+4K,?,0x2000+4K", PAGE).collect();
+        let error = ParseError {
+            position: 10,
+            part: b"?",
+            kind: ParseErrorKind::Character,
+            page_size: PAGE,
+        };
+        assert_eq!(
+            found,
+            vec![Ok(bare(0x1000, PAGE)), Err(error), Ok(bare(0x2000, PAGE))]
+        );
+    }
+
+    #[test]
+    fn an_error_says_where_what_and_what_to_do() {
+        assert_eq!(
+            complaint("sdram@0xc0000001+3M"),
+            "at position 6, \"0xc0000001\": the start is not a multiple of the page size, 0x1000"
+        );
+        assert_eq!(
+            complaint("0x1000"),
+            "at position 0, \"0x1000\": the size is missing; write START+SIZE or START-END"
+        );
+        // Nothing is quoted where something is missing.
+        assert_eq!(complaint("0x1000+"), "at position 7: a number is missing");
+    }
+
+    #[test]
+    fn a_quotation_is_printable_and_short() {
+        let strange: Vec<u8> = [b"0x1000+4K:".as_slice(), b"\x1b[31m"].concat();
+        let error = parse(&strange, PAGE).next().unwrap().unwrap_err();
+        assert!(
+            error.to_string().starts_with("at position 10, \"\\x1b\": "),
+            "{error}"
+        );
+
+        let long = "a".repeat(65) + "@0+4K";
+        let quoted = std::format!("at position 0, \"{}\"...: a name has", "a".repeat(64));
+        assert!(
+            complaint(&long).starts_with(&quoted),
+            "{}",
+            complaint(&long)
+        );
+        let fits = "a".repeat(64) + "@0+4K";
+        let quoted = std::format!("at position 0, \"{}\": a name has", "a".repeat(64));
+        assert!(
+            complaint(&fits).starts_with(&quoted),
+            "{}",
+            complaint(&fits)
+        );
+    }
+}

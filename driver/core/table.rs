@@ -210,3 +210,159 @@ fn sort(windows: &mut [Window]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::{
+        string::ToString,
+        vec,
+        vec::Vec, //
+    };
+
+    use super::{
+        super::Name,
+        *, //
+    };
+
+    const PC: Platform = Platform {
+        page_size: 0x1000,
+        last_address: (1 << 40) - 1,
+        last_offset: u64::MAX,
+        task_size: 0x7fff_ffff_f000,
+    };
+
+    fn window(name: &str, start: u64, length: u64) -> Window {
+        Window {
+            name: Name::new(name.as_bytes()).unwrap(),
+            ..Window::new(range(start, length))
+        }
+    }
+
+    fn range(start: u64, length: u64) -> PhysRange {
+        PhysRange::new(start, length).unwrap()
+    }
+
+    fn table(windows: Vec<Window>) -> Result<Table<Vec<Window>>, TableError> {
+        Table::new(windows, &PC)
+    }
+
+    #[test]
+    fn windows_come_out_in_the_order_of_their_addresses() {
+        let [a, b, c] = [
+            window("a", 0x1000, 0x1000),
+            window("", 0x2000, 0x1000),
+            window("", 0x8000, 0x1000),
+        ];
+        for order in [
+            [a, b, c],
+            [a, c, b],
+            [b, a, c],
+            [b, c, a],
+            [c, a, b],
+            [c, b, a],
+        ] {
+            assert_eq!(table(order.to_vec()).unwrap().windows(), [a, b, c]);
+        }
+    }
+
+    #[test]
+    fn there_are_1_to_64_windows() {
+        let many = |count| {
+            (0..count)
+                .map(|i| window("", i << 13, 0x1000))
+                .rev()
+                .collect()
+        };
+        assert_eq!(table(vec![]), Err(TableError::Empty));
+        assert_eq!(table(many(64)).unwrap().windows().len(), 64);
+        assert_eq!(table(many(65)), Err(TableError::TooMany(65)));
+    }
+
+    #[test]
+    fn windows_that_overlap_are_both_named() {
+        let first = window("first", 0x1000, 0x2000);
+        let second = window("second", 0x2000, 0x1000);
+        let apart = window("apart", 0x3000, 0x1000);
+        let error = table(vec![apart, second, first]).unwrap_err();
+        assert_eq!(error, TableError::Overlap { first, second });
+        assert_eq!(
+            error.to_string(),
+            "the windows first@0x1000+0x2000 and second@0x2000+0x1000 overlap; make one of them smaller"
+        );
+        // Inside of another, and the same memory twice.
+        assert!(table(vec![window("", 0, 0x9000), apart]).is_err());
+        assert!(table(vec![window("", 0x3000, 0x1000), apart]).is_err());
+        // Side by side is fine.
+        assert!(table(vec![second, apart]).is_ok());
+    }
+
+    #[test]
+    fn a_name_is_given_once_and_no_name_any_number_of_times() {
+        let first = window("a", 0x1000, 0x1000);
+        let second = window("a", 0x8000, 0x1000);
+        let other = window("b", 0x3000, 0x1000);
+        assert_eq!(
+            table(vec![second, other, first]),
+            Err(TableError::SameName { first, second })
+        );
+        assert!(table(vec![window("", 0, 0x1000), window("", 0x1000, 0x1000)]).is_ok());
+    }
+
+    #[test]
+    fn a_window_ends_at_the_last_address_at_the_latest() {
+        assert!(table(vec![window("", (1 << 40) - 0x1000, 0x1000)]).is_ok());
+        let window = window("", (1 << 40) - 0x1000, 0x2000);
+        let last_address = PC.last_address;
+        let error = table(vec![window]).unwrap_err();
+        assert_eq!(
+            error,
+            TableError::Address {
+                window,
+                last_address
+            }
+        );
+        assert_eq!(
+            error.to_string(),
+            "the window 0xfffffff000+0x2000 ends beyond 0xffffffffff, the highest physical address of this machine"
+        );
+    }
+
+    #[test]
+    fn a_range_is_found_inside_across_and_outside() {
+        let table = table(vec![
+            window("", 0x1_0000, 0x1000),
+            window("", 0x1_1000, 0x1000),
+            window("", 0x2_0000, 0x1000),
+        ])
+        .unwrap();
+        let find = |start, length| table.find(&range(start, length));
+        assert_eq!(find(0x1_0000, 0x1000), Lookup::Inside(0));
+        assert_eq!(find(0x1_1fff, 1), Lookup::Inside(1));
+        assert_eq!(find(0x2_0000, 0x1000), Lookup::Inside(2));
+        // Two windows side by side are still two.
+        assert_eq!(find(0x1_0000, 0x2000), Lookup::Partial(0));
+        assert_eq!(find(0x1_1fff, 2), Lookup::Partial(1));
+        assert_eq!(find(0x1_ffff, 2), Lookup::Partial(2));
+        assert_eq!(find(0, u64::MAX), Lookup::Partial(0));
+        assert_eq!(find(0, 1), Lookup::Outside(0));
+        assert_eq!(find(u64::MAX, 1), Lookup::Outside(2));
+        assert_eq!(find(0x1_2000, 1), Lookup::Outside(1));
+        assert_eq!(find(0x1_ffff, 1), Lookup::Outside(2));
+    }
+
+    #[test]
+    fn of_two_windows_as_near_as_each_other_it_is_the_lower() {
+        let table = table(vec![window("", 0x1000, 0x1000), window("", 0x5000, 0x1000)]).unwrap();
+        assert_eq!(table.find(&range(0x3000, 0x1000)), Lookup::Outside(0));
+        assert_eq!(table.find(&range(0x3000, 0x1001)), Lookup::Outside(1));
+        assert_eq!(table.find(&range(0x3001, 0x1000)), Lookup::Outside(1));
+        assert_eq!(table.find(&range(0x2fff, 0x1000)), Lookup::Outside(0));
+    }
+
+    #[test]
+    fn raw_mode_has_no_windows() {
+        assert!(Mode::<Vec<Window>>::Raw.windows().is_empty());
+    }
+}

@@ -80,7 +80,7 @@ pub fn map(
 pub fn check(check: &mut MapCheck, mode: &Mode<Windows>, platform: &Platform, facts: &Asked) -> Option<()> {
     let request = Request::from_check(check, true, false)?;
     check.answer(&decide(&request, mode, platform, facts), mode);
-    Refusal::from_code(check.verdict).map(|refusal| check.errno = refusal.errno().number())
+    Refusal::from_code(check.verdict).map(|refusal| check.error = refusal.errno().number())
 }
 
 pub fn info(mode: &Mode<Windows>, platform: &Platform) -> MapInfo { MapInfo::new(mode, platform) }

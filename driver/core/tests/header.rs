@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! `include/map.h` says in C what the crate says in Rust: a C compiler is asked for every number in it.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    fs,
+    mem::{
+        offset_of,
+        size_of, //
+    },
+    path::Path,
+    process::Command, //
+};
+
+use map_core::{
+    abi::{
+        self,
+        MapCheck,
+        MapInfo,
+        MapWindow, //
+    },
+    Cache,
+    Refusal, //
+};
+
+const HEADER: &str = include_str!("../include/map.h");
+
+/// Every constant of the header, and every structure and field, with what C and Rust must agree on.
+fn rust_side() -> BTreeMap<String, u64> {
+    let mut table: BTreeMap<String, u64> = [
+        ("MAP_ABI_VERSION", abi::VERSION),
+        ("MAP_NONE", abi::NONE),
+        ("MAP_MODE_RAW", abi::MODE_RAW),
+        ("MAP_MODE_WINDOWS", abi::MODE_WINDOWS),
+        ("MAP_CACHE_UNCACHED", Cache::Uncached.code()),
+        ("MAP_CACHE_WRITE_COMBINE", Cache::WriteCombine.code()),
+        ("MAP_CACHE_CACHED", Cache::Cached.code()),
+        ("MAP_WINDOW_READ_ONLY", abi::WINDOW_READ_ONLY),
+        ("MAP_WINDOW_CLAIMED", abi::WINDOW_CLAIMED),
+        ("MAP_WINDOW_RESERVED", abi::WINDOW_RESERVED),
+        ("MAP_GRANTED", abi::GRANTED),
+        ("MAP_IOC_TYPE", abi::IOC_TYPE),
+        ("MAP_IOC_INFO", abi::IOC_INFO),
+        ("MAP_IOC_WINDOW", abi::IOC_WINDOW),
+        ("MAP_IOC_CHECK", abi::IOC_CHECK),
+        // Of the C library, as mmap(2) takes them.
+        ("PROT_READ", abi::PROT_READ),
+        ("PROT_WRITE", abi::PROT_WRITE),
+        ("PROT_EXEC", abi::PROT_EXEC),
+        ("MAP_SHARED", abi::MAP_SHARED),
+        ("MAP_PRIVATE", abi::MAP_PRIVATE),
+        ("MAP_SHARED_VALIDATE", abi::MAP_SHARED_VALIDATE),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), u64::from(value)))
+    .collect();
+    for refusal in Refusal::ALL {
+        table.insert(refusal_in_c(refusal), u64::from(refusal.code()));
+    }
+    macro_rules! layout {
+        ($($c:literal, $rust:ty { $($field:ident),* })*) => {$(
+            table.insert(format!("sizeof(struct {})", $c), size_of::<$rust>() as u64);
+            $(table.insert(
+                format!("offsetof(struct {}, {})", $c, stringify!($field)),
+                offset_of!($rust, $field) as u64,
+            );)*
+        )*};
+    }
+    layout! {
+        "map_info", MapInfo { abi_version, mode, windows, page_size, last_address }
+        "map_window", MapWindow { index, flags, cache, reserved, start, length, name }
+        "map_check", MapCheck {
+            start, length, prot, flags, verdict, error, window, cache, near_start, near_length
+        }
+    }
+    table
+}
+
+/// `NotCapable` is MAP_REFUSED_NOT_CAPABLE.
+fn refusal_in_c(refusal: Refusal) -> String {
+    let mut name = String::from("MAP_REFUSED");
+    for letter in format!("{refusal:?}").chars() {
+        if letter.is_ascii_uppercase() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
+}
+
+/// What `compiler` makes of `expressions`, all of which are numbers.
+fn c_side<'a>(expressions: impl Iterator<Item = &'a String>) -> BTreeMap<String, u64> {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let source = directory.join("header.c");
+    let program = directory.join("header");
+    // MAP_SHARED_VALIDATE comes with the C library's extensions only, and errno.h defines a macro that no field of the
+    // header's may be called by.
+    let mut text = String::from(
+        "#define _GNU_SOURCE\n#include <errno.h>\n#include <stddef.h>\n#include <stdio.h>\n\
+         #include <sys/mman.h>\n#include \"map.h\"\nint main(void)\n{\n",
+    );
+    for expression in expressions {
+        text +=
+            &format!("\tprintf(\"{expression}\\t%llu\\n\", (unsigned long long)({expression}));\n");
+    }
+    text += "\treturn 0;\n}\n";
+    fs::write(&source, text).unwrap();
+
+    let compiler = env::var_os("CC").unwrap_or_else(|| "cc".into());
+    let output = Command::new(&compiler)
+        .args([
+            "-std=c99",
+            "-Wall",
+            "-Wextra",
+            "-Wpedantic",
+            "-Werror",
+            "-I",
+        ])
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("include"))
+        .arg("-o")
+        .args([&program, &source])
+        .output()
+        .unwrap_or_else(|error| panic!("the C compiler {compiler:?}, which CC names: {error}"));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+
+    let output = Command::new(&program).output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| line.split_once('\t').unwrap())
+        .map(|(expression, value)| (expression.to_owned(), value.parse().unwrap()))
+        .collect()
+}
+
+#[test]
+fn c_and_rust_agree_on_every_number() {
+    let rust = rust_side();
+    assert_eq!(c_side(rust.keys()), rust);
+}
+
+/// Without this, something could be added to the header alone, and nothing would compare it.
+#[test]
+fn nothing_in_the_header_is_left_out() {
+    let rust = rust_side();
+    let mut structure = "";
+    for line in HEADER.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            ["#define", "MAP_H"] => {}
+            ["#define", name, ..] => assert!(rust.contains_key(name), "{name}"),
+            ["struct", name, "{"] => structure = name,
+            [kind, field] if !structure.is_empty() && !kind.starts_with('*') => {
+                let field = field.trim_end_matches(';').split('[').next().unwrap();
+                let key = format!("offsetof(struct {structure}, {field})");
+                assert!(rust.contains_key(&key), "{key}");
+            }
+            ["};"] => structure = "",
+            [name, "=", ..] => assert!(rust.contains_key(name), "{name}"),
+            _ => {}
+        }
+    }
+    let is_field = |line: &&str| line.starts_with("\t__u") || line.starts_with("\tchar");
+    assert_eq!(
+        HEADER.lines().filter(is_field).count(),
+        rust.keys()
+            .filter(|key| key.starts_with("offsetof"))
+            .count()
+    );
+}

@@ -1,0 +1,573 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! What holds for all windows and all requests, over all of u64.
+//!
+//! The expectations are computed here a second time, with arithmetic in u128 that cannot wrap, and with searches from
+//! end to end.
+
+use std::cell::Cell;
+
+use map_core::{
+    abi::{
+        self,
+        MapCheck,
+        MapWindow, //
+    },
+    decide,
+    parse,
+    Access,
+    Cache,
+    Facts,
+    Grant,
+    Lookup,
+    Mode,
+    Name,
+    PhysRange,
+    Platform,
+    Refusal,
+    Refused,
+    Request,
+    Table,
+    TableError,
+    Window,
+    MAX_WINDOWS, //
+};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    sample::select, //
+};
+
+/// The reasons for which mmap(2) and MAP_IOC_CHECK are refused, in the order of precedence.
+const ORDER: [Refusal; 14] = [
+    Refusal::Unaligned,
+    Refusal::Empty,
+    Refusal::TooLong,
+    Refusal::Wraps,
+    Refusal::NotWritable,
+    Refusal::NotReadable,
+    Refusal::Executable,
+    Refusal::Private,
+    Refusal::Address,
+    Refusal::Outside,
+    Refusal::Partial,
+    Refusal::ReadOnly,
+    Refusal::LockedDown,
+    Refusal::SystemRam,
+];
+
+/// A platform whose address space has no end, for tables that are not to be refused for their addresses.
+const WIDE: Platform = Platform {
+    page_size: 0x1000,
+    last_address: u64::MAX,
+    last_offset: u64::MAX,
+    task_size: u64::MAX,
+};
+
+/// First address and the address after the last, which may be 2^64.
+fn bounds(range: &PhysRange) -> (u128, u128) {
+    let start = u128::from(range.start());
+    (start, start + u128::from(range.length()))
+}
+
+fn touches(one: &PhysRange, other: &PhysRange) -> bool {
+    let ((one_start, one_end), (start, end)) = (bounds(one), bounds(other));
+    one_start < end && start < one_end
+}
+
+/// How far `other` is from `one`, in bytes from the last of the lower to the first of the upper; 0 if they touch.
+fn distance(one: &PhysRange, other: &PhysRange) -> u128 {
+    if touches(one, other) {
+        return 0;
+    }
+    let ((one_start, one_end), (start, end)) = (bounds(one), bounds(other));
+    1 + start.saturating_sub(one_end) + one_start.saturating_sub(end)
+}
+
+/// What the driver would ask the kernel, with the answers, and how often it was asked.
+#[derive(Debug)]
+struct Kernel {
+    locked_down: bool,
+    ram: PhysRange,
+    asked_lock: Cell<u32>,
+    asked_ram: Cell<u32>,
+}
+
+impl Facts for Kernel {
+    fn has_rawio(&self) -> bool {
+        panic!("mmap(2) has nothing to do with the capability")
+    }
+
+    fn is_locked_down(&self) -> bool {
+        self.asked_lock.set(self.asked_lock.get() + 1);
+        self.locked_down
+    }
+
+    fn is_system_ram(&self, range: &PhysRange) -> bool {
+        self.asked_ram.set(self.asked_ram.get() + 1);
+        touches(range, &self.ram)
+    }
+}
+
+/// Every reason that holds for refusing `request`.
+fn reasons(
+    request: &Request,
+    windows: Option<&[Window]>,
+    platform: &Platform,
+    kernel: &Kernel,
+) -> Vec<Refusal> {
+    let page = u128::from(platform.page_size);
+    let start = u128::from(request.start);
+    let length = u128::from(request.length).div_ceil(page) * page;
+    let end = start + length;
+    let inside = windows.and_then(|windows| {
+        windows.iter().find(|window| {
+            let (first, beyond) = bounds(&window.range);
+            first <= start && end <= beyond
+        })
+    });
+    let touched = windows.is_some_and(|windows| {
+        windows.iter().any(|window| {
+            let (first, beyond) = bounds(&window.range);
+            first < end && start < beyond
+        })
+    });
+    let (ram_start, ram_end) = bounds(&kernel.ram);
+    let holds = |reason: &Refusal| match reason {
+        Refusal::Unaligned => start % page != 0,
+        Refusal::Empty => length == 0,
+        Refusal::TooLong => length > u128::from(platform.task_size),
+        Refusal::Wraps => end > u128::from(platform.last_offset),
+        Refusal::NotWritable => request.shared && request.write && !request.file_writable,
+        Refusal::NotReadable => !request.file_readable,
+        Refusal::Executable => request.execute,
+        Refusal::Private => !request.shared,
+        Refusal::Address => end > u128::from(platform.last_address) + 1,
+        Refusal::Outside => windows.is_some() && !touched,
+        Refusal::Partial => windows.is_some() && touched && inside.is_none(),
+        Refusal::ReadOnly => {
+            request.write && inside.is_some_and(|window| window.access == Access::ReadOnly)
+        }
+        Refusal::LockedDown => match windows {
+            None => kernel.locked_down,
+            Some(_) => kernel.locked_down && inside.is_some_and(|window| !window.reserved),
+        },
+        Refusal::SystemRam => windows.is_none() && ram_start < end && start < ram_end,
+        Refusal::NotCapable | Refusal::CacheConflict => false,
+    };
+    ORDER.into_iter().filter(holds).collect()
+}
+
+/// Any number, most often one at which something changes.
+fn number() -> impl Strategy<Value = u64> {
+    let near_power =
+        (0..=64u32, -2i128..=2).prop_map(|(power, offset)| ((1i128 << power) + offset) as u64);
+    prop_oneof![
+        any::<u64>(),
+        near_power,
+        0..0x10_0000u64,
+        any::<u64>().prop_map(|n| n & !0xffff)
+    ]
+}
+
+fn platform() -> impl Strategy<Value = Platform> {
+    let last = |most| {
+        prop_oneof![
+            Just(most),
+            (31..=63u32).prop_map(|bits| (1u64 << bits) - 1),
+            number()
+        ]
+    };
+    (
+        select(vec![0x1000, 0x4000, 0x1_0000]),
+        last(u64::MAX),
+        last(u64::MAX),
+        last(0x7fff_ffff_f000),
+    )
+        .prop_map(
+            |(page_size, last_address, last_offset, task_size)| Platform {
+                page_size,
+                last_address,
+                last_offset,
+                task_size,
+            },
+        )
+}
+
+fn name() -> impl Strategy<Value = Name> {
+    let letters: Vec<u8> = (0..=u8::MAX).filter(|byte| Name::allows(*byte)).collect();
+    let any_name = vec(select(letters), 0..=Name::MAX_LENGTH);
+    // Few names, so that some are the same.
+    let short = select(vec!["", "", "a", "b", "sdram"]).prop_map(|name| name.as_bytes().to_vec());
+    prop_oneof![any_name, short].prop_map(|text| Name::new(&text).unwrap())
+}
+
+/// Whole pages of 4 KiB: some in a small part of the address space, where they meet, and some anywhere.
+fn pages() -> impl Strategy<Value = PhysRange> {
+    let small = (0..160u64, 1..6u64);
+    let anywhere = (number(), number()).prop_map(|(start, length)| (start >> 12, length >> 12));
+    let top = (1..6u64).prop_map(|count| ((1 << 52) - count, count));
+    prop_oneof![6 => small, 1 => anywhere, 1 => top]
+        .prop_filter_map("empty or beyond the end", |(start, length)| {
+            PhysRange::new(start << 12, length << 12)
+        })
+}
+
+fn window() -> impl Strategy<Value = Window> {
+    (
+        pages(),
+        name(),
+        any::<bool>(),
+        select(Cache::ALL.to_vec()),
+        any::<bool>(),
+        any::<bool>(),
+    )
+        .prop_map(|(range, name, read_only, cache, claim, reserved)| Window {
+            range,
+            name,
+            access: if read_only {
+                Access::ReadOnly
+            } else {
+                Access::ReadWrite
+            },
+            cache,
+            claim,
+            reserved,
+        })
+}
+
+/// Windows that fit together, in any order: from a list, those that do not collide with one before them.
+fn fitting() -> impl Strategy<Value = Vec<Window>> {
+    vec(window(), 1..MAX_WINDOWS).prop_map(|windows| {
+        let mut fitting = Vec::<Window>::new();
+        for window in windows {
+            let collides = |other: &Window| {
+                touches(&window.range, &other.range)
+                    || !window.name.is_empty() && window.name == other.name
+            };
+            if !fitting.iter().any(collides) {
+                fitting.push(window);
+            }
+        }
+        fitting
+    })
+}
+
+/// No windows, or windows that fit together.
+fn windows() -> impl Strategy<Value = Option<Vec<Window>>> {
+    proptest::option::weighted(0.8, fitting())
+}
+
+fn mode(windows: &Option<Vec<Window>>) -> Mode<Vec<Window>> {
+    match windows {
+        None => Mode::Raw,
+        Some(windows) => Mode::Windows(Table::new(windows.clone(), &WIDE).unwrap()),
+    }
+}
+
+/// A range that begins and ends at, near, or far from the edges of `windows`.
+fn range_near(windows: &[Window]) -> impl Strategy<Value = (u64, u64)> {
+    let edges: Vec<u64> = windows
+        .iter()
+        .flat_map(|window| [window.range.start(), window.range.last().wrapping_add(1)])
+        .chain([0])
+        .collect();
+    let shift = select(vec![
+        0,
+        0,
+        0,
+        0,
+        1,
+        0x1000,
+        0x1_0000,
+        0u64.wrapping_sub(1),
+        0u64.wrapping_sub(0x1000),
+    ]);
+    let edge =
+        (select(edges), shift).prop_map(|(edge, shift): (u64, u64)| edge.wrapping_add(shift));
+    let place = prop_oneof![4 => edge, 1 => number()].boxed();
+    let between = (place.clone(), place.clone()).prop_map(|(one, other)| {
+        let start = one.min(other);
+        (start, one.max(other) - start)
+    });
+    prop_oneof![4 => between, 1 => (place, number())]
+}
+
+fn request_near(windows: &[Window]) -> impl Strategy<Value = Request> {
+    let likely = |share| proptest::bool::weighted(share);
+    (
+        range_near(windows),
+        any::<bool>(),
+        likely(0.1),
+        likely(0.9),
+        likely(0.9),
+        likely(0.9),
+    )
+        .prop_map(
+            |((start, length), write, execute, shared, file_readable, file_writable)| Request {
+                start,
+                length,
+                write,
+                execute,
+                shared,
+                file_readable,
+                file_writable,
+            },
+        )
+}
+
+/// A request, the windows that it is made to, and what else it depends on.
+fn case() -> impl Strategy<Value = (Option<Vec<Window>>, Request, Platform, Kernel)> {
+    let kernel = (proptest::bool::weighted(0.3), pages()).prop_map(|(locked_down, ram)| Kernel {
+        locked_down,
+        ram,
+        asked_lock: Cell::new(0),
+        asked_ram: Cell::new(0),
+    });
+    (windows(), platform(), kernel).prop_flat_map(|(windows, platform, kernel)| {
+        let request = request_near(windows.as_deref().unwrap_or(&[Window::new(kernel.ram)]));
+        let rest = (windows, platform, kernel.locked_down, kernel.ram);
+        (Just(rest), request).prop_map(|((windows, platform, locked_down, ram), request)| {
+            let kernel = Kernel {
+                locked_down,
+                ram,
+                asked_lock: Cell::new(0),
+                asked_ram: Cell::new(0),
+            };
+            (windows, request, platform, kernel)
+        })
+    })
+}
+
+/// The index of the window with the smallest distance, in `windows` by address; of several, the first.
+fn nearest(windows: &[Window], range: &PhysRange) -> usize {
+    (0..windows.len())
+        .min_by_key(|index| distance(&windows[*index].range, range))
+        .unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 4 * ProptestConfig::default().cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn what_is_refused_has_the_first_reason_that_holds_and_what_is_granted_has_none(
+        (windows, request, platform, kernel) in case()
+    ) {
+        let mode = mode(&windows);
+        let reasons = reasons(&request, windows.as_deref(), &platform, &kernel);
+        match decide(&request, &mode, &platform, &kernel) {
+            Ok(_) => prop_assert_eq!(&reasons, &[]),
+            Err(refused) => prop_assert_eq!(Some(&refused.reason), reasons.first(), "{:?}", reasons),
+        }
+        // The kernel is asked once at most, and only when all that stands before the answer is in order.
+        let first = reasons.first().map_or(ORDER.len(), |first| ORDER.iter().position(|r| r == first).unwrap());
+        let place = |reason| ORDER.iter().position(|r| *r == reason).unwrap();
+        prop_assert!(kernel.asked_lock.get() <= u32::from(first >= place(Refusal::LockedDown)));
+        let in_raw = u32::from(windows.is_none() && first >= place(Refusal::SystemRam));
+        prop_assert_eq!(kernel.asked_ram.get(), in_raw);
+    }
+
+    #[test]
+    fn a_grant_is_the_whole_request_in_one_window_or_not_ram((windows, request, platform, kernel) in case()) {
+        let mode = mode(&windows);
+        if let Ok(grant) = decide(&request, &mode, &platform, &kernel) {
+            let (start, end) = bounds(&grant.range);
+            let asked_end = u128::from(request.start) + u128::from(request.length);
+            prop_assert_eq!(start, u128::from(request.start));
+            prop_assert!(asked_end <= end && end < asked_end + u128::from(platform.page_size));
+            prop_assert_eq!(end % u128::from(platform.page_size), 0);
+            prop_assert!(end <= u128::from(platform.last_address) + 1);
+            match grant.window {
+                None => {
+                    prop_assert!(windows.is_none() && !touches(&grant.range, &kernel.ram));
+                    prop_assert_eq!((grant.cache, grant.access), (Cache::Uncached, Access::ReadWrite));
+                }
+                Some(index) => {
+                    let window = &mode.windows()[index];
+                    let (first, beyond) = bounds(&window.range);
+                    prop_assert!(first <= start && end <= beyond);
+                    prop_assert_eq!((grant.cache, grant.access), (window.cache, window.access));
+                    prop_assert!(grant.access == Access::ReadWrite || !request.write);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_nearest_window_if_windows_are_the_reason(
+        (windows, request, platform, kernel) in case()
+    ) {
+        let mode = mode(&windows);
+        if let Err(Refused { reason, nearest: found }) = decide(&request, &mode, &platform, &kernel) {
+            let about_windows = windows.is_some() && ORDER.iter().position(|r| *r == reason) >= Some(9);
+            let expected = about_windows.then(|| {
+                let length = request.length.next_multiple_of(platform.page_size);
+                nearest(mode.windows(), &PhysRange::new(request.start, length).unwrap())
+            });
+            prop_assert_eq!(found, expected);
+        }
+    }
+
+    /// The kernel rounds the length that it hands to the driver; a question comes as it was written.
+    #[test]
+    fn mmap_and_check_agree((windows, request, platform, kernel) in case()) {
+        let mode = mode(&windows);
+        let verdict = decide(&request, &mode, &platform, &kernel);
+        if let Some(length) = request.length.checked_next_multiple_of(platform.page_size) {
+            prop_assert_eq!(decide(&Request { length, ..request }, &mode, &platform, &kernel), verdict);
+        }
+
+        let prot = |set, bit| if set { bit } else { 0 };
+        let mut check = MapCheck {
+            start: request.start,
+            length: request.length,
+            prot: prot(request.write, abi::PROT_WRITE) | prot(request.execute, abi::PROT_EXEC) | abi::PROT_READ,
+            flags: if request.shared { abi::MAP_SHARED } else { abi::MAP_PRIVATE },
+            ..MapCheck::default()
+        };
+        let asked = Request::from_check(&check, request.file_readable, request.file_writable);
+        prop_assert_eq!(asked, Some(request));
+
+        check.answer(&verdict, &mode);
+        let index = usize::try_from(check.window).ok().filter(|_| check.window != abi::NONE);
+        let answered: Result<Grant, Refused> = match Refusal::from_code(check.verdict) {
+            None => Ok(Grant { window: index, cache: Cache::from_code(check.cache).unwrap(), ..verdict.unwrap() }),
+            Some(reason) => Err(Refused { reason, nearest: index }),
+        };
+        prop_assert_eq!(answered, verdict);
+        let near = PhysRange::new(check.near_start, check.near_length);
+        prop_assert_eq!(near, index.map(|index| mode.windows()[index].range));
+    }
+
+    #[test]
+    fn find_agrees_with_a_search_from_end_to_end(
+        (windows, (start, length)) in fitting().prop_flat_map(|windows| {
+            let range = range_near(&windows);
+            (Just(windows), range)
+        })
+    ) {
+        let Some(range) = PhysRange::new(start, length) else { return Ok(()) };
+        let table = Table::new(windows, &WIDE).unwrap();
+        let windows = table.windows();
+        let holds = |window: &Window| {
+            let ((first, beyond), (start, end)) = (bounds(&window.range), bounds(&range));
+            first <= start && end <= beyond
+        };
+        let near = nearest(windows, &range);
+        let expected = if let Some(index) = windows.iter().position(holds) {
+            Lookup::Inside(index)
+        } else if let Some(index) = windows.iter().position(|window| touches(&window.range, &range)) {
+            Lookup::Partial(index)
+        } else {
+            Lookup::Outside(near)
+        };
+        prop_assert_eq!(table.find(&range), expected);
+    }
+
+    /// In particular, there is no table with windows that overlap.
+    #[test]
+    fn a_table_is_built_from_windows_that_fit_together_and_from_no_others(
+        windows in vec(window(), 0..80), platform in platform()
+    ) {
+        let pairs = || (0..windows.len()).flat_map(|i| (0..i).map(move |j| (i, j)));
+        let overlap = pairs().any(|(i, j)| touches(&windows[i].range, &windows[j].range));
+        let namesakes =
+            pairs().any(|(i, j)| !windows[i].name.is_empty() && windows[i].name == windows[j].name);
+        let beyond = windows.iter().any(|w| bounds(&w.range).1 > u128::from(platform.last_address) + 1);
+
+        match Table::new(windows.clone(), &platform) {
+            Ok(table) => {
+                prop_assert!((1..=MAX_WINDOWS).contains(&windows.len()));
+                prop_assert!(!beyond && !overlap && !namesakes);
+                let mut sorted = windows;
+                sorted.sort_by_key(|window| window.range.start());
+                prop_assert_eq!(table.windows(), sorted);
+            }
+            Err(TableError::Empty) => prop_assert!(windows.is_empty()),
+            Err(TableError::TooMany(count)) => {
+                prop_assert_eq!(count, windows.len());
+                prop_assert!(count > MAX_WINDOWS);
+            }
+            Err(TableError::Address { window, last_address }) => {
+                prop_assert!((1..=MAX_WINDOWS).contains(&windows.len()) && windows.contains(&window));
+                prop_assert_eq!(last_address, platform.last_address);
+                prop_assert!(bounds(&window.range).1 > u128::from(last_address) + 1);
+            }
+            Err(TableError::Overlap { first, second }) => {
+                prop_assert!(windows.len() <= MAX_WINDOWS && !beyond);
+                prop_assert!(windows.contains(&first) && windows.contains(&second));
+                prop_assert!(touches(&first.range, &second.range));
+                prop_assert!(first.range.start() <= second.range.start());
+            }
+            Err(TableError::SameName { first, second }) => {
+                prop_assert!(windows.len() <= MAX_WINDOWS && !beyond && !overlap);
+                prop_assert!(windows.contains(&first) && windows.contains(&second));
+                prop_assert!(!first.name.is_empty() && first.name == second.name);
+                prop_assert!(first.range.start() < second.range.start());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_displayed_is_parsed_to_the_same(windows in vec(window(), 1..80)) {
+        let text: Vec<String> = windows.iter().map(Window::to_string).collect();
+        let parsed: Vec<Window> =
+            parse(text.join(",").as_bytes(), 0x1000).map(|window| window.unwrap()).collect();
+        let expected: Vec<Window> =
+            windows.into_iter().map(|window| Window { reserved: false, ..window }).collect();
+        prop_assert_eq!(parsed, expected);
+    }
+
+    #[test]
+    fn every_spelling_of_a_window_means_the_same(
+        window in window(), forms in vec(0..4usize, 5), order in Just([0, 1, 2]).prop_shuffle()
+    ) {
+        let number = |value: u64, form| match form {
+            0 => format!("{value}"),
+            1 => format!("{value:#x}"),
+            2 => format!("0x{value:X}"),
+            _ => format!("0X00{value:x}"),
+        };
+        let size = |value: u64, form| match form {
+            0 if value % (1 << 30) == 0 => format!("{}G", value >> 30),
+            1 if value % (1 << 20) == 0 => format!("{}m", value >> 20),
+            2 => format!("{}K", value >> 10),
+            form => number(value, form),
+        };
+        let range = window.range;
+        let place = if forms[0] == 0 {
+            format!("{}-{}", number(range.start(), forms[1]), number(range.last(), forms[2]))
+        } else {
+            format!("{}+{}", number(range.start(), forms[1]), size(range.length(), forms[2]))
+        };
+        let access = match window.access {
+            Access::ReadOnly => ":ro",
+            Access::ReadWrite => [":rw", ""][forms[3] % 2],
+        };
+        let cache = match window.cache {
+            Cache::Uncached => ["", ":uncached", ":uc", ""][forms[4]],
+            Cache::WriteCombine => [":wc", ":writecombine"][forms[4] % 2],
+            Cache::Cached => [":cached", ":wb"][forms[4] % 2],
+        };
+        let options = [access, cache, if window.claim { "" } else { ":shared" }];
+        let mut text = if window.name.is_empty() { String::new() } else { format!("{}@", window.name) };
+        text += &place;
+        text.extend(order.map(|index| options[index]));
+        let parsed: Vec<_> = parse(text.as_bytes(), 0x1000).collect();
+        prop_assert_eq!(parsed, [Ok(Window { reserved: false, ..window })], "{}", text);
+    }
+
+    #[test]
+    fn a_window_goes_through_the_abi_unchanged(windows in fitting()) {
+        let mode = mode(&Some(windows));
+        for (index, window) in (0..).zip(mode.windows()) {
+            prop_assert_eq!(MapWindow::new(&mode, index).unwrap().window(), Some(*window));
+        }
+        let count = u32::try_from(mode.windows().len()).unwrap();
+        prop_assert_eq!(MapWindow::new(&mode, count), None);
+    }
+}
