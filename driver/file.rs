@@ -8,22 +8,43 @@
 use kernel::{
     bindings,
     error::from_result,
-    ffi::c_int,
+    ffi::{
+        c_int,
+        c_long,
+        c_uint,
+        c_ulong, //
+    },
+    fs::{
+        file::flags,
+        File, //
+    },
     mm::virt::VmaNew,
     module::this_module,
-    prelude::*, //
+    prelude::*,
+    seq_file::SeqFile,
+    sync::{
+        Arc,
+        ArcBorrow, //
+    },
+    types::ForeignOwnable, //
 };
 
 use crate::{
     area,
+    ioctl,
     map_core::{
         decide,
         may_open,
         Errno,
         Refusal, //
     },
-    platform,
-    shim, //
+    node::Cdev,
+    platform::{
+        platform,
+        Kernel, //
+    },
+    report,
+    state::State, //
 };
 
 /// The table that the kernel calls the driver by. Its owner makes every open file, and through the file every mapping,
@@ -31,7 +52,12 @@ use crate::{
 static OPERATIONS: Operations = Operations(bindings::file_operations {
     owner: this_module::<crate::Map>().as_ptr(),
     open: Some(open_raw),
+    release: Some(release_raw),
     mmap: Some(mmap_raw),
+    unlocked_ioctl: Some(ioctl_raw),
+    #[cfg(CONFIG_COMPAT)]
+    compat_ioctl: bindings::compat_ptr_ioctl,
+    show_fdinfo: Some(show_fdinfo_raw),
     ..pin_init::zeroed()
 });
 
@@ -45,51 +71,120 @@ pub(crate) fn operations() -> &'static bindings::file_operations {
     &OPERATIONS.0
 }
 
-/// # Safety
-///
-/// `inode` and `file` must be those of a file that is being opened.
-unsafe extern "C" fn open_raw(inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
-    if let Err(error) = open() {
-        return error.to_errno();
+/// Whether `file` is open for reading, and whether for writing.
+pub(crate) fn modes(file: &File) -> (bool, bool) {
+    match file.flags() & flags::O_ACCMODE {
+        flags::O_RDONLY => (true, false),
+        flags::O_WRONLY => (false, true),
+        _ => (true, true),
     }
-    // SAFETY: By this function's contract, which is that of `nonseekable_open()`.
-    unsafe { bindings::nonseekable_open(inode, file) }
 }
 
 /// # Safety
 ///
-/// `vma` must be an area that is being set up, with the lock of its address space held for writing.
+/// `inode` and `file` must be those of a file of the node that is being opened.
+unsafe extern "C" fn open_raw(inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+    // SAFETY: By this function's contract; a character device that can be opened is one that was added.
+    let state = unsafe { Cdev::state_of(inode) };
+    from_result(|| {
+        open(&state)?;
+        // SAFETY: By this function's contract, which is that of `nonseekable_open()`. It cannot fail.
+        unsafe { bindings::nonseekable_open(inode, file) };
+        // SAFETY: By this function's contract nobody else has the file yet.
+        unsafe { (*file).private_data = state.into_foreign() };
+        Ok(0)
+    })
+}
+
+/// # Safety
+///
+/// `file` must be a file that [`open_raw()`] has opened, for the last time.
+unsafe extern "C" fn release_raw(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+    // SAFETY: By this function's contract.
+    let state = unsafe { (*file).private_data };
+    // SAFETY: It came from `into_foreign()`, and nobody will borrow it any more.
+    drop(unsafe { Arc::<State>::from_foreign(state) });
+    0
+}
+
+/// # Safety
+///
+/// `file` must be a file that [`open_raw()`] has opened, and stay open as long as what is returned is used.
+unsafe fn state_of<'a>(file: *mut bindings::file) -> ArcBorrow<'a, State> {
+    // SAFETY: By this function's contract.
+    let state = unsafe { (*file).private_data };
+    // SAFETY: It came from `into_foreign()`, and is taken back only when the file is released.
+    unsafe { Arc::<State>::borrow(state) }
+}
+
+/// # Safety
+///
+/// `file` must be one that [`open_raw()`] has opened; `vma` must be an area that is being set up on it, with the lock of
+/// its address space held for writing.
 unsafe extern "C" fn mmap_raw(
-    _file: *mut bindings::file,
+    file: *mut bindings::file,
     vma: *mut bindings::vm_area_struct,
 ) -> c_int {
     // SAFETY: By this function's contract.
+    let state = unsafe { state_of(file) };
+    // SAFETY: By this function's contract; the system call holds no position of the file.
+    let file = unsafe { File::from_raw_file(file) };
+    // SAFETY: By this function's contract.
     let vma = unsafe { VmaNew::from_raw(vma) };
-    from_result(|| mmap(vma).map(|()| 0))
+    from_result(|| mmap(state, file, vma).map(|()| 0))
 }
 
-fn open() -> Result {
-    may_open(shim::map_capable_rawio()).map_err(|refusal| refuse("open", refusal))
+/// # Safety
+///
+/// `file` must be one that [`open_raw()`] has opened.
+unsafe extern "C" fn ioctl_raw(
+    file: *mut bindings::file,
+    command: c_uint,
+    argument: c_ulong,
+) -> c_long {
+    // SAFETY: By this function's contract.
+    let state = unsafe { state_of(file) };
+    // SAFETY: By this function's contract; the system call holds no position of the file.
+    let file = unsafe { File::from_raw_file(file) };
+    from_result(|| ioctl::ioctl(state, file, command, argument).map(|()| 0))
 }
 
-fn mmap(vma: &VmaNew) -> Result {
-    let request = area::request(vma);
-    let grant = decide(&request, &platform::platform(), platform::is_system_ram)
-        .map_err(|refusal| refuse("mmap", refusal))?;
-    area::fill(vma, &grant)
+/// # Safety
+///
+/// `file` must be one that [`open_raw()`] has opened, and `out` the file that its information is written to.
+unsafe extern "C" fn show_fdinfo_raw(out: *mut bindings::seq_file, file: *mut bindings::file) {
+    // SAFETY: By this function's contract.
+    let state = unsafe { state_of(file) };
+    // SAFETY: By this function's contract.
+    let out = unsafe { SeqFile::from_raw(out) };
+    report::fdinfo(&state, out);
 }
 
-/// Says in the log why `call` fails, and turns the reason into what the process gets.
-fn refuse(call: &str, refusal: Refusal) -> Error {
-    if shim::map_may_log() {
-        pr_warn!(
-            "{call} by process {} refused: {}\n",
-            shim::map_current_pid(),
-            core::format_args!("{refusal}")
-        );
-    }
-    match refusal.errno() {
+fn open(state: &State) -> Result {
+    may_open(&state.mode, &Kernel).map_err(|reason| {
+        report::refused_open(state, reason);
+        error_of(reason)
+    })
+}
+
+fn mmap(state: ArcBorrow<'_, State>, file: &File, vma: &VmaNew) -> Result {
+    let request = area::request(vma, file);
+    let made = decide(&request, &state.mode, &platform(), &Kernel)
+        .and_then(|grant| Ok(area::fill(vma, &grant, state)?));
+    made.map_err(|refused| {
+        report::refused_mmap(&state, &request, &refused);
+        error_of(refused.reason)
+    })
+}
+
+/// What the process gets to see of a refusal.
+fn error_of(reason: Refusal) -> Error {
+    match reason.errno() {
         Errno::NotPermitted => EPERM,
+        Errno::Again => EAGAIN,
+        Errno::NoMemory => ENOMEM,
+        Errno::Access => EACCES,
         Errno::Invalid => EINVAL,
+        Errno::Overflow => EOVERFLOW,
     }
 }

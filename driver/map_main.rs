@@ -2,23 +2,36 @@
 
 //! A window onto physical memory: `/dev/map`, whose offsets are physical addresses.
 //!
-//! A mapping is shared, uncached and never executable; it is made whole at the call of mmap(2), so it cannot fault
-//! later. Opening the node takes CAP_SYS_RAWIO, and memory that the kernel uses itself is refused. The way of a
-//! request through these files is drawn in `docs/architecture.md`.
+//! A mapping is shared and never executable; it is made whole at the call of mmap(2), so it cannot fault later. With
+//! the parameter `windows`, only what it lists can be mapped, with the access and the cache type that it says, by whoever
+//! may open the node. Without it the driver is in raw mode: everything but System RAM, uncached, for CAP_SYS_RAWIO.
+//! The way of a request through these files is drawn in `docs/architecture.md`.
 //!
 //! # Limitations
 //!
-//! There is no read(2) and no write(2), and no cache type but uncached.
+//! There is no read(2) and no write(2). Windows are given at load and stay as they are.
 
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
 
 mod area;
+mod claim;
 mod file;
+mod ioctl;
+mod list;
 #[path = "core/mod.rs"]
 pub mod map_core;
 mod node;
 mod platform;
+mod report;
 mod shim;
+mod state;
+mod windows;
+
+use node::Node;
+use state::State;
 
 module! {
     type: Map,
@@ -35,18 +48,28 @@ module! {
 }
 
 /// The loaded module: while it exists, so does the node.
+///
+/// The fields are dropped in this order: the node goes first, so that nobody can come in any more, and the windows are
+/// given back with the last reference on the state.
+#[pin_data]
 struct Map {
-    _node: node::Node,
+    #[pin]
+    _node: Node,
+    #[pin]
+    _debug: report::Debug,
+    _state: Arc<State>,
 }
 
-impl kernel::Module for Map {
-    fn init(_module: &'static ThisModule) -> Result<Self> {
-        let node = node::Node::register(module_parameters::major.value())?;
-        pr_info!(
-            "/dev/{} is character device {}\n",
-            map_core::abi::NAME,
-            node.number()
-        );
-        Ok(Self { _node: node })
+impl kernel::InPlaceModule for Map {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        pin_init::pin_init_scope(|| {
+            let state = State::new()?;
+            let major = module_parameters::major.value();
+            Ok(try_pin_init!(Self {
+                _state: state.clone(),
+                _debug <- report::debug(state.clone()),
+                _node <- Node::register(major, state),
+            }))
+        })
     }
 }

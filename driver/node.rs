@@ -6,18 +6,23 @@ use core::ptr::NonNull;
 
 use kernel::{
     bindings,
+    container_of,
     error::{
         from_err_ptr,
         to_result, //
     },
     fmt,
     prelude::*,
-    str::CStrExt, //
+    str::CStrExt,
+    sync::Arc,
+    types::Opaque, //
 };
 
 use crate::{
     file,
-    map_core::abi, //
+    map_core::abi,
+    shim,
+    state::State, //
 };
 
 /// How many numbers are reserved: one, since there is one node.
@@ -27,11 +32,13 @@ const COUNT: u32 = 1;
 ///
 /// The fields are dropped in this order: nobody can find the node any more, then nobody can open it, and only then are
 /// its class and its number given back.
+#[pin_data]
 pub(crate) struct Node {
     _device: Device,
+    #[pin]
     _cdev: Cdev,
     _class: Class,
-    number: Number,
+    _number: Number,
 }
 
 impl Node {
@@ -39,22 +46,19 @@ impl Node {
     ///
     /// Fails with EBUSY if another driver has the number, and with EINVAL if the kernel has no such number. What was
     /// registered before a failure is taken back.
-    pub(crate) fn register(major: u32) -> Result<Self> {
-        let number = Number::reserve(major)?;
-        let class = Class::create()?;
-        let cdev = Cdev::add(&number)?;
-        let device = Device::create(&class, &number)?;
-        Ok(Self {
-            _device: device,
-            _cdev: cdev,
-            _class: class,
-            number,
+    pub(crate) fn register(major: u32, state: Arc<State>) -> impl PinInit<Self, Error> {
+        pin_init::pin_init_scope(move || {
+            let number = Number::reserve(major)?;
+            let dev = number.0;
+            let class = Class::create()?;
+            let device = class.0;
+            Ok(try_pin_init!(Self {
+                _number: number,
+                _class: class,
+                _cdev <- Cdev::add(dev, state),
+                _device: Device::create(device, dev)?,
+            }))
         })
-    }
-
-    /// The number that userspace gives to mknod(1), as `MAJOR:MINOR`.
-    pub(crate) fn number(&self) -> &impl fmt::Display {
-        &self.number
     }
 }
 
@@ -153,40 +157,59 @@ unsafe impl Sync for Class {}
 ///
 /// # Invariants
 ///
-/// The pointer is that of a character device which was added.
-struct Cdev(NonNull<bindings::cdev>);
+/// `raw` was added.
+#[pin_data(PinnedDrop)]
+pub(crate) struct Cdev {
+    #[pin]
+    raw: Opaque<bindings::cdev>,
+    state: Arc<State>,
+}
 
 impl Cdev {
-    fn add(number: &Number) -> Result<Self> {
-        // SAFETY: It takes no argument.
-        let cdev = NonNull::new(unsafe { bindings::cdev_alloc() }).ok_or(ENOMEM)?;
-        // SAFETY: The device was just allocated and is nobody else's yet.
-        let fields = unsafe { &mut *cdev.as_ptr() };
-        fields.ops = file::operations();
-        fields.owner = file::operations().owner;
-        // SAFETY: The device is initialized, and the number is registered by the invariant of its type.
-        match to_result(unsafe { bindings::cdev_add(cdev.as_ptr(), number.0, COUNT) }) {
-            // INVARIANT: It was just added.
-            Ok(()) => Ok(Self(cdev)),
-            Err(error) => {
-                // SAFETY: A device that was not added holds the one reference of its allocation.
-                unsafe { bindings::kobject_put(&mut (*cdev.as_ptr()).kobj) };
-                Err(error)
-            }
-        }
+    /// Adds a character device under `number`, which must be reserved as long as the device exists.
+    fn add(number: bindings::dev_t, state: Arc<State>) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            // It comes first: the device can be opened as soon as it is added.
+            state,
+            raw <- Opaque::try_ffi_init(move |cdev: *mut bindings::cdev| {
+                // SAFETY: The initializer may write to the place, and the table lives as long as the module.
+                unsafe { bindings::cdev_init(cdev, file::operations()) };
+                // SAFETY: The device was just initialized and is nobody else's yet.
+                unsafe { (*cdev).owner = file::operations().owner };
+                // INVARIANT: If this succeeds, it is added.
+                // SAFETY: The device is initialized and pinned.
+                to_result(unsafe { bindings::cdev_add(cdev, number, COUNT) })
+            }),
+        })
+    }
+
+    /// The state behind the device that `inode` is a node of.
+    ///
+    /// # Safety
+    ///
+    /// `inode` must be that of a file which is being opened through a device of this type.
+    pub(crate) unsafe fn state_of(inode: *mut bindings::inode) -> Arc<State> {
+        // SAFETY: By this function's contract.
+        let raw = unsafe { shim::map_inode_cdev(inode) };
+        // SAFETY: By this function's contract the pointer is to the field of a `Cdev`.
+        let cdev = unsafe { container_of!(raw.cast::<Opaque<bindings::cdev>>(), Cdev, raw) };
+        // SAFETY: The open holds a reference on the module, and with it on the device; `state` was initialized before
+        // the device was added, and never changes.
+        unsafe { &(*cdev).state }.clone()
     }
 }
 
-impl Drop for Cdev {
-    fn drop(&mut self) {
-        // SAFETY: By the type's invariant. A file that is still open keeps the memory, and the module, by itself.
-        unsafe { bindings::cdev_del(self.0.as_ptr()) };
+#[pinned_drop]
+impl PinnedDrop for Cdev {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: By the type's invariant. As every open file holds a reference on the module, none is left.
+        unsafe { bindings::cdev_del(self.raw.get()) };
     }
 }
 
 // SAFETY: A character device may be deleted by another thread than its creator.
 unsafe impl Send for Cdev {}
-// SAFETY: Nothing can be done through a shared reference.
+// SAFETY: Nothing can be done through a shared reference but clone the state.
 unsafe impl Sync for Cdev {}
 
 /// The entry in `/sys/class/map`, and with it the file in `/dev`.
@@ -200,24 +223,21 @@ struct Device {
 }
 
 impl Device {
-    /// The device must be dropped before `class` and `number`.
-    fn create(class: &Class, number: &Number) -> Result<Self> {
-        // SAFETY: The class exists by the invariant of its type; no parent and no data are given; the name holds no
-        // conversion, so no further argument is read.
+    /// The class and the number must outlive the device.
+    fn create(class: NonNull<bindings::class>, number: bindings::dev_t) -> Result<Self> {
+        // SAFETY: The class exists; no parent and no data are given; the name holds no conversion, so no further
+        // argument is read.
         from_err_ptr(unsafe {
             bindings::device_create(
-                class.0.as_ptr(),
+                class.as_ptr(),
                 core::ptr::null_mut(),
-                number.0,
+                number,
                 core::ptr::null_mut(),
                 abi::NAME.as_char_ptr(),
             )
         })?;
         // INVARIANT: It was just created.
-        Ok(Self {
-            class: class.0,
-            number: number.0,
-        })
+        Ok(Self { class, number })
     }
 }
 

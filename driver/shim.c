@@ -4,12 +4,19 @@
  * and bindgen therefore cannot see. There are no decisions here.
  */
 
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/capability.h>
 #include <linux/cdev.h>
+#include <linux/fs.h>
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
 #include <linux/pgtable.h>
 #include <linux/ratelimit.h>
 #include <linux/sched.h>
+#include <linux/security.h>
+#include <linux/string.h>
+#include <linux/sysfs.h>
 
 #ifdef CONFIG_X86
 #include <asm/processor.h>
@@ -17,14 +24,81 @@
 
 #include "shim.h"
 
+/*
+ * The parameter "windows", as it was given. The text is the kernel's copy of
+ * the module's arguments and lives as long as the module; a charp would be
+ * limited to 1024 characters, too few for 64 windows with names.
+ */
+static const char *windows;
+
+static int windows_set(const char *val, const struct kernel_param *kp)
+{
+	if (windows) {
+		pr_err("windows= is given twice; separate the windows of one list with commas\n");
+		return -EINVAL;
+	}
+	windows = val;
+	return 0;
+}
+
+static int windows_get(char *buffer, const struct kernel_param *kp)
+{
+	return sysfs_emit(buffer, "%s\n", windows ?: "");
+}
+
+static const struct kernel_param_ops windows_ops = {
+	.set = windows_set,
+	.get = windows_get,
+};
+
+module_param_cb(windows, &windows_ops, NULL, 0444);
+MODULE_PARM_DESC(windows,
+		 "What may be mapped: [NAME@]START+SIZE[:OPTION]...,...; without it all but System RAM, for CAP_SYS_RAWIO");
+
+const char *map_windows(size_t *length)
+{
+	*length = windows ? strlen(windows) : 0;
+	return windows;
+}
+
+/* The field is in an anonymous union, whose place differs between kernels. */
+struct cdev *map_inode_cdev(struct inode *inode)
+{
+	return inode->i_cdev;
+}
+
 bool map_capable_rawio(void)
 {
 	return capable(CAP_SYS_RAWIO);
 }
 
+/* Also leaves a line in the log that names the process. */
+bool map_locked_down(void)
+{
+	return security_locked_down(LOCKDOWN_DEV_MEM) != 0;
+}
+
 pgprot_t map_pgprot_noncached(pgprot_t prot)
 {
 	return pgprot_noncached(prot);
+}
+
+pgprot_t map_pgprot_writecombine(pgprot_t prot)
+{
+	return pgprot_writecombine(prot);
+}
+
+/* Whether two page protections mean the same cache type. */
+bool map_same_cache(pgprot_t one, pgprot_t other)
+{
+#if defined(CONFIG_X86)
+	return !((pgprot_val(one) ^ pgprot_val(other)) & _PAGE_CACHE_MASK);
+#elif defined(CONFIG_ARM64)
+	return !((pgprot_val(one) ^ pgprot_val(other)) & PTE_ATTRINDX_MASK);
+#else
+	/* The others give what they are asked for. */
+	return true;
+#endif
 }
 
 /* The highest physical address that fits into a page table entry. */
@@ -39,6 +113,12 @@ phys_addr_t map_last_phys_addr(void)
 #endif
 }
 
+/* The size of the address space of the process that is in the kernel now. */
+unsigned long map_task_size(void)
+{
+	return TASK_SIZE;
+}
+
 /*
  * The process that is in the kernel now. This is asked in C because bindgen
  * loses the alignment of an empty structure, and without CONFIG_SCHEDSTATS
@@ -47,6 +127,12 @@ phys_addr_t map_last_phys_addr(void)
 pid_t map_current_pid(void)
 {
 	return task_tgid_nr(current);
+}
+
+/* Its name. */
+void map_current_comm(char comm[TASK_COMM_LEN])
+{
+	strscpy_pad(comm, current->comm, TASK_COMM_LEN);
 }
 
 /* Whether one more line about a refusal may go to the log now. */

@@ -4,12 +4,23 @@
 #define MAP_SHIM_H
 
 #include <linux/mm_types.h>
+#include <linux/sched.h>
 #include <linux/types.h>
 
+struct cdev;
+struct inode;
+
+const char *map_windows(size_t *length);
+struct cdev *map_inode_cdev(struct inode *inode);
 bool map_capable_rawio(void);
+bool map_locked_down(void);
 pgprot_t map_pgprot_noncached(pgprot_t prot);
+pgprot_t map_pgprot_writecombine(pgprot_t prot);
+bool map_same_cache(pgprot_t one, pgprot_t other);
 phys_addr_t map_last_phys_addr(void);
+unsigned long map_task_size(void);
 pid_t map_current_pid(void);
+void map_current_comm(char comm[TASK_COMM_LEN]);
 bool map_may_log(void);
 
 #endif

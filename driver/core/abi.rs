@@ -213,11 +213,12 @@ impl MapWindow {
     ///
     /// `None` if there can be no such window, or if its cache type is one that this library does not know.
     pub fn window(&self) -> Option<Window> {
-        let name = CStr::from_bytes_until_nul(&self.name).ok()?;
+        // The methods of `CStr` do arithmetic that can panic, as far as the compiler sees.
+        let name = self.name.split(|&byte| byte == 0).next()?;
         let has = |flag| self.flags & flag != 0;
         Some(Window {
             range: PhysRange::new(self.start, self.length)?,
-            name: Name::new(name.to_bytes())?,
+            name: Name::new(name)?,
             access: if has(WINDOW_READ_ONLY) {
                 Access::ReadOnly
             } else {

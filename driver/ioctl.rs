@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The questions that a program can ask about the driver, its windows, and a mapping before it is made.
+
+use kernel::{
+    fs::File,
+    prelude::*,
+    sync::ArcBorrow,
+    transmute::{
+        AsBytes,
+        FromBytes, //
+    },
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    }, //
+};
+
+use crate::{
+    file,
+    map_core::{
+        abi::{
+            self,
+            MapCheck,
+            MapInfo,
+            MapWindow, //
+        },
+        decide,
+        Request, //
+    },
+    platform::{
+        platform,
+        Kernel, //
+    },
+    state::State, //
+};
+
+// SAFETY: The structures of the ABI are made of integers only, and `abi` asserts that they have no padding.
+unsafe impl AsBytes for MapInfo {}
+// SAFETY: As above.
+unsafe impl AsBytes for MapWindow {}
+// SAFETY: As above.
+unsafe impl FromBytes for MapWindow {}
+// SAFETY: As above.
+unsafe impl AsBytes for MapCheck {}
+// SAFETY: As above.
+unsafe impl FromBytes for MapCheck {}
+
+/// Answers `command`, whose structure is at `argument` in the process.
+///
+/// Fails with ENOTTY if there is no such command, with EFAULT if the structure is not the process's, and with EINVAL as
+/// the commands say.
+pub(crate) fn ioctl(
+    state: ArcBorrow<'_, State>,
+    file: &File,
+    command: u32,
+    argument: usize,
+) -> Result {
+    match command {
+        abi::IOC_INFO => {
+            let info = MapInfo::new(&state.mode, &platform());
+            let slice = UserSlice::new(UserPtr::from_addr(argument), size_of::<MapInfo>());
+            slice.writer().write(&info)
+        }
+        abi::IOC_WINDOW => exchange(argument, |question: MapWindow| {
+            MapWindow::new(&state.mode, question.index).ok_or(EINVAL)
+        }),
+        abi::IOC_CHECK => exchange(argument, |question| check(&state, file, question)),
+        _ => Err(ENOTTY),
+    }
+}
+
+/// Reads a structure from the process and writes the answer in its place.
+fn exchange<T: FromBytes + AsBytes>(
+    argument: usize,
+    answer: impl FnOnce(T) -> Result<T>,
+) -> Result {
+    let slice = UserSlice::new(UserPtr::from_addr(argument), size_of::<T>());
+    let (mut reader, mut writer) = slice.reader_writer();
+    writer.write(&answer(reader.read()?)?)
+}
+
+/// What mmap(2) would say.
+fn check(state: &State, file: &File, mut check: MapCheck) -> Result<MapCheck> {
+    let (readable, writable) = file::modes(file);
+    let request = Request::from_check(&check, readable, writable).ok_or(EINVAL)?;
+    let verdict = decide(&request, &state.mode, &platform(), &Kernel);
+    check.answer(&verdict, &state.mode);
+    Ok(check)
+}

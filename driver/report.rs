@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the driver tells people: refusals in the log, windows in fdinfo, counts in debugfs.
+
+use kernel::{
+    debugfs::Scope,
+    fmt,
+    prelude::*,
+    seq_file::{
+        seq_print,
+        SeqFile, //
+    },
+    sync::Arc, //
+};
+
+use crate::{
+    map_core::{
+        abi,
+        Refusal,
+        Refused,
+        Request,
+        Window, //
+    },
+    shim::{
+        self,
+        Comm, //
+    },
+    state::{
+        Shown,
+        State, //
+    }, //
+};
+
+/// Counts a refused open and says in the log why.
+pub(crate) fn refused_open(state: &State, reason: Refusal) {
+    state.counts.refused(reason);
+    if shim::map_may_log() {
+        pr_warn!(
+            "{}[{}]: open refused: {}\n",
+            Comm::current().as_c_str(),
+            shim::map_current_pid(),
+            Shown(reason)
+        );
+    }
+}
+
+/// Counts a refused mmap(2) and says in the log why.
+pub(crate) fn refused_mmap(state: &State, request: &Request, refused: &Refused) {
+    state.counts.refused(refused.reason);
+    if !shim::map_may_log() {
+        return;
+    }
+    pr_warn!(
+        "{}[{}]: mmap of {:#x} bytes at {:#x} refused: {}{}\n",
+        Comm::current().as_c_str(),
+        shim::map_current_pid(),
+        request.length,
+        request.start,
+        Shown(refused.reason),
+        Nearest(
+            refused
+                .nearest
+                .and_then(|index| state.mode.windows().get(index))
+        )
+    );
+}
+
+/// The end of a line about a refusal, if it has to do with a window.
+struct Nearest<'a>(Option<&'a Window>);
+
+impl fmt::Display for Nearest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(window) => write!(f, " (the nearest window is {window})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What `/proc/PID/fdinfo` shows of a file of the node.
+pub(crate) fn fdinfo(state: &State, out: &SeqFile) {
+    seq_print!(out, "map-mode:\t{}\n", state.mode_name());
+    for window in state.mode.windows() {
+        seq_print!(out, "map-window:\t{}\n", Shown(window));
+    }
+}
+
+/// The files in `/sys/kernel/debug/map`; they go when this is dropped.
+pub(crate) type Debug = Scope<Arc<State>>;
+
+/// Makes these files.
+pub(crate) fn debug(state: Arc<State>) -> impl PinInit<Debug> {
+    Scope::dir(state, abi::NAME, |state, directory| {
+        directory.read_callback_file(c"windows", state, &show_windows);
+        directory.read_callback_file(c"mappings", state, &show_mappings);
+        directory.read_callback_file(c"refusals", state, &show_refusals);
+    })
+}
+
+fn show_windows(state: &Arc<State>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for window in state.mode.windows() {
+        writeln!(f, "{window}")?;
+    }
+    Ok(())
+}
+
+fn show_mappings(state: &Arc<State>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(f, "{}", state.counts.areas())
+}
+
+fn show_refusals(state: &Arc<State>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for (reason, count) in state.counts.refusals() {
+        writeln!(f, "{count:>10} {reason}")?;
+    }
+    Ok(())
+}
