@@ -51,12 +51,13 @@ modules: ## Build the driver against the kernel tree KDIR
 
 .PHONY: tools
 tools: rust ## Build the command line and the example for this machine
-	cargo build --quiet --release --locked --package devmap --bins --examples
+	cargo build --quiet --profile small --locked --package devmap --bins --examples
 
 .PHONY: install
 install: modules tools ## Install driver, tools and node below DESTDIR
 	install -D -m 0644 $(MODULE_OUT)/driver/map.ko $(DESTDIR)$(MODLIB)/extra/map.ko
-	install -D -m 0755 target/release/devmap $(DESTDIR)$(PREFIX)/bin/devmap
+	install -D -m 0755 target/small/devmap $(DESTDIR)$(PREFIX)/bin/devmap
+	install -D -m 0755 target/small/examples/sdram $(DESTDIR)$(PREFIX)/bin/sdram
 	install -d -m 0755 $(DESTDIR)/dev
 	rm -f $(DESTDIR)/dev/map
 	mknod -m $(NODE_MODE) $(DESTDIR)/dev/map c 126 0

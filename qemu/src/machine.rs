@@ -68,7 +68,7 @@ impl Machine {
             arguments(parts, memory, Port::Harness(guest_end.as_raw_fd()), Some(qemu_end.as_raw_fd()), accelerator());
         let errors = parts.log.with_extension("qemu");
         let mut command = Command::new(parts.arch.qemu);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(&errors)?);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&errors)?);
         let mut child = process::Job::new(command).spawn()?;
         // Only QEMU holds them from here on, so its death is the end of the stream.
         drop((guest_end, qemu_end));

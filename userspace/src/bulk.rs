@@ -42,6 +42,15 @@ impl<'m> Bulk<'m> {
     }
 
     /// The same, with accesses of `width` alone. Offsets and lengths must then be multiples of it.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use devmap::{Device, PhysRange, Width, DEFAULT_DEVICE};
+    /// let sdram = Device::open(DEFAULT_DEVICE)?.map(PhysRange::new(0xc000_0000, 0x30_0000).unwrap())?;
+    /// sdram.bulk().with_width(Width::Bits16).write_from(0x100, &[1, 0, 2, 0])?;
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     #[must_use]
     pub fn with_width(self, width: Width) -> Self {
         Self { width: Some(width), ..self }
@@ -74,6 +83,15 @@ impl<'m> Bulk<'m> {
     /// # Errors
     ///
     /// As for [`read_into`](Self::read_into), and [`Error::ReadOnly`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use devmap::{Device, PhysRange, DEFAULT_DEVICE};
+    /// let sdram = Device::open(DEFAULT_DEVICE)?.map(PhysRange::new(0xc000_0000, 0x30_0000).unwrap())?;
+    /// sdram.bulk().write_from(0x100, b"any bytes, anywhere")?;
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn write_from(self, offset: usize, bytes: &[u8]) -> Result<()> {
         self.check(Operation::Write, offset, bytes.len())?;
         self.store(offset, bytes);
@@ -113,6 +131,15 @@ impl<'m> Bulk<'m> {
     /// # Errors
     ///
     /// As for [`fill`](Self::fill), and [`Error::TooWide`] for a value that has more bits.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use devmap::{Device, PhysRange, Width, DEFAULT_DEVICE};
+    /// let sdram = Device::open(DEFAULT_DEVICE)?.map(PhysRange::new(0xc000_0000, 0x30_0000).unwrap())?;
+    /// sdram.bulk().fill_value(Width::Bits32, 0, 0x1000, 0xdead_beef)?;
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn fill_value(self, width: Width, offset: usize, length: usize, value: u64) -> Result<()> {
         by_width!(width, T => self.fill::<T>(offset, length, narrow(value)?))
     }
@@ -124,6 +151,17 @@ impl<'m> Bulk<'m> {
     /// # Errors
     ///
     /// As for [`read_into`](Self::read_into).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use devmap::{Device, PhysRange, DEFAULT_DEVICE};
+    /// let sdram = Device::open(DEFAULT_DEVICE)?.map(PhysRange::new(0xc000_0000, 0x30_0000).unwrap())?;
+    /// if let Some(difference) = sdram.bulk().compare(0x100, b"expected")? {
+    ///     println!("differs {:#x} bytes from the start", difference.offset);
+    /// }
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn compare(self, offset: usize, bytes: &[u8]) -> Result<Option<Difference>> {
         self.check(Operation::Compare, offset, bytes.len())?;
         let mut buffer = [0; BLOCK];
@@ -147,6 +185,15 @@ impl<'m> Bulk<'m> {
     /// # Errors
     ///
     /// As for [`read_into`](Self::read_into) and [`write_from`](Self::write_from).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use devmap::{Device, PhysRange, DEFAULT_DEVICE};
+    /// let sdram = Device::open(DEFAULT_DEVICE)?.map(PhysRange::new(0xc000_0000, 0x30_0000).unwrap())?;
+    /// sdram.bulk().copy(0, &sdram, 0x10_0000, 0x1000)?;
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn copy(self, offset: usize, target: &Mapping, target_offset: usize, length: usize) -> Result<()> {
         let to = Bulk { mapping: target, width: self.width };
         self.check(Operation::Read, offset, length)?;
@@ -172,6 +219,18 @@ impl<'m> Bulk<'m> {
     /// # Errors
     ///
     /// Those of the operation.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use devmap::{Device, Operation, PhysRange, DEFAULT_DEVICE};
+    /// let sdram = Device::open(DEFAULT_DEVICE)?.map(PhysRange::new(0xc000_0000, 0x30_0000).unwrap())?;
+    /// sdram.bulk().check(Operation::Write, 0, 0x2000)?;
+    /// for page in [0, 0x1000] {
+    ///     sdram.bulk().write_from(page, &[0xff; 0x1000])?;
+    /// }
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn check(self, operation: Operation, offset: usize, length: usize) -> Result<()> {
         let error = |fault, width| Err(self.mapping.error(fault, operation, offset, width));
         if offset.checked_add(length).is_none_or(|end| end > self.mapping.len()) {

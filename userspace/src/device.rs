@@ -76,6 +76,14 @@ impl Device {
     /// # Errors
     ///
     /// As for [`open`](Self::open).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use devmap::{Device, DEFAULT_DEVICE};
+    /// let device = Device::open_read_only(DEFAULT_DEVICE)?;
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_as(path.as_ref(), false)
     }
@@ -117,6 +125,18 @@ impl Device {
     }
 
     /// What it is.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use devmap::{Device, Kind};
+    /// if let Kind::Uio(maps) = Device::open("/dev/uio0")?.kind() {
+    ///     for map in maps {
+    ///         println!("{}: {}", map.name, map.range);
+    ///     }
+    /// }
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn kind(&self) -> &Kind {
         &self.kind
     }

@@ -37,6 +37,15 @@ impl Mapping {
     /// # Errors
     ///
     /// As for [`read`](Self::read).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use devmap::{Device, PhysRange, Width, DEFAULT_DEVICE};
+    /// let sdram = Device::open(DEFAULT_DEVICE)?.map(PhysRange::new(0xc000_0000, 0x30_0000).unwrap())?;
+    /// let value: u64 = sdram.read_value(Width::Bits16, 0x10)?;
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn read_value(&self, width: Width, offset: usize) -> Result<u64> {
         by_width!(width, T => self.read::<T>(offset).map(widen))
     }
@@ -46,6 +55,15 @@ impl Mapping {
     /// # Errors
     ///
     /// As for [`write`](Self::write), and [`Error::TooWide`] for a value that has more bits.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use devmap::{Device, PhysRange, Width, DEFAULT_DEVICE};
+    /// let sdram = Device::open(DEFAULT_DEVICE)?.map(PhysRange::new(0xc000_0000, 0x30_0000).unwrap())?;
+    /// sdram.write_value(Width::Bits16, 0x10, 0xffff)?;
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn write_value(&self, width: Width, offset: usize, value: u64) -> Result<()> {
         by_width!(width, T => self.write::<T>(offset, narrow(value)?))
     }
@@ -55,6 +73,15 @@ impl Mapping {
     /// # Errors
     ///
     /// As for [`modify`](Self::modify), and [`Error::TooWide`] for a mask or value that has more bits.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use devmap::{Device, PhysRange, Width, DEFAULT_DEVICE};
+    /// let sdram = Device::open(DEFAULT_DEVICE)?.map(PhysRange::new(0xc000_0000, 0x30_0000).unwrap())?;
+    /// let before: u64 = sdram.modify_value(Width::Bits16, 0x10, 0x00f0, 0x0050)?;
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn modify_value(&self, width: Width, offset: usize, mask: u64, value: u64) -> Result<u64> {
         by_width!(width, T => self.modify::<T>(offset, narrow(mask)?, narrow(value)?).map(widen))
     }

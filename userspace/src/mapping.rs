@@ -75,6 +75,15 @@ impl Mapping {
     ///
     /// The pointer is good for [`len`](Self::len) bytes until the mapping is dropped. To use it is unsafe: reach through
     /// it with volatile accesses or assembly alone, and never make a reference of it.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use devmap::{Device, PhysRange, DEFAULT_DEVICE};
+    /// let sdram = Device::open(DEFAULT_DEVICE)?.map(PhysRange::new(0xc000_0000, 0x30_0000).unwrap())?;
+    /// let address = sdram.as_ptr().addr();
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn as_ptr(&self) -> *mut u8 {
         self.window.start()
     }
@@ -168,6 +177,15 @@ impl Mapping {
     }
 
     /// The way to move many bytes at once, with the widest accesses that their alignment allows.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use devmap::{Device, PhysRange, DEFAULT_DEVICE};
+    /// let sdram = Device::open(DEFAULT_DEVICE)?.map(PhysRange::new(0xc000_0000, 0x30_0000).unwrap())?;
+    /// sdram.bulk().write_from(0x100, &[1, 2, 3])?;
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn bulk(&self) -> Bulk<'_> {
         Bulk::new(self)
     }
@@ -178,6 +196,17 @@ impl Mapping {
     /// So: store the data, `flush`, then tell the device. On an uncached mapping the stores are on their way without it.
     /// It is `sfence` on x86, `dsb st` on Arm, `fence ow, ow` on RISC-V, and the full barrier elsewhere. It does not
     /// write back processor caches.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use devmap::{Device, PhysRange, DEFAULT_DEVICE};
+    /// let sdram = Device::open(DEFAULT_DEVICE)?.map(PhysRange::new(0xc000_0000, 0x30_0000).unwrap())?;
+    /// sdram.bulk().write_from(0, &[0xff; 0x1000])?;
+    /// sdram.flush();
+    /// sdram.write::<u32>(0x2000, 1)?; // go
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn flush(&self) {
         drain_stores();
     }

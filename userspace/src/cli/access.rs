@@ -215,4 +215,16 @@ mod tests {
         assert!(Change::new(Some((0xf0, 0x50)), Some(0x10), None).is_err());
         assert!(Change::new(Some((0xf0, 0x51)), None, None).is_err());
     }
+
+    #[test]
+    fn what_does_not_read_back_fails_with_address_and_values() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), [0xff, 0x5a]).unwrap();
+        let mapping = devmap::Device::open(file.path()).unwrap().map(devmap::PhysRange::new(0, 2).unwrap()).unwrap();
+        assert!(read_back(&mapping, Width::Bits8, 1, 0xff, 0x5a).is_ok());
+        assert!(read_back(&mapping, Width::Bits8, 1, 0x0f, 0x0a).is_ok());
+        let failure = read_back(&mapping, Width::Bits8, 1, 0xff, 0x5b).unwrap_err();
+        assert_eq!(failure.to_string(), "0x00000001: wrote 0x5b, read back 0x5a");
+        assert_eq!(failure.status(), 1);
+    }
 }

@@ -233,6 +233,10 @@ Examples:
   devmap search 0xc0000000+3M 0xdeadbeef
   devmap search 0xc0000000+3M --text 'U-Boot'
   devmap search 0xc0000000+3M --bytes d00dfeed -n 1")]
+    #[command(override_usage = "\
+devmap search [OPTIONS] <RANGE> <VALUE>...
+       devmap search [OPTIONS] <RANGE> --text <TEXT>
+       devmap search [OPTIONS] <RANGE> --bytes <HEX>")]
     #[command(group(ArgGroup::new("pattern").required(true).args(["values", "text", "bytes"])))]
     Search {
         /// START+LENGTH or START-LAST

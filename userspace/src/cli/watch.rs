@@ -85,9 +85,15 @@ pub fn watch(it: &mut Context, place: Place, interval: u64, count: Option<u64>) 
         let now = values(&mapping, width)?;
         changes += before.iter().flatten().zip(&now).filter(|(before, now)| before != now).count() as u64;
         if screen.is_some() {
-            let title =
-                format!("{} of {}, look {looks}, {changes} changes, Ctrl-C ends", mapping.range(), it.device.display());
-            it.out.write_all(frame(&title, &mapping, width, before.as_deref(), &now).as_bytes())?;
+            let title = format!(
+                "{} of {}, looks: {looks}, changes: {changes}, Ctrl-C ends",
+                mapping.range(),
+                it.device.display()
+            );
+            // Asked for each time: the window may have changed.
+            let height = terminal_size::terminal_size().map_or(24, |(_, height)| usize::from(height.0));
+            let frame = frame(&title, mapping.range().start(), width, before.as_deref(), &now, height);
+            it.out.write_all(frame.as_bytes())?;
         } else {
             list(&mut it.out, looks, &mapping, width, before.as_deref(), &now)?;
         }
@@ -99,7 +105,7 @@ pub fn watch(it: &mut Context, place: Place, interval: u64, count: Option<u64>) 
         }
     }
     drop(screen);
-    eprintln!("devmap: {looks} looks at {}, {changes} changes", mapping.range());
+    eprintln!("devmap: watched {}, looks: {looks}, changes: {changes}", mapping.range());
     Ok(())
 }
 
@@ -132,14 +138,15 @@ fn list(
 }
 
 /// The whole screen: a title, and as many lines of values as there is room for.
-fn frame(title: &str, mapping: &Mapping, width: Width, before: Option<&[u64]>, now: &[u64]) -> String {
-    let room = terminal_size::terminal_size().map_or(24, |(_, height)| usize::from(height.0)).saturating_sub(2);
+fn frame(title: &str, start: u64, width: Width, before: Option<&[u64]>, now: &[u64], height: usize) -> String {
+    // The title has a line, and so may what is left out.
+    let room = height.saturating_sub(2);
     let mut frame = format!("{HOME}{title}{CLEAR_LINE}\n");
     let per_line = LINE / width.bytes();
     let marked = Style::new().effects(Effects::INVERT);
     for (line, values) in now.chunks(per_line).enumerate().take(room) {
         let first = line * per_line;
-        frame += &Address(mapping.range().start() + (first * width.bytes()) as u64).to_string();
+        frame += &Address(start + (first * width.bytes()) as u64).to_string();
         for (index, value) in values.iter().enumerate() {
             let changed = before.is_some_and(|before| before[first + index] != *value);
             let style = if changed { marked } else { Style::new() };
@@ -149,7 +156,7 @@ fn frame(title: &str, mapping: &Mapping, width: Width, before: Option<&[u64]>, n
     }
     let left = now.len().div_ceil(per_line).saturating_sub(room);
     if left > 0 {
-        frame += &format!("{left} more lines have no room here{CLEAR_LINE}");
+        frame += &format!("lines that have no room here: {left}{CLEAR_LINE}");
     }
     frame + CLEAR_BELOW
 }
@@ -161,5 +168,24 @@ fn sleep_until(due: Instant, stop: &Stop) {
             return;
         }
         thread::sleep(left.min(NAP));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_marks_what_has_changed_and_tells_what_it_leaves_out() {
+        let (before, now) = ([1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 0xff, 4, 5, 6, 7, 8, 9]);
+        let frame = frame("title", 0x1000, Width::Bits32, Some(&before), &now, 4);
+        let plain = frame.replace("\x1b[H", "").replace("\x1b[K", "").replace("\x1b[J", "");
+        assert_eq!(
+            plain,
+            "title\n\
+             0x00001000  00000001  00000002  \x1b[7m000000ff\x1b[0m  00000004\n\
+             0x00001010  00000005  00000006  00000007  00000008\n\
+             lines that have no room here: 1"
+        );
     }
 }
