@@ -15,6 +15,7 @@
 #include <linux/ratelimit.h>
 #include <linux/sched.h>
 #include <linux/security.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
 
@@ -25,11 +26,10 @@
 #include "shim.h"
 
 /*
- * The parameter "windows", as it was given. The text is the kernel's copy of
- * the module's arguments and lives as long as the module; a charp would be
- * limited to 1024 characters, too few for 64 windows with names.
+ * The parameter "windows", as it was given. A charp would be limited to 1024
+ * characters, too few for 64 windows with names.
  */
-static const char *windows;
+static char *windows;
 
 static int windows_set(const char *val, const struct kernel_param *kp)
 {
@@ -37,8 +37,14 @@ static int windows_set(const char *val, const struct kernel_param *kp)
 		pr_err("windows= is given twice; separate the windows of one list with commas\n");
 		return -EINVAL;
 	}
-	windows = val;
-	return 0;
+	/* The kernel frees the arguments before the module is initialized. */
+	windows = kstrdup(val, GFP_KERNEL);
+	return windows ? 0 : -ENOMEM;
+}
+
+static void windows_free(void *arg)
+{
+	kfree(windows);
 }
 
 static int windows_get(char *buffer, const struct kernel_param *kp)
@@ -49,6 +55,7 @@ static int windows_get(char *buffer, const struct kernel_param *kp)
 static const struct kernel_param_ops windows_ops = {
 	.set = windows_set,
 	.get = windows_get,
+	.free = windows_free,
 };
 
 module_param_cb(windows, &windows_ops, NULL, 0444);

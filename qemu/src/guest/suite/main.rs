@@ -136,7 +136,7 @@ fn run(suite: &str, filter: &str) -> Result<()> {
 
 /// Runs one test in a process of its own, and says what became of it.
 fn attempt(suite: &str, name: &str) -> Result<Outcome> {
-    let mut child = Command::new("/proc/self/exe")
+    let mut child = Command::new(std::env::current_exe()?)
         .args(["one", suite, name])
         .stdout(Stdio::inherit())
         .stderr(Stdio::piped())

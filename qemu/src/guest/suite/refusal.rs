@@ -213,9 +213,13 @@ fn errno_of(error: &anyhow::Error) -> Option<Errno> {
 
 fn a_refusal_is_logged_with_its_reason(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::new()?;
-    fails(&user::open()?, START, SIZE, MapFlags::MAP_PRIVATE, READ_WRITE, Errno::EINVAL)?;
+    let node = user::open()?;
+    fails(&node, START, SIZE, MapFlags::MAP_PRIVATE, READ_WRITE, Errno::EINVAL)?;
     let log = kernel::log_since("map-suite:")?;
-    let line = format!("map: mmap by process {} refused: ", std::process::id());
+    let line = format!(
+        "map: map-suite[{}]: mmap of {SIZE:#x} bytes at {START:#x} refused: a private mapping would never reach the memory",
+        std::process::id()
+    );
     ensure!(log.contains(&line), "the log does not say {line:?}: {log}");
     Ok(())
 }
