@@ -239,6 +239,8 @@ fn bindgen(cache: &Cache, ui: &Ui) -> Result<(PathBuf, String)> {
         command.args(["install", "--locked", "bindgen-cli", "--version", BINDGEN, "--root"]).arg(part);
         // Neither the project's settings for Cargo nor the user's flags and directories are meant for this.
         command.current_dir(part).env("CARGO_TARGET_DIR", &target).env("CARGO_TERM_PROGRESS_WHEN", "never");
+        // It runs three times for a kernel: to optimize it takes minutes, and would save seconds there.
+        command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
         for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "MAKEFLAGS", "CARGO_MAKEFLAGS"] {
             command.env_remove(name);
         }
