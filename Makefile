@@ -9,6 +9,8 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 # Where modules go below DESTDIR; as in the kernel's own Makefile it ends in the kernel's release.
 MODLIB ?= /lib/modules/$(RELEASE)
 PREFIX ?= /usr
+# What the installed tools are compiled for, as rustc calls it.
+TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
 # The mode of the node that `make install` makes.
 NODE_MODE ?= 0600
 
@@ -50,17 +52,26 @@ modules: ## Build the driver against the kernel tree KDIR
 	@echo "The driver is $(MODULE_OUT)/driver/map.ko"
 
 .PHONY: tools
-tools: rust ## Build the command line and the example for this machine
-	cargo build --quiet --profile small --locked --package devmap --bins --examples
+tools: rust ## Build the command line and the example, static, for TARGET
+	RUSTFLAGS='-C target-feature=+crt-static' \
+		cargo build --quiet --profile small --locked --target $(TARGET) --package devmap --bins --examples
+
+TOOLS = target/$(TARGET)/small
+# The program that writes its own documentation runs here, not on the target.
+DEVMAP = cargo run --quiet --release --locked --package devmap --
 
 .PHONY: install
 install: modules tools ## Install driver, tools and node below DESTDIR
-	install -D -m 0644 $(MODULE_OUT)/driver/map.ko $(DESTDIR)$(MODLIB)/extra/map.ko
-	install -D -m 0755 target/small/devmap $(DESTDIR)$(PREFIX)/bin/devmap
-	install -D -m 0755 target/small/examples/sdram $(DESTDIR)$(PREFIX)/bin/sdram
-	install -d -m 0755 $(DESTDIR)/dev
-	rm -f $(DESTDIR)/dev/map
-	mknod -m $(NODE_MODE) $(DESTDIR)/dev/map c 126 0
+	install -D -m 0644 $(MODULE_OUT)/driver/map.ko "$(DESTDIR)$(MODLIB)/extra/map.ko"
+	install -D -m 0755 $(TOOLS)/devmap "$(DESTDIR)$(PREFIX)/bin/devmap"
+	install -D -m 0755 $(TOOLS)/examples/sdram "$(DESTDIR)$(PREFIX)/bin/sdram"
+	ln -sf devmap "$(DESTDIR)$(PREFIX)/bin/devmem2"
+	install -d "$(DESTDIR)$(PREFIX)/share/man/man1" "$(DESTDIR)$(PREFIX)/share/bash-completion/completions"
+	$(DEVMAP) man "$(DESTDIR)$(PREFIX)/share/man/man1"
+	$(DEVMAP) completions bash > "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/devmap"
+	install -d "$(DESTDIR)/dev"
+	rm -f "$(DESTDIR)/dev/map"
+	mknod -m $(NODE_MODE) "$(DESTDIR)/dev/map" c 126 0
 
 .PHONY: clean
 clean: ## Remove what was built here
