@@ -4,6 +4,10 @@
 
 use kernel::{
     bindings,
+    ffi::{
+        c_int,
+        c_void, //
+    },
     num::casts::u32_as_usize,
     page, //
 };
@@ -45,30 +49,54 @@ impl Facts for Kernel {
 
     fn is_system_ram(&self, range: &PhysRange) -> bool {
         // Anything but "disjoint", a mixture too, is the kernel's.
-        intersection(
-            range,
-            bindings::IORESOURCE_SYSTEM_RAM,
-            bindings::IORES_DESC_NONE,
-        ) != Some(bindings::REGION_DISJOINT)
+        intersection_with_ram(range) != Some(bindings::REGION_DISJOINT)
     }
 }
 
 /// Whether all of `range` is memory that the firmware or the kernel's command line has reserved.
 pub(crate) fn is_reserved(range: &PhysRange) -> bool {
-    intersection(
-        range,
-        bindings::IORESOURCE_MEM,
-        bindings::IORES_DESC_RESERVED,
-    ) == Some(bindings::REGION_INTERSECTS)
+    let mut found = 0u64;
+    // SAFETY: The tree of resources is locked by the function, which hands the last but one argument to the last.
+    unsafe {
+        bindings::walk_iomem_res_desc(
+            u32_as_usize(bindings::IORES_DESC_RESERVED),
+            u32_as_usize(bindings::IORESOURCE_MEM),
+            range.start(),
+            range.last(),
+            (&raw mut found).cast(),
+            Some(add_length_raw),
+        )
+    };
+    // Resources of one level do not overlap, so as many bytes as the range has are all of them.
+    found == range.length()
 }
 
-/// How `range` lies to the resources of this kind; `None` if it is longer than the kernel can be asked about.
-fn intersection(range: &PhysRange, flags: u32, description: u32) -> Option<u32> {
+/// # Safety
+///
+/// `resource` must be a resource, and `sum` a number that nobody else uses.
+unsafe extern "C" fn add_length_raw(resource: *mut bindings::resource, sum: *mut c_void) -> c_int {
+    // SAFETY: By this function's contract.
+    let resource = unsafe { &*resource };
+    // SAFETY: By this function's contract.
+    let sum = unsafe { &mut *sum.cast::<u64>() };
+    // The part of a resource that lies in a range, whose length fits.
+    let last = resource.end.wrapping_sub(resource.start);
+    *sum = sum.wrapping_add(last.wrapping_add(1));
+    0
+}
+
+/// How `range` lies to the kernel's own memory; `None` if it is longer than the kernel can be asked about.
+fn intersection_with_ram(range: &PhysRange) -> Option<u32> {
     let size = usize::try_from(range.length()).ok()?;
     let start = bindings::resource_size_t::try_from(range.start()).ok()?;
     // SAFETY: `region_intersects()` takes numbers only and locks the resource tree itself.
     let found = unsafe {
-        bindings::region_intersects(start, size, u32_as_usize(flags), u32_as_usize(description))
+        bindings::region_intersects(
+            start,
+            size,
+            u32_as_usize(bindings::IORESOURCE_SYSTEM_RAM),
+            u32_as_usize(bindings::IORES_DESC_NONE),
+        )
     };
     u32::try_from(found).ok()
 }

@@ -5,6 +5,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use anyhow::{bail, ensure, Context, Result};
@@ -27,7 +28,8 @@ pub fn build(tools: &Tools, compiler: Compiler, ui: &Ui) -> Result<PathBuf> {
         Compiler::Clippy => format!("{}-clippy", tools.arch.name),
     };
     // Objects that another kernel's headers went into are no good: each kernel has a directory of its own.
-    let key = tools.kernel.build.file_name().context("the kernel's build directory has no name")?;
+    let place = tools.kernel.build.parent().and_then(Path::file_name);
+    let key = place.context("the kernel's build directory has no name")?;
     let output = crate::target().join("module").join(directory).join(key);
     fs::create_dir_all(&output).with_context(|| format!("cannot create {}", output.display()))?;
     let mut make = tools.toolchain.make();
@@ -53,7 +55,20 @@ pub fn build(tools: &Tools, compiler: Compiler, ui: &Ui) -> Result<PathBuf> {
     if !warnings.is_empty() {
         bail!("building the driver gave warnings:\n{}", warnings.join("\n"));
     }
-    Ok(output.join("driver/map.ko"))
+    sign(tools, &output)
+}
+
+/// Signs the driver with the key that the kernel's build made, as a distribution does: a locked-down kernel loads
+/// nothing else.
+fn sign(tools: &Tools, output: &Path) -> Result<PathBuf> {
+    let build = &tools.kernel.build;
+    let signed = output.join("map.ko");
+    let mut sign = Command::new(build.join("scripts/sign-file"));
+    sign.arg("sha512")
+        .args([build.join("certs/signing_key.pem"), build.join("certs/signing_key.x509")])
+        .args([&output.join("driver/map.ko"), &signed]);
+    Job::new(sign).output().context("cannot sign the driver")?;
+    Ok(signed)
 }
 
 /// Whether make only says what it does: `  CC [M]  shim.o`, or that it enters a directory.
@@ -65,7 +80,7 @@ fn is_progress(line: &str) -> bool {
 
 /// Fails if a panic is linked into the driver: in the kernel it would take the machine down.
 pub fn has_no_panic(tools: &Tools, module: &Path) -> Result<()> {
-    let object = module.with_file_name("map_main.o");
+    let object = module.with_file_name("driver/map_main.o");
     let mut nm = tools.toolchain.llvm("llvm-nm");
     nm.arg(&object);
     let symbols = Job::new(nm).output()?;

@@ -66,6 +66,10 @@ pub enum Suite {
     Driver,
     /// The user's own steps, in a guest whose /dev is plain.
     PlainDev,
+    /// The driver with windows.
+    Windows,
+    /// The driver on a kernel that is locked down.
+    Lockdown,
 }
 
 /// What the guest says.

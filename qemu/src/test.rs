@@ -178,8 +178,21 @@ fn libtest(line: &str) -> Option<(String, Outcome)> {
 }
 
 /// A guest of its own for each of them.
-const SUITES: &[(&str, Suite, Dev)] =
-    &[("driver", Suite::Driver, Dev::Devtmpfs), ("plain /dev", Suite::PlainDev, Dev::Plain)];
+const SUITES: &[Scene] = &[
+    Scene { name: "driver", suite: Suite::Driver, dev: Dev::Devtmpfs, append: "" },
+    Scene { name: "plain /dev", suite: Suite::PlainDev, dev: Dev::Plain, append: "" },
+    Scene { name: "windows", suite: Suite::Windows, dev: Dev::Devtmpfs, append: "" },
+    Scene { name: "lockdown", suite: Suite::Lockdown, dev: Dev::Devtmpfs, append: "lockdown=integrity" },
+];
+
+/// A suite and the guest that it needs.
+struct Scene {
+    name: &'static str,
+    suite: Suite,
+    dev: Dev,
+    /// Words for the kernel's command line.
+    append: &'static str,
+}
 
 fn guests(arch: &'static Arch, options: &Options, tally: &mut Tally, ui: &Ui) -> Result<()> {
     let tools = setup::prepare(arch, ui)?;
@@ -191,15 +204,16 @@ fn guests(arch: &'static Arch, options: &Options, tally: &mut Tally, ui: &Ui) ->
     tally.check(&name, || module::has_no_panic(&tools, &module))?;
     let programs = crate::programs::build(arch, ui)?;
     let kit = Kit { tools, module, programs };
-    for (name, suite, dev) in SUITES {
-        run_suite(&kit, name, *suite, *dev, options.only.as_deref().unwrap_or(""), tally, ui)?;
+    for scene in SUITES {
+        run_suite(&kit, scene, options.only.as_deref().unwrap_or(""), tally, ui)?;
     }
     Ok(())
 }
 
 /// Boots a guest and counts the tests that run in it. One that began and did not end has failed, and so have those that
 /// never began.
-fn run_suite(kit: &Kit, name: &str, suite: Suite, dev: Dev, filter: &str, tally: &mut Tally, ui: &Ui) -> Result<()> {
+fn run_suite(kit: &Kit, scene: &Scene, filter: &str, tally: &mut Tally, ui: &Ui) -> Result<()> {
+    let Scene { name, suite, dev, append } = *scene;
     let arch = kit.tools.arch;
     ui.step(format!("Booting {arch} for the suite \"{name}\""));
     let task = Task::Suite { suite, filter: filter.to_owned() };
@@ -207,7 +221,8 @@ fn run_suite(kit: &Kit, name: &str, suite: Suite, dev: Dev, filter: &str, tally:
     let memory = Memory::new(arch)?;
     let started = Instant::now();
     let (mut waiting, mut began, mut output) = (None, Instant::now(), Vec::new());
-    let result = Guest::new(kit, &name.replace(['/', ' '], ""), job, TIMEOUT)?.run(&memory, |message, _| {
+    let guest = Guest::new(kit, &name.replace(['/', ' '], ""), job, TIMEOUT)?.append(&[append.to_owned()]);
+    let result = guest.run(&memory, |message, _| {
         match message {
             ToHost::Plan(names) => waiting = Some(names.clone()),
             ToHost::Begin(_) => began = Instant::now(),

@@ -66,8 +66,58 @@ impl Area {
     /// Takes the bytes of `range` out of the mapping.
     pub fn unmap(&self, range: Range<usize>) -> Result<(), Errno> {
         let Some(length) = NonZeroUsize::new(range.len()) else { return Err(Errno::EINVAL) };
-        // SAFETY: the range lies within the area or beyond its rounded end; no reference to it exists.
-        unsafe { munmap(self.address.byte_add(range.start), length.get()) }
+        let start = self.address.as_ptr().wrapping_byte_add(range.start);
+        let start = NonNull::new(start).ok_or(Errno::EINVAL)?;
+        // SAFETY: the range lies within the area, up to its rounded end; no reference to it exists.
+        unsafe { munmap(start, length.get()) }
+    }
+
+    /// mremap(2): the new length, and where the area should go.
+    fn remapped(&self, length: usize, to: Option<&Area>) -> Result<NonNull<c_void>, Errno> {
+        let mut flags = libc::MREMAP_MAYMOVE;
+        let mut target = std::ptr::null_mut();
+        if let Some(to) = to {
+            flags |= libc::MREMAP_FIXED;
+            target = to.address.as_ptr();
+        }
+        // SAFETY: no reference to either area exists.
+        let address = unsafe { libc::mremap(self.address.as_ptr(), self.length, length, flags, target) };
+        match NonNull::new(address) {
+            Some(address) if address.as_ptr() != libc::MAP_FAILED => Ok(address),
+            _ => Err(Errno::last()),
+        }
+    }
+
+    /// Makes it as long as this, wherever that is possible.
+    pub fn resize(&mut self, length: usize) -> Result<(), Errno> {
+        self.address = self.remapped(length, None)?;
+        self.length = length;
+        Ok(())
+    }
+
+    /// Moves it to where `place` is, which it replaces.
+    pub fn move_to(self, place: Area) -> Result<Area, Errno> {
+        self.remapped(place.length, Some(&place))?;
+        // What was there is gone, and so is the place that the area comes from.
+        std::mem::forget(self);
+        Ok(place)
+    }
+
+    /// Addresses that nothing else has, without access.
+    pub fn reserve(length: usize) -> Result<Self, Errno> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        // SAFETY: a new mapping takes nothing away from Rust.
+        let address = unsafe { libc::mmap64(std::ptr::null_mut(), length, libc::PROT_NONE, flags, -1, 0) };
+        match NonNull::new(address) {
+            Some(address) if address.as_ptr() != libc::MAP_FAILED => Ok(Self { address, length }),
+            _ => Err(Errno::last()),
+        }
+    }
+
+    /// madvise(2), with any advice.
+    pub fn advise(&self, advice: i32) -> Result<(), Errno> {
+        // SAFETY: no reference to the area exists.
+        Errno::result(unsafe { libc::madvise(self.address.as_ptr(), self.length, advice) }).map(drop)
     }
 
     /// Loads the byte at `offset`, which may kill this process.

@@ -5,15 +5,20 @@
 //! `map-suite SUITE FILTER` runs the tests of a suite, `map-suite one SUITE NAME` runs one and exits with what became
 //! of it. Standard input is the conversation with the host.
 
+// What changed in memory is a list of ranges, often of one.
+#![allow(clippy::single_range_in_vec_init)]
+
 mod area;
 mod host;
 mod kernel;
 mod lifetime;
+mod lockdown;
 mod memory;
 mod node;
 mod plain;
 mod refusal;
 mod user;
+mod windows;
 
 use std::{
     fmt,
@@ -55,6 +60,8 @@ fn tests_of(suite: Suite) -> Vec<&'static Test> {
     match suite {
         Suite::Driver => [node::TESTS, memory::TESTS, refusal::TESTS, lifetime::TESTS].into_iter().flatten().collect(),
         Suite::PlainDev => plain::TESTS.iter().collect(),
+        Suite::Windows => windows::TESTS.iter().collect(),
+        Suite::Lockdown => lockdown::TESTS.iter().collect(),
     }
 }
 

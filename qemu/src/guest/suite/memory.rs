@@ -206,7 +206,7 @@ fn the_kernel_lists_the_range_as_uncached(_: &mut Host) -> Result<()> {
 }
 
 /// Lets a child spin on the first processor, with this process's mappings, while `look` looks.
-fn while_spinning<T>(look: impl FnOnce() -> Result<T>) -> Result<T> {
+pub fn while_spinning<T>(look: impl FnOnce() -> Result<T>) -> Result<T> {
     // SAFETY: this process has one thread.
     let child = match unsafe { fork() }? {
         ForkResult::Child => {
