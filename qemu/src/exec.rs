@@ -42,6 +42,9 @@ pub struct Options {
     /// How long the guest may live, from its boot to its end, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
+    /// Lets the guest's clock count instructions, a nanosecond each, on one processor: times can then be compared.
+    #[arg(long)]
+    icount: bool,
     /// The command to run in the guest, with its arguments.
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -72,6 +75,7 @@ pub fn exec(options: &Options, ui: &Ui) -> Result<ExitCode> {
     let status = Guest::new(&kit, "exec", job, Duration::from_secs(options.timeout))?
         .append(&options.append)
         .add(&options.add)
+        .icount(options.icount)
         .run(&memory, |message, _| match message {
             ToHost::Output(stream, bytes) => forward(*stream, bytes),
             _ => Ok(()),

@@ -37,6 +37,8 @@ pub struct Parts<'a> {
     pub initramfs: &'a File,
     /// More words for the kernel's command line.
     pub append: &'a [String],
+    /// Whether the guest's clock counts instructions, on one processor, so that a measurement can be repeated.
+    pub icount: bool,
     /// Where the kernel's log goes.
     pub log: &'a Path,
 }
@@ -173,7 +175,10 @@ fn arguments(parts: &Parts<'_>, memory: &Memory, port: Port, monitor: Option<i32
     add("-machine", format!("{},memory-backend=ram", arch.machine));
     add("-accel", accelerator);
     add("-cpu", arch.cpu.into());
-    add("-smp", "2".into());
+    if parts.icount {
+        add("-icount", "shift=0,sleep=off".into());
+    }
+    add("-smp", if parts.icount { "1" } else { "2" }.into());
     add("-m", format!("{}M", bytes >> 20));
     add("-object", format!("memory-backend-file,id=ram,size={bytes},share=on,mem-path={}", inherited(memory.file())));
     add("-display", "none".into());
@@ -230,7 +235,7 @@ mod tests {
         let append = ["lockdown=integrity".to_owned()];
         let path = PathBuf::from("/tmp/a,b");
         let initramfs = File::open("/dev/null").unwrap();
-        let parts = Parts { arch, image: &path, initramfs: &initramfs, append: &append, log: &path };
+        let parts = Parts { arch, image: &path, initramfs: &initramfs, append: &append, icount: false, log: &path };
         arguments(&parts, &memory, port, monitor, "tcg".into())
     }
 

@@ -45,6 +45,7 @@ pub struct Guest<'a> {
     append: Vec<String>,
     add: Vec<(PathBuf, PathBuf)>,
     timeout: Duration,
+    icount: bool,
     log: PathBuf,
 }
 
@@ -63,7 +64,7 @@ impl<'a> Guest<'a> {
         let directory = crate::target().join("guest");
         fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
         let log = directory.join(format!("{name}-{}-{}.log", kit.tools.arch, std::process::id()));
-        Ok(Self { kit, job, append: Vec::new(), add: Vec::new(), timeout, log })
+        Ok(Self { kit, job, append: Vec::new(), add: Vec::new(), timeout, icount: false, log })
     }
 
     /// Adds words to the kernel's command line.
@@ -75,6 +76,12 @@ impl<'a> Guest<'a> {
     /// Adds files of the host, each under its name in the guest.
     pub fn add(mut self, files: &[(PathBuf, PathBuf)]) -> Self {
         self.add.extend_from_slice(files);
+        self
+    }
+
+    /// Has the guest's clock count instructions.
+    pub fn icount(mut self, icount: bool) -> Self {
+        self.icount = icount;
         self
     }
 
@@ -101,6 +108,7 @@ impl<'a> Guest<'a> {
             image: &self.kit.tools.kernel.image,
             initramfs,
             append: &self.append,
+            icount: self.icount,
             log: &self.log,
         }
     }

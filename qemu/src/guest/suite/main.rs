@@ -3,12 +3,13 @@
 //! The tests that run in the guest, each in a process of its own.
 //!
 //! `map-suite SUITE FILTER` runs the tests of a suite, `map-suite one SUITE NAME` runs one and exits with what became
-//! of it. Standard input is the conversation with the host.
+//! of it. Standard input is the conversation with the host. `map-suite bench DEVICE` measures what a mapping costs.
 
 // What changed in memory is a list of ranges, often of one.
 #![allow(clippy::single_range_in_vec_init)]
 
 mod area;
+mod bench;
 mod host;
 mod kernel;
 mod lifetime;
@@ -82,6 +83,7 @@ fn main() -> ExitCode {
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     let result = match words[..] {
         ["one", suite, name] => return one(suite, name),
+        ["bench", device] => bench::run(device),
         [suite, filter] => run(suite, filter),
         _ => Err(anyhow::anyhow!("usage: map-suite SUITE FILTER")),
     };
