@@ -19,6 +19,9 @@ pub enum Failure {
     /// The device is absent, or refuses.
     #[error("{0}")]
     Device(#[from] Error),
+    /// The driver would refuse, which is what was to be found out.
+    #[error("the driver would refuse")]
+    Refused,
     /// Another file could not be read or written.
     #[error("cannot {doing} {}: {error}", path.display())]
     File { doing: &'static str, path: PathBuf, error: io::Error },
@@ -49,6 +52,7 @@ impl Failure {
                 | Error::Uneven { .. } => 2,
                 _ => 3,
             },
+            Self::Refused => 3,
             Self::File { .. } | Self::Output(_) => 4,
             Self::Interrupted(_) => 130,
         }
