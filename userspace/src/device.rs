@@ -11,7 +11,7 @@ use memmap2::MmapOptions;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{major, minor};
 
-use crate::driver::{Protection, Sharing, Verdict};
+use crate::driver::{Protection, Sharing};
 use crate::page::{PageSize, Pages};
 use crate::{uio, Error, Mapping, PhysRange, Result, UioMap};
 
@@ -22,7 +22,7 @@ pub const DEFAULT_DEVICE: &str = map_core::abi::NODE;
 ///
 /// | path | an address is | cache type |
 /// |------|---------------|------------|
-/// | `/dev/map` | physical | uncached |
+/// | `/dev/map` | physical | its [window](crate::driver::Window)'s; uncached where there are none |
 /// | `/dev/mem` | physical | uncached, by `O_SYNC` |
 /// | another character device | its mmap offset | its own |
 /// | a UIO node | physical, within one of its [maps](UioMap) | the driver's, uncached as a rule |
@@ -195,12 +195,10 @@ impl Device {
     fn why_not_mapped(&self, range: PhysRange, pages: &Pages, cause: io::Error) -> Error {
         let protection = if self.writable { Protection::READ_WRITE } else { Protection::READ };
         let path = self.path.clone();
-        match self.check(pages.start, pages.length as u64, protection, Sharing::Shared) {
-            // With another error number the driver was not what refused.
-            Ok(Verdict::Refused(refused)) if cause.raw_os_error() == Some(refused.errno() as i32) => {
-                Error::Refused { path, range, refused }
-            }
-            _ => Error::Map { path, range, cause },
+        let verdict = self.check(pages.start, pages.length as u64, protection, Sharing::Shared);
+        match verdict.ok().and_then(|verdict| verdict.explains(&cause)) {
+            Some(refused) => Error::Refused { path, range, refused },
+            None => Error::Map { path, range, cause },
         }
     }
 

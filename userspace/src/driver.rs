@@ -6,6 +6,7 @@
 //! they fail with [`Error::NotMapDriver`].
 
 use std::fmt;
+use std::io;
 
 use map_core::abi::{self, MapCheck, MapInfo, MapWindow};
 pub use map_core::{Access, Cache, Name, Refusal, Window};
@@ -87,6 +88,17 @@ pub enum Verdict {
     Refused(Refused),
 }
 
+impl Verdict {
+    /// The refusal, if that is why mmap(2) has failed with `cause`. With another error number it was not the driver
+    /// that refused, but a limit of the process for one.
+    pub(crate) fn explains(self, cause: &io::Error) -> Option<Refused> {
+        match self {
+            Self::Refused(refused) => Some(refused).filter(|it| cause.raw_os_error() == Some(it.errno() as i32)),
+            Self::Granted { .. } => None,
+        }
+    }
+}
+
 /// Why the driver does not make a mapping. The text is the reason and the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
@@ -136,6 +148,7 @@ impl fmt::Display for Refused {
         let it_is = match self.reason {
             Refusal::Outside => "the nearest is",
             Refusal::Partial => "it touches",
+            Refusal::ReadOnly => "it is",
             _ => "the window is",
         };
         write!(f, "; {it_is} {window}")
@@ -231,6 +244,11 @@ impl Device {
             return Err(Error::NotMapDriver { path: self.path().into(), found });
         }
         let told = ioctl::info(self.file()).map_err(|errno| self.cannot_ask(errno))?;
+        self.understand(told)
+    }
+
+    /// `told`, if the ABI is the one that this crate knows.
+    fn understand(&self, told: MapInfo) -> Result<MapInfo> {
         match told.abi_version {
             abi::VERSION => Ok(told),
             // There is no such version. Some drivers succeed at everything, and answer nothing.
@@ -361,6 +379,34 @@ mod tests {
     }
 
     #[test]
+    fn a_driver_with_another_abi_is_not_asked_more() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let device = Device::open(file.path()).unwrap();
+        let tell = |abi_version| device.understand(MapInfo { abi_version, ..INFO });
+        assert_eq!(tell(1).unwrap(), INFO);
+        let newer = tell(2).unwrap_err();
+        assert!(matches!(newer, Error::UnknownAnswer { what: "ABI version", code: 2, .. }), "{newer:?}");
+        assert!(matches!(tell(0), Err(Error::NotMapDriver { .. })));
+    }
+
+    #[test]
+    fn an_ioctl_that_fails_for_another_reason_says_so() {
+        let device = Device::open("/dev/null").unwrap();
+        assert!(matches!(device.cannot_ask(Errno::EINVAL), Error::NotMapDriver { .. }));
+        let error = device.cannot_ask(Errno::EIO);
+        assert_eq!(error.to_string(), "cannot ask /dev/null: I/O error (EIO)");
+    }
+
+    #[test]
+    fn a_verdict_explains_its_own_error_number_alone() {
+        let refused = Refused { reason: Refusal::Outside, nearest: None };
+        let (eperm, enomem) = (io::Error::from_raw_os_error(1), io::Error::from_raw_os_error(12));
+        assert_eq!(Verdict::Refused(refused).explains(&eperm), Some(refused));
+        assert_eq!(Verdict::Refused(refused).explains(&enomem), None);
+        assert_eq!(Verdict::Granted { cache: Cache::Cached, window: None }.explains(&eperm), None);
+    }
+
+    #[test]
     fn a_question_has_the_bits_of_mmap() {
         let asked = question(0x1001, 5, Protection::READ, Sharing::Shared);
         let expected = MapCheck { start: 0x1001, length: 5, prot: 1, flags: 1, ..MapCheck::default() };
@@ -398,8 +444,14 @@ mod tests {
             ),
             (
                 refused(Refusal::ReadOnly, window),
-                "the window is read-only; map it without PROT_WRITE; the window is regs@0xc0100000+0x10000:ro",
+                "the window is read-only; map it without PROT_WRITE; it is regs@0xc0100000+0x10000:ro",
                 "EACCES",
+            ),
+            (
+                refused(Refusal::LockedDown, window),
+                "the kernel is locked down, and only windows in reserved memory are left; \
+                 the window is regs@0xc0100000+0x10000:ro",
+                "EPERM",
             ),
             (refused(Refusal::Address, None), "the range leaves the physical address space", "EINVAL"),
             (refused(Refusal::TooLong, None), "the length is more than the address space of a process", "ENOMEM"),

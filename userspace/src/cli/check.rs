@@ -97,12 +97,15 @@ pub fn check(it: &mut Context, place: Place, protection: Protection, sharing: Sh
     let device = if protection.write { Device::open(&it.device) } else { Device::open_read_only(&it.device) }?;
     let verdict = device.check(pages.start(), pages.length(), protection, sharing)?;
     it.out.emit(&Checked { range, pages, protection, sharing, verdict })?;
+    it.out.finish()?;
+    outcome(verdict)
+}
+
+/// Whether the command has succeeded.
+fn outcome(verdict: Verdict) -> Result<(), Failure> {
     match verdict {
         Verdict::Granted { .. } => Ok(()),
-        Verdict::Refused(_) => {
-            it.out.finish()?;
-            Err(Failure::Refused)
-        }
+        Verdict::Refused(_) => Err(Failure::Refused),
     }
 }
 
@@ -165,6 +168,13 @@ mod tests {
              verdict  refused, EINVAL\n\
              reason   a private mapping would never reach the memory; use MAP_SHARED"
         );
+    }
+
+    #[test]
+    fn a_refusal_is_told_by_the_exit_status_alone() {
+        assert!(outcome(checked(Verdict::Granted { cache: Cache::Cached, window: None }).verdict).is_ok());
+        let failure = outcome(refused(Refusal::Outside).verdict).unwrap_err();
+        assert!(failure.is_told() && failure.status() == 3, "{failure:?}");
     }
 
     #[test]

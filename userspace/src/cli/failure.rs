@@ -19,7 +19,7 @@ pub enum Failure {
     /// The device is absent, or refuses.
     #[error("{0}")]
     Device(#[from] Error),
-    /// The driver would refuse, which is what was to be found out.
+    /// The driver would refuse, as was to be found out: standard output has all of it.
     #[error("the driver would refuse")]
     Refused,
     /// Another file could not be read or written.
@@ -37,6 +37,11 @@ impl Failure {
     /// Turns an error of the file at `path` into a failure.
     pub fn file<'a>(doing: &'static str, path: &'a Path) -> impl Fn(io::Error) -> Self + 'a {
         move |error| Self::File { doing, path: path.into(), error }
+    }
+
+    /// Whether nothing is left to be said on standard error.
+    pub fn is_told(&self) -> bool {
+        matches!(self, Self::Refused)
     }
 
     /// The exit status, as the long help lists them.

@@ -70,10 +70,10 @@ fn report(name: &str, result: Result<(), Failure>) -> Result<(), u8> {
         Ok(()) => Ok(()),
         // Whoever read our output has seen enough.
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        // What there is to say is on standard output.
-        Err(Failure::Refused) => Err(Failure::Refused.status()),
         Err(failure) => {
-            eprintln!("{name}: {failure}");
+            if !failure.is_told() {
+                eprintln!("{name}: {failure}");
+            }
             Err(failure.status())
         }
     }
