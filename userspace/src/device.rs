@@ -3,6 +3,7 @@
 //! What memory is reached through: the driver's node, another character device, or a regular file.
 
 use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,8 @@ use memmap2::MmapOptions;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{major, minor};
 
-use crate::page::PageSize;
+use crate::driver::{Protection, Sharing};
+use crate::page::{PageSize, Pages};
 use crate::{uio, Error, Mapping, PhysRange, Result, UioMap};
 
 /// The node of the map driver.
@@ -20,7 +22,7 @@ pub const DEFAULT_DEVICE: &str = map_core::abi::NODE;
 ///
 /// | path | an address is | cache type |
 /// |------|---------------|------------|
-/// | `/dev/map` | physical | uncached |
+/// | `/dev/map` | physical | its [window](crate::driver::Window)'s; uncached where there are none |
 /// | `/dev/mem` | physical | uncached, by `O_SYNC` |
 /// | another character device | its mmap offset | its own |
 /// | a UIO node | physical, within one of its [maps](UioMap) | the driver's, uncached as a rule |
@@ -152,7 +154,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// [`Error::Map`] with what mmap(2) said, [`Error::PastEnd`] where a regular file is too short,
+    /// [`Error::Refused`] with the map driver's reason, [`Error::Map`] with what mmap(2) said, [`Error::PastEnd`] where a regular file is too short,
     /// [`Error::OutsideMaps`] where no map of a UIO device holds the range, and [`Error::TooLong`] for more than a
     /// process can address.
     ///
@@ -185,8 +187,24 @@ impl Device {
         let mut options = MmapOptions::new();
         options.offset(pages.start).len(pages.length);
         let memory = if self.writable { options.map_raw(&self.file) } else { options.map_raw_read_only(&self.file) }
-            .map_err(failed)?;
+            .map_err(|cause| self.why_not_mapped(range, &pages, cause))?;
         Mapping::new(memory, pages.skip, range, self.writable).ok_or(Error::TooLong { range })
+    }
+
+    /// The error for `range`, whose `pages` could not be mapped because of `cause`.
+    fn why_not_mapped(&self, range: PhysRange, pages: &Pages, cause: io::Error) -> Error {
+        let protection = if self.writable { Protection::READ_WRITE } else { Protection::READ };
+        let path = self.path.clone();
+        let verdict = self.check(pages.start, pages.length as u64, protection, Sharing::Shared);
+        match verdict.ok().and_then(|verdict| verdict.explains(&cause)) {
+            Some(refused) => Error::Refused { path, range, refused },
+            None => Error::Map { path, range, cause },
+        }
+    }
+
+    /// What to ask the driver through.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
     }
 
     /// The map that holds all of `range`.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
+use crate::driver::Refused;
 use crate::{PhysRange, UioMap, Width, DEFAULT_DEVICE};
 
 /// The result of everything that can fail here.
@@ -76,6 +77,19 @@ pub enum Error {
         /// What is there instead.
         found: &'static str,
     },
+    /// The map driver refused the range, and said why.
+    #[error(
+        "cannot map {range} of {}: {}: {refused}{}",
+        path.display(), Named(refused.errno()), remedy(refused.remedy())
+    )]
+    Refused {
+        /// The path of the device.
+        path: PathBuf,
+        /// The range that was asked for, not the pages around it.
+        range: PhysRange,
+        /// The reason, and the window that it has to do with.
+        refused: Refused,
+    },
     /// mmap(2) refused the range.
     #[error("cannot map {range} of {}: {}{}", path.display(), Cause(cause), remedy(map_remedy(cause)))]
     Map {
@@ -84,6 +98,36 @@ pub enum Error {
         /// The range that was asked for, not the pages around it.
         range: PhysRange,
         /// What mmap(2) said.
+        cause: io::Error,
+    },
+    /// Only the map driver answers questions, and this is another device, or a driver from before there were questions.
+    #[error("cannot ask {}: it is {found}; only the map driver answers, whose node is {DEFAULT_DEVICE}", path.display())]
+    NotMapDriver {
+        /// The path of the device.
+        path: PathBuf,
+        /// What it is instead.
+        found: &'static str,
+    },
+    /// The map driver answered with something that has no meaning here; it is newer, or older, than this crate.
+    #[error(
+        "cannot understand {}: its driver answers with {what} {code}, which devmap {} does not know; \
+         use a driver and a devmap of the same release",
+        path.display(), env!("CARGO_PKG_VERSION")
+    )]
+    UnknownAnswer {
+        /// The path of the device.
+        path: PathBuf,
+        /// Of what there is one more than is known.
+        what: &'static str,
+        /// Its number.
+        code: u32,
+    },
+    /// A question to the map driver failed, which has nothing to do with its answer.
+    #[error("cannot ask {}: {}", path.display(), Cause(cause))]
+    Ask {
+        /// The path of the device.
+        path: PathBuf,
+        /// What ioctl(2) said.
         cause: io::Error,
     },
     /// The file ends before the range does.
@@ -171,9 +215,18 @@ struct Cause<'a>(&'a io::Error);
 impl fmt::Display for Cause<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.raw_os_error().map(Errno::from_raw) {
-            Some(errno) => write!(f, "{} ({errno:?})", errno.desc()),
+            Some(errno) => Named(errno).fmt(f),
             None => write!(f, "{}", self.0),
         }
+    }
+}
+
+/// An error number, which always has a name.
+struct Named(Errno);
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({:?})", self.0.desc(), self.0)
     }
 }
 
@@ -199,6 +252,10 @@ fn open_remedy(path: &Path, cause: &io::Error) -> Option<&'static str> {
         }
         Errno::ENXIO | Errno::ENODEV if is_ours => "no driver is behind the node: load it with `insmod map.ko`",
         Errno::ENXIO | Errno::ENODEV => "no driver is behind the node: load its driver",
+        Errno::EPERM if is_ours => {
+            "without windows it takes CAP_SYS_RAWIO and a kernel that is not locked down: \
+             run as root, or load the driver with windows"
+        }
         Errno::EPERM => "it takes the capability CAP_SYS_RAWIO: run as root",
         Errno::EACCES => "its permissions forbid it: run as root, or change its group or mode",
         Errno::EROFS => "it can be opened for reading only",
@@ -206,7 +263,7 @@ fn open_remedy(path: &Path, cause: &io::Error) -> Option<&'static str> {
     })
 }
 
-/// What an error number of mmap(2) most likely means, as drivers for physical memory use them.
+/// What an error number of mmap(2) most likely means, as drivers for physical memory use them that cannot be asked.
 fn map_remedy(cause: &io::Error) -> Option<&'static str> {
     Some(match Errno::from_raw(cause.raw_os_error()?) {
         Errno::EPERM => {
@@ -228,6 +285,7 @@ fn map_remedy(cause: &io::Error) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::{Name, Refusal, Window};
 
     #[test]
     fn an_error_line_says_what_where_and_what_to_do() {
@@ -244,6 +302,33 @@ mod tests {
             "{line}"
         );
         assert!(!line.contains('\n'));
+    }
+
+    #[test]
+    fn a_refusal_has_the_reason_the_window_and_the_remedy() {
+        let sdram = Window {
+            name: Name::new(b"sdram").unwrap(),
+            ..Window::new(PhysRange::new(0xc000_0000, 0x10_0000).unwrap())
+        };
+        let refused = Error::Refused {
+            path: "/dev/map".into(),
+            range: PhysRange::new(0xd000_0064, 4).unwrap(),
+            refused: Refused { reason: Refusal::Outside, nearest: Some(sdram) },
+        };
+        assert_eq!(
+            refused.to_string(),
+            "cannot map 0xd0000064-0xd0000067 of /dev/map: Operation not permitted (EPERM): \
+             the range is outside of every window; the nearest is sdram@0xc0000000+0x100000; \
+             stay inside a window, or load the driver with one that holds the range"
+        );
+    }
+
+    #[test]
+    fn an_answer_that_is_not_understood_calls_for_the_same_release() {
+        let odd = Error::UnknownAnswer { path: "/dev/map".into(), what: "ABI version", code: 2 };
+        let line = odd.to_string();
+        assert!(line.starts_with("cannot understand /dev/map: its driver answers with ABI version 2, which devmap 0."));
+        assert!(line.ends_with(" does not know; use a driver and a devmap of the same release"), "{line}");
     }
 
     #[test]

@@ -15,14 +15,18 @@
 //! # Ok::<(), devmap::Error>(())
 //! ```
 //!
+//! What the driver allows, and why it does not, is told by [`driver`].
+//!
 //! A regular file does in the place of the device, so programs can be tried and tested on any machine.
 
 #![deny(unsafe_code)]
 
 mod bulk;
 mod device;
+pub mod driver;
 mod dynamic;
 mod error;
+mod ioctl;
 mod mapping;
 pub mod page;
 mod raw;

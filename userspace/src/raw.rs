@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The unsafe part, all of it: a checked window onto mapped memory, and the instructions that reach into it.
+//! The unsafe part, all of it but the ioctls: a checked window onto mapped memory, and the instructions that reach into it.
 //!
 //! The rules that make it sound:
 //!

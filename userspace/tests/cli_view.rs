@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `devmap dump`, `watch`, `test`, `info`, the generated files, and how a command ends early.
+//! `devmap dump`, `watch`, `test`, `info`, `check`, the generated files, and how a command ends early.
 
 #![cfg(feature = "cli")]
 
@@ -134,6 +134,37 @@ fn info() {
     assert!(ran.out.contains("regular file of 0x1234 bytes\npage size      0x"), "{ran:?}");
     let ran = bench.devmap(&["info", "--json"]);
     assert!(ran.out.contains("\"kind\":\"regular file\",\"bytes\":4660,\"page_size\":"), "{ran:?}");
+    // Another device tells what it can too.
+    let ran = Ran::new(Command::new(env!("CARGO_BIN_EXE_devmap")).args(["--device", "/dev/zero", "info"]));
+    assert!(ran.status == Some(0) && ran.err.is_empty(), "{ran:?}");
+    assert!(ran.out.starts_with("device         /dev/zero, character device 1:5\npage size      0x"), "{ran:?}");
+}
+
+#[test]
+fn check_asks_the_map_driver_alone() {
+    let bench = Bench::new(&[7; 0x1234]);
+    for arguments in [
+        &["check", "0x1000+16"][..],
+        &["check", "0x1000", "--write"],
+        &["check", "0x1000:7:4", "--read", "--json"],
+        &["check", "0-0xfff", "--exec", "--private"],
+        // No range is too high to be asked about.
+        &["check", "0x1234567000+4K"],
+    ] {
+        let ran = bench.devmap(arguments);
+        ran.failed(3, "it is a regular file; only the map driver answers, whose node is /dev/map");
+        assert_eq!(ran.out, "");
+    }
+    let devmap = |device: &str| {
+        Ran::new(Command::new(env!("CARGO_BIN_EXE_devmap")).args(["--device", device, "check", "0x1000"]))
+    };
+    devmap("/dev/zero").failed(3, "cannot ask /dev/zero: it is a device of another driver");
+    devmap("/dev/no-such-device").failed(3, "cannot open /dev/no-such-device: No such file or directory (ENOENT)");
+    bench.devmap(&["check", "0+0xffffffffffffffff"]).failed(2, "more than one process can address");
+    bench.devmap(&["check", "0x1000:32"]).failed(2, "no bit 32");
+    bench.devmap(&["check", "0x1000+0"]).misused("is empty");
+    bench.devmap(&["check"]).misused("<PLACE>");
+    assert_eq!(bench.contents(), [7; 0x1234]);
 }
 
 #[test]
@@ -148,16 +179,18 @@ fn completions_and_man_pages_come_from_the_arguments() {
     let devmap = |arguments: &[&str]| Ran::new(Command::new(env!("CARGO_BIN_EXE_devmap")).args(arguments));
     for shell in ["bash", "zsh", "fish"] {
         let ran = devmap(&["completions", shell]);
-        assert!(ran.status == Some(0) && ran.out.contains("endian"), "{shell}");
+        assert!(ran.status == Some(0) && ran.out.contains("endian") && ran.out.contains("private"), "{shell}");
     }
     let directory = tempfile::tempdir().unwrap();
     devmap(&["man", directory.path().to_str().unwrap()]).printed("");
-    for page in ["devmap.1", "devmap-read.1", "devmap-watch.1"] {
+    for page in ["devmap.1", "devmap-read.1", "devmap-watch.1", "devmap-info.1", "devmap-check.1"] {
         let text = fs::read_to_string(directory.path().join(page)).unwrap();
         assert!(text.contains(".SH SYNOPSIS"), "{page}");
     }
     let text = fs::read_to_string(directory.path().join("devmap.1")).unwrap();
     assert!(text.contains("interrupted by Ctrl"), "{text}");
+    let text = fs::read_to_string(directory.path().join("devmap-check.1")).unwrap();
+    assert!(text.contains("\\-\\-private") && text.contains("devmap check 0xc0000064 \\-\\-write"), "{text}");
     let absent = directory.path().join("absent");
     devmap(&["man", absent.to_str().unwrap()]).failed(4, "cannot write man pages");
 }

@@ -55,7 +55,7 @@ Exit status:
     0  done
     1  memory is not what it should be: --verify, compare, verify and test, or search found nothing
     2  the arguments are wrong: syntax, alignment, a value too wide
-    3  the device is absent or refuses: no driver, no permission, no such range
+    3  the device is absent or refuses, or would: no driver, no permission, no such range
     4  another file, or the output, could not be read or written
   130  interrupted by Ctrl-C or a signal
 
@@ -295,8 +295,46 @@ Examples:
         count: Option<u64>,
     },
 
-    /// Tell what the device is, and what this processor can do
+    /// Tell what the device is, which windows it has, and what this processor can do
+    #[command(after_help = "\
+Of the map driver: how it was loaded, the highest address, and every window.
+
+  access   ro or rw: whether it can be written
+  cache    uncached, wc (write-combining) or cached
+  region   claimed by the driver, or shared with other drivers
+  memory   reserved by the firmware or the kernel's command line, or not
+
+Examples:
+  devmap info
+  devmap info --json | jq -r '.driver.windows[].name'")]
     Info,
+
+    /// Ask the map driver whether it would map a range, and if not, why not
+    #[command(after_help = "\
+Nothing is mapped. The answer is what the other commands would get: the cache type and the window, or the reason, the \
+error number, the nearest window and a remedy. The exit status is 0 if it is granted, and 3 if it is refused.
+
+Examples:
+  devmap check 0xc0000000+3M              could it be read?
+  devmap check 0xc0000064 --write         could one value be written?
+  devmap check 0xc0000000+3M --write --json | jq -r .cache")]
+    Check {
+        /// ADDRESS, START+LENGTH or START-LAST
+        #[arg(value_name = "PLACE", value_parser = place)]
+        place: Place,
+        /// For reading: the default, to which the others add
+        #[arg(long)]
+        read: bool,
+        /// For writing too
+        #[arg(long)]
+        write: bool,
+        /// For running code too, which is never granted
+        #[arg(long)]
+        exec: bool,
+        /// Private instead of shared, which is never granted
+        #[arg(long)]
+        private: bool,
+    },
 
     /// Print a completion script for a shell
     #[command(after_help = "\

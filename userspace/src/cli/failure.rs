@@ -19,6 +19,9 @@ pub enum Failure {
     /// The device is absent, or refuses.
     #[error("{0}")]
     Device(#[from] Error),
+    /// The driver would refuse, as was to be found out: standard output has all of it.
+    #[error("the driver would refuse")]
+    Refused,
     /// Another file could not be read or written.
     #[error("cannot {doing} {}: {error}", path.display())]
     File { doing: &'static str, path: PathBuf, error: io::Error },
@@ -36,6 +39,11 @@ impl Failure {
         move |error| Self::File { doing, path: path.into(), error }
     }
 
+    /// Whether nothing is left to be said on standard error.
+    pub fn is_told(&self) -> bool {
+        matches!(self, Self::Refused)
+    }
+
     /// The exit status, as the long help lists them.
     pub fn status(&self) -> u8 {
         match self {
@@ -49,6 +57,7 @@ impl Failure {
                 | Error::Uneven { .. } => 2,
                 _ => 3,
             },
+            Self::Refused => 3,
             Self::File { .. } | Self::Output(_) => 4,
             Self::Interrupted(_) => 130,
         }

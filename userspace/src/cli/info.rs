@@ -6,12 +6,13 @@ use std::fmt;
 use std::fs;
 
 use devmap::page::PageSize;
-use devmap::{Device, Kind, Width};
+use devmap::{Device, Error, Kind, Width};
 use serde::Serialize;
 
 use super::context::Context;
 use super::failure::Failure;
 use super::output::Address;
+use super::windows::{Row, Table};
 
 /// All of it.
 #[derive(Serialize)]
@@ -24,10 +25,23 @@ struct Info {
     bytes: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     maps: Vec<Map>,
+    /// What the map driver says of itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    driver: Option<Driver>,
     page_size: u64,
     widest_access: u32,
     endian: &'static str,
     version: &'static str,
+}
+
+/// The map driver.
+#[derive(Serialize)]
+struct Driver {
+    abi_version: u32,
+    mode: String,
+    page_size: u64,
+    last_address: Address,
+    windows: Vec<Row>,
 }
 
 /// A map of a UIO device.
@@ -51,10 +65,19 @@ impl fmt::Display for Info {
         for Map { index, name, start, last } in &self.maps {
             write!(f, "\nmap {index:<10} {start}-{last} {name}")?;
         }
+        if let Some(Driver { abi_version, mode, last_address, .. }) = &self.driver {
+            write!(f, "\ndriver         map, ABI version {abi_version}")?;
+            write!(f, "\nmode           {mode}")?;
+            write!(f, "\nlast address   {last_address}")?;
+        }
         write!(f, "\npage size      {:#x} bytes", self.page_size)?;
         write!(f, "\nwidest access  {} bits", self.widest_access)?;
         write!(f, "\nbyte order     {}", self.endian)?;
-        write!(f, "\ndevmap         {}", self.version)
+        write!(f, "\ndevmap         {}", self.version)?;
+        match &self.driver {
+            Some(driver) if !driver.windows.is_empty() => write!(f, "\n\n{}", Table(&driver.windows)),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -92,10 +115,91 @@ pub fn info(it: &mut Context) -> Result<(), Failure> {
         number,
         bytes,
         maps,
+        driver: driver(&device)?,
         page_size: PageSize::of_system().bytes(),
         widest_access: Width::WIDEST.bits(),
         endian: if cfg!(target_endian = "big") { "big" } else { "little" },
         version: env!("CARGO_PKG_VERSION"),
     })?;
     Ok(())
+}
+
+/// What the map driver says of itself; `None` if the device is another.
+fn driver(device: &Device) -> Result<Option<Driver>, Failure> {
+    let info = match device.info() {
+        Err(Error::NotMapDriver { .. }) => return Ok(None),
+        info => info?,
+    };
+    Ok(Some(Driver {
+        abi_version: info.abi_version,
+        mode: info.mode.to_string(),
+        page_size: info.page_size,
+        last_address: Address(info.last_address),
+        windows: device.windows()?.into_iter().map(Row::from).collect(),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::windows::tests::sdram;
+    use super::*;
+
+    fn info(driver: Option<Driver>) -> Info {
+        Info {
+            device: "/dev/map".into(),
+            kind: "character device",
+            number: Some("126:0".into()),
+            bytes: None,
+            maps: Vec::new(),
+            driver,
+            page_size: 0x1000,
+            widest_access: 64,
+            endian: "little",
+            version: "0.1.0",
+        }
+    }
+
+    fn driver(mode: &str, windows: Vec<Row>) -> Option<Driver> {
+        let last_address = Address((1 << 40) - 1);
+        Some(Driver { abi_version: 1, mode: mode.into(), page_size: 0x1000, last_address, windows })
+    }
+
+    const DEVICE: &str = "device         /dev/map, character device 126:0\n";
+    const MACHINE: &str = "page size      0x1000 bytes\n\
+        widest access  64 bits\n\
+        byte order     little\n\
+        devmap         0.1.0";
+
+    #[test]
+    fn the_driver_and_its_windows_are_shown() {
+        let row = Row::from(sdram());
+        let table = Table(&[row]).to_string();
+        assert_eq!(
+            info(driver("windows", vec![sdram().into()])).to_string(),
+            format!(
+                "{DEVICE}driver         map, ABI version 1\n\
+                 mode           windows\n\
+                 last address   0xffffffffff\n\
+                 {MACHINE}\n\n{table}"
+            )
+        );
+        let raw = info(driver("raw", vec![])).to_string();
+        assert!(raw.contains("mode           raw\n") && raw.ends_with(MACHINE), "{raw}");
+    }
+
+    #[test]
+    fn another_device_has_no_driver_to_tell_of() {
+        assert_eq!(info(None).to_string(), format!("{DEVICE}{MACHINE}"));
+        assert!(!serde_json::to_string(&info(None)).unwrap().contains("driver"));
+    }
+
+    #[test]
+    fn programs_get_the_driver_as_an_object() {
+        let json = serde_json::to_string(&info(driver("windows", vec![sdram().into()]))).unwrap();
+        let row = serde_json::to_string(&Row::from(sdram())).unwrap();
+        let expected = format!(
+            r#""driver":{{"abi_version":1,"mode":"windows","page_size":4096,"last_address":"0xffffffffff","windows":[{row}]}},"#
+        );
+        assert!(json.contains(&expected), "{json}");
+    }
 }

@@ -4,6 +4,7 @@
 
 mod access;
 mod args;
+mod check;
 mod compare;
 mod compat;
 mod context;
@@ -19,6 +20,7 @@ mod search;
 mod test;
 mod transfer;
 mod watch;
+mod windows;
 mod work;
 
 use std::env;
@@ -27,6 +29,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
+use devmap::driver::{Protection, Sharing};
 
 use args::{Args, Command};
 use context::Context;
@@ -36,7 +39,8 @@ use failure::Failure;
 const FIRST_LESSON: &str = "\
 devmap reads and writes physical memory through the map driver's node, /dev/map.
 
-  devmap info                              what the device is
+  devmap info                              what the device is, and which windows it has
+  devmap check 0xc0000000+3M --write       whether it can be mapped, and if not, why not
   devmap read 0xc0000064                   one value of 32 bits
   devmap write 0xc0000064 3 -w 8           store one byte
   devmap modify 0xc0000010 --set 0x80      change bits of a value
@@ -67,7 +71,9 @@ fn report(name: &str, result: Result<(), Failure>) -> Result<(), u8> {
         // Whoever read our output has seen enough.
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(failure) => {
-            eprintln!("{name}: {failure}");
+            if !failure.is_told() {
+                eprintln!("{name}: {failure}");
+            }
             Err(failure.status())
         }
     }
@@ -98,6 +104,11 @@ fn dispatch(args: Args) -> Result<(), Failure> {
         Some(Command::Test { range, passes, only, seed }) => test::test(it, range, passes, &only, seed),
         Some(Command::Watch { place, interval, count }) => watch::watch(it, place, interval, count),
         Some(Command::Info) => info::info(it),
+        Some(Command::Check { place, read: _, write, exec, private }) => {
+            // All commands read, if only to find out how to write.
+            let protection = Protection { read: true, write, execute: exec };
+            check::check(it, place, protection, if private { Sharing::Private } else { Sharing::Shared })
+        }
         Some(Command::Completions { shell }) => generate::completions(it, shell),
         Some(Command::Man { directory }) => generate::man(&directory),
     }?;

@@ -34,9 +34,36 @@ pub fn number(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("`{text}` has more than 64 bits"))
 }
 
+/// Writes a number of bytes with the largest unit that leaves no fraction, so that [`number`] reads it.
+pub fn short(bytes: u64) -> String {
+    for (shift, unit) in [(30, "G"), (20, "M"), (10, "K")] {
+        if bytes != 0 && bytes % (1 << shift) == 0 {
+            return format!("{}{unit}", bytes >> shift);
+        }
+    }
+    bytes.to_string()
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    #[test]
+    fn units_leave_no_fraction() {
+        let table = [(0, "0"), (1023, "1023"), (4096, "4K"), (0x30_0000, "3M"), (0x30_1000, "3076K"), (1 << 34, "16G")];
+        for (bytes, text) in table {
+            assert_eq!(short(bytes), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_short_is_read_back(value: u64, shift in 0u32..64) {
+            prop_assert_eq!(number(&short(value << shift)), Ok(value << shift));
+        }
+    }
 
     #[test]
     fn numbers_in_every_base_with_units_and_underscores() {

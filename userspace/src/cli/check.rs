@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `check`: whether the driver would map a range, and if not, why not.
+
+use std::fmt;
+
+use devmap::driver::{Protection, Sharing, Verdict};
+use devmap::page::PageSize;
+use devmap::{Device, Error, PhysRange};
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+use super::context::Context;
+use super::failure::Failure;
+use super::output::Address;
+use super::place::Place;
+use super::windows::Row;
+
+/// A range, how it is to be mapped, and what the driver says to it.
+struct Checked {
+    range: PhysRange,
+    /// The pages around the range: they are what is mapped, and what the driver was asked for.
+    pages: PhysRange,
+    protection: Protection,
+    sharing: Sharing,
+    verdict: Verdict,
+}
+
+impl fmt::Display for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "range    {}", self.range)?;
+        if self.pages != self.range {
+            write!(f, ", on the pages {}", self.pages)?;
+        }
+        let Protection { read, write, execute } = self.protection;
+        let words = [
+            (self.sharing == Sharing::Shared, "shared"),
+            (self.sharing == Sharing::Private, "private"),
+            (read, "read"),
+            (write, "write"),
+            (execute, "execute"),
+        ];
+        let words: Vec<_> = words.into_iter().filter(|(is, _)| *is).map(|(_, word)| word).collect();
+        write!(f, "\nmapping  {}", words.join(", "))?;
+        match self.verdict {
+            Verdict::Granted { cache, window } => {
+                write!(f, "\nverdict  granted\ncache    {cache}")?;
+                window.map_or(Ok(()), |window| write!(f, "\nwindow   {window}"))
+            }
+            Verdict::Refused(refused) => {
+                write!(f, "\nverdict  refused, {}\nreason   {}", refused.errno_name(), refused.reason)?;
+                refused.nearest.map_or(Ok(()), |window| write!(f, "\nnearest  {window}"))?;
+                refused.remedy().map_or(Ok(()), |remedy| write!(f, "\nremedy   {remedy}"))
+            }
+        }
+    }
+}
+
+impl Serialize for Checked {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut checked = serializer.serialize_struct("Checked", 14)?;
+        checked.serialize_field("start", &Address(self.range.start()))?;
+        checked.serialize_field("last", &Address(self.range.last()))?;
+        checked.serialize_field("first_page", &Address(self.pages.start()))?;
+        checked.serialize_field("mapped_bytes", &self.pages.length())?;
+        checked.serialize_field("read", &self.protection.read)?;
+        checked.serialize_field("write", &self.protection.write)?;
+        checked.serialize_field("execute", &self.protection.execute)?;
+        checked.serialize_field("shared", &(self.sharing == Sharing::Shared))?;
+        match self.verdict {
+            Verdict::Granted { cache, window } => {
+                checked.serialize_field("granted", &true)?;
+                checked.serialize_field("cache", cache.as_str())?;
+                checked.serialize_field("window", &window.map(Row::from))?;
+            }
+            Verdict::Refused(refused) => {
+                checked.serialize_field("granted", &false)?;
+                checked.serialize_field("errno", &refused.errno_name())?;
+                checked.serialize_field("code", &refused.reason.code())?;
+                checked.serialize_field("reason", &refused.reason.to_string())?;
+                checked.serialize_field("nearest", &refused.nearest.map(Row::from))?;
+                checked.serialize_field("remedy", &refused.remedy())?;
+            }
+        }
+        checked.end()
+    }
+}
+
+/// Prints what the driver says to a mapping of `place`. A refusal is printed too, and is the exit status.
+pub fn check(it: &mut Context, place: Place, protection: Protection, sharing: Sharing) -> Result<(), Failure> {
+    let range = place.range(it.value_width()).map_err(Failure::Usage)?;
+    let pages = PageSize::of_system()
+        .enclose(range)
+        .and_then(|pages| PhysRange::new(pages.start, pages.length as u64))
+        .ok_or(Error::TooLong { range })?;
+    // As the other commands do: the driver looks at how it was opened.
+    let device = if protection.write { Device::open(&it.device) } else { Device::open_read_only(&it.device) }?;
+    let verdict = device.check(pages.start(), pages.length(), protection, sharing)?;
+    it.out.emit(&Checked { range, pages, protection, sharing, verdict })?;
+    it.out.finish()?;
+    outcome(verdict)
+}
+
+/// Whether the command has succeeded.
+fn outcome(verdict: Verdict) -> Result<(), Failure> {
+    match verdict {
+        Verdict::Granted { .. } => Ok(()),
+        Verdict::Refused(_) => Err(Failure::Refused),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use devmap::driver::{Cache, Refusal, Refused};
+
+    use super::super::windows::tests::{nameless, sdram};
+    use super::*;
+
+    fn checked(verdict: Verdict) -> Checked {
+        let range = PhysRange::new(0xc000_0000, 0x1000).unwrap();
+        Checked { range, pages: range, protection: Protection::READ, sharing: Sharing::Shared, verdict }
+    }
+
+    fn refused(reason: Refusal) -> Checked {
+        let nearest = Some(nameless()).filter(|_| reason == Refusal::Outside);
+        checked(Verdict::Refused(Refused { reason, nearest }))
+    }
+
+    #[test]
+    fn what_is_granted_has_a_cache_type_and_a_window_if_there_are_any() {
+        let granted = Checked {
+            range: PhysRange::new(0xc000_0064, 4).unwrap(),
+            protection: Protection::READ_WRITE,
+            ..checked(Verdict::Granted { cache: Cache::Uncached, window: Some(sdram()) })
+        };
+        assert_eq!(
+            granted.to_string(),
+            "range    0xc0000064-0xc0000067, on the pages 0xc0000000-0xc0000fff\n\
+             mapping  shared, read, write\n\
+             verdict  granted\n\
+             cache    uncached\n\
+             window   sdram@0xc0000000+0x100000"
+        );
+        let raw = checked(Verdict::Granted { cache: Cache::Uncached, window: None });
+        assert_eq!(
+            raw.to_string(),
+            "range    0xc0000000-0xc0000fff\nmapping  shared, read\nverdict  granted\ncache    uncached"
+        );
+    }
+
+    #[test]
+    fn what_is_refused_has_a_reason_a_window_and_a_remedy_as_far_as_there_are_any() {
+        assert_eq!(
+            refused(Refusal::Outside).to_string(),
+            "range    0xc0000000-0xc0000fff\n\
+             mapping  shared, read\n\
+             verdict  refused, EPERM\n\
+             reason   the range is outside of every window\n\
+             nearest  0x1234567000+0x1000:ro:wc:shared\n\
+             remedy   stay inside a window, or load the driver with one that holds the range"
+        );
+        let all = Protection { execute: true, ..Protection::READ_WRITE };
+        let private = Checked { protection: all, sharing: Sharing::Private, ..refused(Refusal::Private) };
+        assert_eq!(
+            private.to_string(),
+            "range    0xc0000000-0xc0000fff\n\
+             mapping  private, read, write, execute\n\
+             verdict  refused, EINVAL\n\
+             reason   a private mapping would never reach the memory; use MAP_SHARED"
+        );
+    }
+
+    #[test]
+    fn a_refusal_is_told_by_the_exit_status_alone() {
+        assert!(outcome(checked(Verdict::Granted { cache: Cache::Cached, window: None }).verdict).is_ok());
+        let failure = outcome(refused(Refusal::Outside).verdict).unwrap_err();
+        assert!(failure.is_told() && failure.status() == 3, "{failure:?}");
+    }
+
+    #[test]
+    fn programs_get_all_of_it() {
+        let json = |checked| serde_json::to_string(&checked).unwrap();
+        let asked = r#"{"start":"0xc0000000","last":"0xc0000fff","first_page":"0xc0000000","mapped_bytes":4096,"#;
+        let how = r#""read":true,"write":false,"execute":false,"shared":true,"#;
+        let raw = checked(Verdict::Granted { cache: Cache::WriteCombine, window: None });
+        assert_eq!(json(raw), format!(r#"{asked}{how}"granted":true,"cache":"wc","window":null}}"#));
+        let row = serde_json::to_string(&Row::from(nameless())).unwrap();
+        let reason = "the range is outside of every window";
+        let remedy = "stay inside a window, or load the driver with one that holds the range";
+        assert_eq!(
+            json(refused(Refusal::Outside)),
+            format!(
+                r#"{asked}{how}"granted":false,"errno":"EPERM","code":11,"reason":"{reason}","nearest":{row},"remedy":"{remedy}"}}"#
+            )
+        );
+        assert!(json(refused(Refusal::Private)).ends_with(r#""nearest":null,"remedy":null}"#));
+    }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The windows of the map driver, as programs and as people read them.
+
+use std::fmt;
+
+use devmap::driver::Window;
+use serde::Serialize;
+
+use super::number::short;
+use super::output::Address;
+
+/// A window for programs.
+#[derive(Serialize)]
+pub struct Row {
+    name: String,
+    start: Address,
+    last: Address,
+    bytes: u64,
+    access: &'static str,
+    cache: &'static str,
+    claimed: bool,
+    reserved: bool,
+}
+
+impl From<Window> for Row {
+    fn from(window: Window) -> Self {
+        Self {
+            name: window.name.as_str().into(),
+            start: Address(window.range.start()),
+            last: Address(window.range.last()),
+            bytes: window.range.length(),
+            access: window.access.as_str(),
+            cache: window.cache.as_str(),
+            claimed: window.claim,
+            reserved: window.reserved,
+        }
+    }
+}
+
+/// Windows for people: a line for each, below a line of headings.
+pub struct Table<'a>(pub &'a [Row]);
+
+const HEADINGS: [&str; 7] = ["window", "range", "size", "access", "cache", "region", "memory"];
+
+impl Row {
+    fn cells(&self) -> [String; HEADINGS.len()] {
+        [
+            // A column is never empty, for the sake of those who cut them out.
+            if self.name.is_empty() { "-".into() } else { self.name.clone() },
+            format!("{}-{}", self.start, self.last),
+            short(self.bytes),
+            self.access.into(),
+            self.cache.into(),
+            if self.claimed { "claimed" } else { "shared" }.into(),
+            if self.reserved { "reserved" } else { "-" }.into(),
+        ]
+    }
+}
+
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headings = HEADINGS.map(String::from);
+        let lines: Vec<_> = std::iter::once(headings).chain(self.0.iter().map(Row::cells)).collect();
+        let mut widths = [0; HEADINGS.len()];
+        for line in &lines {
+            for (width, cell) in widths.iter_mut().zip(line) {
+                *width = cell.len().max(*width);
+            }
+        }
+        for (index, line) in lines.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            let [cells @ .., last] = line;
+            for (cell, width) in cells.iter().zip(widths) {
+                write!(f, "{cell:width$}  ")?;
+            }
+            f.write_str(last)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use devmap::driver::{Access, Cache, Name};
+    use devmap::PhysRange;
+
+    use super::*;
+
+    pub fn sdram() -> Window {
+        Window {
+            name: Name::new(b"sdram").unwrap(),
+            reserved: true,
+            ..Window::new(PhysRange::new(0xc000_0000, 0x10_0000).unwrap())
+        }
+    }
+
+    pub fn nameless() -> Window {
+        Window {
+            access: Access::ReadOnly,
+            cache: Cache::WriteCombine,
+            claim: false,
+            ..Window::new(PhysRange::new(0x12_3456_7000, 0x1000).unwrap())
+        }
+    }
+
+    #[test]
+    fn the_columns_are_as_wide_as_their_widest_cell() {
+        let rows = [sdram().into(), nameless().into()];
+        assert_eq!(
+            Table(&rows).to_string(),
+            "window  range                      size  access  cache     region   memory\n\
+             sdram   0xc0000000-0xc00fffff      1M    rw      uncached  claimed  reserved\n\
+             -       0x1234567000-0x1234567fff  4K    ro      wc        shared   -"
+        );
+        let long = Window { name: Name::new(&[b'z'; 31]).unwrap(), ..sdram() };
+        let table = Table(&[long.into(), nameless().into()]).to_string();
+        let columns: Vec<_> = table.lines().map(|line| line.find(" 0x").or(line.find(" range"))).collect();
+        assert_eq!(columns, [Some(32); 3], "{table}");
+    }
+
+    #[test]
+    fn without_windows_there_are_headings() {
+        assert_eq!(Table(&[]).to_string(), "window  range  size  access  cache  region  memory");
+    }
+
+    #[test]
+    fn programs_get_numbers_and_flags() {
+        assert_eq!(
+            serde_json::to_string(&Row::from(nameless())).unwrap(),
+            r#"{"name":"","start":"0x1234567000","last":"0x1234567fff","bytes":4096,"access":"ro","cache":"wc","claimed":false,"reserved":false}"#
+        );
+    }
+}

@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What the map driver says when it is asked: how it was loaded, its windows, and whether it would make a mapping.
+//!
+//! [`Device::info`], [`Device::windows`] and [`Device::check`] ask. The driver alone can answer; for every other device
+//! they fail with [`Error::NotMapDriver`].
+
+use std::fmt;
+use std::io;
+
+use map_core::abi::{self, MapCheck, MapInfo, MapWindow};
+pub use map_core::{Access, Cache, Name, Refusal, Window};
+use nix::errno::Errno;
+
+use crate::{ioctl, Device, Error, Kind, Result};
+
+/// How the driver was loaded, and what the machine is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Info {
+    /// The version of the ABI between the driver and programs.
+    pub abi_version: u32,
+    /// What can be mapped at all.
+    pub mode: Mode,
+    /// The page size in bytes.
+    pub page_size: u64,
+    /// The highest physical address that can be mapped.
+    pub last_address: u64,
+}
+
+/// What can be mapped at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// There are no windows: all memory but the kernel's own, by processes with CAP_SYS_RAWIO.
+    Raw,
+    /// What lies inside a window, by processes that may open the node.
+    Windows,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Raw => "raw",
+            Self::Windows => "windows",
+        })
+    }
+}
+
+/// What a mapping is for: the protection of mmap(2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Protection {
+    /// PROT_READ.
+    pub read: bool,
+    /// PROT_WRITE.
+    pub write: bool,
+    /// PROT_EXEC.
+    pub execute: bool,
+}
+
+impl Protection {
+    /// That of the mappings of [`Device::open_read_only`].
+    pub const READ: Self = Self { read: true, write: false, execute: false };
+    /// That of the mappings of [`Device::open`].
+    pub const READ_WRITE: Self = Self { read: true, write: true, execute: false };
+}
+
+/// Whether what is stored into a mapping reaches the memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Sharing {
+    /// MAP_SHARED: it does. All mappings of this crate are of this kind.
+    #[default]
+    Shared,
+    /// MAP_PRIVATE: it goes to a copy.
+    Private,
+}
+
+/// What the driver says to a mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It would make it.
+    Granted {
+        /// With this cache type.
+        cache: Cache,
+        /// In this window; `None` in raw mode.
+        window: Option<Window>,
+    },
+    /// It would not.
+    Refused(Refused),
+}
+
+impl Verdict {
+    /// The refusal, if that is why mmap(2) has failed with `cause`. With another error number it was not the driver
+    /// that refused, but a limit of the process for one.
+    pub(crate) fn explains(self, cause: &io::Error) -> Option<Refused> {
+        match self {
+            Self::Refused(refused) => Some(refused).filter(|it| cause.raw_os_error() == Some(it.errno() as i32)),
+            Self::Granted { .. } => None,
+        }
+    }
+}
+
+/// Why the driver does not make a mapping. The text is the reason and the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The reason. When several hold, it is the first in the order of [`Refusal`].
+    pub reason: Refusal,
+    /// The window that the range lies in, touches, or is nearest to; `None` in raw mode, and if the reason has nothing
+    /// to do with windows.
+    pub nearest: Option<Window>,
+}
+
+impl Refused {
+    /// The error number that mmap(2) gives.
+    pub(crate) fn errno(&self) -> Errno {
+        // These numbers are the same on all architectures that the driver is made for.
+        Errno::from_raw(self.reason.errno().number() as i32)
+    }
+
+    /// The name of the error number that mmap(2) gives, such as `EPERM`.
+    pub fn errno_name(&self) -> String {
+        format!("{:?}", self.errno())
+    }
+
+    /// What to do about it, unless the text of the reason says so.
+    pub fn remedy(&self) -> Option<&'static str> {
+        Some(match self.reason {
+            Refusal::NotCapable => "run as root, or load the driver with windows",
+            Refusal::Unaligned => "start at a page",
+            Refusal::Empty => "map at least one byte",
+            Refusal::TooLong => "map it in parts",
+            Refusal::Wraps | Refusal::Address => "`devmap info` shows the highest address",
+            Refusal::NotWritable | Refusal::NotReadable | Refusal::Private => return None,
+            Refusal::Executable => "map it without PROT_EXEC",
+            Refusal::Outside => "stay inside a window, or load the driver with one that holds the range",
+            Refusal::Partial => "map what lies inside one window at a time",
+            Refusal::ReadOnly => "open the device for reading only",
+            Refusal::LockedDown => "load the driver with a window in reserved memory that holds the range",
+            Refusal::SystemRam => "choose memory that /proc/iomem shows as reserved",
+            Refusal::CacheConflict => "end the other mapping first",
+        })
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.reason)?;
+        let Some(window) = self.nearest else { return Ok(()) };
+        let it_is = match self.reason {
+            Refusal::Outside => "the nearest is",
+            Refusal::Partial => "it touches",
+            Refusal::ReadOnly => "it is",
+            _ => "the window is",
+        };
+        write!(f, "; {it_is} {window}")
+    }
+}
+
+impl Device {
+    /// Asks how the driver was loaded.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotMapDriver`] for other devices, [`Error::UnknownAnswer`] if the driver has another version of the ABI
+    /// than this crate, and [`Error::Ask`] with what else ioctl(2) said.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use devmap::{Device, DEFAULT_DEVICE};
+    ///
+    /// let info = Device::open_read_only(DEFAULT_DEVICE)?.info()?;
+    /// println!("the highest address is {:#x}", info.last_address);
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
+    pub fn info(&self) -> Result<Info> {
+        info_of(&self.ask_info()?).map_err(|unknown| self.unknown(unknown))
+    }
+
+    /// Asks for the windows, in the order of their addresses. In raw mode there are none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`info`](Self::info).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use devmap::{Device, DEFAULT_DEVICE};
+    ///
+    /// let device = Device::open(DEFAULT_DEVICE)?;
+    /// let windows = device.windows()?;
+    /// if let Some(sdram) = windows.iter().find(|window| window.name.as_str() == "sdram") {
+    ///     let mapping = device.map(sdram.range)?;
+    /// }
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
+    pub fn windows(&self) -> Result<Vec<Window>> {
+        (0..self.ask_info()?.windows).map(|index| self.ask_window(index)).collect()
+    }
+
+    /// Asks whether mmap(2) would map `length` bytes from physical address `start` on, and maps nothing.
+    ///
+    /// The driver decides by the same rules as for mmap(2), and knows how the device was opened. Unlike [`map`](Self::map)
+    /// this takes every range, and does not put the pages around it in its place.
+    ///
+    /// What only shows when the mapping is made is not foreseen: [`Refusal::CacheConflict`], and the limits of the process.
+    ///
+    /// # Errors
+    ///
+    /// As for [`info`](Self::info). A refusal is no error here.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use devmap::driver::{Protection, Sharing, Verdict};
+    /// use devmap::{Device, DEFAULT_DEVICE};
+    ///
+    /// let device = Device::open(DEFAULT_DEVICE)?;
+    /// match device.check(0xc000_0000, 0x30_0000, Protection::READ_WRITE, Sharing::Shared)? {
+    ///     Verdict::Granted { cache, .. } => println!("granted, {cache}"),
+    ///     Verdict::Refused(refused) => println!("refused: {refused}"),
+    /// }
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
+    pub fn check(&self, start: u64, length: u64, protection: Protection, sharing: Sharing) -> Result<Verdict> {
+        self.ask_info()?;
+        let question = question(start, length, protection, sharing);
+        let answer = ioctl::check(self.file(), question).map_err(|errno| self.cannot_ask(errno))?;
+        let window = match answer.window {
+            abi::NONE => None,
+            index => Some(self.ask_window(index)?),
+        };
+        verdict_of(&answer, window).map_err(|unknown| self.unknown(unknown))
+    }
+
+    /// Asks for the whole, and makes sure that what it answers from now on means what this crate takes it for.
+    fn ask_info(&self) -> Result<MapInfo> {
+        let found = match self.kind() {
+            Kind::File => Some("a regular file"),
+            Kind::Uio(_) => Some("a UIO device"),
+            Kind::Character { .. } => None,
+        };
+        if let Some(found) = found {
+            return Err(Error::NotMapDriver { path: self.path().into(), found });
+        }
+        let told = ioctl::info(self.file()).map_err(|errno| self.cannot_ask(errno))?;
+        self.understand(told)
+    }
+
+    /// `told`, if the ABI is the one that this crate knows.
+    fn understand(&self, told: MapInfo) -> Result<MapInfo> {
+        match told.abi_version {
+            abi::VERSION => Ok(told),
+            // There is no such version. Some drivers succeed at everything, and answer nothing.
+            0 => Err(self.cannot_ask(Errno::ENOTTY)),
+            version => Err(self.unknown(Unknown { what: "ABI version", code: version })),
+        }
+    }
+
+    fn ask_window(&self, index: u32) -> Result<Window> {
+        let told = ioctl::window(self.file(), index).map_err(|errno| self.cannot_ask(errno))?;
+        window_of(&told).map_err(|unknown| self.unknown(unknown))
+    }
+
+    fn cannot_ask(&self, errno: Errno) -> Error {
+        let path = self.path().into();
+        match errno {
+            // What drivers say to an ioctl that is none of theirs.
+            Errno::ENOTTY | Errno::EINVAL | Errno::ENOSYS => Error::NotMapDriver {
+                path,
+                found: "a device of another driver, or of a map driver too old to be asked",
+            },
+            errno => Error::Ask { path, cause: errno.into() },
+        }
+    }
+
+    fn unknown(&self, Unknown { what, code }: Unknown) -> Error {
+        Error::UnknownAnswer { path: self.path().into(), what, code }
+    }
+}
+
+/// A number in an answer that this crate has no meaning for. A newer driver may give it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Unknown {
+    what: &'static str,
+    code: u32,
+}
+
+fn info_of(told: &MapInfo) -> Result<Info, Unknown> {
+    Ok(Info {
+        abi_version: told.abi_version,
+        mode: match told.mode {
+            abi::MODE_RAW => Mode::Raw,
+            abi::MODE_WINDOWS => Mode::Windows,
+            code => return Err(Unknown { what: "mode", code }),
+        },
+        page_size: told.page_size.into(),
+        last_address: told.last_address,
+    })
+}
+
+fn window_of(told: &MapWindow) -> Result<Window, Unknown> {
+    told.window().ok_or(match Cache::from_code(told.cache) {
+        None => Unknown { what: "cache type", code: told.cache },
+        Some(_) => Unknown { what: "window", code: told.index },
+    })
+}
+
+fn question(start: u64, length: u64, protection: Protection, sharing: Sharing) -> MapCheck {
+    let bit = |set, bit| if set { bit } else { 0 };
+    MapCheck {
+        start,
+        length,
+        prot: bit(protection.read, abi::PROT_READ)
+            | bit(protection.write, abi::PROT_WRITE)
+            | bit(protection.execute, abi::PROT_EXEC),
+        flags: match sharing {
+            Sharing::Shared => abi::MAP_SHARED,
+            Sharing::Private => abi::MAP_PRIVATE,
+        },
+        ..MapCheck::default()
+    }
+}
+
+/// The verdict of `answer`, which names `window`.
+fn verdict_of(answer: &MapCheck, window: Option<Window>) -> Result<Verdict, Unknown> {
+    if answer.verdict == abi::GRANTED {
+        return match Cache::from_code(answer.cache) {
+            Some(cache) => Ok(Verdict::Granted { cache, window }),
+            None => Err(Unknown { what: "cache type", code: answer.cache }),
+        };
+    }
+    match Refusal::from_code(answer.verdict) {
+        Some(reason) => Ok(Verdict::Refused(Refused { reason, nearest: window })),
+        None => Err(Unknown { what: "verdict", code: answer.verdict }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PhysRange;
+
+    const INFO: MapInfo = MapInfo {
+        abi_version: 1,
+        mode: abi::MODE_WINDOWS,
+        windows: 2,
+        page_size: 0x4000,
+        last_address: 0xff_ffff_ffff,
+    };
+
+    fn registers() -> Window {
+        Window {
+            name: Name::new(b"regs").unwrap(),
+            access: Access::ReadOnly,
+            ..Window::new(PhysRange::new(0xc010_0000, 0x1_0000).unwrap())
+        }
+    }
+
+    #[test]
+    fn info_is_taken_over() {
+        let info = Info { abi_version: 1, mode: Mode::Windows, page_size: 0x4000, last_address: 0xff_ffff_ffff };
+        assert_eq!(info_of(&INFO), Ok(info));
+        let raw = MapInfo { mode: abi::MODE_RAW, windows: 0, ..INFO };
+        assert_eq!(info_of(&raw), Ok(Info { mode: Mode::Raw, ..info }));
+    }
+
+    #[test]
+    fn what_a_newer_driver_says_is_not_misunderstood() {
+        assert_eq!(info_of(&MapInfo { mode: 2, ..INFO }), Err(Unknown { what: "mode", code: 2 }));
+        let granted = MapCheck { verdict: abi::GRANTED, cache: 3, ..MapCheck::default() };
+        assert_eq!(verdict_of(&granted, None), Err(Unknown { what: "cache type", code: 3 }));
+        let refused = MapCheck { verdict: 99, cache: abi::NONE, ..MapCheck::default() };
+        assert_eq!(verdict_of(&refused, None), Err(Unknown { what: "verdict", code: 99 }));
+        let window = MapWindow { index: 5, length: 0x1000, cache: 7, ..MapWindow::default() };
+        assert_eq!(window_of(&window), Err(Unknown { what: "cache type", code: 7 }));
+        let empty = MapWindow { length: 0, cache: 0, ..window };
+        assert_eq!(window_of(&empty).unwrap_err().code, 5);
+    }
+
+    #[test]
+    fn a_driver_with_another_abi_is_not_asked_more() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let device = Device::open(file.path()).unwrap();
+        let tell = |abi_version| device.understand(MapInfo { abi_version, ..INFO });
+        assert_eq!(tell(1).unwrap(), INFO);
+        let newer = tell(2).unwrap_err();
+        assert!(matches!(newer, Error::UnknownAnswer { what: "ABI version", code: 2, .. }), "{newer:?}");
+        assert!(matches!(tell(0), Err(Error::NotMapDriver { .. })));
+    }
+
+    #[test]
+    fn an_ioctl_that_fails_for_another_reason_says_so() {
+        let device = Device::open("/dev/null").unwrap();
+        assert!(matches!(device.cannot_ask(Errno::EINVAL), Error::NotMapDriver { .. }));
+        let error = device.cannot_ask(Errno::EIO);
+        assert_eq!(error.to_string(), "cannot ask /dev/null: I/O error (EIO)");
+    }
+
+    #[test]
+    fn a_verdict_explains_its_own_error_number_alone() {
+        let refused = Refused { reason: Refusal::Outside, nearest: None };
+        let (eperm, enomem) = (io::Error::from_raw_os_error(1), io::Error::from_raw_os_error(12));
+        assert_eq!(Verdict::Refused(refused).explains(&eperm), Some(refused));
+        assert_eq!(Verdict::Refused(refused).explains(&enomem), None);
+        assert_eq!(Verdict::Granted { cache: Cache::Cached, window: None }.explains(&eperm), None);
+    }
+
+    #[test]
+    fn a_question_has_the_bits_of_mmap() {
+        let asked = question(0x1001, 5, Protection::READ, Sharing::Shared);
+        let expected = MapCheck { start: 0x1001, length: 5, prot: 1, flags: 1, ..MapCheck::default() };
+        assert_eq!(asked, expected);
+        let all = Protection { execute: true, ..Protection::READ_WRITE };
+        assert_eq!(question(0x1001, 5, all, Sharing::Private), MapCheck { prot: 7, flags: 2, ..expected });
+        assert_eq!(question(0x1001, 5, Protection::default(), Sharing::Shared).prot, 0);
+    }
+
+    #[test]
+    fn verdicts() {
+        let granted = MapCheck { verdict: abi::GRANTED, cache: Cache::WriteCombine.code(), ..MapCheck::default() };
+        let window = Some(registers());
+        assert_eq!(verdict_of(&granted, window), Ok(Verdict::Granted { cache: Cache::WriteCombine, window }));
+        for reason in Refusal::ALL {
+            let refused = MapCheck { verdict: reason.code(), cache: abi::NONE, ..MapCheck::default() };
+            assert_eq!(verdict_of(&refused, window), Ok(Verdict::Refused(Refused { reason, nearest: window })));
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_its_window_and_its_error_number() {
+        let refused = |reason, nearest| Refused { reason, nearest };
+        let window = Some(registers());
+        for (refused, text, errno) in [
+            (
+                refused(Refusal::Outside, window),
+                "the range is outside of every window; the nearest is regs@0xc0100000+0x10000:ro",
+                "EPERM",
+            ),
+            (
+                refused(Refusal::Partial, window),
+                "the range is not wholly inside one window; it touches regs@0xc0100000+0x10000:ro",
+                "EPERM",
+            ),
+            (
+                refused(Refusal::ReadOnly, window),
+                "the window is read-only; map it without PROT_WRITE; it is regs@0xc0100000+0x10000:ro",
+                "EACCES",
+            ),
+            (
+                refused(Refusal::LockedDown, window),
+                "the kernel is locked down, and only windows in reserved memory are left; \
+                 the window is regs@0xc0100000+0x10000:ro",
+                "EPERM",
+            ),
+            (refused(Refusal::Address, None), "the range leaves the physical address space", "EINVAL"),
+            (refused(Refusal::TooLong, None), "the length is more than the address space of a process", "ENOMEM"),
+            (refused(Refusal::Wraps, None), "the range ends beyond the highest offset of mmap(2)", "EOVERFLOW"),
+            (refused(Refusal::CacheConflict, None), "the memory is mapped elsewhere with another cache type", "EAGAIN"),
+        ] {
+            assert_eq!(refused.to_string(), text);
+            assert_eq!(refused.errno_name(), errno, "{refused}");
+        }
+    }
+
+    #[test]
+    fn every_refusal_has_a_remedy() {
+        for reason in Refusal::ALL {
+            let refused = Refused { reason, nearest: None };
+            // In the text of the reason it stands behind a semicolon.
+            assert!(refused.remedy().is_some() || refused.to_string().contains("; "), "{refused}");
+        }
+    }
+}
