@@ -2,8 +2,8 @@
 
 //! What userspace and the driver have agreed upon.
 //!
-//! `include/map.h` says the same for C. The structures have neither padding nor pointers, and the same layout for 32-bit
-//! and for 64-bit programs; enumerations go through them as numbers.
+//! `include/map.h` says the same for C. The structures have neither padding nor pointers, and the same layout for
+//! 32-bit and for 64-bit programs; enumerations go through them as numbers.
 
 use core::{
     ffi::CStr,
@@ -95,7 +95,8 @@ pub const IOC_TYPE: u32 = 0xd7;
 const IOC_WRITE: u32 = 1;
 const IOC_READ: u32 = 2;
 
-/// The number of an ioctl in the encoding of `asm-generic/ioctl.h`, which all architectures with Rust in the kernel use.
+/// The number of an ioctl in the encoding of `asm-generic/ioctl.h`, which all architectures with Rust in the kernel
+/// use.
 const fn ioc(direction: u32, number: u32, size: usize) -> u32 {
     // There are 14 bits for the size, and the structures are much smaller.
     direction << 30 | (size as u32) << 16 | IOC_TYPE << 8 | number

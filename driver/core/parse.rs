@@ -8,9 +8,9 @@
 //! option  = "ro" | "rw" | "uncached" | "uc" | "writecombine" | "wc" | "cached" | "wb" | "shared"
 //! ```
 //!
-//! `start`, `size` and `end` are decimal, or hexadecimal after `0x`; `size` may be followed by `K`, `M` or `G`, and `end`
-//! is the address of the last byte. There are no blanks. Of each kind of option (access, cache type, `shared`) there is
-//! at most one.
+//! `start`, `size` and `end` are decimal, or hexadecimal after `0x`; `size` may be followed by `K`, `M` or `G`, and
+//! `end` is the address of the last byte. There are no blanks. Of each kind of option (access, cache type, `shared`)
+//! there is at most one.
 
 use core::{
     fmt,

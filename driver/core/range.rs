@@ -64,6 +64,10 @@ impl fmt::Display for PhysRange {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
+    use std::string::ToString;
+
     use super::*;
 
     #[test]
@@ -79,6 +83,16 @@ mod tests {
         assert_eq!(PhysRange::new(u64::MAX - 0xfff, 0x1001), None);
         assert_eq!(PhysRange::new(1, u64::MAX).unwrap().last(), u64::MAX);
         assert_eq!(PhysRange::new(2, u64::MAX), None);
+    }
+
+    #[test]
+    fn a_range_looks_like_a_line_of_proc_iomem() {
+        let sdram = PhysRange::new(0xc000_0000, 0x30_0000).unwrap();
+        assert_eq!(sdram.to_string(), "0xc0000000-0xc02fffff");
+        assert_eq!(
+            PhysRange::new(0, 1).unwrap().to_string(),
+            "0x00000000-0x00000000"
+        );
     }
 
     #[test]

@@ -148,6 +148,13 @@ impl Errno {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
+    use std::{
+        collections::BTreeSet,
+        string::ToString, //
+    };
+
     use super::*;
 
     #[test]
@@ -178,5 +185,12 @@ mod tests {
         }
         assert_eq!(Refusal::from_code(0), None);
         assert_eq!(Refusal::from_code(17), None);
+    }
+
+    #[test]
+    fn every_refusal_has_words_of_its_own() {
+        let words: BTreeSet<_> = Refusal::ALL.iter().map(Refusal::to_string).collect();
+        assert_eq!(words.len(), Refusal::ALL.len());
+        assert!(!words.contains(""));
     }
 }

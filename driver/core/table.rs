@@ -39,7 +39,8 @@ impl<S: Deref<Target = [Window]>> Mode<S> {
     }
 }
 
-/// Windows that fit together. `S` is the memory that holds them: a vector of the kernel's, or of the standard library's.
+/// Windows that fit together. `S` is the memory that holds them: a vector of the kernel's, or of the standard
+/// library's.
 ///
 /// # Invariants
 ///
@@ -283,17 +284,17 @@ mod tests {
     #[test]
     fn windows_that_overlap_are_both_named() {
         let first = window("first", 0x1000, 0x2000);
-        let second = window("second", 0x2000, 0x1000);
-        let apart = window("apart", 0x3000, 0x1000);
+        let second = window("second", 0x2000, 0x2000);
+        let apart = window("apart", 0x4000, 0x1000);
         let error = table(vec![apart, second, first]).unwrap_err();
         assert_eq!(error, TableError::Overlap { first, second });
         assert_eq!(
             error.to_string(),
-            "the windows first@0x1000+0x2000 and second@0x2000+0x1000 overlap; make one of them smaller"
+            "the windows first@0x1000+0x2000 and second@0x2000+0x2000 overlap; make one of them smaller"
         );
         // Inside of another, and the same memory twice.
         assert!(table(vec![window("", 0, 0x9000), apart]).is_err());
-        assert!(table(vec![window("", 0x3000, 0x1000), apart]).is_err());
+        assert!(table(vec![window("", 0x4000, 0x1000), apart]).is_err());
         // Side by side is fine.
         assert!(table(vec![second, apart]).is_ok());
     }

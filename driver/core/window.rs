@@ -238,6 +238,7 @@ mod tests {
         assert_eq!(name.to_bytes()[31], 0);
         assert_eq!(Name::new(&[b'z'; 32]), None);
         assert_eq!(Name::new(b"-09_az").unwrap().to_string(), "-09_az");
+        assert_eq!(std::format!("{:?}", sdram().name), "\"sdram\"");
         for bad in [&b"A"[..], b" ", b"a.b", b"a@", b"\0", b"\xc3\xa9", b"a\0"] {
             assert_eq!(Name::new(bad), None, "{}", bad.escape_ascii());
         }

@@ -5,7 +5,10 @@
 //! The expectations are computed here a second time, with arithmetic in u128 that cannot wrap, and with searches from
 //! end to end.
 
-use std::cell::Cell;
+use std::{
+    cell::Cell,
+    collections::BTreeMap, //
+};
 
 use map_core::{
     abi::{
@@ -35,7 +38,9 @@ use map_core::{
 use proptest::{
     collection::vec,
     prelude::*,
-    sample::select, //
+    sample::select,
+    strategy::ValueTree,
+    test_runner::TestRunner, //
 };
 
 /// The reasons for which mmap(2) and MAP_IOC_CHECK are refused, in the order of precedence.
@@ -55,6 +60,11 @@ const ORDER: [Refusal; 14] = [
     Refusal::LockedDown,
     Refusal::SystemRam,
 ];
+
+/// The place of `reason` in the order.
+fn place(reason: Refusal) -> usize {
+    ORDER.iter().position(|other| *other == reason).unwrap()
+}
 
 /// A platform whose address space has no end, for tables that are not to be refused for their addresses.
 const WIDE: Platform = Platform {
@@ -172,14 +182,12 @@ fn number() -> impl Strategy<Value = u64> {
 
 fn platform() -> impl Strategy<Value = Platform> {
     let last = |most| {
-        prop_oneof![
-            Just(most),
-            (31..=63u32).prop_map(|bits| (1u64 << bits) - 1),
-            number()
-        ]
+        let power = (31..=63u32).prop_map(|bits| (1u64 << bits) - 1);
+        prop_oneof![6 => Just(most), 2 => power, 1 => number()]
     };
+    let page_size = prop_oneof![8 => Just(0x1000), 1 => Just(0x4000), 1 => Just(0x1_0000)];
     (
-        select(vec![0x1000, 0x4000, 0x1_0000]),
+        page_size,
         last(u64::MAX),
         last(u64::MAX),
         last(0x7fff_ffff_f000),
@@ -238,7 +246,7 @@ fn window() -> impl Strategy<Value = Window> {
 
 /// Windows that fit together, in any order: from a list, those that do not collide with one before them.
 fn fitting() -> impl Strategy<Value = Vec<Window>> {
-    vec(window(), 1..MAX_WINDOWS).prop_map(|windows| {
+    prop_oneof![vec(window(), 1..6), vec(window(), 1..MAX_WINDOWS)].prop_map(|windows| {
         let mut fitting = Vec::<Window>::new();
         for window in windows {
             let collides = |other: &Window| {
@@ -255,7 +263,7 @@ fn fitting() -> impl Strategy<Value = Vec<Window>> {
 
 /// No windows, or windows that fit together.
 fn windows() -> impl Strategy<Value = Option<Vec<Window>>> {
-    proptest::option::weighted(0.8, fitting())
+    proptest::option::weighted(0.7, fitting())
 }
 
 fn mode(windows: &Option<Vec<Window>>) -> Mode<Vec<Window>> {
@@ -265,55 +273,55 @@ fn mode(windows: &Option<Vec<Window>>) -> Mode<Vec<Window>> {
     }
 }
 
-/// A range that begins and ends at, near, or far from the edges of `windows`.
+/// A range inside of one of `windows`; one that begins and ends at or near their edges; or any.
 fn range_near(windows: &[Window]) -> impl Strategy<Value = (u64, u64)> {
+    let inside =
+        (select(windows.to_vec()), any::<(u64, u64)>()).prop_map(|(window, (skip, length))| {
+            let skip = (skip % window.range.length()) & !0xfff;
+            (
+                window.range.start() + skip,
+                length % (window.range.length() - skip) + 1,
+            )
+        });
     let edges: Vec<u64> = windows
         .iter()
         .flat_map(|window| [window.range.start(), window.range.last().wrapping_add(1)])
         .chain([0])
         .collect();
-    let shift = select(vec![
-        0,
-        0,
-        0,
-        0,
-        1,
-        0x1000,
-        0x1_0000,
-        0u64.wrapping_sub(1),
-        0u64.wrapping_sub(0x1000),
-    ]);
+    let shift = prop_oneof![
+        6 => Just(0),
+        3 => select(vec![0x1000, 0x1_0000, 0u64.wrapping_sub(0x1000)]),
+        1 => select(vec![1, u64::MAX]),
+    ];
     let edge =
         (select(edges), shift).prop_map(|(edge, shift): (u64, u64)| edge.wrapping_add(shift));
-    let place = prop_oneof![4 => edge, 1 => number()].boxed();
+    let place = prop_oneof![9 => edge, 1 => number()].boxed();
     let between = (place.clone(), place.clone()).prop_map(|(one, other)| {
         let start = one.min(other);
         (start, one.max(other) - start)
     });
-    prop_oneof![4 => between, 1 => (place, number())]
+    let short = (place.clone(), 0..0x2001u64);
+    prop_oneof![4 => inside, 3 => between, 2 => short, 1 => (place, number())]
 }
 
 fn request_near(windows: &[Window]) -> impl Strategy<Value = Request> {
     let likely = |share| proptest::bool::weighted(share);
-    (
-        range_near(windows),
-        any::<bool>(),
-        likely(0.1),
-        likely(0.9),
-        likely(0.9),
-        likely(0.9),
+    // Mostly so that something else decides, and sometimes so that many reasons hold at once.
+    let kind = prop_oneof![
+        3 => (any::<bool>(), likely(0.02), likely(0.98), likely(0.98), likely(0.9)),
+        1 => any::<(bool, bool, bool, bool, bool)>(),
+    ];
+    (range_near(windows), kind).prop_map(
+        |((start, length), (write, execute, shared, file_readable, file_writable))| Request {
+            start,
+            length,
+            write,
+            execute,
+            shared,
+            file_readable,
+            file_writable,
+        },
     )
-        .prop_map(
-            |((start, length), write, execute, shared, file_readable, file_writable)| Request {
-                start,
-                length,
-                write,
-                execute,
-                shared,
-                file_readable,
-                file_writable,
-            },
-        )
 }
 
 /// A request, the windows that it is made to, and what else it depends on.
@@ -346,6 +354,36 @@ fn nearest(windows: &[Window], range: &PhysRange) -> usize {
         .unwrap()
 }
 
+/// Without this, the properties could hold because their cases never get anywhere.
+#[test]
+fn the_cases_reach_every_verdict() {
+    let mut runner = TestRunner::deterministic();
+    let mut reached = BTreeMap::new();
+    for _ in 0..4096 {
+        let (windows, request, platform, kernel) = case().new_tree(&mut runner).unwrap().current();
+        let reasons = reasons(&request, windows.as_deref(), &platform, &kernel);
+        let verdict = reasons.first().map(|first| place(*first));
+        *reached.entry((windows.is_some(), verdict)).or_insert(0) += 1;
+    }
+    let in_windows_only = [Refusal::Outside, Refusal::Partial, Refusal::ReadOnly];
+    for has_windows in [false, true] {
+        let verdicts = ORDER.into_iter().filter(|reason| match reason {
+            Refusal::SystemRam => !has_windows,
+            reason => has_windows || !in_windows_only.contains(reason),
+        });
+        for verdict in [None].into_iter().chain(verdicts.map(Some)) {
+            let count = reached
+                .get(&(has_windows, verdict.map(place)))
+                .copied()
+                .unwrap_or(0);
+            assert!(
+                count >= 5,
+                "with windows: {has_windows}; {verdict:?}: {count} cases"
+            );
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 4 * ProptestConfig::default().cases,
@@ -364,8 +402,7 @@ proptest! {
             Err(refused) => prop_assert_eq!(Some(&refused.reason), reasons.first(), "{:?}", reasons),
         }
         // The kernel is asked once at most, and only when all that stands before the answer is in order.
-        let first = reasons.first().map_or(ORDER.len(), |first| ORDER.iter().position(|r| r == first).unwrap());
-        let place = |reason| ORDER.iter().position(|r| *r == reason).unwrap();
+        let first = reasons.first().map_or(ORDER.len(), |first| place(*first));
         prop_assert!(kernel.asked_lock.get() <= u32::from(first >= place(Refusal::LockedDown)));
         let in_raw = u32::from(windows.is_none() && first >= place(Refusal::SystemRam));
         prop_assert_eq!(kernel.asked_ram.get(), in_raw);
@@ -403,7 +440,7 @@ proptest! {
     ) {
         let mode = mode(&windows);
         if let Err(Refused { reason, nearest: found }) = decide(&request, &mode, &platform, &kernel) {
-            let about_windows = windows.is_some() && ORDER.iter().position(|r| *r == reason) >= Some(9);
+            let about_windows = windows.is_some() && place(reason) >= place(Refusal::Outside);
             let expected = about_windows.then(|| {
                 let length = request.length.next_multiple_of(platform.page_size);
                 nearest(mode.windows(), &PhysRange::new(request.start, length).unwrap())

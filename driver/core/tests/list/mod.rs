@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! What holds of any text at all that is given as a list of windows; for the fuzzer and for its corpus.
+
+use map_core::{
+    parse,
+    Lookup,
+    ParseError,
+    PhysRange,
+    Platform,
+    Table,
+    Window, //
+};
+
+/// Panics if `text` is parsed into something that it should not be.
+pub(crate) fn check(text: &[u8]) {
+    for page_size in [0x1000, 0x1_0000] {
+        let windows: Vec<Window> = parse(text, page_size)
+            .filter_map(|window| window.map_err(|error| check_error(&error, text)).ok())
+            .collect();
+        for window in &windows {
+            check_window(window, page_size);
+        }
+        // One window for each comma and one more.
+        let elements = text.split(|&byte| byte == b',').count();
+        assert_eq!(parse(text, page_size).count(), elements);
+        if windows.len() == elements {
+            check_table(&windows, page_size);
+        }
+    }
+}
+
+/// The offending part is where the error says, and the message can go to a terminal.
+fn check_error(error: &ParseError<'_>, text: &[u8]) {
+    let end = error.position.checked_add(error.part.len()).unwrap();
+    assert_eq!(text.get(error.position..end), Some(error.part));
+    let message = error.to_string();
+    assert!(
+        message
+            .bytes()
+            .all(|byte| byte == b' ' || byte.is_ascii_graphic()),
+        "{message:?}"
+    );
+    assert!(message.len() < 500, "{message}");
+}
+
+/// A window is whole pages, and is displayed as a text that means the same.
+fn check_window(window: &Window, page_size: u64) {
+    assert_eq!(window.range.start() % page_size, 0);
+    assert_eq!(window.range.length() % page_size, 0);
+    let text = window.to_string();
+    let parsed: Vec<_> = parse(text.as_bytes(), page_size).collect();
+    assert_eq!(parsed, [Ok(*window)], "{text}");
+    assert_eq!(window.name.as_str().len(), window.name.to_string().len());
+}
+
+/// A table is in order and without overlaps, and every window of it is found.
+fn check_table(windows: &[Window], page_size: u64) {
+    let platform = Platform {
+        page_size,
+        last_address: (1 << 52) - 1,
+        last_offset: u64::MAX,
+        task_size: u64::MAX,
+    };
+    let table = match Table::new(windows.to_vec(), &platform) {
+        Ok(table) => table,
+        Err(error) => {
+            assert!(error.to_string().is_ascii());
+            return;
+        }
+    };
+    let sorted = table.windows();
+    assert!(windows.iter().all(|window| sorted.contains(window)));
+    assert_eq!(sorted.len(), windows.len());
+    for pair in sorted.windows(2) {
+        assert!(pair[0].range.last() < pair[1].range.start());
+    }
+    for (index, window) in sorted.iter().enumerate() {
+        assert!(window.range.last() <= platform.last_address);
+        assert_eq!(table.find(&window.range), Lookup::Inside(index));
+        let more = PhysRange::new(window.range.start(), window.range.length() + 1).unwrap();
+        assert_eq!(table.find(&more), Lookup::Partial(index));
+    }
+    // What is displayed makes the same table.
+    let text: Vec<String> = sorted.iter().map(Window::to_string).collect();
+    let parsed: Vec<Window> = parse(text.join(",").as_bytes(), page_size)
+        .map(|window| window.unwrap())
+        .collect();
+    assert_eq!(Table::new(parsed, &platform).unwrap().windows(), sorted);
+}
