@@ -74,7 +74,14 @@ fn find_arch(name: &str) -> Result<&'static Arch, String> {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(error) => {
+            let _ = error.print();
+            // Clap's own code for wrong usage is 2, which could as well be that of a command in the guest.
+            return if error.use_stderr() { ExitCode::from(UNAVAILABLE) } else { ExitCode::SUCCESS };
+        }
+    };
     let ui = Ui::new();
     match interrupt::install().map_err(Into::into).and_then(|()| perform(options.command, &ui)) {
         Ok(code) => code,
