@@ -10,7 +10,11 @@ use std::{
 
 use anyhow::{bail, ensure, Context, Result};
 
-use crate::{process::Job, setup::Tools, ui::Ui};
+use crate::{
+    process::Job,
+    setup::{self, Tools},
+    ui::Ui,
+};
 
 /// How the module is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +36,7 @@ pub fn build(tools: &Tools, compiler: Compiler, ui: &Ui) -> Result<PathBuf> {
     let key = place.context("the kernel's build directory has no name")?;
     let output = crate::target().join("module").join(directory).join(key);
     fs::create_dir_all(&output).with_context(|| format!("cannot create {}", output.display()))?;
+    let _lock = setup::lock(&output, "building the driver", ui)?;
     let mut make = tools.toolchain.make();
     make.arg("-C")
         .arg(&tools.kernel.build)
@@ -62,12 +67,19 @@ pub fn build(tools: &Tools, compiler: Compiler, ui: &Ui) -> Result<PathBuf> {
 /// nothing else.
 fn sign(tools: &Tools, output: &Path) -> Result<PathBuf> {
     let build = &tools.kernel.build;
-    let signed = output.join("map.ko");
+    let (driver, signed) = (output.join("driver/map.ko"), output.join("map.ko"));
+    let made = |path| fs::metadata(path).and_then(|file| file.modified());
+    if made(&signed).is_ok_and(|signed| made(&driver).is_ok_and(|driver| driver < signed)) {
+        // Another run may be reading it.
+        return Ok(signed);
+    }
+    let part = output.join("map.ko.part");
     let mut sign = Command::new(build.join("scripts/sign-file"));
     sign.arg("sha512")
         .args([build.join("certs/signing_key.pem"), build.join("certs/signing_key.x509")])
-        .args([&output.join("driver/map.ko"), &signed]);
+        .args([&driver, &part]);
     Job::new(sign).output().context("cannot sign the driver")?;
+    fs::rename(part, &signed)?;
     Ok(signed)
 }
 

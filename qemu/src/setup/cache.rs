@@ -33,6 +33,27 @@ pub struct Cache {
     root: PathBuf,
 }
 
+/// Waits until no other run has the directory `place`, which exists, and keeps others out until it is dropped.
+///
+/// `what` is what the others are told: that this run "is busy with" it.
+pub fn lock(place: &Path, what: &str, ui: &Ui) -> Result<Lock> {
+    let mut file = File::options().write(true).create(true).truncate(false).open(place.join(LOCK))?;
+    let mut told = false;
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(Lock(lock)),
+            Err((back, Errno::EWOULDBLOCK)) => file = back,
+            Err((_, error)) => bail!("cannot lock {}: {error}", place.join(LOCK).display()),
+        }
+        if !told {
+            ui.step(format_args!("Waiting for another run, which is busy with {what}"));
+            told = true;
+        }
+        interrupt::check()?;
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
 /// The right to make things on one shelf.
 #[derive(Debug)]
 pub struct Lock(Flock<File>);
@@ -78,23 +99,8 @@ impl Cache {
     /// Waits for the right to make things on a shelf; `what` is what a person would call it.
     pub fn lock(&self, shelf: &str, what: &str, ui: &Ui) -> Result<Lock> {
         let place = self.path(shelf);
-        let file = fs::create_dir_all(&place)
-            .and_then(|()| File::options().write(true).create(true).truncate(false).open(place.join(LOCK)));
-        let mut file = file.map_err(|error| self.explain(anyhow!(error), &place))?;
-        let mut told = false;
-        loop {
-            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(lock) => return Ok(Lock(lock)),
-                Err((back, Errno::EWOULDBLOCK)) => file = back,
-                Err((_, error)) => bail!("cannot lock {}: {error}", place.join(LOCK).display()),
-            }
-            if !told {
-                ui.step(format_args!("Waiting for another run, which is busy with {what}"));
-                told = true;
-            }
-            interrupt::check()?;
-            thread::sleep(Duration::from_millis(200));
-        }
+        fs::create_dir_all(&place).map_err(|error| self.explain(anyhow!(error), &place))?;
+        lock(&place, what, ui).map_err(|error| self.explain(error, &place))
     }
 
     /// Lets `fill` make a thing and puts it on the shelf. The caller holds the shelf's lock.

@@ -19,6 +19,7 @@ use anyhow::{Context, Result};
 use crate::arch::Arch;
 use crate::ui::Ui;
 use archive::Archive;
+pub use cache::lock;
 use cache::Cache;
 pub use kernel::Kernel;
 use source::Source;
