@@ -19,7 +19,6 @@ use kernel::{
         File, //
     },
     mm::virt::VmaNew,
-    module::this_module,
     prelude::*,
     seq_file::SeqFile,
     sync::{
@@ -44,13 +43,14 @@ use crate::{
         Kernel, //
     },
     report,
+    shim,
     state::State, //
 };
 
 /// The table that the kernel calls the driver by. Its owner makes every open file, and through the file every mapping,
 /// hold a reference on the module.
 static OPERATIONS: Operations = Operations(bindings::file_operations {
-    owner: this_module::<crate::Map>().as_ptr(),
+    owner: shim::this_module(),
     open: Some(open_raw),
     release: Some(release_raw),
     mmap: Some(mmap_raw),

@@ -39,12 +39,6 @@ module! {
     authors: ["The map developers"],
     description: "A window onto physical memory",
     license: "GPL",
-    params: {
-        major: u32 {
-            default: crate::map_core::abi::MAJOR,
-            description: "Character major number; 0 lets the kernel choose one",
-        },
-    },
 }
 
 /// The loaded module: while it exists, so does the node.
@@ -64,11 +58,10 @@ impl kernel::InPlaceModule for Map {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         pin_init::pin_init_scope(|| {
             let state = State::new()?;
-            let major = module_parameters::major.value();
             Ok(try_pin_init!(Self {
                 _state: state.clone(),
                 _debug <- report::debug(state.clone()),
-                _node <- Node::register(major, state),
+                _node <- Node::register(shim::map_major(), state),
             }))
         })
     }

@@ -8,7 +8,6 @@ use kernel::{
         c_int,
         c_void, //
     },
-    num::casts::u32_as_usize,
     page, //
 };
 
@@ -59,8 +58,8 @@ pub(crate) fn is_reserved(range: &PhysRange) -> bool {
     // SAFETY: The tree of resources is locked by the function, which hands the last but one argument to the last.
     unsafe {
         bindings::walk_iomem_res_desc(
-            u32_as_usize(bindings::IORES_DESC_RESERVED),
-            u32_as_usize(bindings::IORESOURCE_MEM),
+            bindings::IORES_DESC_RESERVED as usize,
+            bindings::IORESOURCE_MEM as usize,
             range.start(),
             range.last(),
             (&raw mut found).cast(),
@@ -94,8 +93,8 @@ fn intersection_with_ram(range: &PhysRange) -> Option<u32> {
         bindings::region_intersects(
             start,
             size,
-            u32_as_usize(bindings::IORESOURCE_SYSTEM_RAM),
-            u32_as_usize(bindings::IORES_DESC_NONE),
+            bindings::IORESOURCE_SYSTEM_RAM as usize,
+            bindings::IORES_DESC_NONE as usize,
         )
     };
     u32::try_from(found).ok()

@@ -23,6 +23,7 @@
 #include <asm/processor.h>
 #endif
 
+#include "core/include/map.h"
 #include "shim.h"
 
 /*
@@ -61,6 +62,15 @@ static const struct kernel_param_ops windows_ops = {
 module_param_cb(windows, &windows_ops, NULL, 0444);
 MODULE_PARM_DESC(windows,
 		 "What may be mapped: [NAME@]START+SIZE[:OPTION]...,...; without it all but System RAM, for CAP_SYS_RAWIO");
+
+static unsigned int major = MAP_MAJOR;
+module_param(major, uint, 0444);
+MODULE_PARM_DESC(major, "Character major number; 0 lets the kernel choose one");
+
+unsigned int map_major(void)
+{
+	return major;
+}
 
 const char *map_windows(size_t *length)
 {

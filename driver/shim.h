@@ -10,6 +10,7 @@
 struct cdev;
 struct inode;
 
+unsigned int map_major(void);
 const char *map_windows(size_t *length);
 struct cdev *map_inode_cdev(struct inode *inode);
 bool map_capable_rawio(void);

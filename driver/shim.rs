@@ -6,11 +6,15 @@ use kernel::{
     bindings::{
         cdev,
         inode,
+        module,
         pgprot_t,
         phys_addr_t,
         pid_t, //
     },
-    ffi::c_char,
+    ffi::{
+        c_char,
+        c_uint, //
+    },
     str::CStr, //
 };
 
@@ -21,6 +25,12 @@ use kernel::{
     reason = "only pointers go through, and some structures are empty in some configurations"
 )]
 unsafe extern "C" {
+    /// This module, as the kernel's loader knows it.
+    static __this_module: module;
+
+    /// The parameter `major`.
+    pub(crate) safe fn map_major() -> c_uint;
+
     fn map_windows(length: *mut usize) -> *const c_char;
 
     /// The character device that a node of which this is the inode is opened as.
@@ -73,6 +83,11 @@ impl Comm {
     pub(crate) fn as_c_str(&self) -> &CStr {
         CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
     }
+}
+
+/// What C calls THIS_MODULE.
+pub(crate) const fn this_module() -> *mut module {
+    (&raw const __this_module).cast_mut()
 }
 
 /// The text of the parameter `windows`, if it was given.

@@ -19,6 +19,9 @@
 /* The version of the ioctls; it grows when the meaning of something changes. */
 #define MAP_ABI_VERSION 1
 
+/* The character major number, unless the parameter major says otherwise. */
+#define MAP_MAJOR 126
+
 /* In &struct map_check, for a window or a cache type: there is none. */
 #define MAP_NONE 0xffffffffU
 

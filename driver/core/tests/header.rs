@@ -31,6 +31,7 @@ const HEADER: &str = include_str!("../include/map.h");
 fn rust_side() -> BTreeMap<String, u64> {
     let mut table: BTreeMap<String, u64> = [
         ("MAP_ABI_VERSION", abi::VERSION),
+        ("MAP_MAJOR", abi::MAJOR),
         ("MAP_NONE", abi::NONE),
         ("MAP_MODE_RAW", abi::MODE_RAW),
         ("MAP_MODE_WINDOWS", abi::MODE_WINDOWS),
