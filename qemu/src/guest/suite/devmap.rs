@@ -3,7 +3,7 @@
 //! The command line `devmap` on /dev/map: what each command prints, and what it does to the memory.
 
 use std::{
-    fs,
+    fmt, fs,
     io::{BufRead, BufReader, Read},
     os::unix::fs::symlink,
     path::PathBuf,
@@ -45,12 +45,18 @@ crate::tests! {
 pub const WHOLE: &str = "windows=sdram@0xc0000000+3M";
 
 /// What a program has left behind.
-#[derive(Debug)]
 pub struct Ran {
     what: String,
     pub status: Option<i32>,
     pub out: String,
     pub err: String,
+}
+
+impl fmt::Debug for Ran {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, status, out, err } = self;
+        write!(f, "`{what}` ended with status {status:?}, printed {out:?}, and said {err:?}")
+    }
 }
 
 impl Ran {
