@@ -7,7 +7,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     os::unix::fs::symlink,
     path::PathBuf,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use anyhow::{ensure, Context, Result};
@@ -97,6 +97,32 @@ pub fn devmap(arguments: &str) -> Result<Ran> {
 /// Runs a line of the shell.
 pub fn shell(line: &str) -> Result<Ran> {
     Ran::new(Command::new("sh").args(["-c", line]))
+}
+
+/// A `devmap` that runs beside the test; killed when dropped.
+pub struct Running(pub Child);
+
+impl Running {
+    /// Starts it with these arguments, and with pipes for its output.
+    pub fn new(arguments: &str) -> Result<Self> {
+        let mut command = Command::new("devmap");
+        command.args(arguments.split_whitespace()).stdin(Stdio::null());
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        child.map(Self).with_context(|| format!("cannot start devmap {arguments}"))
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill(Pid::from_raw(self.0.id() as i32), signal)?)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // After a test that went well it has ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// A directory of a test's own; removed when dropped.
@@ -217,20 +243,28 @@ fn values_follow_each_other(host: &mut Host) -> Result<()> {
 fn modify_and_bit_fields_change_their_bits_alone(host: &mut Host) -> Result<()> {
     let mut expected = Expected::new(host, 92)?;
     let _loaded = Loaded::with(&[WHOLE])?;
-    devmap("write 0xc0000010 0x0f0f1234 --endian little")?.printed("")?;
-    for (arguments, printed) in [
-        ("modify 0xc0000010 --set 0x80 --clear 0x4", "0xc0000010: 0x0f0f1234 -> 0x0f0f12b0\n"),
-        ("modify 0xc0000010 --mask 0xff0000 0x5a0000 --verify", "0xc0000010: 0x0f0f12b0 -> 0x0f5a12b0\n"),
-        ("write 0xc0000010:31:28 0xc --verify", "0xc0000010: 0x0f5a12b0 -> 0xcf5a12b0\n"),
-        ("write 0xc0000010:0 1", "0xc0000010: 0xcf5a12b0 -> 0xcf5a12b1\n"),
-        (
-            "read 0xc0000010:31:28 0xc0000010:11:4 0xc0000010:0",
-            concat!("0xc0000010:31:28: 0xc\n", "0xc0000010:11:4: 0x2b\n", "0xc0000010:0:0: 0x1\n",),
-        ),
-    ] {
-        devmap(&format!("{arguments} --endian little"))?.printed(printed)?;
+    // From a value and from its complement, so that each bit is seen to stay, to be set and to be cleared.
+    for (offset, start) in [(0x10, 0x0f0f_1234_u32), (0x20, !0x0f0f_1234)] {
+        let address = START + offset as u64;
+        devmap(&format!("write {address:#x} {start:#x} --endian little"))?.printed("")?;
+        let mut before = start;
+        for (command, place, arguments, mask, value) in [
+            ("modify", "", "--set 0x80 --clear 0x4", 0x84, 0x80),
+            ("modify", "", "--mask 0xff0000 0x5a0000 --verify", 0xff_0000, 0x5a_0000),
+            ("write", ":31:28", "0xc --verify", 0xf000_0000, 0xc000_0000),
+            ("write", ":0", "1", 1, 1),
+        ] {
+            let after = before & !mask | value;
+            devmap(&format!("{command} {address:#x}{place} {arguments} --endian little"))?
+                .printed(&format!("{address:#x}: {before:#010x} -> {after:#010x}\n"))?;
+            before = after;
+        }
+        expected.put(offset, &before.to_le_bytes());
+        let (high, middle) = (before >> 28, before >> 4 & 0xff);
+        devmap(&format!("read {address:#x}:31:28 {address:#x}:11:4 {address:#x}:0 --endian little"))?.printed(
+            &format!("{address:#x}:31:28: {high:#x}\n{address:#x}:11:4: {middle:#04x}\n{address:#x}:0:0: 0x1\n"),
+        )?;
     }
-    expected.put(0x10, &0xcf5a_12b1_u32.to_le_bytes());
     expected.holds(host)
 }
 
@@ -412,13 +446,8 @@ fn watch_shows_what_another_process_stores(host: &mut Host) -> Result<()> {
     host.fill(101)?;
     let _loaded = Loaded::with(&[WHOLE])?;
     devmap("fill 0xc0000100+8 0")?.printed("")?;
-    let mut watch = Command::new("devmap")
-        .args(["watch", "0xc0000100+8", "--interval", "1"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let mut lines = BufReader::new(watch.stdout.take().context("no stdout")?).lines();
+    let mut watch = Running::new("watch 0xc0000100+8 --interval 1")?;
+    let mut lines = BufReader::new(watch.0.stdout.take().context("no stdout")?).lines();
     let mut next = |expected: &str| -> Result<()> {
         let line = lines.next().context("it ended")??;
         ensure!(line == expected, "it printed {line:?}, not {expected:?}");
@@ -428,10 +457,10 @@ fn watch_shows_what_another_process_stores(host: &mut Host) -> Result<()> {
     next("0xc0000104: 0x00000000")?;
     devmap("write 0xc0000104 3")?.printed("")?;
     next("0xc0000104: 0x00000000 -> 0x00000003")?;
-    kill(Pid::from_raw(watch.id() as i32), Signal::SIGINT)?;
+    watch.signal(Signal::SIGINT)?;
     let mut said = String::new();
-    watch.stderr.take().context("no stderr")?.read_to_string(&mut said)?;
-    let status = watch.wait()?;
+    watch.0.stderr.take().context("no stderr")?.read_to_string(&mut said)?;
+    let status = watch.0.wait()?;
     ensure!(status.success() && said.ends_with(", changes: 1\n"), "{status}: {said:?}");
     Ok(())
 }

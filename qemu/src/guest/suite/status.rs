@@ -6,21 +6,17 @@ use std::{
     fs::{self, File, Permissions},
     io::Read,
     os::unix::fs::{symlink, OpenOptionsExt, PermissionsExt},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use anyhow::{ensure, Context, Result};
 use map_qemu::pattern;
-use nix::{
-    libc,
-    sys::signal::{kill, Signal},
-    unistd::Pid,
-};
+use nix::{libc, sys::signal::Signal};
 use serde_json::{json, Value};
 
 use crate::{
     area::Area,
-    devmap::{devmap, shell, Ran, Scratch, WHOLE},
+    devmap::{devmap, shell, Ran, Running, Scratch, WHOLE},
     host::{Host, LENGTH, START},
     kernel::{self, Loaded},
 };
@@ -246,7 +242,10 @@ fn status_3_beside_a_mapping_of_another_cache_type(host: &mut Host) -> Result<()
     let other = Area::shared(&mem, START, 4096)?;
     devmap("write 0xc0000000 1")?.failed(
         3,
-        &["cannot map 0xc0000000-0xc0000003 of /dev/map: Try again (EAGAIN)", "another mapping has a different one: end that one first"],
+        &[
+            "cannot map 0xc0000000-0xc0000003 of /dev/map: Try again (EAGAIN)",
+            "another mapping has a different one: end that one first",
+        ],
     )?;
     drop(other);
     devmap("write 0xc0000000 1 -w 8")?.printed("")?;
@@ -401,21 +400,17 @@ fn status_130_says_how_far_it_came(host: &mut Host) -> Result<()> {
     host.fill(seed)?;
     let _loaded = Loaded::with(&[WHOLE])?;
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        let mut save = Command::new("devmap")
-            .args(["save", "0xc0000000+3M", "-"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let (mut out, mut err) = (save.stdout.take().context("no stdout")?, save.stderr.take().context("no stderr")?);
+        let mut save = Running::new("save 0xc0000000+3M -")?;
+        let (out, err) = (save.0.stdout.take(), save.0.stderr.take());
+        let (mut out, mut err) = (out.context("no stdout")?, err.context("no stderr")?);
         // It is at work, and cannot end: a pipe has no room for the rest, which nobody takes yet.
         let mut bytes = vec![0; 1];
         out.read_exact(&mut bytes)?;
-        kill(Pid::from_raw(save.id() as i32), signal)?;
+        save.signal(signal)?;
         out.read_to_end(&mut bytes)?;
         let mut said = String::new();
         err.read_to_string(&mut said)?;
-        let status = save.wait()?;
+        let status = save.0.wait()?;
         ensure!(status.code() == Some(130), "{signal}: {status}: {said:?}");
         let count = bytes.len();
         let line = format!("devmap: interrupted: saved {count:#x} of 0x300000 bytes, from the start\n");
