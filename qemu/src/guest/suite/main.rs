@@ -18,6 +18,7 @@ mod lockdown;
 mod memory;
 mod node;
 mod plain;
+mod program;
 mod refusal;
 mod status;
 mod user;

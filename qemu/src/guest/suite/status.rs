@@ -16,9 +16,9 @@ use serde_json::{json, Value};
 
 use crate::{
     area::Area,
-    devmap::{devmap, shell, Ran, Running, Scratch, WHOLE},
     host::{Host, LENGTH, START},
     kernel::{self, Loaded},
+    program::{devmap, shell, Ran, Running, Scratch, WHOLE},
 };
 
 crate::tests! {
@@ -249,7 +249,7 @@ fn status_3_beside_a_mapping_of_another_cache_type(host: &mut Host) -> Result<()
     )?;
     drop(other);
     devmap("write 0xc0000000 1 -w 8")?.printed("")?;
-    // The other way round, /dev/mem itself takes what it is given.
+    // One of the same cache type is in nobody's way.
     let mem = File::options().read(true).write(true).custom_flags(libc::O_SYNC).open("/dev/mem")?;
     let _other = Area::shared(&mem, START, 4096)?;
     devmap("write 0xc0000000 3 -w 8")?.printed("")?;
@@ -306,7 +306,6 @@ fn as_user(arguments: &str) -> Result<Ran> {
 fn status_3_for_a_user_without_the_permission(host: &mut Host) -> Result<()> {
     let seed = 114;
     host.fill(seed)?;
-    let anybody = || fs::set_permissions("/dev/map", Permissions::from_mode(0o666));
     let commands = ["read 0xc0000000", "write 0xc0000000 1", "info", "check 0xc0000000"];
     for parameters in [&[][..], &[WHOLE]] {
         let _loaded = Loaded::with(parameters)?;
@@ -315,7 +314,7 @@ fn status_3_for_a_user_without_the_permission(host: &mut Host) -> Result<()> {
                          or change its group or mode";
             as_user(command)?.failed(3, &[words])?;
         }
-        anybody()?;
+        fs::set_permissions("/dev/map", Permissions::from_mode(0o666))?;
         if parameters.is_empty() {
             for command in commands {
                 let words = "cannot open /dev/map: Operation not permitted (EPERM); without windows it takes \
