@@ -70,6 +70,8 @@ pub enum Suite {
     Windows,
     /// The driver on a kernel that is locked down.
     Lockdown,
+    /// The command line `devmap`.
+    Devmap,
 }
 
 /// What the guest says.

@@ -183,6 +183,7 @@ const SUITES: &[Scene] = &[
     Scene { name: "plain /dev", suite: Suite::PlainDev, dev: Dev::Plain, append: "" },
     Scene { name: "windows", suite: Suite::Windows, dev: Dev::Devtmpfs, append: "" },
     Scene { name: "lockdown", suite: Suite::Lockdown, dev: Dev::Devtmpfs, append: "lockdown=integrity" },
+    Scene { name: "devmap", suite: Suite::Devmap, dev: Dev::Devtmpfs, append: "" },
 ];
 
 /// A suite and the guest that it needs.

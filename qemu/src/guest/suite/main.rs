@@ -10,6 +10,7 @@
 
 mod area;
 mod bench;
+mod devmap;
 mod host;
 mod kernel;
 mod lifetime;
@@ -17,7 +18,9 @@ mod lockdown;
 mod memory;
 mod node;
 mod plain;
+mod program;
 mod refusal;
+mod status;
 mod user;
 mod windows;
 
@@ -63,6 +66,7 @@ fn tests_of(suite: Suite) -> Vec<&'static Test> {
         Suite::PlainDev => plain::TESTS.iter().collect(),
         Suite::Windows => windows::TESTS.iter().collect(),
         Suite::Lockdown => lockdown::TESTS.iter().collect(),
+        Suite::Devmap => [devmap::TESTS, status::TESTS].into_iter().flatten().collect(),
     }
 }
 
