@@ -29,17 +29,29 @@ pub struct Area {
 impl Area {
     /// Maps `length` bytes of `file` from `offset` on, whatever the arguments are worth.
     pub fn map(file: &File, offset: u64, length: usize, protection: ProtFlags, flags: MapFlags) -> Result<Self, Errno> {
+        Self::map_at(std::ptr::null_mut(), file, offset, length, protection, flags)
+    }
+
+    /// A shared mapping to read and write behind which nothing is mapped: an access there is a SIGSEGV for certain.
+    pub fn shared_with_gap(file: &File, offset: u64, length: usize) -> Result<Self, Errno> {
+        // Addresses for it and for more, of which it then takes the first. The others stay, without access.
+        let gap = std::mem::ManuallyDrop::new(Self::reserve(length + (64 << 10))?);
+        let flags = MapFlags::MAP_SHARED | MapFlags::MAP_FIXED;
+        Self::map_at(gap.address.as_ptr(), file, offset, length, READ_WRITE, flags)
+    }
+
+    fn map_at(
+        place: *mut c_void,
+        file: &File,
+        offset: u64,
+        length: usize,
+        protection: ProtFlags,
+        flags: MapFlags,
+    ) -> Result<Self, Errno> {
         // nix asks for a length that is not 0, and this test wants to know what the kernel says to 0.
-        // SAFETY: without MAP_FIXED, which no caller gives, a new mapping takes nothing away from Rust.
+        // SAFETY: a new mapping takes nothing away from Rust, unless with MAP_FIXED, where it replaces a reservation.
         let address = unsafe {
-            libc::mmap64(
-                std::ptr::null_mut(),
-                length,
-                protection.bits(),
-                flags.bits(),
-                file.as_raw_fd(),
-                offset as libc::off64_t,
-            )
+            libc::mmap64(place, length, protection.bits(), flags.bits(), file.as_raw_fd(), offset as libc::off64_t)
         };
         match NonNull::new(address) {
             Some(address) if address.as_ptr() != libc::MAP_FAILED => Ok(Self { address, length }),

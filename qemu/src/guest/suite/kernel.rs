@@ -57,6 +57,7 @@ fn judge(command: &mut Command) -> Result<Result<(), Errno>> {
         ("Resource temporarily unavailable", Errno::EAGAIN),
         ("File exists", Errno::EEXIST),
         ("Invalid argument", Errno::EINVAL),
+        ("Numerical result out of range", Errno::ERANGE),
         ("invalid parameters", Errno::EINVAL),
         ("Operation not permitted", Errno::EPERM),
     ];

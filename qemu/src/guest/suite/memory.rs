@@ -114,7 +114,7 @@ fn a_mapping_of_one_page_is_one_page(host: &mut Host) -> Result<()> {
     host.fill(seed)?;
     let page = page_size()?;
     let _loaded = Loaded::new()?;
-    let area = Area::shared(&user::open()?, START + page as u64, page)?;
+    let area = Area::shared_with_gap(&user::open()?, START + page as u64, page)?;
     area.store(page - 1, other(seed, 2 * page as u64 - 1));
     dies_of(Signal::SIGSEGV, || area.store(page, 0))?;
     let last = 2 * page as u64 - 1;
@@ -130,7 +130,7 @@ fn a_length_within_a_page_maps_the_whole_page(host: &mut Host) -> Result<()> {
     for (length, mapped) in
         [(1, page), (page - 1, page), (page + 1, 2 * page), (SIZE - 1, SIZE), (SIZE - page + 1, SIZE)]
     {
-        let area = Area::shared(&node, START, length)?;
+        let area = Area::shared_with_gap(&node, START, length)?;
         let last = mapped - 1;
         area.store(last, other(seed, last as u64));
         dies_of(Signal::SIGSEGV, || area.load(mapped))
