@@ -32,9 +32,8 @@ fn the_kernel_is_locked_down(_: &mut Host) -> Result<()> {
 
 fn raw_mode_does_not_open(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::new()?;
-    let error = user::open().err().and_then(|error| error.downcast::<std::io::Error>().ok());
-    let errno = error.and_then(|error| error.raw_os_error());
-    ensure!(errno == Some(Errno::EPERM as i32), "opening /dev/map: {errno:?}");
+    let errno = user::open_error();
+    ensure!(errno == Some(Errno::EPERM), "opening /dev/map: {errno:?}");
     let log = kernel::log_since("map-suite:")?;
     let words = Refusal::LockedDown.to_string();
     ensure!(log.contains(&words), "the log does not say {words:?}: {log}");

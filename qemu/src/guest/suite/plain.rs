@@ -48,9 +48,8 @@ fn mknod_makes_the_node_that_works(host: &mut Host) -> Result<()> {
 }
 
 fn opening_is_enxio() -> Result<()> {
-    let error = user::open().err().and_then(|error| error.downcast::<std::io::Error>().ok());
-    let errno = error.and_then(|error| error.raw_os_error());
-    ensure!(errno == Some(Errno::ENXIO as i32), "opening {NODE}: {errno:?}");
+    let errno = user::open_error();
+    ensure!(errno == Some(Errno::ENXIO), "opening {NODE}: {errno:?}");
     Ok(())
 }
 

@@ -186,7 +186,7 @@ fn an_open_without_cap_sys_rawio_is_eperm(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::new()?;
     // Not the permissions of the file are to decide this.
     fs::set_permissions("/dev/map", Permissions::from_mode(0o666))?;
-    let refused = || i32::from(user::open().err().and_then(|error| errno_of(&error)) != Some(Errno::EPERM));
+    let refused = || i32::from(user::open_error() != Some(Errno::EPERM));
     succeeds_in_child(|| match caps::drop(None, CapSet::Effective, Capability::CAP_SYS_RAWIO) {
         Ok(()) => refused(),
         Err(_) => 2,
@@ -204,11 +204,6 @@ fn an_open_without_cap_sys_rawio_is_eperm(_: &mut Host) -> Result<()> {
         i32::from(others_gone.is_err() || user::open().is_err())
     })
     .context("root with CAP_SYS_RAWIO alone")
-}
-
-fn errno_of(error: &anyhow::Error) -> Option<Errno> {
-    let error = error.downcast_ref::<std::io::Error>()?;
-    error.raw_os_error().map(Errno::from_raw)
 }
 
 fn a_refusal_is_logged_with_its_reason(_: &mut Host) -> Result<()> {

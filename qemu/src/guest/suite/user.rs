@@ -2,16 +2,23 @@
 
 //! A user of the node.
 
-use std::fs::File;
+use std::{fs::File, io};
 
 use anyhow::{Context, Result};
 use devmap::{Device, Mapping, PhysRange};
+use nix::errno::Errno;
 
 use crate::host::{LENGTH, START};
 
 /// The node, opened to read and write.
 pub fn open() -> Result<File> {
     File::options().read(true).write(true).open("/dev/map").context("cannot open /dev/map")
+}
+
+/// With which error the node cannot be opened to read and write; `None` if it can.
+pub fn open_error() -> Option<Errno> {
+    let error = open().err()?;
+    error.downcast_ref::<io::Error>()?.raw_os_error().map(Errno::from_raw)
 }
 
 /// The free memory, mapped through the library.
