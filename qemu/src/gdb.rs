@@ -108,12 +108,12 @@ mod tests {
     use super::*;
     use std::{os::unix::net::UnixStream, thread};
 
-    /// A stub that answers each question with the next of `answers`, and gives the questions.
-    fn stub(answers: Vec<&'static str>) -> (UnixStream, thread::JoinHandle<Vec<String>>) {
+    /// A stub that answers each question with the next of `answers`, and gives the questions and its end of the stream.
+    fn stub(answers: Vec<&'static str>) -> (UnixStream, thread::JoinHandle<(Vec<String>, impl Read)>) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let stub = thread::spawn(move || {
             let mut stream = BufReader::new(theirs);
-            answers.into_iter().fold(Vec::new(), |mut questions, answer| {
+            let questions = answers.into_iter().fold(Vec::new(), |mut questions, answer| {
                 let mut question = Vec::new();
                 stream.read_until(b'#', &mut question).unwrap();
                 stream.read_exact(&mut [0; 2]).unwrap();
@@ -122,7 +122,8 @@ mod tests {
                 let packet = format!("+${answer}#{:02x}", checksum(answer.as_bytes()));
                 stream.get_mut().write_all(packet.as_bytes()).unwrap();
                 questions
-            })
+            });
+            (questions, stream)
         });
         (ours, stub)
     }
@@ -139,7 +140,7 @@ mod tests {
         ]);
         let mut gdb = Gdb::connect(stream).unwrap();
         assert_eq!(gdb.register(1, "TTBR0_EL1").unwrap(), 0x0001_0000_4020_1000);
-        assert_eq!(stub.join().unwrap()[4..], ["Hg2", "p57"]);
+        assert_eq!(stub.join().unwrap().0[4..], ["Hg2", "p57"]);
         assert!(gdb.register(0, "TTBR9_EL1").is_err());
     }
 
