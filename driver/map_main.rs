@@ -32,6 +32,7 @@ mod windows;
 
 use node::Node;
 use state::State;
+use windows::Windows;
 
 module! {
     type: Map,
@@ -57,7 +58,7 @@ struct Map {
 impl kernel::InPlaceModule for Map {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         pin_init::pin_init_scope(|| {
-            let state = State::new()?;
+            let state = State::new(Windows::from_parameter()?)?;
             Ok(try_pin_init!(Self {
                 _state: state.clone(),
                 _debug <- report::debug(state.clone()),
