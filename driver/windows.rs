@@ -43,11 +43,12 @@ pub(crate) struct Windows {
 }
 
 impl Windows {
-    /// The windows that the parameter `windows` lists. Without it there are none, and the driver is in raw mode.
+    /// The windows that the parameter `windows` lists. Without it there are none yet; and if the device tree has nothing
+    /// about windows either, the driver is in raw mode.
     ///
     /// Fails, after a line in the log that says what is wrong, with EINVAL if the text is no list of windows that fit
     /// together, with EPERM if one of them is not to be had, and with EBUSY if somebody else has claimed a part of one.
-    pub(crate) fn from_parameter() -> Result<Self> {
+    pub(crate) fn at_load() -> Result<Self> {
         let mut windows = Self {
             mode: Mode::Raw,
             claims: List::new(|| None)?,
@@ -57,6 +58,8 @@ impl Windows {
                 pr_err!("windows: {unfit}\n");
                 unfit.error()
             })?;
+        } else if shim::map_tree_has_windows() {
+            windows.leave_raw()?;
         }
         Ok(windows)
     }
@@ -87,6 +90,15 @@ impl Windows {
                 })
             }
         }
+    }
+
+    /// Leaves raw mode, for good: from now on only windows can be mapped.
+    pub(crate) fn leave_raw(&mut self) -> Result {
+        if matches!(self.mode, Mode::Raw) {
+            let table = Table::new(list()?, &platform()).map_err(|_| EINVAL)?;
+            self.mode = Mode::Windows(table);
+        }
+        Ok(())
     }
 
     /// Adds `new`, of which the driver now knows whether they are reserved, and claims their regions, but for those that
@@ -127,6 +139,19 @@ impl Windows {
         self.mode = Mode::Windows(table);
         self.claims = claims;
         Ok(())
+    }
+
+    /// Takes `gone` away: they cannot be mapped any more. What is mapped stays so, and stays claimed.
+    pub(crate) fn remove(&mut self, gone: &[Window]) {
+        let is_gone = |range: &PhysRange| gone.iter().any(|window| window.range == *range);
+        if let Mode::Windows(table) = &mut self.mode {
+            table.remove(|window| is_gone(&window.range));
+        }
+        for place in self.claims.iter_mut() {
+            if place.as_ref().is_some_and(|claim| is_gone(claim.range())) {
+                *place = None;
+            }
+        }
     }
 }
 
