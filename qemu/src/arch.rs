@@ -11,8 +11,10 @@ pub struct Arch {
     pub name: &'static str,
     /// The kernel's name for it, `ARCH=` of its Makefile.
     pub kernel: &'static str,
-    /// The target of rustc for programs in the guest.
-    pub rust_target: &'static str,
+    /// The programs in the guest.
+    pub programs: Target,
+    /// Its programs of 32 bits.
+    pub programs_32: Target,
     /// Debian's name for it.
     pub debian: &'static str,
     /// The Debian packages that only this architecture needs, but for the emulator.
@@ -21,8 +23,6 @@ pub struct Arch {
     pub emulator: &'static str,
     /// … and the oldest version of it that will do.
     pub emulator_min: &'static str,
-    /// The program that links programs for it.
-    pub linker: &'static str,
     /// The make target that builds the bootable image.
     pub image_target: &'static str,
     /// Where that image is, below the build directory.
@@ -51,6 +51,15 @@ pub struct Arch {
     pub append: &'static str,
 }
 
+/// A kind of programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// What rustc calls it.
+    pub rust: &'static str,
+    /// The program that links for it.
+    pub linker: &'static str,
+}
+
 /// A way to look into a processor's page tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageTables {
@@ -66,12 +75,12 @@ pub const ALL: &[Arch] = &[X86_64, ARM64];
 const X86_64: Arch = Arch {
     name: "x86_64",
     kernel: "x86_64",
-    rust_target: "x86_64-unknown-linux-gnu",
+    programs: Target { rust: "x86_64-unknown-linux-gnu", linker: "x86_64-linux-gnu-gcc" },
+    programs_32: Target { rust: "i686-unknown-linux-gnu", linker: "i686-linux-gnu-gcc" },
     debian: "amd64",
-    packages: &[],
+    packages: &["gcc-i686-linux-gnu", "libc6-dev-i386-cross"],
     emulator: "qemu-system-x86",
     emulator_min: "1:7.2",
-    linker: "x86_64-linux-gnu-gcc",
     image_target: "bzImage",
     image: "arch/x86/boot/bzImage",
     config: include_str!("../kernel/x86_64.config"),
@@ -92,13 +101,19 @@ const X86_64: Arch = Arch {
 const ARM64: Arch = Arch {
     name: "arm64",
     kernel: "arm64",
-    rust_target: "aarch64-unknown-linux-gnu",
+    programs: Target { rust: "aarch64-unknown-linux-gnu", linker: "aarch64-linux-gnu-gcc" },
+    programs_32: Target { rust: "armv7-unknown-linux-gnueabihf", linker: "arm-linux-gnueabihf-gcc" },
     debian: "arm64",
-    packages: &["device-tree-compiler", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
+    packages: &[
+        "device-tree-compiler",
+        "gcc-aarch64-linux-gnu",
+        "gcc-arm-linux-gnueabihf",
+        "libc6-dev-arm64-cross",
+        "libc6-dev-armhf-cross",
+    ],
     emulator: "qemu-system-arm",
     // Since 9.0 an unaligned access to Device memory faults, and since 9.1 there is a second serial port.
     emulator_min: "1:9.1",
-    linker: "aarch64-linux-gnu-gcc",
     image_target: "Image",
     image: "arch/arm64/boot/Image",
     config: include_str!("../kernel/arm64.config"),

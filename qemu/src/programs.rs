@@ -2,14 +2,19 @@
 
 //! Our own programs for the guest, static, so that they need nothing there.
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result};
 
-use crate::{process::Job, setup::Tools, ui::Ui};
+use crate::{arch::Target, process::Job, setup::Tools, ui::Ui};
 
-/// How many crates that is, for the bar.
+/// How many crates that is, for the bar …
 const CRATES: u64 = 75;
+/// … and how many for the command line alone.
+const CRATES_32: u64 = 55;
 
 /// Where the programs are.
 #[derive(Debug)]
@@ -20,6 +25,8 @@ pub struct Programs {
     pub suite: PathBuf,
     /// The command line.
     pub devmap: PathBuf,
+    /// The same as a program of 32 bits.
+    pub devmap_32: PathBuf,
     /// The example.
     pub sdram: PathBuf,
 }
@@ -27,32 +34,49 @@ pub struct Programs {
 /// Builds the programs for a guest.
 pub fn build(tools: &Tools, ui: &Ui) -> Result<Programs> {
     let arch = tools.arch;
-    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned(), format!("-Clinker={}", arch.linker)];
-    flags.extend(tools.sysroot.iter().map(|sysroot| format!("--sysroot={}", sysroot.display())));
+    let all =
+        ["--package=devmap", "--package=map-qemu", "--bins", "--examples", "--features=map-qemu/guest,devmap/cli"];
+    let what = format!("Building the guest's programs for {arch}");
+    let directory = cargo(&all, arch.programs, tools.sysroot.as_deref(), (&what, CRATES), ui)?;
+    let one = ["--package=devmap", "--bin=devmap", "--features=devmap/cli"];
+    let what = format!("Building a program of 32 bits for {arch}");
+    let directory_32 = cargo(&one, arch.programs_32, tools.sysroot_32.as_deref(), (&what, CRATES_32), ui)?;
+    Ok(Programs {
+        init: directory.join("map-init"),
+        suite: directory.join("map-suite"),
+        devmap: directory.join("devmap"),
+        devmap_32: directory_32.join("devmap"),
+        sdram: directory.join("examples/sdram"),
+    })
+}
+
+/// Builds what the arguments say, and gives the directory where it is.
+fn cargo(
+    arguments: &[&str],
+    target: Target,
+    sysroot: Option<&Path>,
+    (what, crates): (&str, u64),
+    ui: &Ui,
+) -> Result<PathBuf> {
+    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned(), format!("-Clinker={}", target.linker)];
+    flags.extend(sysroot.map(|sysroot| format!("--sysroot={}", sysroot.display())));
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .current_dir(crate::root())
-        .args(["build", "--release", "--locked", "--target", arch.rust_target])
-        .args(["--package", "devmap", "--package", "map-qemu", "--bins", "--examples"])
-        .args(["--no-default-features", "--features", "map-qemu/guest,devmap/cli"])
+        .args(["build", "--release", "--locked", "--no-default-features", "--target", target.rust])
+        .args(arguments)
         // With --target these flags are not those of build scripts and procedural macros.
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     // Nothing is said, and no bar begun, while there is nothing to build.
     let mut bar = None;
     let built = Job::new(cargo).lines(|line| {
         if line.trim_start().starts_with("Compiling ") {
-            bar.get_or_insert_with(|| ui.bar(format!("Building the guest's programs for {arch}"), CRATES)).advance(1);
+            bar.get_or_insert_with(|| ui.bar(what, crates)).advance(1);
         }
     });
     built.context("cannot build the guest's programs")?;
     if let Some(bar) = bar {
         bar.finish();
     }
-    let directory = crate::target().join(arch.rust_target).join("release");
-    Ok(Programs {
-        init: directory.join("map-init"),
-        suite: directory.join("map-suite"),
-        devmap: directory.join("devmap"),
-        sdram: directory.join("examples/sdram"),
-    })
+    Ok(crate::target().join(target.rust).join("release"))
 }

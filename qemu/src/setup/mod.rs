@@ -36,8 +36,10 @@ pub struct Tools {
     pub kernel: Kernel,
     /// What the kernel was built with, and modules must be built with.
     pub toolchain: Toolchain,
-    /// Rust's library for the guest's architecture, if the tool chain itself has none.
+    /// Rust's library for the guest's programs, if the tool chain itself has none …
     pub sysroot: Option<PathBuf>,
+    /// … and for those of 32 bits.
+    pub sysroot_32: Option<PathBuf>,
     /// A static busybox for the guest's architecture.
     pub busybox: PathBuf,
 }
@@ -57,9 +59,10 @@ pub fn prepare(arch: &'static Arch, ui: &Ui) -> Result<Tools> {
     };
     let busybox = busybox(arch, &cache, &archive, ui)?;
     let toolchain = Toolchain::complete(arch, rustc, clang, &cache, &archive, ui)?;
-    let sysroot = sysroot::find(arch, &toolchain, &cache, ui)?;
+    let sysroot = sysroot::find(arch.programs.rust, &toolchain, &cache, ui)?;
+    let sysroot_32 = sysroot::find(arch.programs_32.rust, &toolchain, &cache, ui)?;
     let kernel = Kernel::find(arch, &source, &toolchain, &cache, ui)?;
-    Ok(Tools { arch, kernel, toolchain, sysroot, busybox })
+    Ok(Tools { arch, kernel, toolchain, sysroot, sysroot_32, busybox })
 }
 
 /// Debian's static busybox for the guest's architecture.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Rust's standard library for the guest's architecture, where the tool chain has none.
+//! Rust's standard library for what the guest runs, where the tool chain has none.
 
 use std::env;
 use std::ffi::OsStr;
@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
 
-use crate::arch::Arch;
 use crate::interrupt;
 use crate::process::{in_path, Job};
 use crate::setup::cache::Cache;
@@ -25,11 +24,11 @@ const CRATES: u64 = 20;
 const SPACE: u64 = 500_000_000;
 
 /// A directory for rustc's `--sysroot`, or `None` if the tool chain's own has the library.
-pub fn find(arch: &Arch, toolchain: &Toolchain, cache: &Cache, ui: &Ui) -> Result<Option<PathBuf>> {
+pub fn find(target: &str, toolchain: &Toolchain, cache: &Cache, ui: &Ui) -> Result<Option<PathBuf>> {
     let rustc = &toolchain.rustc;
-    let own = || has_library(&rustc.sysroot, arch);
-    let kept = cache.path(SHELF).join(name(arch, &rustc.release));
-    let found = || [(own(), None), (has_library(&kept, arch), Some(kept.clone()))].into_iter().find(|(is, _)| *is);
+    let own = || has_library(&rustc.sysroot, target);
+    let kept = cache.path(SHELF).join(name(target, &rustc.release));
+    let found = || [(own(), None), (has_library(&kept, target), Some(kept.clone()))].into_iter().find(|(is, _)| *is);
     if let Some((_, sysroot)) = found() {
         return Ok(sysroot);
     }
@@ -38,9 +37,9 @@ pub fn find(arch: &Arch, toolchain: &Toolchain, cache: &Cache, ui: &Ui) -> Resul
         return Ok(sysroot);
     }
     if rustc.is_rustups() && in_path("rustup").is_some() {
-        ui.step(format_args!("Asking rustup for Rust's library for {arch}"));
+        ui.step(format_args!("Asking rustup for Rust's library for {target}"));
         let mut command = Command::new("rustup");
-        command.args(["target", "add", arch.rust_target]).env("RUSTUP_MAX_RETRIES", "0");
+        command.args(["target", "add", target]).env("RUSTUP_MAX_RETRIES", "0");
         match Job::new(command).timeout(Duration::from_secs(90)).output() {
             Err(error) if interrupt::is_interruption(&error) => return Err(error),
             // Whatever the reason: it can be built.
@@ -53,46 +52,46 @@ pub fn find(arch: &Arch, toolchain: &Toolchain, cache: &Cache, ui: &Ui) -> Resul
     let log = cache.path(SHELF).join("build.log");
     // Gone, or never there: the log begins anew.
     let _ = fs::remove_file(&log);
-    let bar = ui.bar(format_args!("Building Rust's library for {arch}"), CRATES);
-    cache.make(SHELF, &name(arch, &rustc.release), |part| {
+    let bar = ui.bar(format_args!("Building Rust's library for {target}"), CRATES);
+    cache.make(SHELF, &name(target, &rustc.release), |part| {
         let work = part.join("work");
         let crates = |line: &str| bar.advance(u64::from(line.trim_start().starts_with("Compiling ")));
-        Job::new(cargo(arch, toolchain, &work)?).log(&log).hold(&lock)?.lines(crates).with_context(|| {
+        Job::new(cargo(target, toolchain, &work)?).log(&log).hold(&lock)?.lines(crates).with_context(|| {
             format!(
                 "cannot build Rust's library for {}; is there a way to the crates' registry from here? With rustup, \
                  `rustup target add {}` brings it",
-                arch, arch.rust_target
+                target, target
             )
         })?;
-        let made = work.join("target").join(arch.rust_target).join("release/deps");
-        take(&made, &library(part, arch)).with_context(|| format!("nothing usable is in {}", made.display()))?;
+        let made = work.join("target").join(target).join("release/deps");
+        take(&made, &library(part, target)).with_context(|| format!("nothing usable is in {}", made.display()))?;
         Ok(fs::remove_dir_all(work)?)
     })?;
     bar.finish();
     Ok(Some(kept))
 }
 
-fn name(arch: &Arch, release: &str) -> String {
-    format!("{}-{release}", arch.rust_target)
+fn name(target: &str, release: &str) -> String {
+    format!("{}-{release}", target)
 }
 
-/// Where a tool chain keeps the library for an architecture.
-fn library(sysroot: &Path, arch: &Arch) -> PathBuf {
-    sysroot.join("lib/rustlib").join(arch.rust_target).join("lib")
+/// Where a tool chain keeps the library for a target.
+fn library(sysroot: &Path, target: &str) -> PathBuf {
+    sysroot.join("lib/rustlib").join(target).join("lib")
 }
 
-fn has_library(sysroot: &Path, arch: &Arch) -> bool {
-    let names = fs::read_dir(library(sysroot, arch)).into_iter().flatten().flatten().map(|entry| entry.file_name());
+fn has_library(sysroot: &Path, target: &str) -> bool {
+    let names = fs::read_dir(library(sysroot, target)).into_iter().flatten().flatten().map(|entry| entry.file_name());
     names.into_iter().any(|name| name.to_string_lossy().starts_with("libstd-"))
 }
 
 /// Cargo, about to build the library in `work` as the dependency of an empty crate.
-fn cargo(arch: &Arch, toolchain: &Toolchain, work: &Path) -> Result<Command> {
+fn cargo(target: &str, toolchain: &Toolchain, work: &Path) -> Result<Command> {
     fs::create_dir_all(work.join("src"))?;
     fs::write(work.join("src/lib.rs"), "#![no_std]\n")?;
     fs::write(work.join("Cargo.toml"), "[package]\nname = \"empty\"\nedition = \"2021\"\n\n[workspace]\n")?;
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--release", "-Zbuild-std=std,panic_abort", "--target", arch.rust_target]);
+    command.args(["build", "--release", "-Zbuild-std=std,panic_abort", "--target", target]);
     command.current_dir(work).env("CARGO_TARGET_DIR", work.join("target")).env("CARGO_TERM_PROGRESS_WHEN", "never");
     // The option is one of unreleased compilers, and so is what the library itself is written in.
     command.env("RUSTC_BOOTSTRAP", "1").env("__CARGO_TESTS_ONLY_SRC_ROOT", &toolchain.rust_src);

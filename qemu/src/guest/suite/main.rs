@@ -13,6 +13,7 @@
 mod arch;
 mod area;
 mod bench;
+mod compat;
 mod devmap;
 mod host;
 mod kernel;
@@ -71,7 +72,7 @@ fn tests_of(suite: Suite) -> Vec<&'static Test> {
         Suite::PlainDev => plain::TESTS.iter().collect(),
         Suite::Windows => [windows::TESTS, arch::WINDOWS].into_iter().flatten().collect(),
         Suite::Lockdown => lockdown::TESTS.iter().collect(),
-        Suite::Devmap => [devmap::TESTS, status::TESTS, arch::DEVMAP].into_iter().flatten().collect(),
+        Suite::Devmap => [devmap::TESTS, status::TESTS, compat::TESTS, arch::DEVMAP].into_iter().flatten().collect(),
     }
 }
 
