@@ -2,10 +2,13 @@
 
 //! What is written through a mapping arrives in the memory, and nowhere else; the host is the witness.
 
-use std::{fs, fs::File};
+use std::fs::File;
 
-use anyhow::{bail, ensure, Context, Result};
-use map_qemu::pattern;
+use anyhow::{ensure, Context, Result};
+use map_qemu::{
+    pattern,
+    protocol::{Cache, Page},
+};
 use nix::{
     errno::Errno,
     sched::{sched_setaffinity, CpuSet},
@@ -35,7 +38,6 @@ crate::tests! {
     a_forked_child_sees_and_changes_the_memory,
     a_descriptor_for_reading_maps_for_reading,
     an_access_after_munmap_is_sigsegv,
-    the_kernel_lists_the_range_as_uncached,
     the_page_table_says_uncached,
 }
 
@@ -191,20 +193,6 @@ fn an_access_after_munmap_is_sigsegv(_: &mut Host) -> Result<()> {
     dies_of(Signal::SIGSEGV, || area.load(0))
 }
 
-fn the_kernel_lists_the_range_as_uncached(_: &mut Host) -> Result<()> {
-    const LIST: &str = "/sys/kernel/debug/x86/pat_memtype_list";
-    let expected = format!("[mem {START:#018x}-{:#018x}] uncached-minus", START + LENGTH);
-    let lists = |list: &str| list.lines().any(|line| line.ends_with(&expected));
-    let _loaded = Loaded::new()?;
-    ensure!(!lists(&fs::read_to_string(LIST)?), "it is in the list before it is mapped");
-    let memory = user::map()?;
-    let list = fs::read_to_string(LIST)?;
-    ensure!(lists(&list), "{LIST} does not say {expected}:\n{list}");
-    drop(memory);
-    ensure!(!lists(&fs::read_to_string(LIST)?), "it is still in the list after munmap(2)");
-    Ok(())
-}
-
 /// Lets a child spin on the first processor, with this process's mappings, while `look` looks.
 pub fn while_spinning<T>(look: impl FnOnce() -> Result<T>) -> Result<T> {
     // SAFETY: this process has one thread.
@@ -231,26 +219,12 @@ fn the_page_table_says_uncached(host: &mut Host) -> Result<()> {
     let ordinary = vec![1u8; 3 * page_size()?];
     let ordinary_page = (ordinary.as_ptr() as usize).next_multiple_of(page_size()?);
     let last_page = area.address() + SIZE - page_size()?;
-    let (first, last, cached) = while_spinning(|| {
-        Ok((host.page_table(area.address())?, host.page_table(last_page)?, host.page_table(ordinary_page)?))
-    })?;
-    for (line, physical) in [(&first, START), (&last, START + LENGTH - page_size()? as u64)] {
-        // A line is `virtual: physical flags`, with a dash for every flag that is not set.
-        let (found, flags) = parse(line)?;
-        ensure!(found == physical, "{line}: not the page at {physical:#x}");
-        // PCD without PWT is the third type of the kernel's PAT: UC-. X is the no-execute bit.
-        for (flag, set) in [('C', true), ('T', false), ('U', true), ('W', true), ('X', true)] {
-            ensure!(flags.contains(flag) == set, "{line}: flag {flag}");
-        }
+    let (first, last, other) =
+        while_spinning(|| Ok((host.page(area.address())?, host.page(last_page)?, host.page(ordinary_page)?)))?;
+    for (page, physical) in [(first, START), (last, START + LENGTH - page_size()? as u64)] {
+        let expected = Page { physical, cache: Cache::Uncached, user: true, writable: true, executable: false };
+        ensure!(page == expected, "{page:x?}");
     }
-    let (_, flags) = parse(&cached)?;
-    ensure!(!flags.contains('C') && !flags.contains('T'), "ordinary memory is uncached as well: {cached}");
+    ensure!(other.cache == Cache::Cached, "ordinary memory is not cached: {other:x?}");
     Ok(())
-}
-
-/// Physical address and flags of a line of the monitor's `info tlb`.
-fn parse(line: &str) -> Result<(u64, &str)> {
-    let words: Vec<_> = line.split_whitespace().collect();
-    let [_, physical, flags] = words[..] else { bail!("the monitor said {line:?}") };
-    Ok((u64::from_str_radix(physical, 16)?, flags))
 }
