@@ -24,8 +24,10 @@ mod plain;
 mod program;
 mod refusal;
 mod status;
+mod tree;
 mod user;
 mod windows;
+mod wrong;
 
 use std::{
     fmt,
@@ -70,6 +72,8 @@ fn tests_of(suite: Suite) -> Vec<&'static Test> {
         }
         Suite::PlainDev => plain::TESTS.iter().collect(),
         Suite::Windows => [windows::TESTS, arch::WINDOWS].into_iter().flatten().collect(),
+        Suite::Tree => tree::TESTS.iter().collect(),
+        Suite::WrongTree => wrong::TESTS.iter().collect(),
         Suite::Lockdown => lockdown::TESTS.iter().collect(),
         Suite::Devmap => [devmap::TESTS, status::TESTS].into_iter().flatten().collect(),
     }
