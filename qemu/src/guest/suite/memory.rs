@@ -37,6 +37,7 @@ crate::tests! {
     two_mappings_see_each_others_stores,
     a_forked_child_sees_and_changes_the_memory,
     a_descriptor_for_reading_maps_for_reading,
+    bulk_operations_work_at_every_alignment_and_length,
     an_access_after_munmap_is_sigsegv,
     the_page_table_says_uncached,
 }
@@ -177,6 +178,40 @@ fn a_descriptor_for_reading_maps_for_reading(host: &mut Host) -> Result<()> {
     ensure!(area.protect(crate::area::READ_WRITE) == Err(Errno::EACCES), "mprotect(2) makes it writable");
     ensure!(Area::shared(&node, START, SIZE).err() == Some(Errno::EACCES), "it can be mapped for writing");
     host.changed(seed, &[], |_| 0)
+}
+
+fn bulk_operations_work_at_every_alignment_and_length(host: &mut Host) -> Result<()> {
+    const ROOM: usize = 128;
+    let seed = 9;
+    host.fill(seed)?;
+    let _loaded = Loaded::new()?;
+    let memory = user::map()?;
+    let bulk = memory.bulk();
+    // What the memory should hold: two places, so that copies go from one to the other.
+    let mut expected = pattern::bytes(seed, START, 2 * ROOM);
+    // On arm64 a single unaligned access would end this process with SIGBUS.
+    for (count, (offset, length)) in (0..16).flat_map(|offset| (0..=80).map(move |length| (offset, length))).enumerate()
+    {
+        let bytes = pattern::bytes(count as u64, 0, length + 8);
+        // The program's own buffer is at any alignment, too.
+        let bytes = &bytes[count % 8..count % 8 + length];
+        bulk.write_from(offset, bytes)?;
+        expected[offset..offset + length].copy_from_slice(bytes);
+        ensure!(bulk.compare(offset, bytes)?.is_none(), "compare: {length} bytes at {offset}");
+        let target = ROOM + (count * 7) % 16;
+        bulk.copy(offset, &memory, target, length)?;
+        expected[target..target + length].copy_from_slice(bytes);
+        bulk.fill::<u8>(offset, length / 2, count as u8)?;
+        expected[offset..offset + length / 2].fill(count as u8);
+        let mut found = vec![0; 2 * ROOM + 8];
+        let found = &mut found[count % 8..count % 8 + 2 * ROOM];
+        bulk.read_into(0, found)?;
+        ensure!(*found == expected[..], "{length} bytes at {offset}, copied to {target}");
+    }
+    // Nothing beside the two places has changed.
+    let last: Vec<_> = (0..2 * ROOM as u64).map(|offset| other(seed, offset)).collect();
+    bulk.write_from(0, &last)?;
+    host.changed(seed, &[0..2 * ROOM as u64], |offset| other(seed, offset))
 }
 
 fn an_access_after_munmap_is_sigsegv(_: &mut Host) -> Result<()> {
