@@ -32,23 +32,23 @@ fn mistakes() -> Vec<(&'static str, &'static str, NodeError)> {
     let memory = |kind| error(tree::MEMORY_REGION, kind);
     let reg = |kind| error(tree::REG, kind);
     vec![
-        ("no-place", "window", memory(NodeErrorKind::PlaceMissing)),
-        ("two-places", "window@d0000000", reg(NodeErrorKind::PlaceTwice)),
-        ("two-regions", "window", memory(NodeErrorKind::Several)),
-        ("two-addresses", "window@d0000000", reg(NodeErrorKind::Several)),
-        ("not-reserved", "window", memory(NodeErrorKind::NotReserved)),
-        ("reserved-but-off", "window", memory(NodeErrorKind::NotReserved)),
-        ("no-ranges", "window@d0000000", reg(NodeErrorKind::NoAddress)),
-        ("empty", "window@d0000000", reg(NodeErrorKind::Empty)),
-        ("odd-start", "window@d0000010", reg(NodeErrorKind::StartUnaligned)),
-        ("odd-size", "window@d0000000", reg(NodeErrorKind::SizeUnaligned)),
-        ("bad-label", "window", error(tree::LABEL, NodeErrorKind::Name)),
-        ("bad-name", "Window", error(tree::LABEL, NodeErrorKind::NameMissing)),
-        ("bad-cache", "window", error(tree::CACHE, NodeErrorKind::Cache)),
-        ("two-caches", "window", error(tree::CACHE, NodeErrorKind::Cache)),
-        ("not-read-only", "window", error(tree::READ_ONLY, NodeErrorKind::Value)),
-        ("not-shared", "window", error(tree::SHARED, NodeErrorKind::Value)),
-        ("one-of-two", "bad", error(tree::CACHE, NodeErrorKind::Cache)),
+        ("windows-no-place", "window", memory(NodeErrorKind::PlaceMissing)),
+        ("windows-two-places", "window@d0000000", reg(NodeErrorKind::PlaceTwice)),
+        ("windows-two-regions", "window", memory(NodeErrorKind::Several)),
+        ("windows-two-addresses", "window@d0000000", reg(NodeErrorKind::Several)),
+        ("windows-not-reserved", "window", memory(NodeErrorKind::NotReserved)),
+        ("windows-reserved-but-off", "window", memory(NodeErrorKind::NotReserved)),
+        ("windows-no-ranges", "window@d0000000", reg(NodeErrorKind::NoAddress)),
+        ("windows-empty", "window@d0000000", reg(NodeErrorKind::Empty)),
+        ("windows-odd-start", "window@d0000010", reg(NodeErrorKind::StartUnaligned)),
+        ("windows-odd-size", "window@d0000000", reg(NodeErrorKind::SizeUnaligned)),
+        ("windows-bad-label", "window", error(tree::LABEL, NodeErrorKind::Name)),
+        ("windows-bad-name", "Window", error(tree::LABEL, NodeErrorKind::NameMissing)),
+        ("windows-bad-cache", "window", error(tree::CACHE, NodeErrorKind::Cache)),
+        ("windows-two-caches", "window", error(tree::CACHE, NodeErrorKind::Cache)),
+        ("windows-not-read-only", "window", error(tree::READ_ONLY, NodeErrorKind::Value)),
+        ("windows-not-shared", "window", error(tree::SHARED, NodeErrorKind::Value)),
+        ("windows-one-of-two", "bad", error(tree::CACHE, NodeErrorKind::Cache)),
     ]
 }
 
@@ -56,16 +56,16 @@ fn mistakes() -> Vec<(&'static str, &'static str, NodeError)> {
 fn misfits() -> Vec<(&'static str, String, Errno)> {
     let ram = Refusal::SystemRam;
     vec![
-        ("beyond", "the window window@0x800000000000+0x1000 ends beyond 0xfffffffffff".into(), Errno::EINVAL),
-        ("overlap", "the windows one@0xd0000000+0x2000 and two@0xd0001000+0x1000 overlap".into(), Errno::EINVAL),
-        ("namesakes", "window@0xd0001000+0x1000 have the same name".into(), Errno::EINVAL),
+        ("windows-beyond", "the window window@0x800000000000+0x1000 ends beyond 0xfffffffffff".into(), Errno::EINVAL),
+        ("windows-overlap", "the windows one@0xd0000000+0x2000 and two@0xd0001000+0x1000 overlap".into(), Errno::EINVAL),
+        ("windows-namesakes", "window@0xd0001000+0x1000 have the same name".into(), Errno::EINVAL),
         (
-            "ram",
+            "windows-ram",
             format!("window@0xc0500000+0x10000: {ram}; if it is the memory of a node in /reserved-memory, give that node no-map"),
             Errno::EPERM,
         ),
         (
-            "claimed",
+            "windows-claimed",
             "uart@0x9000000+0x1000: a part of it is claimed already, see /proc/iomem; the property map,shared".into(),
             Errno::EBUSY,
         ),
