@@ -4,7 +4,7 @@
 
 use std::{arch::asm, fs::File, os::unix::fs::OpenOptionsExt};
 
-use anyhow::{ensure, Result};
+use anyhow::{ensure, Context, Result};
 use map_qemu::protocol::Cache;
 use nix::{
     libc,
@@ -27,6 +27,18 @@ use crate::{
 /// A page that somebody in the kernel has claimed: the registers of the first serial port.
 pub const CLAIMED: u64 = 0x0900_0000;
 
+/// Where the machine has nothing, a part of the PCI bus's window: stores are lost, and every load gives this byte.
+pub const VACANT: u64 = 0x1000_0000;
+pub const VACANT_BYTE: u8 = 0xff;
+
+/// More bytes than a process has addresses.
+pub const ADDRESS_SPACE: u64 = 1 << 49;
+
+/// How many bits a physical address has: those of the guest's Cortex-A72, which no program can ask for.
+pub fn address_bits() -> Result<u32> {
+    Ok(44)
+}
+
 /// Tests of the driver as it is loaded without parameters.
 pub const RAW: &[Test] =
     &[Test { name: "memcpy_on_uncached_memory_is_sigbus", run: memcpy_on_uncached_memory_is_sigbus }];
@@ -40,16 +52,13 @@ pub const WINDOWS: &[Test] = &[
     Test { name: "another_cache_type_elsewhere_changes_nothing", run: another_cache_type_elsewhere_changes_nothing },
 ];
 
+/// Tests of the command line.
+pub const DEVMAP: &[Test] = &[];
+
 /// One store of four bytes, wherever that is.
 fn store_four(address: usize) {
     // SAFETY: the address lies in a mapping that no reference leads to; a fault ends the process, as the caller knows.
     unsafe { asm!("str {value:w}, [{address}]", value = in(reg) 3, address = in(reg) address) };
-}
-
-/// Zeroes the block of the cache that the address lies in.
-fn zero_block(address: usize) {
-    // SAFETY: as above, and the block, of 64 bytes or less on any processor that QEMU has, lies in the mapping.
-    unsafe { asm!("dc zva, {address}", address = in(reg) address) };
 }
 
 fn an_unaligned_access_is_sigbus_on_uncached_memory_alone(_: &mut Host) -> Result<()> {
@@ -62,16 +71,16 @@ fn an_unaligned_access_is_sigbus_on_uncached_memory_alone(_: &mut Host) -> Resul
             store_four(aligned);
             0
         })?;
-        for act in [|address| store_four(address + 1), zero_block] {
-            if faults {
-                dies_of(Signal::SIGBUS, || act(aligned))?;
-            } else {
-                succeeds_in_child(|| {
-                    act(aligned);
-                    0
-                })?;
-            }
-        }
+        // On a processor `dc zva` faults as well; QEMU lets it pass.
+        let result = if faults {
+            dies_of(Signal::SIGBUS, || store_four(aligned + 1))
+        } else {
+            succeeds_in_child(|| {
+                store_four(aligned + 1);
+                0
+            })
+        };
+        result.with_context(|| format!("window {index}"))?;
     }
     Ok(())
 }
@@ -97,7 +106,7 @@ fn another_cache_type_elsewhere_changes_nothing(host: &mut Host) -> Result<()> {
         other.load(0);
         for (index, cache) in (0..).zip([Cache::Uncached, Cache::WriteCombine, Cache::Cached]) {
             let area = Area::shared(&node, START + index * MIB, MIB as usize)?;
-            let page = while_spinning(|| host.page(area.address()))?;
+            let page = while_spinning(|| (), || host.page(area.address()))?;
             ensure!(page.cache == cache, "beside /dev/mem with flags {flags:o}: {page:x?}");
         }
     }

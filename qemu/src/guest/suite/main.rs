@@ -75,7 +75,7 @@ fn tests_of(suite: Suite) -> Vec<&'static Test> {
         Suite::Tree => tree::TESTS.iter().collect(),
         Suite::WrongTree => wrong::TESTS.iter().collect(),
         Suite::Lockdown => lockdown::TESTS.iter().collect(),
-        Suite::Devmap => [devmap::TESTS, status::TESTS].into_iter().flatten().collect(),
+        Suite::Devmap => [devmap::TESTS, status::TESTS, arch::DEVMAP].into_iter().flatten().collect(),
     }
 }
 

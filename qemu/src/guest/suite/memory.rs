@@ -2,7 +2,11 @@
 
 //! What is written through a mapping arrives in the memory, and nowhere else; the host is the witness.
 
-use std::fs::File;
+use std::{
+    fs::File,
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+};
 
 use anyhow::{ensure, Context, Result};
 use map_qemu::{
@@ -229,34 +233,44 @@ fn an_access_after_munmap_is_sigsegv(_: &mut Host) -> Result<()> {
 }
 
 /// Lets a child spin on the first processor, with this process's mappings, while `look` looks.
-pub fn while_spinning<T>(look: impl FnOnce() -> Result<T>) -> Result<T> {
+///
+/// Both processes call `touch` before that: a page that a process has not written to may be read-only in its table.
+pub fn while_spinning<T>(touch: impl Fn(), look: impl FnOnce() -> Result<T>) -> Result<T> {
+    let (mut ready, mut begun) = UnixStream::pair()?;
     // SAFETY: this process has one thread.
     let child = match unsafe { fork() }? {
         ForkResult::Child => {
+            touch();
             let mut first = CpuSet::new();
             let pinned = first.set(0).and_then(|()| sched_setaffinity(Pid::from_raw(0), &first));
-            while pinned.is_ok() {
-                std::hint::spin_loop();
+            if pinned.is_ok() && begun.write_all(b".").is_ok() {
+                loop {
+                    std::hint::spin_loop();
+                }
             }
             std::process::exit(1);
         }
         ForkResult::Parent { child } => child,
     };
-    let seen = look();
+    drop(begun);
+    touch();
+    let seen = ready.read_exact(&mut [0]).context("the child does not spin").and_then(|()| look());
     kill(child, Signal::SIGKILL)?;
     waitpid(child, None)?;
     seen
 }
 
 fn the_page_table_says_uncached(host: &mut Host) -> Result<()> {
+    let page_size = page_size()?;
     let _loaded = Loaded::new()?;
     let area = Area::shared(&user::open()?, START, SIZE)?;
-    let ordinary = vec![1u8; 3 * page_size()?];
-    let ordinary_page = (ordinary.as_ptr() as usize).next_multiple_of(page_size()?);
-    let last_page = area.address() + SIZE - page_size()?;
+    let ordinary = vec![1u8; 3 * page_size];
+    let ordinary_page = (ordinary.as_ptr() as usize).next_multiple_of(page_size);
+    let last_page = area.address() + SIZE - page_size;
+    let touch = || [0, SIZE - page_size].into_iter().for_each(|offset| area.store(offset, area.load(offset)));
     let (first, last, other) =
-        while_spinning(|| Ok((host.page(area.address())?, host.page(last_page)?, host.page(ordinary_page)?)))?;
-    for (page, physical) in [(first, START), (last, START + LENGTH - page_size()? as u64)] {
+        while_spinning(touch, || Ok((host.page(area.address())?, host.page(last_page)?, host.page(ordinary_page)?)))?;
+    for (page, physical) in [(first, START), (last, START + LENGTH - page_size as u64)] {
         let expected = Page { physical, cache: Cache::Uncached, user: true, writable: true, executable: false };
         ensure!(page == expected, "{page:x?}");
     }

@@ -18,6 +18,8 @@ use crate::{
     area::Area,
     host::{Host, LENGTH, START},
     kernel::Loaded,
+    program::{devmap, WHOLE},
+    refusal::{shared_fails, PAGE},
     user,
     windows::{MIB, THREE},
     Test,
@@ -26,15 +28,38 @@ use crate::{
 /// A page that somebody in the kernel has claimed: the ROM of the PC's video card.
 pub const CLAIMED: u64 = 0xc0000;
 
+/// Where the machine has nothing: stores are lost, and every load gives this byte.
+pub const VACANT: u64 = 0xd000_0000;
+pub const VACANT_BYTE: u8 = 0;
+
+/// More bytes than a process has addresses.
+pub const ADDRESS_SPACE: u64 = 1 << 47;
+
 /// Tests of the driver as it is loaded without parameters.
-pub const RAW: &[Test] =
-    &[Test { name: "the_kernel_lists_the_range_as_uncached", run: the_kernel_lists_the_range_as_uncached }];
+pub const RAW: &[Test] = &[
+    Test { name: "the_kernel_lists_the_range_as_uncached", run: the_kernel_lists_the_range_as_uncached },
+    Test { name: "memory_that_is_mapped_cached_is_eagain", run: memory_that_is_mapped_cached_is_eagain },
+];
 
 /// Tests of the driver with windows.
 pub const WINDOWS: &[Test] = &[
     Test { name: "the_kernel_lists_every_cache_type", run: the_kernel_lists_every_cache_type },
     Test { name: "another_cache_type_elsewhere_is_eagain", run: another_cache_type_elsewhere_is_eagain },
 ];
+
+/// Tests of the command line.
+pub const DEVMAP: &[Test] = &[Test {
+    name: "status_3_beside_a_mapping_of_another_cache_type",
+    run: status_3_beside_a_mapping_of_another_cache_type,
+}];
+
+/// How many bits a physical address has, as the processor says it.
+pub fn address_bits() -> Result<u32> {
+    let text = fs::read_to_string("/proc/cpuinfo")?;
+    let line = text.lines().find(|line| line.starts_with("address sizes")).context("no address sizes")?;
+    let (_, sizes) = line.split_once(':').context("no colon")?;
+    Ok(sizes.split_whitespace().next().context("no number")?.parse()?)
+}
 
 /// The kernel's list of memory types.
 const LIST: &str = "/sys/kernel/debug/x86/pat_memtype_list";
@@ -83,4 +108,44 @@ fn another_cache_type_elsewhere_is_eagain(_: &mut Host) -> Result<()> {
         Area::shared(&node, START + index * MIB, MIB as usize).with_context(|| format!("window {index} alone"))?;
     }
     Ok(())
+}
+
+fn memory_that_is_mapped_cached_is_eagain(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let node = user::open()?;
+    // Without O_SYNC, /dev/mem maps memory write-back, and the kernel allows no second type of the same memory.
+    let mem = File::options().read(true).write(true).open("/dev/mem")?;
+    let cached = Area::shared(&mem, START, LENGTH as usize)?;
+    shared_fails(&node, START, LENGTH as usize, Errno::EAGAIN)?;
+    shared_fails(&node, START + PAGE, PAGE as usize, Errno::EAGAIN)?;
+    drop(cached);
+    Area::shared(&node, START, LENGTH as usize).context("after the cached mapping is gone")?;
+    // An uncached one does not disturb.
+    let mem = File::options().read(true).write(true).custom_flags(libc::O_SYNC).open("/dev/mem")?;
+    let _uncached = Area::shared(&mem, START, LENGTH as usize)?;
+    Area::shared(&node, START, LENGTH as usize).context("beside an uncached mapping")?;
+    Ok(())
+}
+
+fn status_3_beside_a_mapping_of_another_cache_type(host: &mut Host) -> Result<()> {
+    let seed = 113;
+    host.fill(seed)?;
+    let _loaded = Loaded::with(&[WHOLE])?;
+    // Cached, as it was not opened with O_SYNC.
+    let mem = File::options().read(true).write(true).open("/dev/mem")?;
+    let other = Area::shared(&mem, START, 4096)?;
+    devmap("write 0xc0000000 1")?.failed(
+        3,
+        &[
+            "cannot map 0xc0000000-0xc0000003 of /dev/map: Try again (EAGAIN)",
+            "another mapping has a different one: end that one first",
+        ],
+    )?;
+    drop(other);
+    devmap("write 0xc0000000 1 -w 8")?.printed("")?;
+    // One of the same cache type is in nobody's way.
+    let mem = File::options().read(true).write(true).custom_flags(libc::O_SYNC).open("/dev/mem")?;
+    let _other = Area::shared(&mem, START, 4096)?;
+    devmap("write 0xc0000000 3 -w 8")?.printed("")?;
+    host.changed(seed, &[0..1], |_| 3)
 }
