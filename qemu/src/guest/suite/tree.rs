@@ -6,7 +6,7 @@ use std::{fs, os::fd::AsRawFd, path::Path};
 
 use anyhow::{ensure, Context, Result};
 use map_core::{abi, tree::COMPATIBLE, Refusal, Window};
-use map_qemu::protocol::{Cache, MODULE};
+use map_qemu::protocol::{Cache, Page, MODULE};
 use nix::{
     errno::Errno,
     sys::mman::{MapFlags, ProtFlags},
@@ -148,12 +148,20 @@ fn windows_of_the_tree_are_mapped_as_it_says(host: &mut Host) -> Result<()> {
     let refused = Area::shared(&node, TABLE, 0x1_0000).map(drop);
     ensure!(refused == Err(Errno::EACCES), "writing to a read-only window: {refused:?}");
     let table = Area::map(&node, TABLE, 0x1_0000, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
-    for (area, physical, cache) in
-        [(&sdram, START, Cache::Uncached), (&fifo, FIFO, Cache::WriteCombine), (&table, TABLE, Cache::Cached)]
-    {
-        area.load(0);
-        let page = while_spinning(|| host.page(area.address()))?;
-        ensure!((page.physical, &page.cache) == (physical, &cache), "{physical:#x}: {page:x?}");
+    for (area, physical, cache, writable) in [
+        (&sdram, START, Cache::Uncached, true),
+        (&fifo, FIFO, Cache::WriteCombine, true),
+        (&table, TABLE, Cache::Cached, false),
+    ] {
+        let touch = || {
+            let byte = area.load(0);
+            if writable {
+                area.store(0, byte);
+            }
+        };
+        let page = while_spinning(touch, || host.page(area.address()))?;
+        let expected = Page { physical, cache, user: true, writable, executable: false };
+        ensure!(page == expected, "{page:x?}, not {expected:x?}");
     }
     host.changed(seed, &[100..101], |_| 3)?;
     // The kernel's own memory, and what no window holds.
@@ -204,6 +212,9 @@ fn the_parameter_adds_windows_to_those_of_the_tree(_: &mut Host) -> Result<()> {
     seen.are(&expected)?;
     let of_the_tree: Vec<_> = seen.windows.iter().map(|window| window.tree).collect();
     ensure!(of_the_tree == [true, true, true, true, true, false], "{of_the_tree:?}");
+    let info = devmap("info")?;
+    let origin = |name: &str| info.out.lines().find(|line| line.starts_with(name))?.split_whitespace().last();
+    ensure!((origin("sdram"), origin("hole")) == (Some("tree"), Some("parameter")), "{info:?}");
     let page = Area::map(&user::open()?, 0xc200_0000, PAGE as usize, ProtFlags::PROT_READ, MapFlags::MAP_SHARED);
     ensure!(page.is_ok(), "the window of the parameter: {:?}", page.err());
     Ok(())
