@@ -68,6 +68,10 @@ pub enum Suite {
     PlainDev,
     /// The driver with windows.
     Windows,
+    /// The driver with windows of the device tree.
+    Tree,
+    /// The driver with a device tree that is wrong.
+    WrongTree,
     /// The driver on a kernel that is locked down.
     Lockdown,
     /// The command line `devmap`.

@@ -177,11 +177,19 @@ fn libtest(line: &str) -> Option<(String, Outcome)> {
     Some((name.to_owned(), outcome))
 }
 
+/// Windows of every kind, for the device tree.
+const TREE: &str = include_str!("../kernel/arm64-windows.dtso");
+
+/// Windows with every mistake, for the device tree.
+const WRONG: &str = include_str!("../kernel/arm64-wrong.dtso");
+
 /// A guest of its own for each of them.
 const SUITES: &[Scene] = &[
     Scene { name: "driver", suite: Suite::Driver, dev: Dev::Devtmpfs, append: "", overlay: None },
     Scene { name: "plain /dev", suite: Suite::PlainDev, dev: Dev::Plain, append: "", overlay: None },
     Scene { name: "windows", suite: Suite::Windows, dev: Dev::Devtmpfs, append: "", overlay: None },
+    Scene { name: "device tree", suite: Suite::Tree, dev: Dev::Devtmpfs, append: "", overlay: Some(TREE) },
+    Scene { name: "wrong device tree", suite: Suite::WrongTree, dev: Dev::Devtmpfs, append: "", overlay: Some(WRONG) },
     Scene { name: "lockdown", suite: Suite::Lockdown, dev: Dev::Devtmpfs, append: "lockdown=integrity", overlay: None },
     Scene { name: "devmap", suite: Suite::Devmap, dev: Dev::Devtmpfs, append: "", overlay: None },
 ];

@@ -21,6 +21,7 @@ pub struct Row {
     cache: &'static str,
     claimed: bool,
     reserved: bool,
+    from: &'static str,
 }
 
 impl From<Window> for Row {
@@ -34,6 +35,7 @@ impl From<Window> for Row {
             cache: window.cache.as_str(),
             claimed: window.claim,
             reserved: window.reserved,
+            from: if window.tree { "tree" } else { "parameter" },
         }
     }
 }
@@ -41,7 +43,7 @@ impl From<Window> for Row {
 /// Windows for people: a line for each, below a line of headings.
 pub struct Table<'a>(pub &'a [Row]);
 
-const HEADINGS: [&str; 7] = ["window", "range", "size", "access", "cache", "region", "memory"];
+const HEADINGS: [&str; 8] = ["window", "range", "size", "access", "cache", "region", "memory", "from"];
 
 impl Row {
     fn cells(&self) -> [String; HEADINGS.len()] {
@@ -54,6 +56,7 @@ impl Row {
             self.cache.into(),
             if self.claimed { "claimed" } else { "shared" }.into(),
             if self.reserved { "reserved" } else { "-" }.into(),
+            self.from.into(),
         ]
     }
 }
@@ -93,6 +96,7 @@ pub mod tests {
         Window {
             name: Name::new(b"sdram").unwrap(),
             reserved: true,
+            tree: true,
             ..Window::new(PhysRange::new(0xc000_0000, 0x10_0000).unwrap())
         }
     }
@@ -111,9 +115,9 @@ pub mod tests {
         let rows = [sdram().into(), nameless().into()];
         assert_eq!(
             Table(&rows).to_string(),
-            "window  range                      size  access  cache     region   memory\n\
-             sdram   0xc0000000-0xc00fffff      1M    rw      uncached  claimed  reserved\n\
-             -       0x1234567000-0x1234567fff  4K    ro      wc        shared   -"
+            "window  range                      size  access  cache     region   memory    from\n\
+             sdram   0xc0000000-0xc00fffff      1M    rw      uncached  claimed  reserved  tree\n\
+             -       0x1234567000-0x1234567fff  4K    ro      wc        shared   -         parameter"
         );
         let long = Window { name: Name::new(&[b'z'; 31]).unwrap(), ..sdram() };
         let table = Table(&[long.into(), nameless().into()]).to_string();
@@ -123,14 +127,14 @@ pub mod tests {
 
     #[test]
     fn without_windows_there_are_headings() {
-        assert_eq!(Table(&[]).to_string(), "window  range  size  access  cache  region  memory");
+        assert_eq!(Table(&[]).to_string(), "window  range  size  access  cache  region  memory  from");
     }
 
     #[test]
     fn programs_get_numbers_and_flags() {
         assert_eq!(
             serde_json::to_string(&Row::from(nameless())).unwrap(),
-            r#"{"name":"","start":"0x1234567000","last":"0x1234567fff","bytes":4096,"access":"ro","cache":"wc","claimed":false,"reserved":false}"#
+            r#"{"name":"","start":"0x1234567000","last":"0x1234567fff","bytes":4096,"access":"ro","cache":"wc","claimed":false,"reserved":false,"from":"parameter"}"#
         );
     }
 }

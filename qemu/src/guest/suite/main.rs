@@ -25,8 +25,10 @@ mod plain;
 mod program;
 mod refusal;
 mod status;
+mod tree;
 mod user;
 mod windows;
+mod wrong;
 
 use std::{
     fmt,
@@ -71,6 +73,8 @@ fn tests_of(suite: Suite) -> Vec<&'static Test> {
         }
         Suite::PlainDev => plain::TESTS.iter().collect(),
         Suite::Windows => [windows::TESTS, arch::WINDOWS].into_iter().flatten().collect(),
+        Suite::Tree => tree::TESTS.iter().collect(),
+        Suite::WrongTree => wrong::TESTS.iter().collect(),
         Suite::Lockdown => lockdown::TESTS.iter().collect(),
         Suite::Devmap => [devmap::TESTS, status::TESTS, compat::TESTS, arch::DEVMAP].into_iter().flatten().collect(),
     }

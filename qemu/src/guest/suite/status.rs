@@ -449,7 +449,7 @@ fn object(ran: &Ran) -> Result<Value> {
 fn row(name: &str, start: u64, access: &str, cache: &str) -> Value {
     json!({
         "name": name, "start": format!("{start:#x}"), "last": format!("{:#x}", start + 0xf_ffff), "bytes": 1 << 20,
-        "access": access, "cache": cache, "claimed": true, "reserved": true,
+        "access": access, "cache": cache, "claimed": true, "reserved": true, "from": "parameter",
     })
 }
 
@@ -520,10 +520,10 @@ fn info_shows_the_driver_and_its_windows(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::with(&[THREE])?;
     let ran = devmap("info")?;
     let table = "\n\
-        window  range                  size  access  cache     region   memory\n\
-        one     0xc0000000-0xc00fffff  1M    rw      uncached  claimed  reserved\n\
-        two     0xc0100000-0xc01fffff  1M    ro      wc        claimed  reserved\n\
-        three   0xc0200000-0xc02fffff  1M    rw      cached    claimed  reserved\n";
+        window  range                  size  access  cache     region   memory    from\n\
+        one     0xc0000000-0xc00fffff  1M    rw      uncached  claimed  reserved  parameter\n\
+        two     0xc0100000-0xc01fffff  1M    ro      wc        claimed  reserved  parameter\n\
+        three   0xc0200000-0xc02fffff  1M    rw      cached    claimed  reserved  parameter\n";
     ensure!(ran.status == Some(0) && ran.out.ends_with(table), "not {table}: {ran:?}");
     ensure!(ran.out.contains("\nmode           windows\n"), "{ran:?}");
     let info = object(&devmap("info --json")?)?;

@@ -1,0 +1,75 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
+#
+# Checks the device tree binding with dt-schema: the binding itself, its example, and the trees of the guests' tests, of
+# which one is right and one is wrong. It needs python3-venv and device-tree-compiler.
+#
+#     qemu/bindings.sh DIRECTORY
+#
+# keeps dt-schema in DIRECTORY, and takes it from there the next time.
+set -eu
+
+VERSION=2026.9
+
+if [ $# != 1 ]; then
+    echo "usage: $0 DIRECTORY" >&2
+    exit 2
+fi
+tools=$1/dtschema-$VERSION
+if [ ! -x "$tools/bin/dt-validate" ]; then
+    python3 -m venv "$tools"
+    "$tools/bin/pip" install --quiet --disable-pip-version-check "dtschema==$VERSION"
+fi
+# They call each other by their names.
+PATH=$(cd "$tools/bin" && pwd):$PATH
+
+cd "$(dirname "$0")/.."
+binding=docs/bindings/map,windows.yaml
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+fail() {
+    echo "bindings: $1" >&2
+    shift
+    [ $# = 0 ] || cat "$@" >&2
+    exit 1
+}
+
+# Compiles the source $1 to the tree $2. What dtc warns of is judged by the schemas.
+compile() {
+    dtc -q -I dts -O dtb -o "$2" "$1" 2>"$work/dtc" || fail "dtc does not take $1:" "$work/dtc"
+}
+
+# Whether the schemas find nothing wrong with the tree $1; what they find is in $work/said. The tool always succeeds.
+is_valid() {
+    dt-validate --limit map,windows --schema docs/bindings "$1" >"$work/said" 2>&1 || fail "dt-validate:" "$work/said"
+    [ ! -s "$work/said" ]
+}
+
+# The guests' tree with the overlay $1 on it, as $2, but without what QEMU puts into it.
+guest_tree() {
+    printf '/dts-v1/;\n/ { #address-cells = <2>; #size-cells = <2>; };\n' >"$work/board.dts"
+    compile "$work/board.dts" "$work/board.dtb"
+    compile qemu/kernel/arm64.dtso "$work/memory.dtbo"
+    compile "qemu/kernel/$1" "$work/windows.dtbo"
+    fdtoverlay -i "$work/board.dtb" -o "$2" "$work/memory.dtbo" "$work/windows.dtbo"
+}
+
+dt-doc-validate -u docs/bindings "$binding" >"$work/said" 2>&1 || fail "$binding is no schema:" "$work/said"
+[ ! -s "$work/said" ] || fail "$binding:" "$work/said"
+
+dt-extract-example "$binding" >"$work/example.dts"
+compile "$work/example.dts" "$work/example.dtb"
+is_valid "$work/example.dtb" || fail "the example of $binding is wrong:" "$work/said"
+
+guest_tree arm64-windows.dtso "$work/good.dtb"
+is_valid "$work/good.dtb" || fail "arm64-windows.dtso is wrong:" "$work/said"
+
+# What a schema can find. The driver finds the rest, which takes a look at other nodes or at the machine.
+guest_tree arm64-wrong.dtso "$work/wrong.dtb"
+is_valid "$work/wrong.dtb" && fail "nothing was found in arm64-wrong.dtso"
+for mistake in no-place two-places two-regions two-addresses bad-label bad-name bad-cache two-caches not-read-only \
+    not-shared one-of-two; do
+    grep -q "windows-$mistake (map,windows): " "$work/said" ||
+        fail "windows-$mistake in arm64-wrong.dtso was not found:" "$work/said"
+done

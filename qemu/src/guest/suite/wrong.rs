@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Windows of the device tree that are wrong, each in a way that `qemu/kernel/arm64-wrong.dtso` describes.
+
+use std::{fs, path::Path};
+
+use anyhow::{ensure, Result};
+use map_core::{
+    tree::{self, NodeError, NodeErrorKind},
+    Refusal,
+};
+use nix::errno::Errno;
+
+use crate::{
+    area::Area,
+    host::{Host, START},
+    kernel::{self, Loaded},
+    tree::{Seen, DRIVER},
+    user,
+};
+
+crate::tests! {
+    every_mistake_is_named_and_gives_no_window,
+    a_tree_with_nothing_but_mistakes_is_no_raw_mode,
+    the_parameter_works_beside_a_wrong_tree,
+    mistakes_leave_no_trace,
+}
+
+/// The device, the node below it, and what is wrong with it.
+fn mistakes() -> Vec<(&'static str, &'static str, NodeError)> {
+    let error = |property, kind| NodeError { property, kind, page_size: 4096 };
+    let memory = |kind| error(tree::MEMORY_REGION, kind);
+    let reg = |kind| error(tree::REG, kind);
+    vec![
+        ("windows-no-place", "window", memory(NodeErrorKind::PlaceMissing)),
+        ("windows-two-places", "window@d0000000", reg(NodeErrorKind::PlaceTwice)),
+        ("windows-two-regions", "window", memory(NodeErrorKind::Several)),
+        ("windows-two-addresses", "window@d0000000", reg(NodeErrorKind::Several)),
+        ("windows-not-reserved", "window", memory(NodeErrorKind::NotReserved)),
+        ("windows-reserved-but-off", "window", memory(NodeErrorKind::NotReserved)),
+        ("windows-no-ranges", "window@d0000000", reg(NodeErrorKind::NoAddress)),
+        ("windows-empty", "window@d0000000", reg(NodeErrorKind::Empty)),
+        ("windows-odd-start", "window@d0000010", reg(NodeErrorKind::StartUnaligned)),
+        ("windows-odd-size", "window@d0000000", reg(NodeErrorKind::SizeUnaligned)),
+        ("windows-bad-label", "window", error(tree::LABEL, NodeErrorKind::Name)),
+        ("windows-bad-name", "Window", error(tree::LABEL, NodeErrorKind::NameMissing)),
+        ("windows-bad-cache", "window", error(tree::CACHE, NodeErrorKind::Cache)),
+        ("windows-two-caches", "window", error(tree::CACHE, NodeErrorKind::Cache)),
+        ("windows-not-read-only", "window", error(tree::READ_ONLY, NodeErrorKind::Value)),
+        ("windows-not-shared", "window", error(tree::SHARED, NodeErrorKind::Value)),
+        ("windows-one-of-two", "bad", error(tree::CACHE, NodeErrorKind::Cache)),
+    ]
+}
+
+/// The device, what the log says of its windows as a whole, and the error of its probe.
+fn misfits() -> Vec<(&'static str, String, Errno)> {
+    let ram = Refusal::SystemRam;
+    vec![
+        ("windows-beyond", "the window window@0x800000000000+0x1000 ends beyond 0xfffffffffff".into(), Errno::EINVAL),
+        ("windows-overlap", "the windows one@0xd0000000+0x2000 and two@0xd0001000+0x1000 overlap".into(), Errno::EINVAL),
+        ("windows-namesakes", "window@0xd0001000+0x1000 have the same name".into(), Errno::EINVAL),
+        (
+            "windows-ram",
+            format!("window@0xc0500000+0x10000: {ram}; if it is the memory of a node in /reserved-memory, give that node no-map"),
+            Errno::EPERM,
+        ),
+        (
+            "windows-claimed",
+            "uart@0x9000000+0x1000: a part of it is claimed already, see /proc/iomem; the property map,shared".into(),
+            Errno::EBUSY,
+        ),
+    ]
+}
+
+fn every_mistake_is_named_and_gives_no_window(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let log = kernel::log_since("map-suite:")?;
+    let says = |words: &str| {
+        ensure!(log.contains(words), "the log does not say {words:?}:\n{log}");
+        Ok(())
+    };
+    let mistakes = mistakes();
+    for (device, node, error) in &mistakes {
+        says(&format!("map {device}: /{device}/{node}: {error}\n"))?;
+        says(&format!("map {device}: probe with driver map failed with error -22\n"))?;
+    }
+    let misfits = misfits();
+    for (device, words, errno) in &misfits {
+        let line = log.lines().find(|line| line.contains(&format!("map {device}: ")));
+        ensure!(line.is_some_and(|line| line.contains(words)), "of {device} the log says {line:?}, not {words:?}");
+        says(&format!("map {device}: probe with driver map failed with error -{}\n", *errno as i32))?;
+    }
+    let devices = mistakes.iter().map(|mistake| mistake.0).chain(misfits.iter().map(|misfit| misfit.0));
+    for device in devices {
+        ensure!(Path::new("/sys/bus/platform/devices").join(device).exists(), "there is no device {device}");
+        ensure!(!Path::new(DRIVER).join(device).exists(), "{device} is bound");
+    }
+    // Nor is there any device that nothing was said of.
+    let failed = log.matches("probe with driver map failed").count();
+    ensure!(failed == mistakes.len() + misfits.len(), "{failed} devices failed:\n{log}");
+    Seen::now()?.are(&[])
+}
+
+fn a_tree_with_nothing_but_mistakes_is_no_raw_mode(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let node = user::open()?;
+    for start in [START, 0xc040_0000, 0xd000_0000] {
+        let result = Area::shared(&node, start, 4096).map(drop);
+        ensure!(result == Err(Errno::EPERM), "{start:#x}: {result:?}");
+    }
+    Ok(())
+}
+
+fn the_parameter_works_beside_a_wrong_tree(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::with(&["windows=sdram@0xc0000000+3M:wc"])?;
+    Seen::now()?.are(&["sdram@0xc0000000+0x300000:wc"])?;
+    Area::shared(&user::open()?, START, 4096)?;
+    Ok(())
+}
+
+fn mistakes_leave_no_trace(_: &mut Host) -> Result<()> {
+    let before = kernel::traces()?;
+    let iomem = fs::read_to_string("/proc/iomem")?;
+    {
+        let _loaded = Loaded::new()?;
+        let now = fs::read_to_string("/proc/iomem")?;
+        ensure!(now == iomem, "before:\n{iomem}\nloaded:\n{now}");
+    }
+    let after = kernel::traces()?;
+    ensure!(before == after, "before:\n{before}\nafter:\n{after}");
+    Ok(())
+}
