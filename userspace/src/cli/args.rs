@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgGroup, Parser, Subcommand};
 use clap_complete::Shell;
+use devmap::page::PageSize;
 use devmap::{Endian, PhysRange, Width, DEFAULT_DEVICE};
 
+use super::explain::page_size;
 use super::memtest::Algorithm;
 use super::number::number;
 use super::place::{place, range, Place};
@@ -334,6 +336,26 @@ Examples:
         /// Private instead of shared, which is never granted
         #[arg(long)]
         private: bool,
+    },
+
+    /// Explain which pages hold some bytes: what mmap(2) has to be asked for, and what it maps besides
+    #[command(after_help = "\
+The processor maps whole pages. So the offset for mmap(2) is the address rounded down to a page, and what is left of the \
+address is added to the pointer. No device is opened.
+
+Examples:
+  devmap explain 0xc0000ffe 8                     eight bytes on two pages
+  devmap explain 0xc0000ffe 8 --page-size 64K     on a machine with larger pages")]
+    Explain {
+        /// The address of the first byte
+        #[arg(value_parser = number)]
+        address: u64,
+        /// How many bytes
+        #[arg(value_parser = number)]
+        length: u64,
+        /// The size of a page [default: this machine's]
+        #[arg(long, value_name = "BYTES", value_parser = page_size)]
+        page_size: Option<PageSize>,
     },
 
     /// Print a completion script for a shell

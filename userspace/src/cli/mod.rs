@@ -8,7 +8,9 @@ mod check;
 mod compare;
 mod compat;
 mod context;
+mod drawing;
 mod dump;
+mod explain;
 mod failure;
 mod generate;
 mod info;
@@ -109,6 +111,7 @@ fn dispatch(args: Args) -> Result<(), Failure> {
             let protection = Protection { read: true, write, execute: exec };
             check::check(it, place, protection, if private { Sharing::Private } else { Sharing::Shared })
         }
+        Some(Command::Explain { address, length, page_size }) => explain::explain(it, address, length, page_size),
         Some(Command::Completions { shell }) => generate::completions(it, shell),
         Some(Command::Man { directory }) => generate::man(&directory),
     }?;
