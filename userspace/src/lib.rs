@@ -32,6 +32,8 @@ mod guard;
 mod ioctl;
 mod mapping;
 pub mod page;
+#[cfg(feature = "cli")]
+pub mod probe;
 mod raw;
 mod register;
 mod uio;

@@ -8,7 +8,8 @@ mod common;
 
 use std::process::Command;
 
-use common::Ran;
+use common::{Bench, Ran};
+use devmap::page::PageSize;
 
 fn devmap(arguments: &[&str]) -> Ran {
     Ran::new(Command::new(env!("CARGO_BIN_EXE_devmap")).args(arguments))
@@ -22,7 +23,7 @@ fn explain_takes_numbers_as_every_command_does() {
     let ran = devmap(&["--json", "explain", "0xc0000ffe", "8", "--page-size", "4096"]);
     assert!(ran.out.starts_with("{\"start\":\"0xc0000ffe\"") && ran.out.lines().count() == 1, "{ran:?}");
     // Without a page size it is the machine's.
-    let page_size = devmap::page::PageSize::of_system().bytes();
+    let page_size = PageSize::of_system().bytes();
     let ran = devmap(&["explain", "1", "1"]);
     assert!(ran.out.contains(&format!("1 page, {page_size} bytes\n")), "{ran:?}");
 }
@@ -36,4 +37,70 @@ fn explain_refuses_what_has_no_pages() {
     devmap(&["explain", "0", "4", "--page-size", "0"]).misused("`0` is no power of two");
     devmap(&["explain", "c0000000", "4"]).misused("write 0xc0000000 for hexadecimal");
     devmap(&["explain", "0xc0000000"]).misused("<LENGTH>");
+}
+
+const EXPERIMENTS: [&str; 4] = ["partial", "beyond-eof", "grow", "rounding"];
+
+#[test]
+fn the_lab_finds_that_this_machine_does_what_the_rules_say() {
+    let directory = tempfile::tempdir().unwrap();
+    let page = PageSize::of_system().bytes();
+    for experiment in EXPERIMENTS {
+        let mut command = Command::new("sh");
+        // A child that dies leaves nothing, even where core files are wanted.
+        command.args(["-c", "ulimit -c unlimited; exec \"$0\" lab \"$1\"", env!("CARGO_BIN_EXE_devmap"), experiment]);
+        let ran = Ran::new(command.current_dir(&directory).env("TMPDIR", directory.path()));
+        assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""), "{ran:?}");
+        assert!(ran.out.starts_with(&format!("{experiment}: a file of ")) && !ran.out.contains("DIFFERS"), "{ran:?}");
+        assert!(ran.out.contains(&format!("; pages of {page} (")), "{ran:?}");
+        assert_eq!(directory.path().read_dir().unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn the_lab_touches_every_byte_up_to_the_signals() {
+    let page = PageSize::of_system().bytes();
+    let file = 2200 * page / 4096;
+    let ran = devmap(&["lab", "beyond-eof", "--json"]);
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
+    let lines = [
+        (0, file - 1, "data of the file", "the file's bytes"),
+        (file, page - 1, "rest of the file's last page", "zeros"),
+        (page, 2 * page - 1, "page beyond the file's end", "SIGBUS"),
+        (2 * page, 3 * page - 1, "outside of the mapping", "SIGSEGV"),
+    ];
+    for ((first, last, what, happened), line) in lines.into_iter().zip(ran.out.lines()) {
+        let start = format!(
+            r#"{{"experiment":"beyond-eof","place":"load {first}-{last}","what":"{what}","expected":"{happened}","happened":"{happened}","#
+        );
+        assert!(line.starts_with(&start) && line.ends_with(r#""agrees":true}"#), "not {start}: {line}");
+    }
+    let last = ran.out.lines().last().unwrap();
+    assert!(ran.out.lines().count() == 5 && last.contains(r#""happened":"not in the file""#), "{ran:?}");
+}
+
+#[test]
+fn the_lab_says_what_it_cannot_try_out() {
+    let bench = Bench::new(&[7; 0x1234]);
+    bench.devmap(&["lab", "device"]).failed(3, "it is a regular file; only the map driver answers");
+    bench.devmap(&["lab", "device", "0x1000"]).failed(3, "it is a regular file; only the map driver answers");
+    devmap(&["lab", "device", "--device", "/dev/no-such-device"]).failed(3, "cannot open /dev/no-such-device");
+    // What can be tried out is there all the same.
+    let ran = bench.devmap(&["lab", "all"]);
+    ran.failed(3, "only the map driver answers");
+    let titles = ran.out.lines().filter_map(|line| line.split_once(": a file of ")).map(|(name, _)| name);
+    assert_eq!(titles.collect::<Vec<_>>(), EXPERIMENTS);
+    devmap(&["lab", "partial", "0x1000"]).failed(2, "only the experiment `device` has an address");
+    devmap(&["lab", "everything"]).misused("[possible values: partial, beyond-eof, grow, rounding, device, all]");
+    devmap(&["lab"]).misused("<EXPERIMENT>");
+    let ran = Ran::new(Command::new(env!("CARGO_BIN_EXE_devmap")).args(["lab", "grow"]).env("TMPDIR", "/no/such"));
+    ran.failed(4, "cannot create a file in /no/such: No such file or directory");
+}
+
+#[test]
+fn the_labs_children_do_nothing_for_strangers() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_devmap"));
+    let ran = Ran::new(command.args(["lab-touch", "0", "1", "0", "1"]).stdin(std::process::Stdio::null()));
+    ran.failed(4, "cannot map standard input: No such device");
+    assert!(!devmap(&["--help"]).out.contains("lab-touch"));
 }

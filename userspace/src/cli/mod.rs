@@ -14,6 +14,7 @@ mod explain;
 mod failure;
 mod generate;
 mod info;
+mod lab;
 mod memtest;
 mod number;
 mod output;
@@ -112,6 +113,8 @@ fn dispatch(args: Args) -> Result<(), Failure> {
             check::check(it, place, protection, if private { Sharing::Private } else { Sharing::Shared })
         }
         Some(Command::Explain { address, length, page_size }) => explain::explain(it, address, length, page_size),
+        Some(Command::Lab { experiment, address }) => lab::lab(it, experiment, address),
+        Some(Command::LabTouch(errand)) => lab::child(errand),
         Some(Command::Completions { shell }) => generate::completions(it, shell),
         Some(Command::Man { directory }) => generate::man(&directory),
     }?;
