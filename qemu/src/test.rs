@@ -184,6 +184,7 @@ const SUITES: &[Scene] = &[
     Scene { name: "windows", suite: Suite::Windows, dev: Dev::Devtmpfs, append: "" },
     Scene { name: "lockdown", suite: Suite::Lockdown, dev: Dev::Devtmpfs, append: "lockdown=integrity" },
     Scene { name: "devmap", suite: Suite::Devmap, dev: Dev::Devtmpfs, append: "" },
+    Scene { name: "mmap", suite: Suite::Mmap, dev: Dev::Devtmpfs, append: "" },
 ];
 
 /// A suite and the guest that it needs.
@@ -221,7 +222,7 @@ fn run_suite(kit: &Kit, scene: &Scene, filter: &str, tally: &mut Tally, ui: &Ui)
     let job = Job { channel: arch.channel.into(), dev, module: None, task };
     let memory = Memory::new(arch)?;
     let started = Instant::now();
-    let (mut waiting, mut began, mut output) = (None, Instant::now(), Vec::new());
+    let (mut waiting, mut began, mut output, mut note) = (None, Instant::now(), Vec::new(), String::new());
     let guest = Guest::new(kit, &name.replace(['/', ' '], ""), job, TIMEOUT)?.append(&[append.to_owned()]);
     let result = guest.run(&memory, |message, _| {
         match message {
@@ -232,7 +233,11 @@ fn run_suite(kit: &Kit, scene: &Scene, filter: &str, tally: &mut Tally, ui: &Ui)
                     waiting.retain(|name| name != test);
                 }
                 tally.count(format!("{arch}: {name}: {test}"), outcome, began.elapsed());
+                for line in std::mem::take(&mut note).lines() {
+                    println!("      {line}");
+                }
             }
+            ToHost::Note(text) => note += text,
             ToHost::Output(_, bytes) => output.extend_from_slice(bytes),
             _ => (),
         }

@@ -16,6 +16,7 @@ mod kernel;
 mod lifetime;
 mod lockdown;
 mod memory;
+mod mmap;
 mod node;
 mod plain;
 mod program;
@@ -67,6 +68,7 @@ fn tests_of(suite: Suite) -> Vec<&'static Test> {
         Suite::Windows => windows::TESTS.iter().collect(),
         Suite::Lockdown => lockdown::TESTS.iter().collect(),
         Suite::Devmap => [devmap::TESTS, status::TESTS].into_iter().flatten().collect(),
+        Suite::Mmap => mmap::TESTS.iter().collect(),
     }
 }
 
