@@ -6,6 +6,8 @@
 
 mod common;
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use common::{Bench, Ran};
@@ -26,6 +28,14 @@ fn explain_takes_numbers_as_every_command_does() {
     let page_size = PageSize::of_system().bytes();
     let ran = devmap(&["explain", "1", "1"]);
     assert!(ran.out.contains(&format!("1 page, {page_size} bytes\n")), "{ran:?}");
+}
+
+#[test]
+fn the_documentation_shows_what_explain_prints() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/mmap.md")).unwrap();
+    let ran = devmap(&["explain", "0xc0000ffe", "8", "--page-size", "4K"]);
+    let shown = format!("$ devmap explain 0xc0000ffe 8\n{}```\n", ran.out);
+    assert!(text.contains(&shown), "docs/mmap.md does not have: {shown}");
 }
 
 #[test]

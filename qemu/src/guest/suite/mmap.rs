@@ -690,6 +690,11 @@ fn a_file_that_cannot_be_mapped_is_an_error(_: &mut Host) -> Result<()> {
     Ran::new(Command::new("su").args(["user", "-c", &user]))?.failed(3, &["(EACCES); its permissions forbid it"])
 }
 
+const EXPERIMENTS: [&str; 5] = ["partial", "beyond-eof", "grow", "rounding", "device"];
+
+/// The rules in words, with what the lab prints.
+const DOCUMENTATION: &str = include_str!("../../../../docs/mmap.md");
+
 /// The lab agreed, and these experiments were done.
 fn agreed(ran: &Ran, experiments: &[&str]) -> Result<()> {
     ensure!(ran.status == Some(0) && ran.err.is_empty() && !ran.out.contains("DIFFERS"), "{ran:?}");
@@ -701,17 +706,26 @@ fn agreed(ran: &Ran, experiments: &[&str]) -> Result<()> {
 }
 
 fn the_lab_agrees_with_this_machine(host: &mut Host) -> Result<()> {
+    // The values that it shows are the pattern's.
+    host.fill(120)?;
     let _loaded = Loaded::with(&[WHOLE])?;
     let ran = devmap("lab all")?;
     host.note(ran.out.clone())?;
-    agreed(&ran, &["partial", "beyond-eof", "grow", "rounding", "device"])?;
+    agreed(&ran, &EXPERIMENTS)?;
     let rows = devmap("lab all --json")?;
     ensure!(rows.status == Some(0) && rows.out.lines().all(|line| line.ends_with(r#""agrees":true}"#)), "{rows:?}");
+    // On pages of 4 KiB the documentation has it word for word.
+    if page() == 4096 {
+        for experiment in EXPERIMENTS {
+            let shown = format!("$ devmap lab {experiment}\n{}```\n", devmap(&format!("lab {experiment}"))?.out);
+            ensure!(DOCUMENTATION.contains(&shown), "docs/mmap.md does not have: {shown}");
+        }
+    }
     Ok(())
 }
 
 fn the_lab_leaves_no_core_and_changes_no_memory(host: &mut Host) -> Result<()> {
-    let seed = 120;
+    let seed = 121;
     host.fill(seed)?;
     let _loaded = Loaded::with(&[WHOLE])?;
     let scratch = Scratch::new()?;
@@ -719,7 +733,7 @@ fn the_lab_leaves_no_core_and_changes_no_memory(host: &mut Host) -> Result<()> {
     // The kernel would write a file `core` into the directory of whoever dies.
     agreed(
         &shell(&format!("cd {directory} && ulimit -c unlimited && TMPDIR={directory} exec devmap lab all"))?,
-        &["partial", "beyond-eof", "grow", "rounding", "device"],
+        &EXPERIMENTS,
     )?;
     ensure!(scratch.names()?.is_empty(), "it left {:?}", scratch.names()?);
     host.changed(seed, &[], |_| 0)
