@@ -23,6 +23,8 @@
 #![deny(unsafe_code)]
 
 mod bulk;
+#[cfg(feature = "cli")]
+pub mod bus;
 mod device;
 pub mod driver;
 mod dynamic;

@@ -6,9 +6,10 @@
 
 mod common;
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use common::{Bench, Ran};
 use devmap::page::PageSize;
@@ -113,4 +114,29 @@ fn the_labs_children_do_nothing_for_strangers() {
     let ran = Ran::new(command.args(["lab-touch", "0", "1", "0", "1"]).stdin(std::process::Stdio::null()));
     ran.failed(4, "cannot map standard input: No such device");
     assert!(!devmap(&["--help"]).out.contains("lab-touch"));
+}
+
+#[test]
+fn a_file_that_is_made_shorter_ends_a_command_with_a_line() {
+    let page = PageSize::of_system().bytes() as usize;
+    let bench = Bench::new(&vec![7; 64 * page]);
+    let address = (63 * page).to_string();
+    for arguments in [&["watch", &address, "--interval", "1"][..], &["save", &format!("0+{}", 64 * page), "-"]] {
+        File::options().write(true).open(bench.path()).unwrap().set_len(64 * page as u64).unwrap();
+        let mut command = bench.command();
+        let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // It is at work. `save` cannot end: a pipe has no room for all of it.
+        let mut out = child.stdout.take().unwrap();
+        out.read_exact(&mut [0]).unwrap();
+        File::options().write(true).open(bench.path()).unwrap().set_len(0).unwrap();
+        out.read_to_end(&mut Vec::new()).unwrap();
+        let ended = child.wait_with_output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        let path = bench.path().display();
+        let line = format!(
+            "devmap: cannot access {path}: a bus error (SIGBUS): its end came nearer while it was mapped; \
+             keep others from making it shorter\n"
+        );
+        assert_eq!((ended.status.code(), said), (Some(3), line), "{arguments:?}");
+    }
 }
