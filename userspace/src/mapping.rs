@@ -17,7 +17,7 @@ use crate::{Bulk, Endian, Error, Operation, PhysRange, Register, Result, Value, 
 /// a protocol with a device wants a lock around it, as it would in any other language.
 ///
 /// If the file behind a mapping of a regular file is made shorter, an access beyond its new end is a SIGBUS, which ends
-/// the process; a [`FileMapping`](crate::FileMapping) knows better. Device memory cannot shrink.
+/// the process. Device memory cannot shrink.
 #[derive(Debug)]
 pub struct Mapping {
     window: Window,

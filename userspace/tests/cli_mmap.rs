@@ -111,7 +111,7 @@ fn the_lab_says_what_it_cannot_try_out() {
 #[test]
 fn the_labs_children_do_nothing_for_strangers() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_devmap"));
-    let ran = Ran::new(command.args(["lab-touch", "0", "1", "0", "1"]).stdin(std::process::Stdio::null()));
+    let ran = Ran::new(command.args(["lab-touch", "0", "1", "0", "1"]).stdin(Stdio::null()));
     ran.failed(4, "cannot map standard input: No such device");
     assert!(!devmap(&["--help"]).out.contains("lab-touch"));
 }
