@@ -2,7 +2,9 @@
 #
 # The doors of the project: `make help` lists them. What happens behind them is in qemu/ (map-qemu) and in driver/.
 
-ARCH ?= x86_64
+# The guest's architecture: x86_64 or arm64. Without it, x86_64, and `make test` tests them all.
+ARCH ?=
+ARCH_OPTION = $(if $(ARCH),--arch $(ARCH))
 
 # A prepared kernel tree with Rust, for `make modules` and `make install`.
 KDIR ?= /lib/modules/$(shell uname -r)/build
@@ -27,19 +29,19 @@ help: ## List the targets
 
 .PHONY: run
 run: rust ## Boot a guest, load the driver, write through it, look from outside
-	@$(MAP_QEMU) run --arch $(ARCH)
+	@$(MAP_QEMU) run $(ARCH_OPTION)
 
 .PHONY: test
 test: rust ## Run all tests: of the host, and in guests
-	@$(MAP_QEMU) test
+	@$(MAP_QEMU) test $(ARCH_OPTION)
 
 .PHONY: shell
 shell: rust ## Get a shell in a guest with the driver loaded
-	@$(MAP_QEMU) shell --arch $(ARCH)
+	@$(MAP_QEMU) shell $(ARCH_OPTION)
 
 .PHONY: setup
 setup: rust ## Install and build all that a guest needs; the targets above do it as well
-	@$(MAP_QEMU) setup --arch $(ARCH)
+	@$(MAP_QEMU) setup $(ARCH_OPTION)
 
 .PHONY: modules
 modules: ## Build the driver against the kernel tree KDIR

@@ -12,20 +12,25 @@ use kernel::{
     },
     page::PAGE_SHIFT,
     prelude::*,
-    sync::ArcBorrow, //
+    sync::{
+        Arc,
+        ArcBorrow, //
+    },
+    types::ForeignOwnable, //
 };
 
 use crate::{
+    claim::Claim,
     file,
     map_core::{
         Access,
         Cache,
-        Grant,
         Refusal,
         Request, //
     },
     shim,
-    state::State, //
+    state::State,
+    windows::Permit, //
 };
 
 /// What the process asks for with `vma`, on `file`.
@@ -51,15 +56,13 @@ fn length(vma: &VmaNew) -> usize {
     vma.end().wrapping_sub(vma.start())
 }
 
-/// Fills `vma` with the memory of `grant`, all of it at once.
+/// Fills `vma` with the memory that `permit` grants, all of it at once. The area keeps the claim, and so does every part
+/// and copy of it.
 ///
 /// Fails with [`Refusal::CacheConflict`] if the kernel cannot make the mapping, or quietly gave it another cache type:
 /// both come from the memory being mapped elsewhere with another one. Whatever was mapped, the kernel then takes away.
-pub(crate) fn fill(
-    vma: &VmaNew,
-    grant: &Grant,
-    state: ArcBorrow<'_, State>,
-) -> Result<(), Refusal> {
+pub(crate) fn fill(vma: &VmaNew, permit: Permit, state: &State) -> Result<(), Refusal> {
+    let Permit { grant, claim } = permit;
     // The decision saw to it that neither of the two is asked for now, so neither fails.
     vma.try_clear_mayexec().map_err(|_| Refusal::Executable)?;
     if grant.access == Access::ReadOnly {
@@ -88,8 +91,9 @@ pub(crate) fn fill(
         return Err(Refusal::CacheConflict);
     }
 
-    // SAFETY: As for the other fields. The state lives as long as the file, which the area keeps open.
-    unsafe { (*area).vm_private_data = (&raw const *state).cast_mut().cast() };
+    let held = claim.map_or(core::ptr::null_mut(), Arc::into_foreign);
+    // SAFETY: As for the other fields.
+    unsafe { (*area).vm_private_data = held };
     // SAFETY: As above.
     unsafe { (*area).vm_ops = &OPERATIONS.0 };
     state.counts.area_opened();
@@ -133,22 +137,34 @@ unsafe impl Sync for Operations {}
 unsafe extern "C" fn open_raw(vma: *mut bindings::vm_area_struct) {
     // SAFETY: By this function's contract.
     unsafe { state_of(vma) }.counts.area_opened();
+    // SAFETY: By this function's contract.
+    let held = unsafe { (*vma).vm_private_data };
+    if !held.is_null() {
+        // SAFETY: `fill()` has put a claim there, and the area that this one is a copy of still holds it.
+        let claim = unsafe { Arc::<Claim>::borrow(held) };
+        // The pointer is in its place already: the area was copied with it.
+        let _ = Arc::from(claim).into_foreign();
+    }
 }
 
 /// # Safety
 ///
-/// As for [`open_raw()`].
+/// As for [`open_raw()`]; and the area must be about to go.
 unsafe extern "C" fn close_raw(vma: *mut bindings::vm_area_struct) {
     // SAFETY: By this function's contract.
     unsafe { state_of(vma) }.counts.area_closed();
+    // SAFETY: By this function's contract.
+    let held = unsafe { (*vma).vm_private_data };
+    // SAFETY: It is null, or `fill()` or `open_raw()` has put a claim there for this area, which nobody uses any more.
+    drop(unsafe { Arc::<Claim>::try_from_foreign(held) });
 }
 
 /// # Safety
 ///
 /// As for [`open_raw()`].
-unsafe fn state_of<'a>(vma: *mut bindings::vm_area_struct) -> &'a State {
+unsafe fn state_of<'a>(vma: *mut bindings::vm_area_struct) -> ArcBorrow<'a, State> {
     // SAFETY: By this function's contract.
-    let state = unsafe { (*vma).vm_private_data }.cast::<State>();
-    // SAFETY: `fill()` put it there; it lives as long as the file, which the area keeps open.
-    unsafe { &*state }
+    let file = unsafe { (*vma).vm_file };
+    // SAFETY: It is the file that the area was made on, and the area keeps it open.
+    unsafe { file::state_of(file) }
 }

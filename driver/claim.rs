@@ -21,10 +21,14 @@ use crate::{
 
 /// The claim on one region, given back when dropped.
 ///
+/// It is shared by the window and by all mappings of it, so the region stays claimed until the last of them is gone,
+/// even if the window goes first.
+///
 /// # Invariants
 ///
-/// The region is claimed under `name`.
+/// The region of `start` and `length`, which is `range`, is claimed under `name`.
 pub(crate) struct Claim {
+    range: PhysRange,
     start: bindings::resource_size_t,
     length: bindings::resource_size_t,
     // The kernel keeps a pointer to the text of it.
@@ -58,10 +62,16 @@ impl Claim {
         }
         // INVARIANT: It was just claimed.
         Ok(Self {
+            range: window.range,
             start,
             length,
             _name: name,
         })
+    }
+
+    /// The region.
+    pub(crate) fn range(&self) -> &PhysRange {
+        &self.range
     }
 }
 

@@ -32,16 +32,12 @@ use crate::{
     area,
     ioctl,
     map_core::{
-        decide,
         may_open,
         Errno,
         Refusal, //
     },
     node::Cdev,
-    platform::{
-        platform,
-        Kernel, //
-    },
+    platform::Kernel,
     report,
     shim,
     state::State, //
@@ -110,7 +106,7 @@ unsafe extern "C" fn release_raw(_inode: *mut bindings::inode, file: *mut bindin
 /// # Safety
 ///
 /// `file` must be a file that [`open_raw()`] has opened, and stay open as long as what is returned is used.
-unsafe fn state_of<'a>(file: *mut bindings::file) -> ArcBorrow<'a, State> {
+pub(crate) unsafe fn state_of<'a>(file: *mut bindings::file) -> ArcBorrow<'a, State> {
     // SAFETY: By this function's contract.
     let state = unsafe { (*file).private_data };
     // SAFETY: It came from `into_foreign()`, and is taken back only when the file is released.
@@ -131,7 +127,7 @@ unsafe extern "C" fn mmap_raw(
     let file = unsafe { File::from_raw_file(file) };
     // SAFETY: By this function's contract.
     let vma = unsafe { VmaNew::from_raw(vma) };
-    from_result(|| mmap(state, file, vma).map(|()| 0))
+    from_result(|| mmap(&state, file, vma).map(|()| 0))
 }
 
 /// # Safety
@@ -161,19 +157,22 @@ unsafe extern "C" fn show_fdinfo_raw(out: *mut bindings::seq_file, file: *mut bi
 }
 
 fn open(state: &State) -> Result {
-    may_open(&state.mode, &Kernel).map_err(|reason| {
+    let allowed = may_open(state.windows.lock().mode(), &Kernel);
+    allowed.map_err(|reason| {
         report::refused_open(state, reason);
         error_of(reason)
     })
 }
 
-fn mmap(state: ArcBorrow<'_, State>, file: &File, vma: &VmaNew) -> Result {
+fn mmap(state: &State, file: &File, vma: &VmaNew) -> Result {
     let request = area::request(vma, file);
-    let made = decide(&request, &state.mode, &platform(), &Kernel)
-        .and_then(|grant| Ok(area::fill(vma, &grant, state)?));
-    made.map_err(|refused| {
-        report::refused_mmap(&state, &request, &refused);
-        error_of(refused.reason)
+    // The lock is not held while the area is filled, which takes long: if the window goes meanwhile, it is as if the
+    // mapping had been made before, and the claim is held by now.
+    let verdict = state.windows.lock().decide(&request);
+    let made = verdict.and_then(|permit| Ok(area::fill(vma, permit, state)?));
+    made.map_err(|denial| {
+        report::refused_mmap(state, &request, &denial);
+        error_of(denial.reason)
     })
 }
 

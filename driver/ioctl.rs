@@ -58,19 +58,20 @@ pub(crate) fn ioctl(
 ) -> Result {
     match command {
         abi::IOC_INFO => {
-            let info = MapInfo::new(&state.mode, &platform());
+            let info = MapInfo::new(state.windows.lock().mode(), &platform());
             let slice = UserSlice::new(UserPtr::from_addr(argument), size_of::<MapInfo>());
             slice.writer().write(&info)
         }
         abi::IOC_WINDOW => exchange(argument, |question: MapWindow| {
-            MapWindow::new(&state.mode, question.index).ok_or(EINVAL)
+            MapWindow::new(state.windows.lock().mode(), question.index).ok_or(EINVAL)
         }),
         abi::IOC_CHECK => exchange(argument, |question| check(&state, file, question)),
         _ => Err(ENOTTY),
     }
 }
 
-/// Reads a structure from the process and writes the answer in its place.
+/// Reads a structure from the process and writes the answer in its place. Only `answer` may take locks: the memory of
+/// the process may have to be brought in first.
 fn exchange<T: FromBytes + AsBytes>(
     argument: usize,
     answer: impl FnOnce(T) -> Result<T>,
@@ -84,7 +85,8 @@ fn exchange<T: FromBytes + AsBytes>(
 fn check(state: &State, file: &File, mut check: MapCheck) -> Result<MapCheck> {
     let (readable, writable) = file::modes(file);
     let request = Request::from_check(&check, readable, writable).ok_or(EINVAL)?;
-    let verdict = decide(&request, &state.mode, &platform(), &Kernel);
-    check.answer(&verdict, &state.mode);
+    let windows = state.windows.lock();
+    let verdict = decide(&request, windows.mode(), &platform(), &Kernel);
+    check.answer(&verdict, windows.mode());
     Ok(check)
 }

@@ -16,7 +16,11 @@ use kernel::{
 };
 use pin_init::init_array_from_fn;
 
-use crate::map_core::MAX_WINDOWS;
+use crate::map_core::{
+    Truncate,
+    Window,
+    MAX_WINDOWS, //
+};
 
 /// At most [`MAX_WINDOWS`] values.
 pub(crate) struct List<T> {
@@ -58,5 +62,11 @@ impl<T> Deref for List<T> {
 impl<T> DerefMut for List<T> {
     fn deref_mut(&mut self) -> &mut [T] {
         self.places.get_mut(..self.used).unwrap_or_default()
+    }
+}
+
+impl Truncate for List<Window> {
+    fn truncate(&mut self, length: usize) {
+        self.used = self.used.min(length);
     }
 }

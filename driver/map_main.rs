@@ -3,17 +3,20 @@
 //! A window onto physical memory: `/dev/map`, whose offsets are physical addresses.
 //!
 //! A mapping is shared and never executable; it is made whole at the call of mmap(2), so it cannot fault later. With
-//! the parameter `windows`, only what it lists can be mapped, with the access and the cache type that it says, by whoever
-//! may open the node. Without it the driver is in raw mode: everything but System RAM, uncached, for CAP_SYS_RAWIO.
+//! windows, which come from the parameter `windows` and from the device tree, only they can be mapped, with the access and
+//! the cache type that each has, by whoever may open the node. If neither says anything of windows, the driver is in raw
+//! mode: everything but System RAM, uncached, for CAP_SYS_RAWIO.
 //! The way of a request through these files is drawn in `docs/architecture.md`.
 //!
 //! # Limitations
 //!
-//! There is no read(2) and no write(2). Windows are given at load and stay as they are.
+//! There is no read(2) and no write(2). The windows of the parameter stay as they are, and what is mapped of a window
+//! that goes stays mapped.
 
 use kernel::{
     prelude::*,
-    sync::Arc, //
+    sync::Arc,
+    ModuleMetadata, //
 };
 
 mod area;
@@ -28,10 +31,13 @@ mod platform;
 mod report;
 mod shim;
 mod state;
+mod tree;
 mod windows;
 
 use node::Node;
 use state::State;
+use tree::Tree;
+use windows::Windows;
 
 module! {
     type: Map,
@@ -43,24 +49,29 @@ module! {
 
 /// The loaded module: while it exists, so does the node.
 ///
-/// The fields are dropped in this order: the node goes first, so that nobody can come in any more, and the windows are
-/// given back with the last reference on the state.
+/// The fields are dropped in this order: the node goes first, so that nobody can come in any more, then the devices of the
+/// device tree with their windows; the others are given back with the last reference on the state.
 #[pin_data]
 struct Map {
     #[pin]
     _node: Node,
     #[pin]
     _debug: report::Debug,
+    #[pin]
+    _tree: Tree,
     _state: Arc<State>,
 }
 
 impl kernel::InPlaceModule for Map {
-    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        pin_init::pin_init_scope(|| {
-            let state = State::new()?;
+    fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        pin_init::pin_init_scope(move || {
+            let state = State::new(Windows::at_load()?)?;
+            // SAFETY: A module is initialized only once.
+            let tree = unsafe { Tree::register(Self::NAME, module, state.clone()) };
             Ok(try_pin_init!(Self {
                 _state: state.clone(),
                 _debug <- report::debug(state.clone()),
+                _tree <- tree,
                 _node <- Node::register(shim::map_major(), state),
             }))
         })

@@ -54,6 +54,19 @@ impl Facts for Kernel {
 
 /// Whether all of `range` is memory that the firmware or the kernel's command line has reserved.
 pub(crate) fn is_reserved(range: &PhysRange) -> bool {
+    is_reserved_on_a_pc(range) || is_reserved_in_the_tree(range)
+}
+
+/// Whether all of `range` lies in one node of `/reserved-memory` that the kernel has not mapped for itself.
+fn is_reserved_in_the_tree(range: &PhysRange) -> bool {
+    (0..u32::MAX)
+        .map_while(shim::reserved_region)
+        .filter_map(|(start, length)| PhysRange::new(start, length))
+        .any(|region| region.contains(range))
+}
+
+/// Whether `/proc/iomem` calls all of `range` reserved, and by the descriptor that only a PC's resources have.
+fn is_reserved_on_a_pc(range: &PhysRange) -> bool {
     let mut found = 0u64;
     // SAFETY: The tree of resources is locked by the function, which hands the last but one argument to the last.
     unsafe {

@@ -16,8 +16,8 @@ use kernel::{
 use crate::{
     map_core::{
         abi,
+        Mode,
         Refusal,
-        Refused,
         Request,
         Window, //
     },
@@ -28,7 +28,8 @@ use crate::{
     state::{
         Shown,
         State, //
-    }, //
+    },
+    windows::Denial, //
 };
 
 /// Counts a refused open and says in the log why.
@@ -44,9 +45,9 @@ pub(crate) fn refused_open(state: &State, reason: Refusal) {
     }
 }
 
-/// Counts a refused mmap(2) and says in the log why.
-pub(crate) fn refused_mmap(state: &State, request: &Request, refused: &Refused) {
-    state.counts.refused(refused.reason);
+/// Counts a refused mmap(2) and says in the log why, and which window is nearest.
+pub(crate) fn refused_mmap(state: &State, request: &Request, denial: &Denial) {
+    state.counts.refused(denial.reason);
     if !shim::map_may_log() {
         return;
     }
@@ -56,12 +57,8 @@ pub(crate) fn refused_mmap(state: &State, request: &Request, refused: &Refused) 
         shim::map_current_pid(),
         request.length,
         request.start,
-        Shown(refused.reason),
-        Nearest(
-            refused
-                .nearest
-                .and_then(|index| state.mode.windows().get(index))
-        )
+        Shown(denial.reason),
+        Nearest(denial.nearest.as_ref())
     );
 }
 
@@ -79,8 +76,13 @@ impl fmt::Display for Nearest<'_> {
 
 /// What `/proc/PID/fdinfo` shows of a file of the node.
 pub(crate) fn fdinfo(state: &State, out: &SeqFile) {
-    seq_print!(out, "map-mode:\t{}\n", state.mode_name());
-    for window in state.mode.windows() {
+    let windows = state.windows.lock();
+    let mode = match windows.mode() {
+        Mode::Raw => "raw",
+        Mode::Windows(_) => "windows",
+    };
+    seq_print!(out, "map-mode:\t{mode}\n");
+    for window in windows.mode().windows() {
         seq_print!(out, "map-window:\t{}\n", Shown(window));
     }
 }
@@ -98,7 +100,7 @@ pub(crate) fn debug(state: Arc<State>) -> impl PinInit<Debug> {
 }
 
 fn show_windows(state: &Arc<State>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for window in state.mode.windows() {
+    for window in state.windows.lock().mode().windows() {
         writeln!(f, "{window}")?;
     }
     Ok(())

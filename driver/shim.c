@@ -9,8 +9,14 @@
 #include <linux/capability.h>
 #include <linux/cdev.h>
 #include <linux/fs.h>
+#include <linux/ioport.h>
 #include <linux/mm.h>
+#include <linux/mod_devicetable.h>
+#include <linux/module.h>
 #include <linux/moduleparam.h>
+#include <linux/of.h>
+#include <linux/of_address.h>
+#include <linux/of_reserved_mem.h>
 #include <linux/pgtable.h>
 #include <linux/ratelimit.h>
 #include <linux/sched.h>
@@ -19,8 +25,10 @@
 #include <linux/string.h>
 #include <linux/sysfs.h>
 
-#ifdef CONFIG_X86
+#if defined(CONFIG_X86)
 #include <asm/processor.h>
+#elif defined(CONFIG_ARM64)
+#include <asm/cpufeature.h>
 #endif
 
 #include "core/include/map.h"
@@ -118,11 +126,19 @@ bool map_same_cache(pgprot_t one, pgprot_t other)
 #endif
 }
 
-/* The highest physical address that fits into a page table entry. */
+/* The highest physical address that the processor takes in a page table. */
 phys_addr_t map_last_phys_addr(void)
 {
 #if defined(CONFIG_X86)
 	return BIT_ULL(boot_cpu_data.x86_phys_bits) - 1;
+#elif defined(CONFIG_ARM64)
+	/* The entry has room for more: at a higher address the process dies. */
+	u64 features = read_sanitised_ftr_reg(SYS_ID_AA64MMFR0_EL1);
+	unsigned int range = cpuid_feature_extract_unsigned_field(
+		features, ID_AA64MMFR0_EL1_PARANGE_SHIFT);
+	u64 last = BIT_ULL(id_aa64mmfr0_parange_to_phys_shift(range)) - 1;
+
+	return min(last, PHYS_MASK);
 #elif defined(PHYS_MASK)
 	return PHYS_MASK;
 #else
@@ -159,4 +175,105 @@ bool map_may_log(void)
 				      DEFAULT_RATELIMIT_BURST);
 
 	return __ratelimit(&state);
+}
+
+/* What udev loads the module for; tree.rs has the same for the driver. */
+static const struct of_device_id map_tree_ids[] = {
+	{ .compatible = "map,windows" },
+	{}
+};
+MODULE_DEVICE_TABLE(of, map_tree_ids);
+
+/* Whether the device tree has an enabled node whose children are windows. */
+bool map_tree_has_windows(void)
+{
+	struct device_node *np;
+
+	for_each_matching_node(np, map_tree_ids) {
+		if (of_device_is_available(np)) {
+			of_node_put(np);
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * The memory of one of the nodes in /reserved-memory that the kernel keeps out
+ * of its page tables, counted from 0; false if there are no more of them.
+ */
+bool map_tree_reserved(unsigned int index, u64 *start, u64 *length)
+{
+	struct device_node *parent __free(device_node) =
+		of_find_node_by_path("/reserved-memory");
+
+	for_each_available_child_of_node_scoped(parent, np) {
+		struct reserved_mem *memory = of_reserved_mem_lookup(np);
+
+		if (!memory || !of_property_read_bool(np, "no-map") || index--)
+			continue;
+		*start = memory->base;
+		*length = memory->size;
+		return true;
+	}
+	return false;
+}
+
+/*
+ * The value of a property; false if the node does not have it. It lives as long
+ * as the node: one that is replaced is kept.
+ */
+bool map_tree_property(const struct fwnode_handle *fwnode, const char *name,
+		       const void **value, size_t *length)
+{
+	struct property *property =
+		of_find_property(to_of_node(fwnode), name, NULL);
+
+	if (!property)
+		return false;
+	*value = property->value;
+	*length = property->length;
+	return true;
+}
+
+/*
+ * How many regions the property memory-region of a node names, and where the
+ * only one is; negative, or 0, if it is none that the kernel has reserved.
+ */
+int map_tree_memory_region(const struct fwnode_handle *fwnode, u64 *start,
+			   u64 *length)
+{
+	struct device_node *np = to_of_node(fwnode);
+	struct resource region;
+	int count = of_reserved_mem_region_count(np);
+
+	if (count == 1) {
+		int error = of_reserved_mem_region_to_resource(np, 0, &region);
+
+		if (error)
+			return error;
+		*start = region.start;
+		*length = resource_size(&region);
+	}
+	return count;
+}
+
+/*
+ * Whether the property reg of a node names one region (1) or more (2), and where
+ * the first is for the processor; negative if it is no memory address.
+ */
+int map_tree_reg(const struct fwnode_handle *fwnode, u64 *start, u64 *length)
+{
+	struct device_node *np = to_of_node(fwnode);
+	struct resource region;
+	u64 next, size;
+	int error = of_address_to_resource(np, 0, &region);
+
+	if (error)
+		return error;
+	if (resource_type(&region) != IORESOURCE_MEM)
+		return -EINVAL;
+	*start = region.start;
+	*length = resource_size(&region);
+	return of_property_read_reg(np, 1, &next, &size) ? 1 : 2;
 }

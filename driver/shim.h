@@ -8,6 +8,7 @@
 #include <linux/types.h>
 
 struct cdev;
+struct fwnode_handle;
 struct inode;
 
 unsigned int map_major(void);
@@ -23,5 +24,12 @@ unsigned long map_task_size(void);
 pid_t map_current_pid(void);
 void map_current_comm(char comm[TASK_COMM_LEN]);
 bool map_may_log(void);
+bool map_tree_has_windows(void);
+bool map_tree_reserved(unsigned int index, u64 *start, u64 *length);
+bool map_tree_property(const struct fwnode_handle *fwnode, const char *name,
+		       const void **value, size_t *length);
+int map_tree_memory_region(const struct fwnode_handle *fwnode, u64 *start,
+			   u64 *length);
+int map_tree_reg(const struct fwnode_handle *fwnode, u64 *start, u64 *length);
 
 #endif

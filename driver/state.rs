@@ -4,53 +4,42 @@
 
 use kernel::{
     fmt,
+    new_mutex,
     prelude::*,
     sync::{
         atomic::{
             Atomic,
             Relaxed, //
         },
-        Arc, //
+        Arc,
+        Mutex, //
     }, //
 };
 
 use crate::{
-    claim::Claim,
-    list::List,
-    map_core::{
-        Mode,
-        Refusal,
-        Window, //
-    },
-    windows, //
+    map_core::Refusal,
+    windows::Windows, //
 };
 
-/// What every open file, every mapping and the debug files share. Only the counts ever change.
+/// What every open file, every mapping, the devices of the device tree and the debug files share.
+#[pin_data]
 pub(crate) struct State {
-    pub(crate) mode: Mode<List<Window>>,
+    /// It is taken inside of the lock of an address space, so nothing may touch a process's memory while it is held.
+    #[pin]
+    pub(crate) windows: Mutex<Windows>,
     pub(crate) counts: Counts,
-    _claims: List<Option<Claim>>,
 }
 
 impl State {
-    /// Reads the parameter `windows` and claims what it lists.
-    pub(crate) fn new() -> Result<Arc<Self>> {
-        let mode = windows::from_parameter()?;
-        let claims = windows::claim(mode.windows())?;
-        let state = Self {
-            mode,
-            counts: Counts::new(),
-            _claims: claims,
-        };
-        Ok(Arc::new(state, GFP_KERNEL)?)
-    }
-
-    /// Which mode the driver is in, in a word.
-    pub(crate) fn mode_name(&self) -> &'static str {
-        match self.mode {
-            Mode::Raw => "raw",
-            Mode::Windows(_) => "windows",
-        }
+    /// Begins with `windows`.
+    pub(crate) fn new(windows: Windows) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                windows <- new_mutex!(windows),
+                counts: Counts::new(),
+            }),
+            GFP_KERNEL,
+        )
     }
 }
 

@@ -52,6 +52,10 @@ pub const WINDOW_CLAIMED: u32 = 1 << 1;
 /// In [`MapWindow::flags`]: the firmware or the kernel's command line reserved the memory.
 pub const WINDOW_RESERVED: u32 = 1 << 2;
 
+/// In [`MapWindow::flags`]: the window comes from the device tree, and goes with its device. The others come from the
+/// module's parameter.
+pub const WINDOW_TREE: u32 = 1 << 3;
+
 /// In [`MapCheck::verdict`]: the mapping is granted. The other verdicts are those of
 /// [`Refusal::code()`](super::Refusal::code).
 pub const GRANTED: u32 = 0;
@@ -80,7 +84,8 @@ pub const MAP_SHARED_VALIDATE: u32 = 3;
 /// The driver as a whole: fills a [`MapInfo`].
 pub const IOC_INFO: u32 = ioc(IOC_READ, 0x00, size_of::<MapInfo>());
 
-/// One window: takes and fills a [`MapWindow`]. EINVAL if there is no window with this index.
+/// One window: takes and fills a [`MapWindow`]. EINVAL if there is no window with this index: devices of the device tree
+/// come and go, and their windows with them.
 pub const IOC_WINDOW: u32 = ioc(IOC_READ | IOC_WRITE, 0x01, size_of::<MapWindow>());
 
 /// Whether a mapping would be made: takes and fills a [`MapCheck`].
@@ -110,7 +115,7 @@ pub struct MapInfo {
     pub abi_version: u32,
     /// [`MODE_RAW`] or [`MODE_WINDOWS`].
     pub mode: u32,
-    /// The number of windows; 0 in raw mode.
+    /// The number of windows now; 0 in raw mode.
     pub windows: u32,
     /// The page size in bytes.
     pub page_size: u32,
@@ -124,7 +129,7 @@ pub struct MapInfo {
 pub struct MapWindow {
     /// In: which window, from 0 in the order of their addresses.
     pub index: u32,
-    /// [`WINDOW_READ_ONLY`], [`WINDOW_CLAIMED`], [`WINDOW_RESERVED`].
+    /// [`WINDOW_READ_ONLY`], [`WINDOW_CLAIMED`], [`WINDOW_RESERVED`], [`WINDOW_TREE`].
     pub flags: u32,
     /// The cache type, as [`Cache::code()`] has it.
     pub cache: u32,
@@ -154,8 +159,8 @@ pub struct MapCheck {
     pub verdict: u32,
     /// Out: the error number that mmap(2) would give; 0 if it is granted.
     pub error: u32,
-    /// Out: the index of the window that the range lies in, touches, or is nearest to. [`NONE`] in raw mode, and if the
-    /// reason has nothing to do with windows.
+    /// Out: the index of the window that the range lies in, touches, or is nearest to. [`NONE`] if there are no windows,
+    /// and if the reason has nothing to do with them.
     pub window: u32,
     /// Out: the cache type of the mapping, as [`Cache::code()`] has it; [`NONE`] if it is refused.
     pub cache: u32,
@@ -201,7 +206,8 @@ impl MapWindow {
             index,
             flags: flag(window.access == Access::ReadOnly, WINDOW_READ_ONLY)
                 | flag(window.claim, WINDOW_CLAIMED)
-                | flag(window.reserved, WINDOW_RESERVED),
+                | flag(window.reserved, WINDOW_RESERVED)
+                | flag(window.tree, WINDOW_TREE),
             cache: window.cache.code(),
             reserved: 0,
             start: window.range.start(),
@@ -228,6 +234,7 @@ impl MapWindow {
             cache: Cache::from_code(self.cache)?,
             claim: has(WINDOW_CLAIMED),
             reserved: has(WINDOW_RESERVED),
+            tree: has(WINDOW_TREE),
         })
     }
 }
@@ -302,6 +309,7 @@ mod tests {
         };
         let registers = Window {
             claim: false,
+            tree: true,
             ..Window::new(PhysRange::new(0xff20_0000, 0x1000).unwrap())
         };
         Mode::Windows(Table::new(vec![registers, sdram], &PC).unwrap())
@@ -343,7 +351,7 @@ mod tests {
             (0xc000_0000, 0x30_0000, 2)
         );
         assert!(sdram.name.starts_with(b"sdram\0"));
-        assert_eq!(MapWindow::new(&mode, 1).unwrap().flags, 0);
+        assert_eq!(MapWindow::new(&mode, 1).unwrap().flags, WINDOW_TREE);
 
         for index in [2, 64, u32::MAX] {
             assert_eq!(MapWindow::new(&mode, index), None);
@@ -423,6 +431,22 @@ mod tests {
             near_start: 0xff20_0000,
             near_length: 0x1000,
             ..question
+        };
+        assert_eq!(check, expected);
+
+        // There is no window that could be the nearest.
+        let mut check = rubbish;
+        let empty = Mode::Windows(Table::new(vec![], &PC).unwrap());
+        let refused = Refused {
+            nearest: None,
+            ..refused
+        };
+        check.answer(&Err(refused), &empty);
+        let expected = MapCheck {
+            window: NONE,
+            near_start: 0,
+            near_length: 0,
+            ..expected
         };
         assert_eq!(check, expected);
 

@@ -115,8 +115,8 @@ pub struct Grant {
 pub struct Refused {
     /// Why not.
     pub reason: Refusal,
-    /// The index of the window that the range lies in, touches, or is nearest to; `None` in raw mode, and if the reason
-    /// has nothing to do with windows.
+    /// The index of the window that the range lies in, touches, or is nearest to; `None` if there are no windows, and if
+    /// the reason has nothing to do with them.
     pub nearest: Option<usize>,
 }
 
@@ -139,7 +139,7 @@ pub fn may_open<S>(mode: &Mode<S>, facts: &impl Facts) -> Result<(), Refusal> {
     }
 }
 
-/// Whether the driver may be loaded with `window`.
+/// Whether there may be `window`.
 pub fn admit(window: &Window, facts: &impl Facts) -> Result<(), Refusal> {
     if !window.reserved && facts.is_locked_down() {
         return Err(Refusal::LockedDown);
@@ -244,26 +244,21 @@ fn decide_in<S>(
 where
     S: Deref<Target = [Window]>,
 {
-    let refuse = |reason, index| {
-        Err(Refused {
-            reason,
-            nearest: Some(index),
-        })
-    };
+    let refuse = |reason, nearest| Err(Refused { reason, nearest });
     let index = match table.find(&range) {
         Lookup::Inside(index) => index,
-        Lookup::Partial(index) => return refuse(Refusal::Partial, index),
+        Lookup::Partial(index) => return refuse(Refusal::Partial, Some(index)),
         Lookup::Outside(index) => return refuse(Refusal::Outside, index),
     };
     let Some(window) = table.windows().get(index) else {
         // The table gives no such index.
-        return refuse(Refusal::Outside, index);
+        return refuse(Refusal::Outside, None);
     };
     if write && window.access == Access::ReadOnly {
-        return refuse(Refusal::ReadOnly, index);
+        return refuse(Refusal::ReadOnly, Some(index));
     }
     if !window.reserved && facts.is_locked_down() {
-        return refuse(Refusal::LockedDown, index);
+        return refuse(Refusal::LockedDown, Some(index));
     }
     Ok(Grant {
         range,
@@ -397,6 +392,18 @@ mod tests {
             window: None,
         };
         assert_eq!(raw(SDRAM), Ok(grant));
+    }
+
+    #[test]
+    fn windows_mode_without_windows_grants_nothing() {
+        let empty = Mode::Windows(Table::new(vec![], &PC).unwrap());
+        let kernel = free();
+        assert_eq!(
+            decide(&SDRAM, &empty, &PC, &kernel),
+            Err(Refusal::Outside.into())
+        );
+        assert_eq!(may_open(&empty, &kernel), Ok(()));
+        assert_eq!(kernel.asked.get(), [0; 3]);
     }
 
     #[test]

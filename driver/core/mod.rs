@@ -11,6 +11,7 @@ mod parse;
 mod range;
 mod refusal;
 mod table;
+pub mod tree;
 mod window;
 
 pub use decide::{
@@ -38,6 +39,7 @@ pub use table::{
     Mode,
     Table,
     TableError,
+    Truncate,
     MAX_WINDOWS, //
 };
 pub use window::{

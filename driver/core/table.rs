@@ -44,8 +44,8 @@ impl<S: Deref<Target = [Window]>> Mode<S> {
 ///
 /// # Invariants
 ///
-/// There is at least one window and no more than [`MAX_WINDOWS`]; they are in the order of their addresses, do not
-/// overlap, and lie inside the physical address space; no two have the same name.
+/// There are no more than [`MAX_WINDOWS`]; they are in the order of their addresses, do not overlap, and lie inside the
+/// physical address space; no two have the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Table<S>(S);
 
@@ -57,10 +57,8 @@ impl<S: DerefMut<Target = [Window]>> Table<S> {
     /// If they do not fit together or not into `platform`. When several reasons hold, the one that stands first in
     /// [`TableError`] is given.
     pub fn new(mut windows: S, platform: &Platform) -> Result<Self, TableError> {
-        match windows.len() {
-            0 => return Err(TableError::Empty),
-            1..=MAX_WINDOWS => {}
-            count => return Err(TableError::TooMany(count)),
+        if windows.len() > MAX_WINDOWS {
+            return Err(TableError::TooMany(windows.len()));
         }
         sort(&mut windows);
 
@@ -93,6 +91,41 @@ impl<S: DerefMut<Target = [Window]>> Table<S> {
     }
 }
 
+/// The memory of a table from which windows can be taken.
+pub trait Truncate: DerefMut<Target = [Window]> {
+    /// Forgets all windows but the first `length`.
+    fn truncate(&mut self, length: usize);
+}
+
+impl Truncate for &mut [Window] {
+    fn truncate(&mut self, length: usize) {
+        if let Some(kept) = mem::take(self).get_mut(..length) {
+            *self = kept;
+        }
+    }
+}
+
+impl<S: Truncate> Table<S> {
+    /// Takes out the windows for which `is_gone` holds.
+    pub fn remove(&mut self, is_gone: impl Fn(&Window) -> bool) {
+        let mut kept = 0usize;
+        for index in 0..self.0.len() {
+            let Some(&window) = self.0.get(index) else {
+                break;
+            };
+            if is_gone(&window) {
+                continue;
+            }
+            if let Some(place) = self.0.get_mut(kept) {
+                *place = window;
+            }
+            kept = kept.wrapping_add(1);
+        }
+        // INVARIANT: Of windows that fit together any part does, in the same order.
+        self.0.truncate(kept);
+    }
+}
+
 impl<S: Deref<Target = [Window]>> Table<S> {
     /// The windows in the order of their addresses. Their indices are those of the ABI.
     pub fn windows(&self) -> &[Window] {
@@ -112,10 +145,11 @@ impl<S: Deref<Target = [Window]>> Table<S> {
                 // Neither wraps, as both windows lie apart from the range.
                 let down = range.start().wrapping_sub(lower.range.last());
                 let up = upper.range.start().wrapping_sub(range.last());
-                Lookup::Outside(if up < down { above } else { below })
+                Lookup::Outside(Some(if up < down { above } else { below }))
             }
-            (Some(_), None) => Lookup::Outside(below),
-            (None, _) => Lookup::Outside(above),
+            (Some(_), None) => Lookup::Outside(Some(below)),
+            (None, Some(_)) => Lookup::Outside(Some(above)),
+            (None, None) => Lookup::Outside(None),
         }
     }
 }
@@ -128,14 +162,13 @@ pub enum Lookup {
     /// Not wholly inside a window, but at least one byte of it is in this one, and in none with a lower address.
     Partial(usize),
     /// Outside of every window; this one is the nearest, counted in bytes between the two, or the lower of two such.
-    Outside(usize),
+    /// There is none if there are no windows.
+    Outside(Option<usize>),
 }
 
 /// Why windows do not make up a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TableError {
-    /// There are none.
-    Empty,
     /// There are more than [`MAX_WINDOWS`]: this many.
     TooMany(usize),
     /// A window ends beyond the highest physical address.
@@ -164,7 +197,6 @@ pub enum TableError {
 impl fmt::Display for TableError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => f.write_str("there is no window; give one, or leave out the list"),
             Self::TooMany(count) => {
                 write!(
                     f,
@@ -269,14 +301,14 @@ mod tests {
     }
 
     #[test]
-    fn there_are_1_to_64_windows() {
+    fn there_are_at_most_64_windows() {
         let many = |count| {
             (0..count)
                 .map(|i| window("", i << 13, 0x1000))
                 .rev()
                 .collect()
         };
-        assert_eq!(table(vec![]), Err(TableError::Empty));
+        assert!(table(vec![]).unwrap().windows().is_empty());
         assert_eq!(table(many(64)).unwrap().windows().len(), 64);
         assert_eq!(table(many(65)), Err(TableError::TooMany(65)));
     }
@@ -347,19 +379,46 @@ mod tests {
         assert_eq!(find(0x1_1fff, 2), Lookup::Partial(1));
         assert_eq!(find(0x1_ffff, 2), Lookup::Partial(2));
         assert_eq!(find(0, u64::MAX), Lookup::Partial(0));
-        assert_eq!(find(0, 1), Lookup::Outside(0));
-        assert_eq!(find(u64::MAX, 1), Lookup::Outside(2));
-        assert_eq!(find(0x1_2000, 1), Lookup::Outside(1));
-        assert_eq!(find(0x1_ffff, 1), Lookup::Outside(2));
+        assert_eq!(find(0, 1), Lookup::Outside(Some(0)));
+        assert_eq!(find(u64::MAX, 1), Lookup::Outside(Some(2)));
+        assert_eq!(find(0x1_2000, 1), Lookup::Outside(Some(1)));
+        assert_eq!(find(0x1_ffff, 1), Lookup::Outside(Some(2)));
     }
 
     #[test]
     fn of_two_windows_as_near_as_each_other_it_is_the_lower() {
         let table = table(vec![window("", 0x1000, 0x1000), window("", 0x5000, 0x1000)]).unwrap();
-        assert_eq!(table.find(&range(0x3000, 0x1000)), Lookup::Outside(0));
-        assert_eq!(table.find(&range(0x3000, 0x1001)), Lookup::Outside(1));
-        assert_eq!(table.find(&range(0x3001, 0x1000)), Lookup::Outside(1));
-        assert_eq!(table.find(&range(0x2fff, 0x1000)), Lookup::Outside(0));
+        assert_eq!(table.find(&range(0x3000, 0x1000)), Lookup::Outside(Some(0)));
+        assert_eq!(table.find(&range(0x3000, 0x1001)), Lookup::Outside(Some(1)));
+        assert_eq!(table.find(&range(0x3001, 0x1000)), Lookup::Outside(Some(1)));
+        assert_eq!(table.find(&range(0x2fff, 0x1000)), Lookup::Outside(Some(0)));
+    }
+
+    #[test]
+    fn without_windows_none_is_the_nearest() {
+        let table = table(vec![]).unwrap();
+        assert_eq!(table.find(&range(0, 1)), Lookup::Outside(None));
+        assert_eq!(table.find(&range(u64::MAX, 1)), Lookup::Outside(None));
+    }
+
+    #[test]
+    fn windows_that_are_gone_leave_the_others_in_order() {
+        let all = [
+            window("a", 0x1000, 0x1000),
+            window("", 0x2000, 0x1000),
+            window("c", 0x8000, 0x1000),
+        ];
+        for gone in 0..8u64 {
+            let is_gone = |window: &Window| {
+                let place = all.iter().position(|other| other == window).unwrap();
+                gone & 1 << place != 0
+            };
+            let mut memory = all;
+            let mut table = Table::new(&mut memory[..], &PC).unwrap();
+            table.remove(is_gone);
+            let left: Vec<_> = all.into_iter().filter(|window| !is_gone(window)).collect();
+            assert_eq!(table.windows(), left, "{gone:#b}");
+        }
     }
 
     #[test]

@@ -12,7 +12,8 @@ use super::PhysRange;
 /// Physical memory that the administrator lets programs map.
 ///
 /// It is displayed in the syntax of [`parse()`](super::parse()), with the range as start and size in hexadecimal and
-/// with every option that is not the default: `sdram@0xc0000000+0x300000:ro:wc`. Only `reserved` has no syntax.
+/// with every option that is not the default: `sdram@0xc0000000+0x300000:ro:wc`. Only `reserved` and `tree` have no
+/// syntax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
     /// The memory: whole pages.
@@ -27,6 +28,8 @@ pub struct Window {
     pub claim: bool,
     /// Whether the firmware or the kernel's command line reserved the memory. Only the driver can know.
     pub reserved: bool,
+    /// Whether it comes from the device tree, rather than from the module's parameter.
+    pub tree: bool,
 }
 
 impl Window {
@@ -39,6 +42,7 @@ impl Window {
             cache: Cache::Uncached,
             claim: true,
             reserved: false,
+            tree: false,
         }
     }
 }
@@ -224,6 +228,7 @@ mod tests {
             cache: Cache::WriteCombine,
             claim: false,
             reserved: true,
+            tree: true,
             ..sdram()
         };
         assert_eq!(all.to_string(), "sdram@0xc0000000+0x300000:ro:wc:shared");

@@ -15,8 +15,14 @@ pub struct Arch {
     pub rust_target: &'static str,
     /// Debian's name for it.
     pub debian: &'static str,
-    /// The Debian packages that hold the emulator.
+    /// The Debian packages that only this architecture needs, but for the emulator.
     pub packages: &'static [&'static str],
+    /// The Debian package that holds the emulator …
+    pub emulator: &'static str,
+    /// … and the oldest version of it that will do.
+    pub emulator_min: &'static str,
+    /// The program that links programs for it.
+    pub linker: &'static str,
     /// The make target that builds the bootable image.
     pub image_target: &'static str,
     /// Where that image is, below the build directory.
@@ -37,17 +43,35 @@ pub struct Arch {
     pub console: &'static str,
     /// The guest's name of the serial port that carries the conversation with the host.
     pub channel: &'static str,
+    /// Where the machine has a device tree, the source of an overlay that reserves the window.
+    pub tree: Option<&'static str>,
+    /// How to look into its page tables.
+    pub page_tables: PageTables,
     /// What the kernel's command line must say on this architecture, the reservation of the window included.
     pub append: &'static str,
 }
 
+/// A way to look into a processor's page tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageTables {
+    /// QEMU's monitor prints them.
+    X86Monitor,
+    /// gdb's stub tells where they are, and they are read from the guest's memory.
+    Arm64Walk,
+}
+
 /// The architectures there are.
-pub const ALL: &[Arch] = &[Arch {
+pub const ALL: &[Arch] = &[X86_64, ARM64];
+
+const X86_64: Arch = Arch {
     name: "x86_64",
     kernel: "x86_64",
     rust_target: "x86_64-unknown-linux-gnu",
     debian: "amd64",
-    packages: &["qemu-system-x86"],
+    packages: &[],
+    emulator: "qemu-system-x86",
+    emulator_min: "1:7.2",
+    linker: "x86_64-linux-gnu-gcc",
     image_target: "bzImage",
     image: "arch/x86/boot/bzImage",
     config: include_str!("../kernel/x86_64.config"),
@@ -60,8 +84,38 @@ pub const ALL: &[Arch] = &[Arch {
     memory_start: 0,
     console: "ttyS0",
     channel: "ttyS1",
+    tree: None,
+    page_tables: PageTables::X86Monitor,
     append: "memmap=3M$0xc0000000 reboot=t",
-}];
+};
+
+const ARM64: Arch = Arch {
+    name: "arm64",
+    kernel: "arm64",
+    rust_target: "aarch64-unknown-linux-gnu",
+    debian: "arm64",
+    packages: &["device-tree-compiler", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
+    emulator: "qemu-system-arm",
+    // Since 9.0 an unaligned access to Device memory faults, and since 9.1 there is a second serial port.
+    emulator_min: "1:9.1",
+    linker: "aarch64-linux-gnu-gcc",
+    image_target: "Image",
+    image: "arch/arm64/boot/Image",
+    config: include_str!("../kernel/arm64.config"),
+    qemu: "qemu-system-aarch64",
+    // Its memory begins at 1 GiB, and nothing lies in it up to 4 GiB, so 0xc0000000 can be memory.
+    machine: "virt,highmem=off",
+    // What many boards have.
+    cpu: "cortex-a72",
+    // Up to the same address as on x86_64.
+    memory_mib: 2076,
+    memory_start: 0x4000_0000,
+    console: "ttyAMA0",
+    channel: "ttyAMA1",
+    tree: Some(include_str!("../kernel/arm64.dtso")),
+    page_tables: PageTables::Arm64Walk,
+    append: "uio_pdrv_genirq.of_id=generic-uio",
+};
 
 impl Arch {
     /// The entry called `name`.

@@ -21,7 +21,7 @@ use nix::{
     sys::socket::{socketpair, AddressFamily, SockFlag, SockType},
 };
 
-use crate::{arch::Arch, interrupt, memory::Memory, process, qmp::Qmp};
+use crate::{arch::Arch, gdb::Gdb, interrupt, memory::Memory, process, qmp::Qmp, tree};
 
 /// How often a waiting host looks whether it was interrupted.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -35,6 +35,8 @@ pub struct Parts<'a> {
     pub image: &'a Path,
     /// The archive with the guest's files, which QEMU inherits.
     pub initramfs: &'a File,
+    /// What is put on QEMU's device tree; nothing where there is none.
+    pub overlays: &'a [&'a str],
     /// More words for the kernel's command line.
     pub append: &'a [String],
     /// Whether the guest's clock counts instructions, on one processor, so that a measurement can be repeated.
@@ -58,6 +60,16 @@ pub struct Machine {
     child: process::Running,
     channel: Channel<UnixStream>,
     monitor: Qmp,
+    gdb: Stub,
+    processors: usize,
+}
+
+/// QEMU's stub for gdb.
+#[derive(Debug)]
+enum Stub {
+    /// Nobody has spoken to it yet.
+    Silent(Option<UnixStream>),
+    Speaking(Gdb),
 }
 
 impl Machine {
@@ -65,15 +77,18 @@ impl Machine {
     pub fn start(parts: &Parts<'_>, memory: &Memory) -> Result<Self> {
         let (channel, guest_end) = pair()?;
         let (monitor, qemu_end) = pair()?;
+        let (gdb, stub_end) = pair()?;
         channel.set_read_timeout(Some(GLANCE))?;
-        let arguments =
-            arguments(parts, memory, Port::Harness(guest_end.as_raw_fd()), Some(qemu_end.as_raw_fd()), accelerator());
+        let tree = tree(parts, memory)?;
+        let port = Port::Harness(guest_end.as_raw_fd());
+        let doors = Some(Doors { monitor: qemu_end.as_raw_fd(), gdb: stub_end.as_raw_fd() });
+        let arguments = arguments(parts, memory, tree.as_ref(), port, doors, accelerator());
         let errors = parts.log.with_extension("qemu");
         let mut command = Command::new(parts.arch.qemu);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&errors)?);
         let mut child = process::Job::new(command).spawn()?;
         // Only QEMU holds them from here on, so its death is the end of the stream.
-        drop((guest_end, qemu_end));
+        drop((guest_end, qemu_end, stub_end));
         let monitor = match Qmp::connect(monitor) {
             Ok(monitor) => monitor,
             Err(error) => {
@@ -84,7 +99,8 @@ impl Machine {
             }
         };
         let _ = fs::remove_file(&errors);
-        Ok(Self { child, channel: Channel::new(channel), monitor })
+        let gdb = Stub::Silent(Some(gdb));
+        Ok(Self { child, channel: Channel::new(channel), monitor, gdb, processors: processors(parts) })
     }
 
     /// The guest's next message; `None` if it ended without one.
@@ -119,6 +135,27 @@ impl Machine {
         &mut self.monitor
     }
 
+    /// Stops the machine, lets `look` look at the registers of so many processors, and lets the machine go on.
+    pub fn stopped<T>(&mut self, look: impl FnOnce(&mut Gdb, usize) -> Result<T>) -> Result<T> {
+        self.monitor.stop()?;
+        let seen = self.gdb().and_then(|(gdb, processors)| look(gdb, processors));
+        self.monitor.cont()?;
+        seen
+    }
+
+    fn gdb(&mut self) -> Result<(&mut Gdb, usize)> {
+        if let Stub::Silent(stream) = &mut self.gdb {
+            let stream = stream.take().context("QEMU's stub for gdb did not answer before")?;
+            let said = self.monitor.human(&format!("gdbserver chardev:{GDB}"))?;
+            let gdb = Gdb::connect(stream).with_context(|| format!("QEMU's stub for gdb says {said:?}"))?;
+            self.gdb = Stub::Speaking(gdb);
+        }
+        match &mut self.gdb {
+            Stub::Speaking(gdb) => Ok((gdb, self.processors)),
+            Stub::Silent(_) => bail!("QEMU's stub for gdb is silent"),
+        }
+    }
+
     /// Waits until QEMU has ended by itself.
     pub fn wait(&mut self, deadline: Instant) -> Result<ExitStatus> {
         loop {
@@ -148,8 +185,9 @@ impl std::error::Error for Hung {}
 
 /// Runs the machine with its second serial port on this terminal, until the guest ends.
 pub fn attach(parts: &Parts<'_>, memory: &Memory) -> Result<()> {
+    let tree = tree(parts, memory)?;
     let mut command = Command::new(parts.arch.qemu);
-    command.args(arguments(parts, memory, Port::Terminal, None, accelerator()));
+    command.args(arguments(parts, memory, tree.as_ref(), Port::Terminal, None, accelerator()));
     process::Job::new(command).interactive()
 }
 
@@ -165,23 +203,61 @@ fn accelerator() -> String {
     std::env::var("MAP_QEMU_ACCEL").unwrap_or_else(|_| "tcg".into())
 }
 
+/// The descriptors of the monitor and of the stub for gdb, which QEMU inherits.
+#[derive(Debug, Clone, Copy)]
+struct Doors {
+    monitor: i32,
+    gdb: i32,
+}
+
+/// The name of the stub's end of the stream.
+const GDB: &str = "gdb";
+
+fn processors(parts: &Parts<'_>) -> usize {
+    if parts.icount {
+        1
+    } else {
+        2
+    }
+}
+
+/// The device tree of the machine, where it has one.
+fn tree(parts: &Parts<'_>, memory: &Memory) -> Result<Option<File>> {
+    if parts.overlays.is_empty() {
+        return Ok(None);
+    }
+    let mut qemu = Command::new(parts.arch.qemu);
+    qemu.args(hardware(parts, memory)).args(["-serial", "null", "-serial", "null", "-nodefaults", "-no-user-config"]);
+    tree::make(qemu, parts.arch.machine, parts.overlays).map(Some)
+}
+
+/// What the machine has, but for its board and its memory's contents.
+fn hardware(parts: &Parts<'_>, memory: &Memory) -> Vec<String> {
+    let size = format!("{}M", memory.size() >> 20);
+    let processors = processors(parts).to_string();
+    ["-cpu", parts.arch.cpu, "-smp", &processors, "-m", &size, "-display", "none"].map(str::to_owned).into()
+}
+
 /// QEMU's command line.
-fn arguments(parts: &Parts<'_>, memory: &Memory, port: Port, monitor: Option<i32>, accelerator: String) -> Vec<String> {
+fn arguments(
+    parts: &Parts<'_>,
+    memory: &Memory,
+    tree: Option<&File>,
+    port: Port,
+    doors: Option<Doors>,
+    accelerator: String,
+) -> Vec<String> {
     let arch = parts.arch;
     let bytes = memory.size();
     let file = |path: &Path| path.display().to_string();
-    let mut words: Vec<String> = Vec::new();
+    let mut words = hardware(parts, memory);
     let mut add = |option: &str, value: String| words.extend([option.to_owned(), value]);
     add("-machine", format!("{},memory-backend=ram", arch.machine));
     add("-accel", accelerator);
-    add("-cpu", arch.cpu.into());
     if parts.icount {
         add("-icount", "shift=0,sleep=off".into());
     }
-    add("-smp", if parts.icount { "1" } else { "2" }.into());
-    add("-m", format!("{}M", bytes >> 20));
     add("-object", format!("memory-backend-file,id=ram,size={bytes},share=on,mem-path={}", inherited(memory.file())));
-    add("-display", "none".into());
     add("-chardev", format!("file,id=log,path={}", escape(&file(parts.log))));
     add("-serial", "chardev:log".into());
     add(
@@ -193,9 +269,13 @@ fn arguments(parts: &Parts<'_>, memory: &Memory, port: Port, monitor: Option<i32
         },
     );
     add("-serial", "chardev:port".into());
-    if let Some(descriptor) = monitor {
-        add("-chardev", format!("socket,id=monitor,fd={descriptor}"));
+    if let Some(Doors { monitor, gdb }) = doors {
+        add("-chardev", format!("socket,id=monitor,fd={monitor}"));
         add("-mon", "chardev=monitor,mode=control".into());
+        add("-chardev", format!("socket,id={GDB},fd={gdb}"));
+    }
+    if let Some(tree) = tree {
+        add("-dtb", inherited(tree));
     }
     add("-kernel", file(parts.image));
     add("-initrd", inherited(parts.initramfs));
@@ -229,19 +309,27 @@ mod tests {
     use crate::arch;
     use std::path::PathBuf;
 
-    fn words(port: Port, monitor: Option<i32>) -> Vec<String> {
+    fn words(port: Port, doors: Option<Doors>) -> Vec<String> {
         let arch = &arch::ALL[0];
         let memory = Memory::new(arch).unwrap();
         let append = ["lockdown=integrity".to_owned()];
         let path = PathBuf::from("/tmp/a,b");
         let initramfs = File::open("/dev/null").unwrap();
-        let parts = Parts { arch, image: &path, initramfs: &initramfs, append: &append, icount: false, log: &path };
-        arguments(&parts, &memory, port, monitor, "tcg".into())
+        let parts = Parts {
+            arch,
+            image: &path,
+            initramfs: &initramfs,
+            overlays: &[],
+            append: &append,
+            icount: false,
+            log: &path,
+        };
+        arguments(&parts, &memory, None, port, doors, "tcg".into())
     }
 
     #[test]
     fn the_command_line_holds_what_the_user_appends_last() {
-        let words = words(Port::Harness(7), Some(8));
+        let words = words(Port::Harness(7), Some(Doors { monitor: 8, gdb: 9 }));
         let append = &words[words.iter().position(|word| word == "-append").unwrap() + 1];
         assert!(append.starts_with("console=ttyS0 "), "{append}");
         assert!(append.ends_with(" lockdown=integrity"), "{append}");

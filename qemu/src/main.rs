@@ -4,6 +4,7 @@
 
 mod arch;
 mod exec;
+mod gdb;
 mod initramfs;
 mod interrupt;
 mod klog;
@@ -11,6 +12,7 @@ mod libraries;
 mod machine;
 mod memory;
 mod module;
+mod pages;
 mod process;
 mod programs;
 mod qmp;
@@ -19,6 +21,7 @@ mod session;
 mod setup;
 mod shell;
 mod test;
+mod tree;
 mod ui;
 
 use std::{
@@ -110,7 +113,7 @@ fn perform(command: Command, ui: &Ui) -> Result<ExitCode> {
 fn kit(arch: &'static Arch, ui: &Ui) -> Result<Kit> {
     let tools = setup::prepare(arch, ui)?;
     let module = module::build(&tools, Compiler::Rustc, ui)?;
-    let programs = programs::build(arch, ui)?;
+    let programs = programs::build(&tools, ui)?;
     Ok(Kit { tools, module, programs })
 }
 

@@ -79,6 +79,13 @@ impl Memory {
         Ok((first, count))
     }
 
+    /// The eight bytes at `address` as a little-endian number.
+    pub fn word(&self, address: u64) -> Result<u64> {
+        let mut bytes = [0; 8];
+        self.file.read_exact_at(&mut bytes, self.offset(address, 8)?)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
     /// Where `length` bytes from `address` on lie in the file.
     fn offset(&self, address: u64, length: u64) -> Result<u64> {
         let end = self.start + self.size;

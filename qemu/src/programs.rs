@@ -6,7 +6,7 @@ use std::{path::PathBuf, process::Command};
 
 use anyhow::{Context, Result};
 
-use crate::{arch::Arch, process::Job, ui::Ui};
+use crate::{process::Job, setup::Tools, ui::Ui};
 
 /// How many crates that is, for the bar.
 const CRATES: u64 = 75;
@@ -24,8 +24,11 @@ pub struct Programs {
     pub sdram: PathBuf,
 }
 
-/// Builds the programs for a guest of `arch`.
-pub fn build(arch: &Arch, ui: &Ui) -> Result<Programs> {
+/// Builds the programs for a guest.
+pub fn build(tools: &Tools, ui: &Ui) -> Result<Programs> {
+    let arch = tools.arch;
+    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned(), format!("-Clinker={}", arch.linker)];
+    flags.extend(tools.sysroot.iter().map(|sysroot| format!("--sysroot={}", sysroot.display())));
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .current_dir(crate::root())
@@ -33,8 +36,7 @@ pub fn build(arch: &Arch, ui: &Ui) -> Result<Programs> {
         .args(["--package", "devmap", "--package", "map-qemu", "--bins", "--examples"])
         .args(["--no-default-features", "--features", "map-qemu/guest,devmap/cli"])
         // With --target these flags are not those of build scripts and procedural macros.
-        .env("RUSTFLAGS", "-C target-feature=+crt-static")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     // Nothing is said, and no bar begun, while there is nothing to build.
     let mut bar = None;
     let built = Job::new(cargo).lines(|line| {

@@ -156,6 +156,34 @@ pub struct Difference {
     pub found: u8,
 }
 
+/// A page as the processor's page table has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page {
+    /// Its physical address.
+    pub physical: u64,
+    /// How the processor caches it.
+    pub cache: Cache,
+    /// Whether programs can reach it.
+    pub user: bool,
+    /// Whether it can be written to.
+    pub writable: bool,
+    /// Whether programs can run code in it.
+    pub executable: bool,
+}
+
+/// How the processor caches a page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cache {
+    /// Not at all, every access in its order: x86 UC-, arm64 Device-nGnRnE.
+    Uncached,
+    /// Not at all, but stores may be gathered: x86 WC, arm64 Normal non-cacheable.
+    WriteCombine,
+    /// As ordinary memory: write-back.
+    Cached,
+    /// In another way, which the processor's own terms say.
+    Other(String),
+}
+
 /// How many differences an answer names at the most.
 pub const MOST_DIFFERENCES: usize = 16;
 
@@ -166,8 +194,8 @@ pub enum ToGuest {
     Done,
     /// The first of the differences, and how many there are.
     Differences(Vec<Difference>, u64),
-    /// The monitor's line about the page.
-    PageTable(String),
+    /// The page.
+    Page(Page),
     /// The host could not do it.
     Failed(String),
 }

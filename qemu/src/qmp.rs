@@ -41,6 +41,16 @@ impl Qmp {
         Ok(text.replace('\r', ""))
     }
 
+    /// Stops the machine.
+    pub fn stop(&mut self) -> Result<()> {
+        self.execute("stop", json!({})).map(drop)
+    }
+
+    /// Lets the machine go on.
+    pub fn cont(&mut self) -> Result<()> {
+        self.execute("cont", json!({})).map(drop)
+    }
+
     fn execute(&mut self, command: &str, arguments: Value) -> Result<Value> {
         let message = json!({ "execute": command, "arguments": arguments });
         writeln!(self.writer, "{message}").context("QEMU's monitor is gone")?;

@@ -9,13 +9,15 @@ use std::{
 };
 
 use anyhow::{anyhow, bail, Context, Result};
-use map_qemu::protocol::{Job, Question, ToGuest, ToHost, JOB, MODULE};
+use map_qemu::protocol::{Job, Page, Question, ToGuest, ToHost, JOB, MODULE};
 
 use crate::{
+    arch::PageTables,
     initramfs::Initramfs,
     klog, libraries,
     machine::{self, Machine, Parts},
     memory::Memory,
+    pages,
     programs::Programs,
     setup::Tools,
 };
@@ -43,6 +45,7 @@ pub struct Guest<'a> {
     kit: &'a Kit,
     job: Job,
     append: Vec<String>,
+    overlays: Vec<&'static str>,
     add: Vec<(PathBuf, PathBuf)>,
     timeout: Duration,
     icount: bool,
@@ -64,12 +67,19 @@ impl<'a> Guest<'a> {
         let directory = crate::target().join("guest");
         fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
         let log = directory.join(format!("{name}-{}-{}.log", kit.tools.arch, std::process::id()));
-        Ok(Self { kit, job, append: Vec::new(), add: Vec::new(), timeout, icount: false, log })
+        let overlays = kit.tools.arch.tree.into_iter().collect();
+        Ok(Self { kit, job, append: Vec::new(), overlays, add: Vec::new(), timeout, icount: false, log })
     }
 
     /// Adds words to the kernel's command line.
     pub fn append(mut self, words: &[String]) -> Self {
         self.append.extend_from_slice(words);
+        self
+    }
+
+    /// Puts another overlay, of this source, on the device tree.
+    pub fn overlay(mut self, source: Option<&'static str>) -> Self {
+        self.overlays.extend(source);
         self
     }
 
@@ -107,6 +117,7 @@ impl<'a> Guest<'a> {
             arch: self.kit.tools.arch,
             image: &self.kit.tools.kernel.image,
             initramfs,
+            overlays: &self.overlays,
             append: &self.append,
             icount: self.icount,
             log: &self.log,
@@ -128,7 +139,7 @@ impl<'a> Guest<'a> {
             };
             match &message {
                 ToHost::Ask(question) => {
-                    let answer = answer(question, memory, &mut machine);
+                    let answer = answer(question, self.kit.tools.arch.page_tables, memory, &mut machine);
                     machine.say(&answer.unwrap_or_else(|error| ToGuest::Failed(format!("{error:#}"))))?;
                 }
                 ToHost::Broken(reason) => bail!("the guest could not begin: {reason}"),
@@ -200,7 +211,7 @@ user:x:1000:
 nogroup:x:65534:
 ";
 
-fn answer(question: &Question, memory: &Memory, machine: &mut Machine) -> Result<ToGuest> {
+fn answer(question: &Question, tables: PageTables, memory: &Memory, machine: &mut Machine) -> Result<ToGuest> {
     match *question {
         Question::Fill { seed, start, length } => {
             memory.fill(seed, start, length)?;
@@ -210,18 +221,16 @@ fn answer(question: &Question, memory: &Memory, machine: &mut Machine) -> Result
             let (first, count) = memory.differences(seed, start, length)?;
             Ok(ToGuest::Differences(first, count))
         }
-        Question::PageTable { address } => page_table(address, machine).map(ToGuest::PageTable),
+        Question::PageTable { address } => page(tables, address, memory, machine).map(ToGuest::Page),
     }
 }
 
-/// The monitor's line about the page at the virtual `address`.
-fn page_table(address: u64, machine: &mut Machine) -> Result<String> {
-    let wanted = format!("{address:016x}:");
+/// The page at the virtual `address` of the process that spins on a processor just now.
+fn page(tables: PageTables, address: u64, memory: &Memory, machine: &mut Machine) -> Result<Page> {
     // The process that asks has left the processor to the one that spins, but not always at once.
     for _ in 0..50 {
-        let table = machine.monitor().human("info tlb")?;
-        if let Some(line) = table.lines().find(|line| line.starts_with(&wanted)) {
-            return Ok(line.to_owned());
+        if let Some(page) = pages::look(tables, address, memory, machine)? {
+            return Ok(page);
         }
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -179,12 +179,12 @@ fn libtest(line: &str) -> Option<(String, Outcome)> {
 
 /// A guest of its own for each of them.
 const SUITES: &[Scene] = &[
-    Scene { name: "driver", suite: Suite::Driver, dev: Dev::Devtmpfs, append: "" },
-    Scene { name: "plain /dev", suite: Suite::PlainDev, dev: Dev::Plain, append: "" },
-    Scene { name: "windows", suite: Suite::Windows, dev: Dev::Devtmpfs, append: "" },
-    Scene { name: "lockdown", suite: Suite::Lockdown, dev: Dev::Devtmpfs, append: "lockdown=integrity" },
-    Scene { name: "devmap", suite: Suite::Devmap, dev: Dev::Devtmpfs, append: "" },
-    Scene { name: "mmap", suite: Suite::Mmap, dev: Dev::Devtmpfs, append: "" },
+    Scene { name: "driver", suite: Suite::Driver, dev: Dev::Devtmpfs, append: "", overlay: None },
+    Scene { name: "plain /dev", suite: Suite::PlainDev, dev: Dev::Plain, append: "", overlay: None },
+    Scene { name: "windows", suite: Suite::Windows, dev: Dev::Devtmpfs, append: "", overlay: None },
+    Scene { name: "lockdown", suite: Suite::Lockdown, dev: Dev::Devtmpfs, append: "lockdown=integrity", overlay: None },
+    Scene { name: "devmap", suite: Suite::Devmap, dev: Dev::Devtmpfs, append: "", overlay: None },
+    Scene { name: "mmap", suite: Suite::Mmap, dev: Dev::Devtmpfs, append: "", overlay: None },
 ];
 
 /// A suite and the guest that it needs.
@@ -194,6 +194,8 @@ struct Scene {
     dev: Dev,
     /// Words for the kernel's command line.
     append: &'static str,
+    /// What the device tree has beside the reserved memory; on a machine without one this suite makes no sense.
+    overlay: Option<&'static str>,
 }
 
 fn guests(arch: &'static Arch, options: &Options, tally: &mut Tally, ui: &Ui) -> Result<()> {
@@ -204,9 +206,10 @@ fn guests(arch: &'static Arch, options: &Options, tally: &mut Tally, ui: &Ui) ->
     let Some(module) = tally.check(&name, || module::build(&tools, Compiler::Rustc, ui))? else { return Ok(()) };
     let name = format!("{arch}: the driver cannot panic");
     tally.check(&name, || module::has_no_panic(&tools, &module))?;
-    let programs = crate::programs::build(arch, ui)?;
+    let programs = crate::programs::build(&tools, ui)?;
     let kit = Kit { tools, module, programs };
-    for scene in SUITES {
+    let possible = |scene: &&Scene| scene.overlay.is_none() || arch.tree.is_some();
+    for scene in SUITES.iter().filter(possible) {
         run_suite(&kit, scene, options.only.as_deref().unwrap_or(""), tally, ui)?;
     }
     Ok(())
@@ -215,7 +218,7 @@ fn guests(arch: &'static Arch, options: &Options, tally: &mut Tally, ui: &Ui) ->
 /// Boots a guest and counts the tests that run in it. One that began and did not end has failed, and so have those that
 /// never began.
 fn run_suite(kit: &Kit, scene: &Scene, filter: &str, tally: &mut Tally, ui: &Ui) -> Result<()> {
-    let Scene { name, suite, dev, append } = *scene;
+    let Scene { name, suite, dev, append, overlay } = *scene;
     let arch = kit.tools.arch;
     ui.step(format!("Booting {arch} for the suite \"{name}\""));
     let task = Task::Suite { suite, filter: filter.to_owned() };
@@ -223,7 +226,8 @@ fn run_suite(kit: &Kit, scene: &Scene, filter: &str, tally: &mut Tally, ui: &Ui)
     let memory = Memory::new(arch)?;
     let started = Instant::now();
     let (mut waiting, mut began, mut output, mut note) = (None, Instant::now(), Vec::new(), String::new());
-    let guest = Guest::new(kit, &name.replace(['/', ' '], ""), job, TIMEOUT)?.append(&[append.to_owned()]);
+    let guest =
+        Guest::new(kit, &name.replace(['/', ' '], ""), job, TIMEOUT)?.append(&[append.to_owned()]).overlay(overlay);
     let result = guest.run(&memory, |message, _| {
         match message {
             ToHost::Plan(names) => waiting = Some(names.clone()),

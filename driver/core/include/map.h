@@ -57,11 +57,14 @@ enum map_cache {
  *	driver can.
  * @MAP_WINDOW_RESERVED: The firmware or the kernel's command line reserved the
  *	memory.
+ * @MAP_WINDOW_TREE: The window comes from the device tree, and goes with its
+ *	device. The others come from the module's parameter.
  */
 enum map_window_flags {
 	MAP_WINDOW_READ_ONLY = 1 << 0,
 	MAP_WINDOW_CLAIMED = 1 << 1,
 	MAP_WINDOW_RESERVED = 1 << 2,
+	MAP_WINDOW_TREE = 1 << 3,
 };
 
 /**
@@ -123,7 +126,7 @@ enum map_verdict {
  * struct map_info - the driver as a whole
  * @abi_version: %MAP_ABI_VERSION.
  * @mode: One of &enum map_mode.
- * @windows: The number of windows; 0 in raw mode.
+ * @windows: The number of windows now; 0 in raw mode.
  * @page_size: The page size in bytes.
  * @last_address: The highest physical address that can be mapped.
  */
@@ -169,8 +172,8 @@ struct map_window {
  * @verdict: Out: one of &enum map_verdict. More may be added.
  * @error: Out: the error number that mmap(2) would give; 0 if granted.
  * @window: Out: the index of the window that the range lies in, touches, or is
- *	nearest to. %MAP_NONE in raw mode, and if the reason has nothing to do
- *	with windows.
+ *	nearest to. %MAP_NONE if there are no windows, and if the reason has
+ *	nothing to do with them.
  * @cache: Out: the cache type of the mapping, one of &enum map_cache; %MAP_NONE
  *	if it is refused.
  * @near_start: Out: the physical address of the first byte of @window; 0 if
@@ -200,7 +203,10 @@ struct map_check {
 /* The driver as a whole. */
 #define MAP_IOC_INFO _IOR(MAP_IOC_TYPE, 0x00, struct map_info)
 
-/* One window. EINVAL if there is none with this index. */
+/*
+ * One window. EINVAL if there is none with this index: devices of the device
+ * tree come and go, and their windows with them.
+ */
 #define MAP_IOC_WINDOW _IOWR(MAP_IOC_TYPE, 0x01, struct map_window)
 
 /*

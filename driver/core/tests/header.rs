@@ -41,6 +41,7 @@ fn rust_side() -> BTreeMap<String, u64> {
         ("MAP_WINDOW_READ_ONLY", abi::WINDOW_READ_ONLY),
         ("MAP_WINDOW_CLAIMED", abi::WINDOW_CLAIMED),
         ("MAP_WINDOW_RESERVED", abi::WINDOW_RESERVED),
+        ("MAP_WINDOW_TREE", abi::WINDOW_TREE),
         ("MAP_GRANTED", abi::GRANTED),
         ("MAP_IOC_TYPE", abi::IOC_TYPE),
         ("MAP_IOC_INFO", abi::IOC_INFO),

@@ -21,7 +21,7 @@ const CALLER: &str = r#"
 pub mod map_core;
 
 use core::fmt::{Display, Write};
-use map_core::{abi::*, *};
+use map_core::{abi::*, tree::*, *};
 
 pub type Windows = &'static mut [Window];
 
@@ -65,7 +65,21 @@ pub fn table(windows: Windows, platform: &Platform) -> Result<Mode<Windows>, Tab
     Ok(Mode::Windows(Table::new(windows, platform)?))
 }
 
+pub fn remove(table: &mut Table<Windows>, range: &PhysRange) {
+    table.remove(|window| window.range.overlaps(range));
+}
+
 pub fn find(table: &Table<Windows>, range: &PhysRange) -> Lookup { table.find(range) }
+
+pub fn node(node: &Node<'_>, page_size: u64, out: &mut dyn Write) -> Option<Window> {
+    match node.window(page_size) {
+        Ok(window) => Some(window),
+        Err(error) => {
+            let _ = write!(out, "{error} {error:?}");
+            None
+        }
+    }
+}
 
 pub fn open(mode: &Mode<Windows>, facts: &Asked) -> Result<(), Refusal> { may_open(mode, facts) }
 

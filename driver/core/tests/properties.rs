@@ -229,19 +229,23 @@ fn window() -> impl Strategy<Value = Window> {
         select(Cache::ALL.to_vec()),
         any::<bool>(),
         any::<bool>(),
+        any::<bool>(),
     )
-        .prop_map(|(range, name, read_only, cache, claim, reserved)| Window {
-            range,
-            name,
-            access: if read_only {
-                Access::ReadOnly
-            } else {
-                Access::ReadWrite
+        .prop_map(
+            |(range, name, read_only, cache, claim, reserved, tree)| Window {
+                range,
+                name,
+                access: if read_only {
+                    Access::ReadOnly
+                } else {
+                    Access::ReadWrite
+                },
+                cache,
+                claim,
+                reserved,
+                tree,
             },
-            cache,
-            claim,
-            reserved,
-        })
+        )
 }
 
 /// Windows that fit together, in any order: from a list, those that do not collide with one before them.
@@ -500,7 +504,7 @@ proptest! {
         } else if let Some(index) = windows.iter().position(|window| touches(&window.range, &range)) {
             Lookup::Partial(index)
         } else {
-            Lookup::Outside(near)
+            Lookup::Outside(Some(near))
         };
         prop_assert_eq!(table.find(&range), expected);
     }
@@ -518,19 +522,18 @@ proptest! {
 
         match Table::new(windows.clone(), &platform) {
             Ok(table) => {
-                prop_assert!((1..=MAX_WINDOWS).contains(&windows.len()));
+                prop_assert!(windows.len() <= MAX_WINDOWS);
                 prop_assert!(!beyond && !overlap && !namesakes);
                 let mut sorted = windows;
                 sorted.sort_by_key(|window| window.range.start());
                 prop_assert_eq!(table.windows(), sorted);
             }
-            Err(TableError::Empty) => prop_assert!(windows.is_empty()),
             Err(TableError::TooMany(count)) => {
                 prop_assert_eq!(count, windows.len());
                 prop_assert!(count > MAX_WINDOWS);
             }
             Err(TableError::Address { window, last_address }) => {
-                prop_assert!((1..=MAX_WINDOWS).contains(&windows.len()) && windows.contains(&window));
+                prop_assert!(windows.len() <= MAX_WINDOWS && windows.contains(&window));
                 prop_assert_eq!(last_address, platform.last_address);
                 prop_assert!(bounds(&window.range).1 > u128::from(last_address) + 1);
             }
@@ -550,12 +553,33 @@ proptest! {
     }
 
     #[test]
+    fn windows_that_are_gone_are_found_no_more(
+        (mut windows, gone) in fitting().prop_flat_map(|windows| {
+            let gone = vec(any::<bool>(), windows.len());
+            (Just(windows), gone)
+        })
+    ) {
+        let (gone, left): (Vec<_>, Vec<_>) =
+            windows.iter().copied().zip(gone).partition(|(_, gone)| *gone);
+        let gone: Vec<Window> = gone.into_iter().map(|(window, _)| window).collect();
+        let mut left: Vec<Window> = left.into_iter().map(|(window, _)| window).collect();
+        left.sort_by_key(|window| window.range.start());
+        let mut table = Table::new(&mut windows[..], &WIDE).unwrap();
+        table.remove(|window| gone.contains(window));
+        prop_assert_eq!(table.windows(), left);
+        for window in gone {
+            let outside = matches!(table.find(&window.range), Lookup::Outside(_));
+            prop_assert!(outside);
+        }
+    }
+
+    #[test]
     fn what_is_displayed_is_parsed_to_the_same(windows in vec(window(), 1..80)) {
         let text: Vec<String> = windows.iter().map(Window::to_string).collect();
         let parsed: Vec<Window> =
             parse(text.join(",").as_bytes(), 0x1000).map(|window| window.unwrap()).collect();
         let expected: Vec<Window> =
-            windows.into_iter().map(|window| Window { reserved: false, ..window }).collect();
+            windows.into_iter().map(|window| Window { reserved: false, tree: false, ..window }).collect();
         prop_assert_eq!(parsed, expected);
     }
 
@@ -595,7 +619,7 @@ proptest! {
         text += &place;
         text.extend(order.map(|index| options[index]));
         let parsed: Vec<_> = parse(text.as_bytes(), 0x1000).collect();
-        prop_assert_eq!(parsed, [Ok(Window { reserved: false, ..window })], "{}", text);
+        prop_assert_eq!(parsed, [Ok(Window { reserved: false, tree: false, ..window })], "{}", text);
     }
 
     #[test]

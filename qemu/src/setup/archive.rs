@@ -151,6 +151,91 @@ impl<'a> Archive<'a> {
     }
 }
 
+/// The backports of this machine's release, known to apt without being added to its configuration: a copy of it, and
+/// one source more, lie in the cache.
+#[derive(Debug)]
+pub struct Backports {
+    configuration: PathBuf,
+    suite: String,
+}
+
+impl Backports {
+    /// Copies the configuration and brings the lists of packages.
+    pub fn new(cache: &Cache, ui: &Ui) -> Result<Backports> {
+        const SHELF: &str = "apt/backports";
+        let _lock = cache.lock(SHELF, "the lists of Debian's backports", ui)?;
+        let place = cache.path(SHELF);
+        let backports =
+            Backports { configuration: place.join("apt.conf"), suite: format!("{}-backports", codename()?) };
+        backports.configure(&place).map_err(|error| cache.explain(error, &place))?;
+        let bar = ui.bar(format_args!("Fetching the lists of {}", backports.suite), Progress::WHOLE);
+        let mut command = Command::new("apt-get");
+        command.args(backports.known()).args(["-q", "-o", "APT::Status-Fd=1", "update"]).env("LC_ALL", "C");
+        // As root it would otherwise become a user who may not write here.
+        command.args(["-o", "APT::Sandbox::User=root"]);
+        let show = |line: &str| {
+            if let Some(progress) = Progress::parse(line) {
+                bar.set(progress);
+            }
+        };
+        match Job::new(command).lines(show) {
+            Err(error) if interrupt::is_interruption(&error) => return Err(error),
+            // A source that fails may be one that is not needed.
+            _ => bar.finish(),
+        }
+        Ok(backports)
+    }
+
+    /// Options for apt: it knows the backports, and prefers the release.
+    pub fn known(&self) -> Vec<String> {
+        vec!["-c".into(), self.configuration.display().to_string()]
+    }
+
+    /// Options for apt: it prefers the backports.
+    pub fn preferred(&self) -> Vec<String> {
+        let mut options = self.known();
+        options.extend(["-t".into(), self.suite.clone()]);
+        options
+    }
+
+    fn configure(&self, place: &Path) -> Result<()> {
+        const MACHINE: &str = "/etc/apt/sources.list.d";
+        let sources = place.join("sources");
+        super::cache::remove(&sources)?;
+        for directory in ["lists/partial", "cache/archives/partial", "sources"] {
+            fs::create_dir_all(place.join(directory))?;
+        }
+        let mirror = Mirror::of_this_machine()?;
+        for entry in fs::read_dir(MACHINE).into_iter().flatten().flatten() {
+            fs::copy(entry.path(), sources.join(entry.file_name()))?;
+        }
+        if Path::new("/etc/apt/sources.list").is_file() {
+            fs::copy("/etc/apt/sources.list", sources.join("machine.list"))?;
+        }
+        let text =
+            format!("Types: deb\nURIs: {}\nSuites: {}\nComponents: main\n{}", mirror.address, self.suite, mirror.trust);
+        fs::write(sources.join("map-backports.sources"), text)?;
+        let place = place.display();
+        let text = format!(
+            "Acquire::Languages \"none\";\n\
+             Dir::Etc::SourceList \"/dev/null\";\n\
+             Dir::Etc::SourceParts \"{place}/sources\";\n\
+             Dir::State::Lists \"{place}/lists\";\n\
+             Dir::Cache \"{place}/cache\";\n\
+             Dir::Cache::Archives \"{place}/cache/archives\";\n"
+        );
+        Ok(fs::write(&self.configuration, text)?)
+    }
+}
+
+/// What the release of Debian on this machine is called.
+fn codename() -> Result<String> {
+    const FILE: &str = "/etc/os-release";
+    let text = fs::read_to_string(FILE).with_context(|| format!("cannot read {FILE}"))?;
+    let name = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    Ok(name.with_context(|| format!("{FILE} does not name this system's release"))?.trim_matches('"').to_owned())
+}
+
 /// The private configuration of apt.
 fn configuration(place: &Path, architecture: &str) -> String {
     let place = place.display();
@@ -286,7 +371,7 @@ fn packages(text: &str) -> Vec<Package> {
 }
 
 /// Debian's order of versions, by dpkg itself.
-fn compare(one: &str, other: &str) -> Result<Ordering> {
+pub fn compare(one: &str, other: &str) -> Result<Ordering> {
     if one == other {
         return Ok(Ordering::Equal);
     }

@@ -9,6 +9,7 @@ mod cache;
 mod kernel;
 mod packages;
 mod source;
+mod sysroot;
 mod toolchain;
 
 use std::fs;
@@ -35,6 +36,8 @@ pub struct Tools {
     pub kernel: Kernel,
     /// What the kernel was built with, and modules must be built with.
     pub toolchain: Toolchain,
+    /// Rust's library for the guest's architecture, if the tool chain itself has none.
+    pub sysroot: Option<PathBuf>,
     /// A static busybox for the guest's architecture.
     pub busybox: PathBuf,
 }
@@ -54,8 +57,9 @@ pub fn prepare(arch: &'static Arch, ui: &Ui) -> Result<Tools> {
     };
     let busybox = busybox(arch, &cache, &archive, ui)?;
     let toolchain = Toolchain::complete(arch, rustc, clang, &cache, &archive, ui)?;
+    let sysroot = sysroot::find(arch, &toolchain, &cache, ui)?;
     let kernel = Kernel::find(arch, &source, &toolchain, &cache, ui)?;
-    Ok(Tools { arch, kernel, toolchain, busybox })
+    Ok(Tools { arch, kernel, toolchain, sysroot, busybox })
 }
 
 /// Debian's static busybox for the guest's architecture.

@@ -2,6 +2,7 @@
 
 //! The Debian packages that must be installed, and how they come to be.
 
+use std::cmp::Ordering;
 use std::io::{self, IsTerminal};
 use std::process::Command;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use nix::unistd::geteuid;
 use crate::arch::Arch;
 use crate::interrupt;
 use crate::process::{in_path, Job};
-use crate::setup::archive::Progress;
+use crate::setup::archive::{compare, Backports, Progress};
 use crate::setup::cache::Cache;
 use crate::setup::toolchain;
 use crate::ui::Ui;
@@ -52,7 +53,7 @@ const SPACE: u64 = 4_000_000_000;
 
 /// Sees to it that all packages are installed. Returns the version of clang's.
 pub fn ensure(arch: &Arch, cache: &Cache, ui: &Ui) -> Result<String> {
-    let wanted: Vec<&str> = PACKAGES.iter().chain(arch.packages).copied().collect();
+    let wanted: Vec<&str> = PACKAGES.iter().chain(arch.packages).chain([&arch.emulator]).copied().collect();
     if in_path("dpkg-query").is_none() || in_path("apt-get").is_none() {
         bail!(
             "this is no Debian system: dpkg-query or apt-get is not in PATH. The set-up knows Debian 12 and 13 and needs \
@@ -61,20 +62,55 @@ pub fn ensure(arch: &Arch, cache: &Cache, ui: &Ui) -> Result<String> {
         );
     }
     let state = State::query(&wanted)?;
-    let missing = state.missing(&wanted);
-    if missing.is_empty() {
+    if state.lacks(&wanted, arch)?.is_empty() {
         return state.version(toolchain::CLANG);
     }
     // Before the machine is changed it should be clear that the rest will work.
     cache.need(SPACE)?;
-    let _lock = cache.lock("packages", "installing Debian packages", ui)?;
-    install(&missing, ui)?;
+    let lock = cache.lock("packages", "installing Debian packages", ui)?;
+    // Another run may have installed them meanwhile.
+    let lacking = State::query(&wanted)?.lacks(&wanted, arch)?;
+    if !lacking.is_empty() {
+        install(&lacking, &sources(&lacking, arch, cache, ui)?, ui)?;
+    }
+    drop(lock);
     let state = State::query(&wanted)?;
-    let missing = state.missing(&wanted);
-    if !missing.is_empty() {
-        bail!("apt-get has ended without an error, and yet these packages are not installed: {}", missing.join(" "));
+    let lacking = state.lacks(&wanted, arch)?;
+    if !lacking.is_empty() {
+        bail!(
+            "apt-get has ended without an error, and yet these packages are not installed, or too old: {}",
+            lacking.join(" ")
+        );
     }
     state.version(toolchain::CLANG)
+}
+
+/// Options for apt-get: none, or those that let it find an emulator that is new enough among the backports.
+fn sources(lacking: &[&str], arch: &Arch, cache: &Cache, ui: &Ui) -> Result<Vec<String>> {
+    let Arch { emulator, emulator_min, .. } = arch;
+    let is_new_enough = |version: &str| compare(version, emulator_min).is_ok_and(|order| order != Ordering::Less);
+    if !lacking.contains(emulator) || candidate(&[], emulator)?.is_some_and(|version| is_new_enough(&version)) {
+        return Ok(Vec::new());
+    }
+    let backports = Backports::new(cache, ui)?;
+    for options in [backports.known(), backports.preferred()] {
+        if candidate(&options, emulator)?.is_some_and(|version| is_new_enough(&version)) {
+            return Ok(options);
+        }
+    }
+    bail!(
+        "guests of {arch} need {emulator} {emulator_min} or later, and neither this system's release nor its backports \
+         have it"
+    )
+}
+
+/// The version of a package that apt would install.
+fn candidate(options: &[String], package: &str) -> Result<Option<String>> {
+    let mut command = Command::new("apt-cache");
+    command.args(options).args(["policy", package]).env("LC_ALL", "C");
+    let policy = Job::new(command).output()?;
+    let version = policy.lines().find_map(|line| line.trim_start().strip_prefix("Candidate: "));
+    Ok(version.filter(|version| *version != "(none)").map(str::to_owned))
 }
 
 /// What dpkg knows of some packages.
@@ -107,6 +143,17 @@ impl State {
         wanted.iter().copied().filter(|package| !there(package)).collect()
     }
 
+    /// What is missing, and the emulator if it is too old.
+    fn lacks<'a>(&self, wanted: &[&'a str], arch: &'a Arch) -> Result<Vec<&'a str>> {
+        let mut lacking = self.missing(wanted);
+        if !lacking.contains(&arch.emulator)
+            && compare(&self.version(arch.emulator)?, arch.emulator_min)? == Ordering::Less
+        {
+            lacking.push(arch.emulator);
+        }
+        Ok(lacking)
+    }
+
     fn version(&self, package: &str) -> Result<String> {
         let found = self.installed.iter().find(|(name, _)| name == package);
         Ok(found.with_context(|| format!("the package {package} is not installed"))?.1.clone())
@@ -124,7 +171,8 @@ enum Way {
     Tell,
 }
 
-fn install(missing: &[&str], ui: &Ui) -> Result<()> {
+/// Installs packages; apt-get gets these options as well.
+fn install(missing: &[&str], options: &[String], ui: &Ui) -> Result<()> {
     let way = if geteuid().is_root() {
         Way::Ourselves
     } else if in_path("sudo").is_some() && (io::stdin().is_terminal() || sudo_needs_no_password()) {
@@ -132,9 +180,10 @@ fn install(missing: &[&str], ui: &Ui) -> Result<()> {
     } else {
         Way::Tell
     };
-    let script = format!("apt-get update && apt-get install --yes --no-install-recommends {}", missing.join(" "));
+    let apt = ["apt-get".to_owned()].iter().chain(options).map(String::as_str).collect::<Vec<_>>().join(" ");
+    let script = format!("{apt} update && {apt} install --yes --no-install-recommends {}", missing.join(" "));
     match way {
-        Way::Ourselves => install_as_root(missing, ui),
+        Way::Ourselves => install_as_root(missing, options, ui),
         Way::Sudo => {
             ui.step(format_args!("Installing Debian packages through sudo: {}", missing.join(" ")));
             let mut command = Command::new("sudo");
@@ -163,7 +212,7 @@ fn sudo_needs_no_password() -> bool {
     Job::new(command).timeout(Duration::from_secs(10)).output().is_ok()
 }
 
-fn install_as_root(missing: &[&str], ui: &Ui) -> Result<()> {
+fn install_as_root(missing: &[&str], options: &[String], ui: &Ui) -> Result<()> {
     let what = format!("Installing Debian packages: {}", missing.join(" "));
     let context =
         "apt-get could not install the packages; if it names another error, cure that first (`apt-get update` \
@@ -172,7 +221,7 @@ fn install_as_root(missing: &[&str], ui: &Ui) -> Result<()> {
         let mut command = Command::new("apt-get");
         // On a fresh machine the automatic upgrade may be busy for a while.
         command.args(["-q", "-o", "DPkg::Lock::Timeout=300", "-o", "APT::Status-Fd=1", "-o", "Dpkg::Use-Pty=0"]);
-        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C");
+        command.args(options).args(arguments).env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C");
         Job::new(command)
     };
     let bar = ui.bar(what, Progress::WHOLE * 3);

@@ -36,11 +36,11 @@ const BINDGEN_CRATES: u64 = 44;
 #[derive(Debug)]
 pub struct Rustc {
     /// The directory of its tool chain.
-    sysroot: PathBuf,
+    pub sysroot: PathBuf,
     /// All that `rustc -vV` says.
     verbose: String,
     /// Its version, say `1.95.0`.
-    release: String,
+    pub release: String,
 }
 
 impl Rustc {
@@ -64,6 +64,11 @@ impl Rustc {
             bail!("rustc is {release}, and Linux needs {RUSTC_MIN} or later: `rustup update stable`, or see rustup.rs");
         }
         Ok(Rustc { sysroot, verbose, release })
+    }
+
+    /// Whether rustup manages its tool chain, so that more of it can be had there.
+    pub fn is_rustups(&self) -> bool {
+        self.sysroot.join("lib/rustlib/components").is_file()
     }
 }
 
@@ -174,7 +179,7 @@ fn rust_src(rustc: &Rustc, cache: &Cache, archive: &Archive<'_>, ui: &Ui) -> Res
     if let Some(library) = found() {
         return Ok(library);
     }
-    if sysroot.join("lib/rustlib/components").is_file() && in_path("rustup").is_some() {
+    if rustc.is_rustups() && in_path("rustup").is_some() {
         ui.step("Asking rustup for the source of Rust's library");
         let mut command = Command::new("rustup");
         command.args(["component", "add", "rust-src"]).env("RUSTUP_MAX_RETRIES", "0");

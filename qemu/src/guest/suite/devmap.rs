@@ -441,7 +441,7 @@ fn devmem2_by_name_takes_what_devmem2_took(host: &mut Host) -> Result<()> {
     let end = format!("\nWritten 0x{other:X}; readback 0x{other:X}\n");
     ensure!(ran.status == Some(0) && ran.out.ends_with(&end), "{ran:?}");
     // Over the page's end, where the original would die.
-    for arguments in ["0xc0000ffe w", "0xc0000ffe w 1", "0xc0000fff h 1", "0x10000000", "0xc0000000 x", ""] {
+    for arguments in ["0xc0000ffe w", "0xc0000ffe w 1", "0xc0000fff h 1", "0x50000000", "0xc0000000 x", ""] {
         let ran = run(arguments)?;
         ensure!(ran.status == Some(1) && ran.err.starts_with("devmem2: "), "{ran:?}");
     }

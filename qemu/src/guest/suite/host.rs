@@ -5,7 +5,7 @@
 use std::{fs::File, ops::Range};
 
 use anyhow::{bail, ensure, Result};
-use map_qemu::protocol::{Channel, Difference, Question, ToGuest, ToHost};
+use map_qemu::protocol::{Channel, Difference, Page, Question, ToGuest, ToHost};
 
 /// The memory that the kernel's command line keeps free for the driver.
 pub const START: u64 = 0xc000_0000;
@@ -65,10 +65,10 @@ impl Host {
         Ok(())
     }
 
-    /// The monitor's line about a page of the process that spins on the processor.
-    pub fn page_table(&mut self, address: usize) -> Result<String> {
+    /// What the page table says of a page of the process that spins on the processor.
+    pub fn page(&mut self, address: usize) -> Result<Page> {
         match self.ask(Question::PageTable { address: address as u64 })? {
-            ToGuest::PageTable(line) => Ok(line),
+            ToGuest::Page(page) => Ok(page),
             answer => bail!("the host answered {answer:?}"),
         }
     }

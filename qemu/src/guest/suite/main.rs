@@ -8,6 +8,9 @@
 // What changed in memory is a list of ranges, often of one.
 #![allow(clippy::single_range_in_vec_init)]
 
+#[cfg_attr(target_arch = "x86_64", path = "x86_64.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "arm64.rs")]
+mod arch;
 mod area;
 mod bench;
 mod devmap;
@@ -63,11 +66,13 @@ pub(crate) use tests;
 
 fn tests_of(suite: Suite) -> Vec<&'static Test> {
     match suite {
-        Suite::Driver => [node::TESTS, memory::TESTS, refusal::TESTS, lifetime::TESTS].into_iter().flatten().collect(),
+        Suite::Driver => {
+            [node::TESTS, memory::TESTS, arch::RAW, refusal::TESTS, lifetime::TESTS].into_iter().flatten().collect()
+        }
         Suite::PlainDev => plain::TESTS.iter().collect(),
-        Suite::Windows => windows::TESTS.iter().collect(),
+        Suite::Windows => [windows::TESTS, arch::WINDOWS].into_iter().flatten().collect(),
         Suite::Lockdown => lockdown::TESTS.iter().collect(),
-        Suite::Devmap => [devmap::TESTS, status::TESTS].into_iter().flatten().collect(),
+        Suite::Devmap => [devmap::TESTS, status::TESTS, arch::DEVMAP].into_iter().flatten().collect(),
         Suite::Mmap => mmap::TESTS.iter().collect(),
     }
 }

@@ -4,19 +4,19 @@
 
 use std::{
     fs::{self, File, Permissions},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::PermissionsExt,
 };
 
 use anyhow::{bail, ensure, Context, Result};
 use caps::{CapSet, Capability};
 use nix::{
     errno::Errno,
-    libc,
     sys::mman::{MapFlags, ProtFlags},
     unistd::{setgid, setuid, Gid, Uid},
 };
 
 use crate::{
+    arch,
     area::{succeeds_in_child, Area, READ_WRITE},
     host::{Host, LENGTH, START},
     kernel::{self, Loaded},
@@ -32,13 +32,12 @@ crate::tests! {
     a_range_that_wraps_is_refused,
     system_ram_is_eperm,
     a_range_that_reaches_into_system_ram_is_eperm,
-    memory_that_is_mapped_cached_is_eagain,
     an_open_without_cap_sys_rawio_is_eperm,
     a_refusal_is_logged_with_its_reason,
 }
 
 const SIZE: usize = LENGTH as usize;
-const PAGE: u64 = 4096;
+pub const PAGE: u64 = 4096;
 
 /// Maps must fail with this error, and change nothing of the process.
 fn fails(file: &File, offset: u64, length: usize, flags: MapFlags, protection: ProtFlags, errno: Errno) -> Result<()> {
@@ -53,7 +52,7 @@ fn fails(file: &File, offset: u64, length: usize, flags: MapFlags, protection: P
     Ok(())
 }
 
-fn shared_fails(file: &File, offset: u64, length: usize, errno: Errno) -> Result<()> {
+pub fn shared_fails(file: &File, offset: u64, length: usize, errno: Errno) -> Result<()> {
     fails(file, offset, length, MapFlags::MAP_SHARED, READ_WRITE, errno)
 }
 
@@ -97,16 +96,8 @@ fn an_executable_mapping_is_eperm(_: &mut Host) -> Result<()> {
     Ok(area.protect(READ_WRITE)?)
 }
 
-/// How many bits a physical address has, as the processor says it.
-fn address_bits() -> Result<u32> {
-    let text = fs::read_to_string("/proc/cpuinfo")?;
-    let line = text.lines().find(|line| line.starts_with("address sizes")).context("no address sizes")?;
-    let (_, sizes) = line.split_once(':').context("no colon")?;
-    Ok(sizes.split_whitespace().next().context("no number")?.parse()?)
-}
-
 fn an_address_that_the_processor_does_not_have_is_einval(_: &mut Host) -> Result<()> {
-    let end = 1u64 << address_bits()?;
+    let end = 1u64 << arch::address_bits()?;
     let _loaded = Loaded::new()?;
     let node = user::open()?;
     // The last page there is can be mapped; nobody loads from it, as there is nothing behind it.
@@ -163,23 +154,6 @@ fn a_range_that_reaches_into_system_ram_is_eperm(host: &mut Host) -> Result<()> 
     // A length that is rounded up to a page too many.
     shared_fails(&node, START, SIZE + 1, Errno::EPERM)?;
     host.changed(seed, &[], |_| 0)
-}
-
-fn memory_that_is_mapped_cached_is_eagain(_: &mut Host) -> Result<()> {
-    let _loaded = Loaded::new()?;
-    let node = user::open()?;
-    // Without O_SYNC, /dev/mem maps memory write-back, and the kernel allows no second type of the same memory.
-    let mem = File::options().read(true).write(true).open("/dev/mem")?;
-    let cached = Area::shared(&mem, START, SIZE)?;
-    shared_fails(&node, START, SIZE, Errno::EAGAIN)?;
-    shared_fails(&node, START + PAGE, PAGE as usize, Errno::EAGAIN)?;
-    drop(cached);
-    Area::shared(&node, START, SIZE).context("after the cached mapping is gone")?;
-    // An uncached one does not disturb.
-    let mem = File::options().read(true).write(true).custom_flags(libc::O_SYNC).open("/dev/mem")?;
-    let _uncached = Area::shared(&mem, START, SIZE)?;
-    Area::shared(&node, START, SIZE).context("beside an uncached mapping")?;
-    Ok(())
 }
 
 fn an_open_without_cap_sys_rawio_is_eperm(_: &mut Host) -> Result<()> {

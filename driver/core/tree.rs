@@ -1,0 +1,548 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! Windows as the device tree has them: the children of a node that is compatible with [`COMPATIBLE`].
+//!
+//! The binding is `docs/bindings/map,windows.yaml`. The driver reads the properties, and here they are judged.
+
+use core::{
+    ffi::CStr,
+    fmt, //
+};
+
+use super::{
+    Access,
+    Cache,
+    Name,
+    PhysRange,
+    Window, //
+};
+
+/// What the node is compatible with whose children are windows.
+pub const COMPATIBLE: &CStr = c"map,windows";
+
+/// The property for the window's name. Without it the window is called as its node.
+pub const LABEL: &CStr = c"label";
+
+/// The property for the node in `/reserved-memory` that the window shows.
+pub const MEMORY_REGION: &CStr = c"memory-region";
+
+/// The property for the addresses that the window shows, if they are not reserved memory but a device's.
+pub const REG: &CStr = c"reg";
+
+/// The property of a window that may not be written to.
+pub const READ_ONLY: &CStr = c"read-only";
+
+/// The property for the cache type.
+pub const CACHE: &CStr = c"map,cache";
+
+/// The property of a window that the driver makes no claim on.
+pub const SHARED: &CStr = c"map,shared";
+
+/// A child as the driver reads it: of each property the bytes, if the node has it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Node<'a> {
+    /// The node's name, with what follows an `@`.
+    pub name: &'a [u8],
+    /// [`LABEL`].
+    pub label: Option<&'a [u8]>,
+    /// [`READ_ONLY`].
+    pub read_only: Option<&'a [u8]>,
+    /// [`CACHE`].
+    pub cache: Option<&'a [u8]>,
+    /// [`SHARED`].
+    pub shared: Option<&'a [u8]>,
+    /// [`MEMORY_REGION`].
+    pub memory_region: Place,
+    /// [`REG`].
+    pub reg: Place,
+}
+
+/// What a property comes to that says where the memory is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Place {
+    /// The node does not have the property.
+    #[default]
+    Absent,
+    /// The kernel finds no memory in it.
+    Nowhere,
+    /// It names one region.
+    Region {
+        /// The physical address of the first byte.
+        start: u64,
+        /// The length in bytes, which may be 0.
+        length: u64,
+    },
+    /// It names more than one.
+    Several,
+}
+
+/// Why a node is no window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeError {
+    /// The property that is wrong or missing.
+    pub property: &'static CStr,
+    /// What is wrong with it.
+    pub kind: NodeErrorKind,
+    /// What the start and the size of a window must be multiples of, in bytes.
+    pub page_size: u64,
+}
+
+/// What is wrong with a property.
+///
+/// The first fault is the one given, in the order of this list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NodeErrorKind {
+    /// There is neither [`MEMORY_REGION`] nor [`REG`].
+    PlaceMissing,
+    /// There are both.
+    PlaceTwice,
+    /// It names more than one region.
+    Several,
+    /// [`MEMORY_REGION`] does not lead to memory that is reserved.
+    NotReserved,
+    /// [`REG`] does not lead to an address of the processor's.
+    NoAddress,
+    /// The region is empty.
+    Empty,
+    /// The start is no multiple of the page size.
+    StartUnaligned,
+    /// The size is no multiple of the page size.
+    SizeUnaligned,
+    /// The range passes the last 64-bit address.
+    RangeTooLong,
+    /// It is not one string that is a name.
+    Name,
+    /// There is no label, and the node's name is none for a window.
+    NameMissing,
+    /// It is not one string that is a cache type.
+    Cache,
+    /// A property that is either there or not has a value.
+    Value,
+}
+
+impl fmt::Display for NodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let property = self.property.to_str().unwrap_or_default();
+        let page_size = self.page_size;
+        write!(f, "{property}: ")?;
+        f.write_str(match self.kind {
+            NodeErrorKind::PlaceMissing => {
+                "it is missing, and so is reg; a window needs one of the two"
+            }
+            NodeErrorKind::PlaceTwice => {
+                "a window has either this or memory-region; leave one of them out"
+            }
+            NodeErrorKind::Several => {
+                "there is more than one region; give each of them a window of its own"
+            }
+            NodeErrorKind::NotReserved => {
+                "the kernel has reserved no memory for it; \
+                 it must be an enabled node of /reserved-memory in the tree that the kernel was booted with"
+            }
+            NodeErrorKind::NoAddress => {
+                "this is no address of the processor's; \
+                 see #address-cells, #size-cells and ranges of the nodes above"
+            }
+            NodeErrorKind::Empty => {
+                return write!(f, "the region is empty; the smallest is a page, {page_size:#x}");
+            }
+            NodeErrorKind::StartUnaligned => {
+                return write!(
+                    f,
+                    "the region does not start at a multiple of the page size, {page_size:#x}"
+                );
+            }
+            NodeErrorKind::SizeUnaligned => {
+                return write!(
+                    f,
+                    "the size of the region is not a multiple of the page size, {page_size:#x}"
+                );
+            }
+            NodeErrorKind::RangeTooLong => {
+                "the region passes the last 64-bit address; make it smaller"
+            }
+            NodeErrorKind::Name => {
+                "this is no name; a name is one string of 1 to 31 of the characters a-z, 0-9, _ and -"
+            }
+            NodeErrorKind::NameMissing => {
+                "it is missing, and the name of the node is none for a window; \
+                 give it one of 1 to 31 of the characters a-z, 0-9, _ and -"
+            }
+            NodeErrorKind::Cache => {
+                "there is no such cache type; there are uncached, write-combine and cached"
+            }
+            NodeErrorKind::Value => {
+                "this has no value; leave the value out, or the whole property if it is not meant"
+            }
+        })
+    }
+}
+
+impl Node<'_> {
+    /// The window that the node stands for. Whether it may exist, and beside others, is for [`admit()`](super::admit())
+    /// and [`Table`](super::Table) to say.
+    ///
+    /// `page_size` is in bytes and a power of two.
+    ///
+    /// # Errors
+    ///
+    /// If the node does not follow the binding.
+    pub fn window(&self, page_size: u64) -> Result<Window, NodeError> {
+        let wrong = |(property, kind)| NodeError {
+            property,
+            kind,
+            page_size,
+        };
+        let range = self.range(page_size).map_err(wrong)?;
+        let name = self.window_name().map_err(wrong)?;
+        let cache = self.cache().map_err(wrong)?;
+        let read_only = flag(READ_ONLY, self.read_only).map_err(wrong)?;
+        let shared = flag(SHARED, self.shared).map_err(wrong)?;
+        Ok(Window {
+            name,
+            access: if read_only {
+                Access::ReadOnly
+            } else {
+                Access::ReadWrite
+            },
+            cache,
+            claim: !shared,
+            tree: true,
+            ..Window::new(range)
+        })
+    }
+
+    fn range(&self, page_size: u64) -> Result<PhysRange, Fault> {
+        let (property, place, nowhere) = match (self.memory_region, self.reg) {
+            (Place::Absent, Place::Absent) => {
+                return Err((MEMORY_REGION, NodeErrorKind::PlaceMissing));
+            }
+            (place, Place::Absent) => (MEMORY_REGION, place, NodeErrorKind::NotReserved),
+            (Place::Absent, place) => (REG, place, NodeErrorKind::NoAddress),
+            _ => return Err((REG, NodeErrorKind::PlaceTwice)),
+        };
+        let (start, length) = match place {
+            Place::Region { start, length } => (start, length),
+            Place::Several => return Err((property, NodeErrorKind::Several)),
+            Place::Absent | Place::Nowhere => return Err((property, nowhere)),
+        };
+        let page_mask = page_size.wrapping_sub(1);
+        if length == 0 {
+            return Err((property, NodeErrorKind::Empty));
+        }
+        if start & page_mask != 0 {
+            return Err((property, NodeErrorKind::StartUnaligned));
+        }
+        if length & page_mask != 0 {
+            return Err((property, NodeErrorKind::SizeUnaligned));
+        }
+        PhysRange::new(start, length).ok_or((property, NodeErrorKind::RangeTooLong))
+    }
+
+    fn window_name(&self) -> Result<Name, Fault> {
+        let (text, kind) = match self.label {
+            Some(label) => (string(label), NodeErrorKind::Name),
+            None => (
+                self.name.split(|&byte| byte == b'@').next(),
+                NodeErrorKind::NameMissing,
+            ),
+        };
+        text.and_then(Name::new)
+            .filter(|name| !name.is_empty())
+            .ok_or((LABEL, kind))
+    }
+
+    fn cache(&self) -> Result<Cache, Fault> {
+        match self.cache.map(string) {
+            None => Ok(Cache::default()),
+            Some(Some(b"uncached")) => Ok(Cache::Uncached),
+            Some(Some(b"write-combine")) => Ok(Cache::WriteCombine),
+            Some(Some(b"cached")) => Ok(Cache::Cached),
+            Some(_) => Err((CACHE, NodeErrorKind::Cache)),
+        }
+    }
+}
+
+/// A property and what is wrong with it.
+type Fault = (&'static CStr, NodeErrorKind);
+
+/// The text of a property that is one string: what stands before the only NUL, which is at the end.
+fn string(value: &[u8]) -> Option<&[u8]> {
+    match value.split_last() {
+        Some((0, text)) if !text.contains(&0) => Some(text),
+        _ => None,
+    }
+}
+
+/// Whether a property without a value is there.
+fn flag(property: &'static CStr, value: Option<&[u8]>) -> Result<bool, Fault> {
+    match value {
+        None => Ok(false),
+        Some([]) => Ok(true),
+        // Who writes `read-only = <0>` does not mean what it says.
+        Some(_) => Err((property, NodeErrorKind::Value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::{
+        collections::BTreeSet,
+        string::{
+            String,
+            ToString, //
+        },
+    };
+
+    use super::*;
+
+    const PAGE: u64 = 0x1000;
+
+    const SDRAM: Place = Place::Region {
+        start: 0xc000_0000,
+        length: 0x30_0000,
+    };
+
+    const NODE: Node<'_> = Node {
+        name: b"sdram",
+        label: None,
+        read_only: None,
+        cache: None,
+        shared: None,
+        memory_region: SDRAM,
+        reg: Place::Absent,
+    };
+
+    fn region(start: u64, length: u64) -> Node<'static> {
+        Node {
+            memory_region: Place::Region { start, length },
+            ..NODE
+        }
+    }
+
+    /// The property and the kind of what is wrong.
+    fn fault(node: &Node<'_>) -> Fault {
+        let error = node.window(PAGE).unwrap_err();
+        assert_eq!(error.page_size, PAGE);
+        (error.property, error.kind)
+    }
+
+    #[test]
+    fn a_node_with_memory_alone_has_every_option_at_its_default() {
+        let expected = Window {
+            name: Name::new(b"sdram").unwrap(),
+            tree: true,
+            ..Window::new(PhysRange::new(0xc000_0000, 0x30_0000).unwrap())
+        };
+        assert_eq!(NODE.window(PAGE), Ok(expected));
+        let device = Node {
+            name: b"sdram@c0000000",
+            memory_region: Place::Absent,
+            reg: SDRAM,
+            ..NODE
+        };
+        assert_eq!(device.window(PAGE), Ok(expected));
+    }
+
+    #[test]
+    fn every_property_is_heeded() {
+        let node = Node {
+            label: Some(b"buffer\0"),
+            read_only: Some(b""),
+            cache: Some(b"write-combine\0"),
+            shared: Some(b""),
+            ..NODE
+        };
+        let window = node.window(PAGE).unwrap();
+        assert_eq!(
+            window.to_string(),
+            "buffer@0xc0000000+0x300000:ro:wc:shared"
+        );
+        assert!(window.tree && !window.reserved);
+        for (value, cache) in [
+            (&b"uncached\0"[..], Cache::Uncached),
+            (b"write-combine\0", Cache::WriteCombine),
+            (b"cached\0", Cache::Cached),
+        ] {
+            let node = Node {
+                cache: Some(value),
+                ..NODE
+            };
+            assert_eq!(node.window(PAGE).unwrap().cache, cache);
+        }
+    }
+
+    #[test]
+    fn there_is_one_property_for_the_place() {
+        let none = Node {
+            memory_region: Place::Absent,
+            ..NODE
+        };
+        assert_eq!(fault(&none), (MEMORY_REGION, NodeErrorKind::PlaceMissing));
+        for reg in [SDRAM, Place::Nowhere, Place::Several] {
+            let both = Node { reg, ..NODE };
+            assert_eq!(fault(&both), (REG, NodeErrorKind::PlaceTwice));
+        }
+        for (place, memory_region, reg) in [
+            (
+                Place::Several,
+                NodeErrorKind::Several,
+                NodeErrorKind::Several,
+            ),
+            (
+                Place::Nowhere,
+                NodeErrorKind::NotReserved,
+                NodeErrorKind::NoAddress,
+            ),
+        ] {
+            let memory = Node {
+                memory_region: place,
+                ..none
+            };
+            assert_eq!(fault(&memory), (MEMORY_REGION, memory_region));
+            let device = Node { reg: place, ..none };
+            assert_eq!(fault(&device), (REG, reg));
+        }
+    }
+
+    #[test]
+    fn a_region_is_whole_pages_below_2_to_the_64() {
+        for (start, length, kind) in [
+            (0xc000_0000, 0, NodeErrorKind::Empty),
+            (1, 0, NodeErrorKind::Empty),
+            (0xc000_0800, 0x1000, NodeErrorKind::StartUnaligned),
+            (0xc000_0000, 0x1001, NodeErrorKind::SizeUnaligned),
+            (u64::MAX - 0xfff, 0x2000, NodeErrorKind::RangeTooLong),
+        ] {
+            let node = region(start, length);
+            assert_eq!(
+                fault(&node),
+                (MEMORY_REGION, kind),
+                "{start:#x}+{length:#x}"
+            );
+        }
+        // This one ends with the last address.
+        assert!(region(1 << 63, 1 << 63).window(PAGE).is_ok());
+        assert!(region(0xc000_1000, 0x1000).window(0x1_0000).is_err());
+        assert!(region(0xc001_0000, 0x1_0000).window(0x1_0000).is_ok());
+    }
+
+    #[test]
+    fn a_name_comes_from_the_label_or_from_the_node() {
+        let longest = [b'z'; 31];
+        let named = |name| Node { name, ..NODE }.window(PAGE);
+        for (name, expected) in [
+            (&b"a"[..], "a"),
+            (b"fifo@c0200000", "fifo"),
+            (b"two_words-3@1,0", "two_words-3"),
+        ] {
+            assert_eq!(named(name).unwrap().name.as_str(), expected);
+        }
+        assert_eq!(named(&longest).unwrap().name.as_str().len(), 31);
+        for name in [&b""[..], b"@c0000000", b"Fifo", b"a.b", &[b'z'; 32]] {
+            let node = Node { name, ..NODE };
+            assert_eq!(fault(&node), (LABEL, NodeErrorKind::NameMissing));
+            // A label makes up for it.
+            let labelled = Node {
+                label: Some(b"fifo\0"),
+                ..node
+            };
+            assert_eq!(labelled.window(PAGE).unwrap().name.as_str(), "fifo");
+        }
+        for label in [
+            &b""[..],
+            b"\0",
+            b"fifo",
+            b"a\0b\0",
+            b"a\0\0",
+            b"Fifo\0",
+            b"a b\0",
+            b"\xc3\xa9\0",
+            b"zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz\0",
+        ] {
+            let node = Node {
+                label: Some(label),
+                ..NODE
+            };
+            assert_eq!(
+                fault(&node),
+                (LABEL, NodeErrorKind::Name),
+                "{}",
+                label.escape_ascii()
+            );
+        }
+    }
+
+    #[test]
+    fn a_cache_type_is_one_of_three_words() {
+        for value in [
+            &b""[..],
+            b"\0",
+            b"cached",
+            b"wc\0",
+            b"Cached\0",
+            b"cached\0uncached\0",
+            b"\0\0\0\x01",
+        ] {
+            let node = Node {
+                cache: Some(value),
+                ..NODE
+            };
+            assert_eq!(
+                fault(&node),
+                (CACHE, NodeErrorKind::Cache),
+                "{}",
+                value.escape_ascii()
+            );
+        }
+    }
+
+    #[test]
+    fn a_flag_with_a_value_is_not_guessed_at() {
+        for value in [&b"\0\0\0\0"[..], b"\0\0\0\x01", b"true\0"] {
+            let node = Node {
+                read_only: Some(value),
+                ..NODE
+            };
+            assert_eq!(fault(&node), (READ_ONLY, NodeErrorKind::Value));
+            let node = Node {
+                shared: Some(value),
+                ..NODE
+            };
+            assert_eq!(fault(&node), (SHARED, NodeErrorKind::Value));
+        }
+    }
+
+    #[test]
+    fn every_fault_has_words_of_its_own_after_the_property() {
+        let words: BTreeSet<String> = [
+            NodeErrorKind::PlaceMissing,
+            NodeErrorKind::PlaceTwice,
+            NodeErrorKind::Several,
+            NodeErrorKind::NotReserved,
+            NodeErrorKind::NoAddress,
+            NodeErrorKind::Empty,
+            NodeErrorKind::StartUnaligned,
+            NodeErrorKind::SizeUnaligned,
+            NodeErrorKind::RangeTooLong,
+            NodeErrorKind::Name,
+            NodeErrorKind::NameMissing,
+            NodeErrorKind::Cache,
+            NodeErrorKind::Value,
+        ]
+        .into_iter()
+        .map(|kind| {
+            let error = NodeError {
+                property: CACHE,
+                kind,
+                page_size: PAGE,
+            };
+            error.to_string()
+        })
+        .collect();
+        assert_eq!(words.len(), 13);
+        assert!(words.iter().all(|words| words.starts_with("map,cache: ")));
+    }
+}

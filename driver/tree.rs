@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Windows from the device tree: a platform driver for nodes whose children are windows.
+//!
+//! The windows of a device come when it is bound to the driver, all or none of them, and go when it is unbound. Here
+//! they are read; judged they are where those of the parameter are, too.
+
+use kernel::{
+    device::{
+        property::FwNode,
+        Core,
+        Device, //
+    },
+    device_id::IdArray,
+    driver::Registration,
+    of::{
+        DeviceId,
+        IdTable, //
+    },
+    platform,
+    prelude::*,
+    str::CString,
+    sync::{
+        global_lock,
+        Arc, //
+    }, //
+};
+
+use crate::{
+    list::List,
+    map_core::{
+        tree::{
+            self,
+            Node,
+            Place, //
+        },
+        Window,
+        MAX_WINDOWS, //
+    },
+    platform::platform as machine,
+    shim,
+    state::{
+        Shown,
+        State, //
+    },
+    windows::list, //
+};
+
+global_lock! {
+    // SAFETY: `Tree::register()` initializes it before anything uses it.
+    unsafe(uninit) static STATE: Mutex<Option<Arc<State>>> = None;
+}
+
+/// The registration of the driver.
+///
+/// The fields are dropped in this order: first all devices are unbound, which takes the state.
+#[pin_data]
+pub(crate) struct Tree {
+    #[pin]
+    _driver: Registration<platform::Adapter<Bound>>,
+    _link: Link,
+}
+
+impl Tree {
+    /// Registers the driver. The devices that there are will be bound before the next field is initialized.
+    ///
+    /// # Safety
+    ///
+    /// It may be called only once.
+    pub(crate) unsafe fn register(
+        name: &'static CStr,
+        module: &'static ThisModule,
+        state: Arc<State>,
+    ) -> impl PinInit<Self, Error> {
+        // SAFETY: By this function's contract it is not initialized yet.
+        unsafe { STATE.init() };
+        try_pin_init!(Self {
+            _link: Link::new(state),
+            _driver <- Registration::new(name, module),
+        })
+    }
+}
+
+/// What leads the driver's callbacks to the state, of which nobody tells them.
+struct Link(());
+
+impl Link {
+    fn new(state: Arc<State>) -> Self {
+        *STATE.lock() = Some(state);
+        Self(())
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        *STATE.lock() = None;
+    }
+}
+
+/// What a device that is bound to the driver owns: its windows, which go when this is dropped.
+pub(crate) struct Bound {
+    state: Arc<State>,
+    windows: List<Window>,
+}
+
+/// The macro of the kernel's that makes such a table takes other arguments in Linux 7.2 than in 7.3. It would also give
+/// the module its alias, which `shim.c` does instead.
+const IDS: IdArray<DeviceId, &'static (), 1> =
+    // Linux 7.3 stores a reference, and 7.2 the thing itself, for which the compiler takes one reference away.
+    IdArray::new([(DeviceId::new(tree::COMPATIBLE), &&())]);
+
+impl platform::Driver for Bound {
+    type IdInfo = &'static ();
+    type Data<'bound> = Self;
+
+    const OF_ID_TABLE: Option<IdTable<Self::IdInfo>> = Some(&IDS);
+
+    fn probe<'bound>(
+        device: &'bound platform::Device<Core<'_>>,
+        _info: Option<&'bound Self::IdInfo>,
+    ) -> impl PinInit<Self, Error> + 'bound {
+        let device = device.as_ref();
+        Self::new(device)
+    }
+}
+
+impl Bound {
+    /// Adds the windows of `device`.
+    ///
+    /// Fails, after a line in the log for everything that is wrong, with EINVAL if a node does not follow the binding or
+    /// its window does not fit to the others, with EPERM if one is not to be had, and with EBUSY if somebody else has
+    /// claimed a part of one. None of the device's windows exists then.
+    fn new(device: &Device) -> Result<Self> {
+        // Through sysfs root can bind any device to any driver.
+        let node = device
+            .fwnode()
+            .filter(|node| node.is_of_node())
+            .filter(|node| {
+                let compatible = node.property_match_string(c"compatible", tree::COMPATIBLE);
+                compatible.is_ok()
+            })
+            .ok_or(ENODEV)?;
+        let state = STATE.lock().clone().ok_or(ENODEV)?;
+        // Even if nothing comes of it: who describes windows does not want everything to be mapped.
+        state.windows.lock().leave_raw()?;
+        let mut windows = read(device, node)?;
+        let added = state.windows.lock().add(&mut windows);
+        added.map_err(|unfit| {
+            dev_err!(device, "{unfit}\n");
+            unfit.error()
+        })?;
+        Ok(Self { state, windows })
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        self.state.windows.lock().remove(&self.windows);
+    }
+}
+
+/// The windows that the enabled children of `parent` stand for.
+fn read(device: &Device, parent: &FwNode) -> Result<List<Window>> {
+    let page_size = machine().page_size;
+    let mut windows = list()?;
+    let mut good = true;
+    for node in parent.children() {
+        let node = &*node;
+        match window(node, page_size)? {
+            Ok(window) => windows.push(window).map_err(|_| {
+                dev_err!(
+                    device,
+                    "{node}: this is one window too many; there can be {MAX_WINDOWS}\n"
+                );
+                EINVAL
+            })?,
+            Err(error) => {
+                dev_err!(device, "{node}: {}\n", Shown(error));
+                good = false;
+            }
+        }
+    }
+    if good {
+        Ok(windows)
+    } else {
+        Err(EINVAL)
+    }
+}
+
+/// The window that `node` stands for. The outer error is the kernel's.
+fn window(node: &FwNode, page_size: u64) -> Result<Result<Window, tree::NodeError>> {
+    let name = CString::try_from_fmt(fmt!("{}", node.display_name()))?;
+    let place = |name, ask: fn(&FwNode) -> Place| {
+        shim::property(node, name).map_or(Place::Absent, |_| ask(node))
+    };
+    let node = Node {
+        // Node names are ASCII. The way to the bytes that goes without a string can panic.
+        name: name.to_str().unwrap_or_default().as_bytes(),
+        label: shim::property(node, tree::LABEL),
+        read_only: shim::property(node, tree::READ_ONLY),
+        cache: shim::property(node, tree::CACHE),
+        shared: shim::property(node, tree::SHARED),
+        memory_region: place(tree::MEMORY_REGION, shim::memory_region),
+        reg: place(tree::REG, shim::reg),
+    };
+    Ok(node.window(page_size))
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What only x86_64 has: a list of the memory types by address, which the kernel keeps consistent.
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::OpenOptionsExt,
+};
+
+use anyhow::{ensure, Context, Result};
+use nix::{
+    errno::Errno,
+    libc,
+    sys::mman::{MapFlags, ProtFlags},
+};
+
+use crate::{
+    area::Area,
+    host::{Host, LENGTH, START},
+    kernel::Loaded,
+    program::{devmap, WHOLE},
+    refusal::{shared_fails, PAGE},
+    user,
+    windows::{MIB, THREE},
+    Test,
+};
+
+/// A page that somebody in the kernel has claimed: the ROM of the PC's video card.
+pub const CLAIMED: u64 = 0xc0000;
+
+/// Where the machine has nothing: stores are lost, and every load gives this byte.
+pub const VACANT: u64 = 0xd000_0000;
+pub const VACANT_BYTE: u8 = 0;
+
+/// More bytes than a process has addresses.
+pub const ADDRESS_SPACE: u64 = 1 << 47;
+
+/// Tests of the driver as it is loaded without parameters.
+pub const RAW: &[Test] = &[
+    Test { name: "the_kernel_lists_the_range_as_uncached", run: the_kernel_lists_the_range_as_uncached },
+    Test { name: "memory_that_is_mapped_cached_is_eagain", run: memory_that_is_mapped_cached_is_eagain },
+];
+
+/// Tests of the driver with windows.
+pub const WINDOWS: &[Test] = &[
+    Test { name: "the_kernel_lists_every_cache_type", run: the_kernel_lists_every_cache_type },
+    Test { name: "another_cache_type_elsewhere_is_eagain", run: another_cache_type_elsewhere_is_eagain },
+];
+
+/// Tests of the command line.
+pub const DEVMAP: &[Test] = &[Test {
+    name: "status_3_beside_a_mapping_of_another_cache_type",
+    run: status_3_beside_a_mapping_of_another_cache_type,
+}];
+
+/// How many bits a physical address has, as the processor says it.
+pub fn address_bits() -> Result<u32> {
+    let text = fs::read_to_string("/proc/cpuinfo")?;
+    let line = text.lines().find(|line| line.starts_with("address sizes")).context("no address sizes")?;
+    let (_, sizes) = line.split_once(':').context("no colon")?;
+    Ok(sizes.split_whitespace().next().context("no number")?.parse()?)
+}
+
+/// The kernel's list of memory types.
+const LIST: &str = "/sys/kernel/debug/x86/pat_memtype_list";
+
+fn the_kernel_lists_the_range_as_uncached(_: &mut Host) -> Result<()> {
+    let expected = format!("[mem {START:#018x}-{:#018x}] uncached-minus", START + LENGTH);
+    let lists = |list: &str| list.lines().any(|line| line.ends_with(&expected));
+    let _loaded = Loaded::new()?;
+    ensure!(!lists(&fs::read_to_string(LIST)?), "it is in the list before it is mapped");
+    let memory = user::map()?;
+    let list = fs::read_to_string(LIST)?;
+    ensure!(lists(&list), "{LIST} does not say {expected}:\n{list}");
+    drop(memory);
+    ensure!(!lists(&fs::read_to_string(LIST)?), "it is still in the list after munmap(2)");
+    Ok(())
+}
+
+fn the_kernel_lists_every_cache_type(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::with(&[THREE])?;
+    let node = user::open()?;
+    for (index, kind) in (0..).zip(["uncached-minus", "write-combining", "write-back"]) {
+        let start = START + index * MIB;
+        let _area = Area::map(&node, start, MIB as usize, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
+        let line = format!("[mem {start:#018x}-{:#018x}] {kind}", start + MIB);
+        let list = fs::read_to_string(LIST)?;
+        ensure!(list.lines().any(|found| found.ends_with(&line)), "the list does not say {line}:\n{list}");
+    }
+    Ok(())
+}
+
+fn another_cache_type_elsewhere_is_eagain(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::with(&[&THREE.replace(":ro", "")])?;
+    let node = user::open()?;
+    // The windows are claimed, and yet /dev/mem maps them: uncached with O_SYNC, cached without.
+    for (flags, granted) in [(libc::O_SYNC, [true, false, false]), (0, [false, false, true])] {
+        let mem = File::options().read(true).write(true).custom_flags(flags).open("/dev/mem")?;
+        let _other = Area::shared(&mem, START, LENGTH as usize)?;
+        for (index, granted) in (0..).zip(granted) {
+            let result = Area::shared(&node, START + index * MIB, MIB as usize).map(drop);
+            let expected = if granted { Ok(()) } else { Err(Errno::EAGAIN) };
+            ensure!(result == expected, "window {index} beside /dev/mem with flags {flags:o}: {result:?}");
+        }
+    }
+    // Nothing of the refused mappings is left.
+    for index in 0..3 {
+        Area::shared(&node, START + index * MIB, MIB as usize).with_context(|| format!("window {index} alone"))?;
+    }
+    Ok(())
+}
+
+fn memory_that_is_mapped_cached_is_eagain(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let node = user::open()?;
+    // Without O_SYNC, /dev/mem maps memory write-back, and the kernel allows no second type of the same memory.
+    let mem = File::options().read(true).write(true).open("/dev/mem")?;
+    let cached = Area::shared(&mem, START, LENGTH as usize)?;
+    shared_fails(&node, START, LENGTH as usize, Errno::EAGAIN)?;
+    shared_fails(&node, START + PAGE, PAGE as usize, Errno::EAGAIN)?;
+    drop(cached);
+    Area::shared(&node, START, LENGTH as usize).context("after the cached mapping is gone")?;
+    // An uncached one does not disturb.
+    let mem = File::options().read(true).write(true).custom_flags(libc::O_SYNC).open("/dev/mem")?;
+    let _uncached = Area::shared(&mem, START, LENGTH as usize)?;
+    Area::shared(&node, START, LENGTH as usize).context("beside an uncached mapping")?;
+    Ok(())
+}
+
+fn status_3_beside_a_mapping_of_another_cache_type(host: &mut Host) -> Result<()> {
+    let seed = 113;
+    host.fill(seed)?;
+    let _loaded = Loaded::with(&[WHOLE])?;
+    // Cached, as it was not opened with O_SYNC.
+    let mem = File::options().read(true).write(true).open("/dev/mem")?;
+    let other = Area::shared(&mem, START, 4096)?;
+    devmap("write 0xc0000000 1")?.failed(
+        3,
+        &[
+            "cannot map 0xc0000000-0xc0000003 of /dev/map: Try again (EAGAIN)",
+            "another mapping has a different one: end that one first",
+        ],
+    )?;
+    drop(other);
+    devmap("write 0xc0000000 1 -w 8")?.printed("")?;
+    // One of the same cache type is in nobody's way.
+    let mem = File::options().read(true).write(true).custom_flags(libc::O_SYNC).open("/dev/mem")?;
+    let _other = Area::shared(&mem, START, 4096)?;
+    devmap("write 0xc0000000 3 -w 8")?.printed("")?;
+    host.changed(seed, &[0..1], |_| 3)
+}
