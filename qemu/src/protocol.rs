@@ -76,6 +76,8 @@ pub enum Suite {
     Lockdown,
     /// The command line `devmap`.
     Devmap,
+    /// mmap(2) and its relatives, on the driver's node and on a file side by side.
+    Mmap,
 }
 
 /// What the guest says.
@@ -87,6 +89,8 @@ pub enum ToHost {
     Plan(Vec<String>),
     /// A test begins.
     Begin(String),
+    /// The test has found out something that people want to see, whatever becomes of it.
+    Note(String),
     /// The test ended.
     End(String, Outcome),
     /// A question, which the host answers with one [`ToGuest`].

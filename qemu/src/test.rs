@@ -192,6 +192,7 @@ const SUITES: &[Scene] = &[
     Scene { name: "wrong device tree", suite: Suite::WrongTree, dev: Dev::Devtmpfs, append: "", overlay: Some(WRONG) },
     Scene { name: "lockdown", suite: Suite::Lockdown, dev: Dev::Devtmpfs, append: "lockdown=integrity", overlay: None },
     Scene { name: "devmap", suite: Suite::Devmap, dev: Dev::Devtmpfs, append: "", overlay: None },
+    Scene { name: "mmap", suite: Suite::Mmap, dev: Dev::Devtmpfs, append: "", overlay: None },
 ];
 
 /// A suite and the guest that it needs.
@@ -232,7 +233,7 @@ fn run_suite(kit: &Kit, scene: &Scene, filter: &str, tally: &mut Tally, ui: &Ui)
     let job = Job { channel: arch.channel.into(), dev, module: None, task };
     let memory = Memory::new(arch)?;
     let started = Instant::now();
-    let (mut waiting, mut began, mut output) = (None, Instant::now(), Vec::new());
+    let (mut waiting, mut began, mut output, mut note) = (None, Instant::now(), Vec::new(), String::new());
     let guest =
         Guest::new(kit, &name.replace(['/', ' '], ""), job, TIMEOUT)?.append(&[append.to_owned()]).overlay(overlay);
     let result = guest.run(&memory, |message, _| {
@@ -244,7 +245,11 @@ fn run_suite(kit: &Kit, scene: &Scene, filter: &str, tally: &mut Tally, ui: &Ui)
                     waiting.retain(|name| name != test);
                 }
                 tally.count(format!("{arch}: {name}: {test}"), outcome, began.elapsed());
+                for line in std::mem::take(&mut note).lines() {
+                    println!("      {line}");
+                }
             }
+            ToHost::Note(text) => note += text,
             ToHost::Output(_, bytes) => output.extend_from_slice(bytes),
             _ => (),
         }

@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use memmap2::MmapOptions;
+use memmap2::{MmapOptions, MmapRaw};
 use nix::fcntl::OFlag;
 use nix::sys::stat::{major, minor};
 
@@ -184,11 +184,19 @@ impl Device {
             }
         }
         .ok_or(Error::TooLong { range })?;
+        let memory = self.memory(&pages).map_err(|cause| self.why_not_mapped(range, &pages, cause))?;
+        Mapping::new(memory, pages.skip, range, self.writable).ok_or(Error::TooLong { range })
+    }
+
+    /// Maps `pages`, whatever lies there.
+    pub(crate) fn memory(&self, pages: &Pages) -> io::Result<MmapRaw> {
         let mut options = MmapOptions::new();
         options.offset(pages.start).len(pages.length);
-        let memory = if self.writable { options.map_raw(&self.file) } else { options.map_raw_read_only(&self.file) }
-            .map_err(|cause| self.why_not_mapped(range, &pages, cause))?;
-        Mapping::new(memory, pages.skip, range, self.writable).ok_or(Error::TooLong { range })
+        if self.writable {
+            options.map_raw(&self.file)
+        } else {
+            options.map_raw_read_only(&self.file)
+        }
     }
 
     /// The error for `range`, whose `pages` could not be mapped because of `cause`.
@@ -202,7 +210,12 @@ impl Device {
         }
     }
 
-    /// What to ask the driver through.
+    /// Whether it was opened for writing too.
+    pub(crate) fn writable(&self) -> bool {
+        self.writable
+    }
+
+    /// What to ask the driver, or the file system, through.
     pub(crate) fn file(&self) -> &File {
         &self.file
     }

@@ -31,6 +31,8 @@ pub enum Operation {
     Compare,
     /// Storing to it what lies elsewhere.
     Copy,
+    /// Making the file behind it longer.
+    Grow,
 }
 
 impl Operation {
@@ -38,7 +40,7 @@ impl Operation {
     pub(crate) const fn stores(self) -> bool {
         match self {
             Self::Read | Self::Compare => false,
-            Self::Write | Self::Modify | Self::Access | Self::Fill | Self::Copy => true,
+            Self::Write | Self::Modify | Self::Access | Self::Fill | Self::Copy | Self::Grow => true,
         }
     }
 }
@@ -53,6 +55,7 @@ impl fmt::Display for Operation {
             Self::Fill => "fill",
             Self::Compare => "compare",
             Self::Copy => "copy to",
+            Self::Grow => "grow",
         })
     }
 }
@@ -139,6 +142,71 @@ pub enum Error {
         range: PhysRange,
         /// The length of the file in bytes.
         length: u64,
+    },
+    /// A file was to be mapped as one, and the path names something else.
+    #[error("cannot map {}: it is {found}; give a regular file", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What is there instead.
+        found: &'static str,
+    },
+    /// An access to a page that lies wholly beyond the end of the file, where it would be a SIGBUS.
+    #[error(
+        "cannot {operation} {length:#x} bytes at offset {offset:#x}: {} ends after {file_length:#x} bytes, and has no \
+         page there; grow it first",
+        path.display()
+    )]
+    BeyondEnd {
+        /// What was to be done.
+        operation: Operation,
+        /// The path of the file.
+        path: PathBuf,
+        /// Where, in bytes from the start of the mapping.
+        offset: usize,
+        /// With how many bytes.
+        length: usize,
+        /// The length of the file in bytes, just now.
+        file_length: u64,
+    },
+    /// A page of the file went away while it was being accessed.
+    #[error(
+        "cannot {operation} {length:#x} bytes at offset {offset:#x}: after {done:#x} of them {} had no page any more; \
+         keep others from making the file shorter, and its file system from running full",
+        path.display()
+    )]
+    PageLost {
+        /// What was to be done.
+        operation: Operation,
+        /// The path of the file.
+        path: PathBuf,
+        /// Where, in bytes from the start of the mapping.
+        offset: usize,
+        /// With how many bytes.
+        length: usize,
+        /// With how many it was done.
+        done: usize,
+    },
+    /// The system has no way to access memory under guard.
+    #[error(
+        "cannot {operation} memory under guard: {}; allow process_vm_readv(2) and process_vm_writev(2), or do without",
+        Cause(cause)
+    )]
+    NoGuard {
+        /// What was to be done.
+        operation: Operation,
+        /// What the system call said.
+        cause: io::Error,
+    },
+    /// The file could not be asked for its length, or could not be made longer.
+    #[error("cannot {operation} {}: {}", path.display(), Cause(cause))]
+    File {
+        /// What was to be done.
+        operation: Operation,
+        /// The path of the file.
+        path: PathBuf,
+        /// What fstat(2) or ftruncate(2) said.
+        cause: io::Error,
     },
     /// No memory of the UIO device holds the whole range.
     #[error("cannot map {range} of {}: {}", path.display(), near(nearest))]

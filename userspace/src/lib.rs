@@ -17,18 +17,25 @@
 //!
 //! What the driver allows, and why it does not, is told by [`driver`].
 //!
-//! A regular file does in the place of the device, so programs can be tried and tested on any machine.
+//! A regular file does in the place of the device, so programs can be tried and tested on any machine. [`FileMapping`]
+//! is for programs that want the file itself: it knows where the file ends, and what that means for each byte.
 
 #![deny(unsafe_code)]
 
 mod bulk;
+#[cfg(feature = "cli")]
+pub mod bus;
 mod device;
 pub mod driver;
 mod dynamic;
 mod error;
+mod file;
+mod guard;
 mod ioctl;
 mod mapping;
 pub mod page;
+#[cfg(feature = "cli")]
+pub mod probe;
 mod raw;
 mod register;
 mod uio;
@@ -37,6 +44,7 @@ mod value;
 pub use bulk::{Bulk, Difference};
 pub use device::{Device, Kind, DEFAULT_DEVICE};
 pub use error::{Error, Operation, Result};
+pub use file::{FileMapping, Guarded, Layout, Zone};
 pub use map_core::PhysRange;
 pub use mapping::Mapping;
 pub use register::Register;

@@ -49,6 +49,47 @@ impl PageSize {
         self.0
     }
 
+    /// The bits of an address that lie within a page: the size less 1.
+    ///
+    /// `address & mask` is the offset in the page, and `address & !mask` the page.
+    pub const fn mask(self) -> u64 {
+        self.0 - 1
+    }
+
+    /// The start of the page that `address` lies in.
+    ///
+    /// ```
+    /// let page_size = devmap::page::PageSize::new(0x1000).unwrap();
+    /// assert_eq!(page_size.round_down(0xc000_0ffe), 0xc000_0000);
+    /// ```
+    pub const fn round_down(self, address: u64) -> u64 {
+        address & !self.mask()
+    }
+
+    /// The smallest multiple of the page size that is not below `bytes`; `None` if it has more than 64 bits.
+    ///
+    /// This is what mmap(2) makes of a length.
+    ///
+    /// ```
+    /// let page_size = devmap::page::PageSize::new(0x1000).unwrap();
+    /// assert_eq!(page_size.round_up(5000), Some(8192));
+    /// assert_eq!(page_size.round_up(8192), Some(8192));
+    /// assert_eq!(page_size.round_up(u64::MAX), None);
+    /// ```
+    pub const fn round_up(self, bytes: u64) -> Option<u64> {
+        bytes.checked_next_multiple_of(self.0)
+    }
+
+    /// The page that `address` lies in, and how far into it.
+    ///
+    /// ```
+    /// let page_size = devmap::page::PageSize::new(0x1000).unwrap();
+    /// assert_eq!(page_size.split(0xc000_0ffe), (0xc000_0000, 0xffe));
+    /// ```
+    pub const fn split(self, address: u64) -> (u64, u64) {
+        (self.round_down(address), address & self.mask())
+    }
+
     /// The pages that hold every byte of `range`.
     ///
     /// `None` if this process cannot address so many bytes, as with 4 GiB on a 32-bit processor.
@@ -61,14 +102,12 @@ impl PageSize {
     /// assert_eq!((pages.start, pages.length, pages.skip), (0xc000_0000, 0x2000, 0xffe));
     /// ```
     pub fn enclose(self, range: PhysRange) -> Option<Pages> {
-        let within = self.0 - 1;
-        let start = range.start() & !within;
-        let last = range.last() | within;
+        let (start, skip) = self.split(range.start());
+        let last = range.last() | self.mask();
         let length = usize::try_from(last - start).ok()?.checked_add(1)?;
         // A longer allocation does not exist in Rust's memory model, and offsets within it are `isize`.
         isize::try_from(length).ok()?;
-        let skip = usize::try_from(range.start() - start).ok()?;
-        Some(Pages { start, length, skip })
+        Some(Pages { start, length, skip: usize::try_from(skip).ok()? })
     }
 }
 
@@ -105,6 +144,20 @@ mod tests {
             prop_assert!(skip < page_size.bytes());
             let behind = length - skip - range.length();
             prop_assert!(behind < page_size.bytes());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn rounding_gives_the_nearest_multiples(shift in 0u32..64, address in prop_oneof![0u64..0x10_0000, any::<u64>()]) {
+            let page_size = PageSize::new(1 << shift).unwrap();
+            let (page, offset) = page_size.split(address);
+            prop_assert_eq!(page_size.round_down(address), page);
+            prop_assert_eq!((page % page_size.bytes(), page + offset), (0, address));
+            prop_assert!(offset <= page_size.mask());
+            // In numbers that no page size leaves.
+            let up = u128::from(address).div_ceil(1 << shift) << shift;
+            prop_assert_eq!(page_size.round_up(address).map(u128::from), Some(up).filter(|up| *up < 1 << 64));
         }
     }
 

@@ -7,8 +7,11 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgGroup, Parser, Subcommand};
 use clap_complete::Shell;
+use devmap::page::PageSize;
 use devmap::{Endian, PhysRange, Width, DEFAULT_DEVICE};
 
+use super::explain::page_size;
+use super::lab::{Errand, Experiment};
 use super::memtest::Algorithm;
 use super::number::number;
 use super::place::{place, range, Place};
@@ -53,7 +56,7 @@ pub struct Options {
 const EXIT_STATUS: &str = "\
 Exit status:
     0  done
-    1  memory is not what it should be: --verify, compare, verify and test, or search found nothing
+    1  memory is not what it should be: --verify, compare, verify, test and lab, or search found nothing
     2  the arguments are wrong: syntax, alignment, a value too wide
     3  the device is absent or refuses, or would: no driver, no permission, no such range
     4  another file, or the output, could not be read or written
@@ -335,6 +338,49 @@ Examples:
         #[arg(long)]
         private: bool,
     },
+
+    /// Explain which pages hold some bytes: what mmap(2) has to be asked for, and what it maps besides
+    #[command(after_help = "\
+The processor maps whole pages. So the offset for mmap(2) is the address rounded down to a page, and what is left of the \
+address is added to the pointer. No device is opened.
+
+Examples:
+  devmap explain 0xc0000ffe 8                     eight bytes on two pages
+  devmap explain 0xc0000ffe 8 --page-size 64K     on a machine with larger pages")]
+    Explain {
+        /// The address of the first byte
+        #[arg(value_parser = number)]
+        address: u64,
+        /// How many bytes
+        #[arg(value_parser = number)]
+        length: u64,
+        /// The size of a page [default: this machine's]
+        #[arg(long, value_name = "BYTES", value_parser = page_size)]
+        page_size: Option<PageSize>,
+    },
+
+    /// Try out what happens at the edges of a mapping, beside what the rules say
+    #[command(after_help = "\
+Child processes touch every byte of a mapping and behind it, and report its value or the signal that ended them. What the \
+rules say, what happened and a drawing are printed; the exit status is 1 if this machine does anything else. Files are \
+made for it and go again. `device` loads every byte of two pages of the device, one by one: give it memory and no \
+registers, or a window that is such.
+
+Examples:
+  devmap lab beyond-eof                where SIGBUS begins, and where SIGSEGV
+  devmap lab device 0xc0000000         at an address, instead of in the first window
+  devmap lab all --json | jq -c 'select(.agrees | not)'")]
+    Lab {
+        /// What to try out
+        experiment: Experiment,
+        /// Where to try out `device` [default: the start of the first window]
+        #[arg(value_parser = number)]
+        address: Option<u64>,
+    },
+
+    /// Map standard input, and write the bytes that are touched to standard output
+    #[command(hide = true)]
+    LabTouch(Errand),
 
     /// Print a completion script for a shell
     #[command(after_help = "\

@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use devmap::{Bulk, Device, Endian, Mapping, PhysRange, Width};
+use devmap::{bus, Bulk, Device, Endian, Kind, Mapping, PhysRange, Width};
 
 use super::args::Options;
 use super::failure::Failure;
@@ -37,12 +37,23 @@ impl Context {
 
     /// Maps `range`, so that it cannot be changed.
     pub fn map_for_reading(&self, range: PhysRange) -> Result<Mapping, Failure> {
-        Ok(Device::open_read_only(&self.device)?.map(range)?.with_endian(self.endian))
+        self.map(Device::open_read_only(&self.device)?, range)
     }
 
     /// Maps `range`, so that it can be changed.
     pub fn map_for_writing(&self, range: PhysRange) -> Result<Mapping, Failure> {
-        Ok(Device::open(&self.device)?.map(range)?.with_endian(self.endian))
+        self.map(Device::open(&self.device)?, range)
+    }
+
+    fn map(&self, device: Device, range: PhysRange) -> Result<Mapping, Failure> {
+        let path = device.path().display();
+        let (what, remedy) = match device.kind() {
+            Kind::File => ("its end came nearer while it was mapped", "keep others from making it shorter"),
+            _ => ("nothing answers at the address, or not to this width", "see the device's manual"),
+        };
+        let line = format!("devmap: cannot access {path}: a bus error (SIGBUS): {what}; {remedy}");
+        bus::end_with(&line, Failure::ABSENT);
+        Ok(device.map(range)?.with_endian(self.endian))
     }
 
     /// The way to move many bytes of `mapping`, in the accesses that were asked for.

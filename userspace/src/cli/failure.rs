@@ -34,6 +34,9 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// The exit status for a device that is absent, or refuses.
+    pub const ABSENT: u8 = 3;
+
     /// Turns an error of the file at `path` into a failure.
     pub fn file<'a>(doing: &'static str, path: &'a Path) -> impl Fn(io::Error) -> Self + 'a {
         move |error| Self::File { doing, path: path.into(), error }
@@ -55,9 +58,9 @@ impl Failure {
                 | Error::TooLong { .. }
                 | Error::TooWide { .. }
                 | Error::Uneven { .. } => 2,
-                _ => 3,
+                _ => Self::ABSENT,
             },
-            Self::Refused => 3,
+            Self::Refused => Self::ABSENT,
             Self::File { .. } | Self::Output(_) => 4,
             Self::Interrupted(_) => 130,
         }

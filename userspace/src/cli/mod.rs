@@ -8,10 +8,13 @@ mod check;
 mod compare;
 mod compat;
 mod context;
+mod drawing;
 mod dump;
+mod explain;
 mod failure;
 mod generate;
 mod info;
+mod lab;
 mod memtest;
 mod number;
 mod output;
@@ -109,6 +112,9 @@ fn dispatch(args: Args) -> Result<(), Failure> {
             let protection = Protection { read: true, write, execute: exec };
             check::check(it, place, protection, if private { Sharing::Private } else { Sharing::Shared })
         }
+        Some(Command::Explain { address, length, page_size }) => explain::explain(it, address, length, page_size),
+        Some(Command::Lab { experiment, address }) => lab::lab(it, experiment, address),
+        Some(Command::LabTouch(errand)) => lab::child(errand),
         Some(Command::Completions { shell }) => generate::completions(it, shell),
         Some(Command::Man { directory }) => generate::man(&directory),
     }?;

@@ -7,7 +7,7 @@ use std::io::{self, Cursor, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use devmap::{Bulk, Error, Mapping, Operation, PhysRange};
+use devmap::{bus, Bulk, Error, Mapping, Operation, PhysRange};
 use serde::Serialize;
 
 use super::compare;
@@ -133,6 +133,7 @@ pub fn save(it: &mut Context, range: PhysRange, path: &Path) -> Result<(), Failu
     if let Some(existing) = existing {
         file.as_file().set_permissions(existing.permissions()).map_err(&failed)?;
     }
+    bus::remove_unfinished(file.path());
     save_to(&mapping, it.bulk(&mapping), |bytes| file.write_all(bytes).map_err(&failed))?;
     file.as_file().sync_all().map_err(&failed)?;
     file.persist(&target).map_err(|error| failed(error.error))?;

@@ -2,9 +2,17 @@
 
 //! mmap(2) and its relatives, with arguments that no sane program gives.
 
-use std::{ffi::c_void, fs::File, num::NonZeroUsize, ops::Range, os::fd::AsRawFd, ptr::NonNull};
+use std::{
+    ffi::c_void,
+    fs::File,
+    num::NonZeroUsize,
+    ops::Range,
+    os::fd::{AsRawFd, RawFd},
+    ptr::NonNull,
+};
 
 use anyhow::{bail, Result};
+use devmap::page::PageSize;
 use nix::{
     errno::Errno,
     libc,
@@ -29,7 +37,7 @@ pub struct Area {
 impl Area {
     /// Maps `length` bytes of `file` from `offset` on, whatever the arguments are worth.
     pub fn map(file: &File, offset: u64, length: usize, protection: ProtFlags, flags: MapFlags) -> Result<Self, Errno> {
-        Self::map_at(std::ptr::null_mut(), file, offset, length, protection, flags)
+        Self::map_at(0, file.as_raw_fd(), offset, length, protection, flags)
     }
 
     /// A shared mapping to read and write behind which nothing is mapped: an access there is a SIGSEGV for certain.
@@ -37,12 +45,13 @@ impl Area {
         // Addresses for it and for more, of which it then takes the first. The others stay, without access.
         let gap = std::mem::ManuallyDrop::new(Self::reserve(length + (64 << 10))?);
         let flags = MapFlags::MAP_SHARED | MapFlags::MAP_FIXED;
-        Self::map_at(gap.address.as_ptr(), file, offset, length, READ_WRITE, flags)
+        Self::map_at(gap.address(), file.as_raw_fd(), offset, length, READ_WRITE, flags)
     }
 
-    fn map_at(
-        place: *mut c_void,
-        file: &File,
+    /// mmap(2) itself. With MAP_FIXED, `place` must be in an area that the caller has, or at no usable address at all.
+    pub fn map_at(
+        place: usize,
+        file: RawFd,
         offset: u64,
         length: usize,
         protection: ProtFlags,
@@ -51,7 +60,7 @@ impl Area {
         // nix asks for a length that is not 0, and this test wants to know what the kernel says to 0.
         // SAFETY: a new mapping takes nothing away from Rust, unless with MAP_FIXED, where it replaces a reservation.
         let address = unsafe {
-            libc::mmap64(place, length, protection.bits(), flags.bits(), file.as_raw_fd(), offset as libc::off64_t)
+            libc::mmap64(place as *mut c_void, length, protection.bits(), flags.bits(), file, offset as libc::off64_t)
         };
         match NonNull::new(address) {
             Some(address) if address.as_ptr() != libc::MAP_FAILED => Ok(Self { address, length }),
@@ -149,6 +158,40 @@ impl Drop for Area {
     fn drop(&mut self) {
         let _ = self.unmap(0..self.length);
     }
+}
+
+/// munmap(2) with any arguments. What it takes away must be an area's, or nobody's.
+pub fn unmap_at(address: usize, length: usize) -> Result<(), Errno> {
+    // SAFETY: by the contract no reference to the memory exists.
+    Errno::result(unsafe { libc::munmap(address as *mut c_void, length) }).map(drop)
+}
+
+/// mprotect(2) with any arguments. What it changes must be an area's.
+pub fn protect_at(address: usize, length: usize, protection: ProtFlags) -> Result<(), Errno> {
+    // SAFETY: by the contract no reference to the memory exists.
+    Errno::result(unsafe { libc::mprotect(address as *mut c_void, length, protection.bits()) }).map(drop)
+}
+
+/// msync(2) with any arguments.
+pub fn sync_at(address: usize, length: usize, flags: i32) -> Result<(), Errno> {
+    // SAFETY: it changes nothing in memory.
+    Errno::result(unsafe { libc::msync(address as *mut c_void, length, flags) }).map(drop)
+}
+
+/// mlock(2) with any arguments.
+pub fn lock_at(address: usize, length: usize) -> Result<(), Errno> {
+    // SAFETY: it changes nothing in memory.
+    Errno::result(unsafe { libc::mlock(address as *const c_void, length) }).map(drop)
+}
+
+/// mincore(2) with any arguments, of up to 16 pages: whether each is in memory.
+pub fn resident_at(address: usize, length: usize) -> Result<[bool; 16], Errno> {
+    let mut pages = [0; 16];
+    assert!(length <= pages.len() * PageSize::of_system().bytes() as usize, "there is no room for the answer");
+    // SAFETY: the answer has a byte for each page, and there is room for them.
+    Errno::result(unsafe { libc::mincore(address as *mut c_void, length, pages.as_mut_ptr()) })?;
+    // The other bits mean nothing.
+    Ok(pages.map(|page| page & 1 != 0))
 }
 
 /// How a child process ends that does `act` and nothing else.

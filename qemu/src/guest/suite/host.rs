@@ -31,6 +31,11 @@ impl Host {
         }
     }
 
+    /// Shows people what the test has found out.
+    pub fn note(&mut self, text: String) -> Result<()> {
+        Ok(self.channel.say(&ToHost::Note(text))?)
+    }
+
     /// Has the host fill the free memory with a pattern.
     pub fn fill(&mut self, seed: u64) -> Result<()> {
         match self.ask(Question::Fill { seed, start: START, length: LENGTH })? {

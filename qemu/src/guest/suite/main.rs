@@ -20,6 +20,7 @@ mod kernel;
 mod lifetime;
 mod lockdown;
 mod memory;
+mod mmap;
 mod node;
 mod plain;
 mod program;
@@ -77,6 +78,7 @@ fn tests_of(suite: Suite) -> Vec<&'static Test> {
         Suite::WrongTree => wrong::TESTS.iter().collect(),
         Suite::Lockdown => lockdown::TESTS.iter().collect(),
         Suite::Devmap => [devmap::TESTS, status::TESTS, compat::TESTS, arch::DEVMAP].into_iter().flatten().collect(),
+        Suite::Mmap => mmap::TESTS.iter().collect(),
     }
 }
 

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `explain`: which pages hold some bytes, and so what mmap(2) has to be asked for.
+
+use std::fmt;
+
+use devmap::page::PageSize;
+use devmap::{Error, PhysRange};
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+use super::context::Context;
+use super::drawing::Drawing;
+use super::failure::Failure;
+use super::number::{number, short};
+use super::output::Address;
+
+/// Bytes and their pages.
+struct Explained {
+    range: PhysRange,
+    page_size: PageSize,
+    /// The pages around the range.
+    pages: PhysRange,
+}
+
+impl Explained {
+    fn new(address: u64, length: u64, page_size: PageSize) -> Result<Self, Failure> {
+        if length == 0 {
+            return Err(Failure::Usage("0 bytes have no page: mmap(2) maps one byte at least".into()));
+        }
+        let range = PhysRange::new(address, length).ok_or_else(|| {
+            Failure::Usage(format!("{length:#x} bytes at {address:#010x} go beyond the last address"))
+        })?;
+        let pages = page_size
+            .enclose(range)
+            .and_then(|pages| PhysRange::new(pages.start, pages.length as u64))
+            .ok_or(Error::TooLong { range })?;
+        Ok(Self { range, page_size, pages })
+    }
+
+    fn count(&self) -> u64 {
+        self.pages.length() / self.page_size.bytes()
+    }
+
+    /// How many bytes are mapped without having been asked for: before the range, and behind it.
+    fn wasted(&self) -> (u64, u64) {
+        (self.range.start() - self.pages.start(), self.pages.last() - self.range.last())
+    }
+}
+
+/// A number of things.
+fn count(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+impl fmt::Display for Explained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { range, page_size, pages } = self;
+        let (address, mask) = (Address(range.start()), page_size.mask());
+        let (page, offset) = page_size.split(range.start());
+        let (before, behind) = self.wasted();
+        writeln!(f, "asked for  {range}, {}", count(range.length(), "byte"))?;
+        writeln!(f, "page size  {:#x} ({})", page_size.bytes(), short(page_size.bytes()))?;
+        writeln!(f, "mask       {mask:#x}: the bits of an address that count within a page")?;
+        writeln!(f, "page       {} = {address} & ~{mask:#x}: the offset to give to mmap(2)", Address(page))?;
+        writeln!(f, "in page    {offset:#x} = {address} & {mask:#x}: what to add to the pointer that it returns")?;
+        writeln!(f, "mapped     {pages}, {}, {}", count(self.count(), "page"), count(pages.length(), "byte"))?;
+        writeln!(f, "wasted     {}: {before} before and {behind} behind", count(before + behind, "byte"))?;
+        let asked = u128::from(range.start())..u128::from(range.last()) + 1;
+        let marks = [(asked, '#')];
+        let drawing = Drawing {
+            page_size: *page_size,
+            start: pages.start(),
+            pages: self.count(),
+            indent: 0,
+            hexadecimal: true,
+            marks: &marks,
+        };
+        write!(f, "\n{drawing}\n# asked for  . mapped with it")
+    }
+}
+
+impl Serialize for Explained {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (before, behind) = self.wasted();
+        let mut explained = serializer.serialize_struct("Explained", 11)?;
+        explained.serialize_field("start", &Address(self.range.start()))?;
+        explained.serialize_field("last", &Address(self.range.last()))?;
+        explained.serialize_field("bytes", &self.range.length())?;
+        explained.serialize_field("page_size", &self.page_size.bytes())?;
+        explained.serialize_field("mask", &Address(self.page_size.mask()))?;
+        explained.serialize_field("first_page", &Address(self.pages.start()))?;
+        explained.serialize_field("offset_in_page", &before)?;
+        explained.serialize_field("pages", &self.count())?;
+        explained.serialize_field("mapped_bytes", &self.pages.length())?;
+        explained.serialize_field("wasted_before", &before)?;
+        explained.serialize_field("wasted_behind", &behind)?;
+        explained.end()
+    }
+}
+
+/// Reads a page size.
+pub fn page_size(text: &str) -> Result<PageSize, String> {
+    let bytes = number(text)?;
+    PageSize::new(bytes).ok_or_else(|| format!("`{text}` is no power of two: pages have 4K, 16K or 64K as a rule"))
+}
+
+/// Prints which pages hold `length` bytes at `address`, by default on this machine.
+pub fn explain(it: &mut Context, address: u64, length: u64, page_size: Option<PageSize>) -> Result<(), Failure> {
+    let page_size = page_size.unwrap_or_else(PageSize::of_system);
+    Ok(it.out.emit(&Explained::new(address, length, page_size)?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(address: u64, length: u64, page_size: u64) -> String {
+        Explained::new(address, length, PageSize::new(page_size).unwrap()).unwrap().to_string()
+    }
+
+    #[test]
+    fn a_few_bytes_at_the_edge_of_two_pages() {
+        assert_eq!(
+            text(0xc000_0ffe, 8, 0x1000),
+            "asked for  0xc0000ffe-0xc0001005, 8 bytes\n\
+             page size  0x1000 (4K)\n\
+             mask       0xfff: the bits of an address that count within a page\n\
+             page       0xc0000000 = 0xc0000ffe & ~0xfff: the offset to give to mmap(2)\n\
+             in page    0xffe = 0xc0000ffe & 0xfff: what to add to the pointer that it returns\n\
+             mapped     0xc0000000-0xc0001fff, 2 pages, 8192 bytes\n\
+             wasted     8184 bytes: 4094 before and 4090 behind\n\
+             \n\
+             0xc0000000               0xc0001000\n\
+             |.......................#|#.......................|\n\
+             # asked for  . mapped with it"
+        );
+    }
+
+    #[test]
+    fn larger_pages_give_another_answer() {
+        let text = text(0xc000_0ffe, 8, 0x1_0000);
+        for line in [
+            "page size  0x10000 (64K)",
+            "in page    0xffe = 0xc0000ffe & 0xffff: what to add to the pointer that it returns",
+            "mapped     0xc0000000-0xc000ffff, 1 page, 65536 bytes",
+            "wasted     65528 bytes: 4094 before and 61434 behind",
+            "|.#......................|",
+        ] {
+            assert!(text.lines().any(|found| found == line || found.starts_with(line)), "not {line:?}: {text}");
+        }
+    }
+
+    #[test]
+    fn whole_pages_waste_nothing_and_the_last_page_of_all_is_one() {
+        let whole = text(0xc000_0000, 0x30_0000, 0x1000);
+        assert!(whole.contains("768 pages, 3145728 bytes\nwasted     0 bytes: 0 before and 0 behind\n"), "{whole}");
+        let last = text(u64::MAX, 1, 0x1000);
+        assert!(last.contains("mapped     0xfffffffffffff000-0xffffffffffffffff, 1 page, 4096 bytes\n"), "{last}");
+        assert!(last.contains("wasted     4095 bytes: 4095 before and 0 behind\n"), "{last}");
+    }
+
+    #[test]
+    fn what_has_no_pages_is_an_error() {
+        for (address, length, says) in [
+            (0xc000_0000, 0, "0 bytes have no page"),
+            (u64::MAX, 2, "0x2 bytes at 0xffffffffffffffff go beyond the last address"),
+            (0, u64::MAX, "more than one process can address"),
+        ] {
+            let failure = Explained::new(address, length, PageSize::new(0x1000).unwrap()).err().unwrap();
+            assert!(failure.status() == 2 && failure.to_string().contains(says), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_page_size_is_a_power_of_two() {
+        assert_eq!(page_size("16K"), Ok(PageSize::new(0x4000).unwrap()));
+        for wrong in ["0", "5000", "0x1800", "4K1", "-1"] {
+            assert!(page_size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn programs_get_numbers() {
+        let explained = Explained::new(0xc000_0ffe, 8, PageSize::new(0x1000).unwrap()).unwrap();
+        assert_eq!(
+            serde_json::to_string(&explained).unwrap(),
+            r#"{"start":"0xc0000ffe","last":"0xc0001005","bytes":8,"page_size":4096,"mask":"0x00000fff","first_page":"0xc0000000","offset_in_page":4094,"pages":2,"mapped_bytes":8192,"wasted_before":4094,"wasted_behind":4090}"#
+        );
+    }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Touching every byte of a mapping, and living to tell of it: child processes do the touching.
+//!
+//! A child maps its standard input and writes every byte that it has loaded to its standard output at once. So what it
+//! wrote until a signal ended it is what there was, and the next byte is the one that ended it.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use devmap::page::PageSize;
+use devmap::probe::{Probe, Request};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+
+use super::super::failure::Failure;
+
+/// What came of touching a byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touch {
+    /// It had this value.
+    Value(u8),
+    /// The process got this signal, and ended.
+    Killed(Signal),
+}
+
+/// What a child is to do. The arguments of a command that is not listed in the help.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Errand {
+    /// Where in the file the mapping begins
+    pub offset: u64,
+    /// How many bytes to map
+    pub length: usize,
+    /// The first byte to touch, from the start of the mapping
+    pub first: usize,
+    /// Where to stop touching
+    pub end: usize,
+    /// Make the file so long, once it is mapped
+    #[arg(long)]
+    pub grow: Option<u64>,
+    /// Store this in each byte before it is loaded
+    #[arg(long)]
+    pub store: Option<u8>,
+}
+
+impl Errand {
+    /// Loads the bytes from the mapping's start up to `end`.
+    pub fn load(offset: u64, length: usize, end: usize) -> Self {
+        Self { offset, length, first: 0, end, grow: None, store: None }
+    }
+}
+
+/// This program, even if its file has been replaced meanwhile.
+const ITSELF: &str = "/proc/self/exe";
+
+/// Has children touch the bytes of `errand` in `file`, and gives what came of each.
+///
+/// Of a page that kills, the first and the last byte are touched: what is mapped is mapped by pages.
+pub fn touch(file: &File, errand: Errand) -> Result<Vec<Touch>, Failure> {
+    let page_size = PageSize::of_system();
+    let mut found = Vec::with_capacity(errand.end - errand.first);
+    let mut next = errand.first;
+    while next < errand.end {
+        let (values, killed) = run(file, Errand { first: next, ..errand })?;
+        next += values.len();
+        found.extend(values.into_iter().map(Touch::Value));
+        let Some(signal) = killed else { continue };
+        let page_end = page_size.round_down(next as u64) + page_size.bytes();
+        let end = usize::try_from(page_end).map_or(errand.end, |end| end.min(errand.end));
+        let last = match run(file, Errand { first: end - 1, end, ..errand })? {
+            (_, Some(signal)) => Touch::Killed(signal),
+            (values, None) => Touch::Value(values[0]),
+        };
+        found.resize(end - errand.first - 1, Touch::Killed(signal));
+        found.push(last);
+        next = end;
+    }
+    Ok(found)
+}
+
+/// Has one child do `errand`: what it loaded, and the signal that it died of.
+fn run(file: &File, errand: Errand) -> Result<(Vec<u8>, Option<Signal>), Failure> {
+    let Errand { offset, length, first, end, grow, store } = errand;
+    let mut command = Command::new(ITSELF);
+    command
+        .arg0("devmap")
+        .arg("lab-touch")
+        .args([offset, length as u64, first as u64, end as u64].map(|n| n.to_string()));
+    command.args(grow.map(|length| format!("--grow={length}"))).args(store.map(|value| format!("--store={value}")));
+    let failed = Failure::file("run", Path::new(ITSELF));
+    let input = file.try_clone().map_err(&failed)?;
+    let output = command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).output().map_err(&failed)?;
+    let killed = output.status.signal().and_then(|signal| Signal::try_from(signal).ok());
+    if killed.is_none() && !(output.status.success() && output.stdout.len() == end - first) {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let what = format!("a child did not touch what it should ({}): {}", output.status, said.trim());
+        return Err(failed(io::Error::other(what)));
+    }
+    Ok((output.stdout, killed))
+}
+
+/// What a child does.
+pub fn child(errand: Errand) -> Result<(), Failure> {
+    let Errand { offset, length, first, end, grow, store } = errand;
+    // It may well die, as is to be found out. That is worth no core file.
+    prctl::set_dumpable(false).map_err(io::Error::from)?;
+    let file = File::from(own(io::stdin())?);
+    let mut out = File::from(own(io::stdout())?);
+    let failed = Failure::file("map", Path::new("standard input"));
+    let request = Request { offset, length, writable: store.is_some(), private: false };
+    let probe = Probe::new(&file, request, end.saturating_sub(length)).map_err(&failed)?;
+    if let Some(length) = grow {
+        file.set_len(length).map_err(&failed)?;
+    }
+    for offset in first..end {
+        if let Some(value) = store {
+            probe.store(offset, value);
+        }
+        out.write_all(&[probe.load(offset)])?;
+    }
+    Ok(())
+}
+
+/// A descriptor without the standard library's buffer.
+fn own(stream: impl AsFd) -> io::Result<OwnedFd> {
+    stream.as_fd().try_clone_to_owned()
+}

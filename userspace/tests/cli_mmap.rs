@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `devmap explain` and `devmap lab`.
+
+#![cfg(feature = "cli")]
+
+mod common;
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use common::{Bench, Ran};
+use devmap::page::PageSize;
+
+fn devmap(arguments: &[&str]) -> Ran {
+    Ran::new(Command::new(env!("CARGO_BIN_EXE_devmap")).args(arguments))
+}
+
+#[test]
+fn explain_takes_numbers_as_every_command_does() {
+    let ran = devmap(&["explain", "0xc000_0000", "3M", "--page-size", "16K"]);
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
+    assert!(ran.out.contains("mapped     0xc0000000-0xc02fffff, 192 pages, 3145728 bytes\n"), "{ran:?}");
+    let ran = devmap(&["--json", "explain", "0xc0000ffe", "8", "--page-size", "4096"]);
+    assert!(ran.out.starts_with("{\"start\":\"0xc0000ffe\"") && ran.out.lines().count() == 1, "{ran:?}");
+    // Without a page size it is the machine's.
+    let page_size = PageSize::of_system().bytes();
+    let ran = devmap(&["explain", "1", "1"]);
+    assert!(ran.out.contains(&format!("1 page, {page_size} bytes\n")), "{ran:?}");
+}
+
+#[test]
+fn the_documentation_shows_what_explain_prints() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/mmap.md")).unwrap();
+    let ran = devmap(&["explain", "0xc0000ffe", "8", "--page-size", "4K"]);
+    let shown = format!("$ devmap explain 0xc0000ffe 8\n{}```\n", ran.out);
+    assert!(text.contains(&shown), "docs/mmap.md does not have: {shown}");
+}
+
+#[test]
+fn explain_refuses_what_has_no_pages() {
+    devmap(&["explain", "0xc0000000", "0"]).failed(2, "0 bytes have no page");
+    devmap(&["explain", "0xffffffffffffffff", "2"]).failed(2, "go beyond the last address");
+    devmap(&["explain", "0", "0xffffffffffffffff"]).failed(2, "more than one process can address");
+    devmap(&["explain", "0", "4", "--page-size", "5000"]).misused("`5000` is no power of two");
+    devmap(&["explain", "0", "4", "--page-size", "0"]).misused("`0` is no power of two");
+    devmap(&["explain", "c0000000", "4"]).misused("write 0xc0000000 for hexadecimal");
+    devmap(&["explain", "0xc0000000"]).misused("<LENGTH>");
+}
+
+const EXPERIMENTS: [&str; 4] = ["partial", "beyond-eof", "grow", "rounding"];
+
+#[test]
+fn the_lab_finds_that_this_machine_does_what_the_rules_say() {
+    let directory = tempfile::tempdir().unwrap();
+    let page = PageSize::of_system().bytes();
+    for experiment in EXPERIMENTS {
+        let mut command = Command::new("sh");
+        // A child that dies leaves nothing, even where core files are wanted.
+        command.args(["-c", "ulimit -c unlimited; exec \"$0\" lab \"$1\"", env!("CARGO_BIN_EXE_devmap"), experiment]);
+        let ran = Ran::new(command.current_dir(&directory).env("TMPDIR", directory.path()));
+        assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""), "{ran:?}");
+        assert!(ran.out.starts_with(&format!("{experiment}: a file of ")) && !ran.out.contains("DIFFERS"), "{ran:?}");
+        assert!(ran.out.contains(&format!("; pages of {page} (")), "{ran:?}");
+        assert_eq!(directory.path().read_dir().unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn the_lab_touches_every_byte_up_to_the_signals() {
+    let page = PageSize::of_system().bytes();
+    let file = 2200 * page / 4096;
+    let ran = devmap(&["lab", "beyond-eof", "--json"]);
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
+    let lines = [
+        (0, file - 1, "data of the file", "the file's bytes"),
+        (file, page - 1, "rest of the file's last page", "zeros"),
+        (page, 2 * page - 1, "page beyond the file's end", "SIGBUS"),
+        (2 * page, 3 * page - 1, "outside of the mapping", "SIGSEGV"),
+    ];
+    for ((first, last, what, happened), line) in lines.into_iter().zip(ran.out.lines()) {
+        let start = format!(
+            r#"{{"experiment":"beyond-eof","place":"load {first}-{last}","what":"{what}","expected":"{happened}","happened":"{happened}","#
+        );
+        assert!(line.starts_with(&start) && line.ends_with(r#""agrees":true}"#), "not {start}: {line}");
+    }
+    let last = ran.out.lines().last().unwrap();
+    assert!(ran.out.lines().count() == 5 && last.contains(r#""happened":"not in the file""#), "{ran:?}");
+}
+
+#[test]
+fn the_lab_says_what_it_cannot_try_out() {
+    let bench = Bench::new(&[7; 0x1234]);
+    bench.devmap(&["lab", "device"]).failed(3, "it is a regular file; only the map driver answers");
+    bench.devmap(&["lab", "device", "0x1000"]).failed(3, "it is a regular file; only the map driver answers");
+    devmap(&["lab", "device", "--device", "/dev/no-such-device"]).failed(3, "cannot open /dev/no-such-device");
+    // What can be tried out is there all the same.
+    let ran = bench.devmap(&["lab", "all"]);
+    ran.failed(3, "only the map driver answers");
+    let titles = ran.out.lines().filter_map(|line| line.split_once(": a file of ")).map(|(name, _)| name);
+    assert_eq!(titles.collect::<Vec<_>>(), EXPERIMENTS);
+    devmap(&["lab", "partial", "0x1000"]).failed(2, "only the experiment `device` has an address");
+    devmap(&["lab", "everything"]).misused("[possible values: partial, beyond-eof, grow, rounding, device, all]");
+    devmap(&["lab"]).misused("<EXPERIMENT>");
+    let ran = Ran::new(Command::new(env!("CARGO_BIN_EXE_devmap")).args(["lab", "grow"]).env("TMPDIR", "/no/such"));
+    ran.failed(4, "cannot create a file in /no/such: No such file or directory");
+}
+
+#[test]
+fn the_labs_children_do_nothing_for_strangers() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_devmap"));
+    let ran = Ran::new(command.args(["lab-touch", "0", "1", "0", "1"]).stdin(Stdio::null()));
+    ran.failed(4, "cannot map standard input: No such device");
+    assert!(!devmap(&["--help"]).out.contains("lab-touch"));
+}
+
+#[test]
+fn a_file_that_is_made_shorter_ends_a_command_with_a_line() {
+    let page = PageSize::of_system().bytes() as usize;
+    let bench = Bench::new(&vec![7; 64 * page]);
+    let address = (63 * page).to_string();
+    for arguments in [&["watch", &address, "--interval", "1"][..], &["save", &format!("0+{}", 64 * page), "-"]] {
+        File::options().write(true).open(bench.path()).unwrap().set_len(64 * page as u64).unwrap();
+        let mut command = bench.command();
+        let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // It is at work. `save` cannot end: a pipe has no room for all of it.
+        let mut out = child.stdout.take().unwrap();
+        out.read_exact(&mut [0]).unwrap();
+        File::options().write(true).open(bench.path()).unwrap().set_len(0).unwrap();
+        out.read_to_end(&mut Vec::new()).unwrap();
+        let ended = child.wait_with_output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        let path = bench.path().display();
+        let line = format!(
+            "devmap: cannot access {path}: a bus error (SIGBUS): its end came nearer while it was mapped; \
+             keep others from making it shorter\n"
+        );
+        assert_eq!((ended.status.code(), said), (Some(3), line), "{arguments:?}");
+    }
+}
