@@ -16,9 +16,12 @@ if [ $# != 1 ]; then
     exit 2
 fi
 tools=$1/dtschema-$VERSION
-if [ ! -x "$tools/bin/dt-validate" ]; then
+# What an interrupted run has left is not built upon.
+if [ ! -e "$tools/complete" ]; then
+    rm -rf "$tools"
     python3 -m venv "$tools"
     "$tools/bin/pip" install --quiet --disable-pip-version-check "dtschema==$VERSION"
+    touch "$tools/complete"
 fi
 # They call each other by their names.
 PATH=$(cd "$tools/bin" && pwd):$PATH

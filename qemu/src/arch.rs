@@ -110,6 +110,8 @@ const ARM64: Arch = Arch {
         "gcc-arm-linux-gnueabihf",
         "libc6-dev-arm64-cross",
         "libc6-dev-armhf-cross",
+        // For dt-schema, which checks the binding.
+        "python3-venv",
     ],
     emulator: "qemu-system-arm",
     // Since 9.0 an unaligned access to Device memory faults, and since 9.1 there is a second serial port.

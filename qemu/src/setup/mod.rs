@@ -14,10 +14,12 @@ mod toolchain;
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use crate::arch::Arch;
+use crate::process::Job;
 use crate::ui::Ui;
 use archive::Archive;
 pub use cache::lock;
@@ -63,6 +65,16 @@ pub fn prepare(arch: &'static Arch, ui: &Ui) -> Result<Tools> {
     let sysroot_32 = sysroot::find(arch.programs_32.rust, &toolchain, &cache, ui)?;
     let kernel = Kernel::find(arch, &source, &toolchain, &cache, ui)?;
     Ok(Tools { arch, kernel, toolchain, sysroot, sysroot_32, busybox })
+}
+
+/// Checks the binding of windows in the device tree, and trees that follow it, with dt-schema, which the cache keeps.
+pub fn check_binding(ui: &Ui) -> Result<()> {
+    const SHELF: &str = "dtschema";
+    let cache = Cache::find()?;
+    let lock = cache.lock(SHELF, "dt-schema", ui)?;
+    let mut script = Command::new(crate::root().join("qemu/bindings.sh"));
+    script.arg(cache.path(SHELF));
+    Job::new(script).hold(&lock)?.lines(|_| ()).context("the binding is wrong, or dt-schema could not be installed")
 }
 
 /// Debian's static busybox for the guest's architecture.
