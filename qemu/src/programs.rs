@@ -50,6 +50,27 @@ pub fn build(tools: &Tools, ui: &Ui) -> Result<Programs> {
     })
 }
 
+/// Has clippy look at the programs for a guest, with the eyes of its architecture.
+pub fn lint(tools: &Tools) -> Result<()> {
+    let mut cargo = command("clippy", tools.arch.programs, tools.sysroot.as_deref());
+    cargo.args(["--package=devmap", "--package=map-qemu", "--bins", "--examples", "--quiet"]);
+    cargo.args(["--features=map-qemu/guest,devmap/cli", "--", "-D", "warnings"]);
+    Job::new(cargo).lines(|_| ())
+}
+
+/// Cargo, about to work on static programs for `target`.
+fn command(subcommand: &str, target: Target, sysroot: Option<&Path>) -> Command {
+    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned(), format!("-Clinker={}", target.linker)];
+    flags.extend(sysroot.map(|sysroot| format!("--sysroot={}", sysroot.display())));
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .current_dir(crate::root())
+        .args([subcommand, "--locked", "--no-default-features", "--target", target.rust])
+        // With --target these flags are not those of build scripts and procedural macros.
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+    cargo
+}
+
 /// Builds what the arguments say, and gives the directory where it is.
 fn cargo(
     arguments: &[&str],
@@ -58,15 +79,8 @@ fn cargo(
     (what, crates): (&str, u64),
     ui: &Ui,
 ) -> Result<PathBuf> {
-    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned(), format!("-Clinker={}", target.linker)];
-    flags.extend(sysroot.map(|sysroot| format!("--sysroot={}", sysroot.display())));
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo
-        .current_dir(crate::root())
-        .args(["build", "--release", "--locked", "--no-default-features", "--target", target.rust])
-        .args(arguments)
-        // With --target these flags are not those of build scripts and procedural macros.
-        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+    let mut cargo = command("build", target, sysroot);
+    cargo.arg("--release").args(arguments);
     // Nothing is said, and no bar begun, while there is nothing to build.
     let mut bar = None;
     let built = Job::new(cargo).lines(|line| {

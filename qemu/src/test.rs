@@ -120,20 +120,6 @@ const CHECKS: &[Check] = &[
         arguments: &["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"],
     },
     Check {
-        name: "host: clippy of the guest's programs",
-        arguments: &[
-            "clippy",
-            "--package=map-qemu",
-            "--no-default-features",
-            "--features=guest",
-            "--locked",
-            "--quiet",
-            "--",
-            "-D",
-            "warnings",
-        ],
-    },
-    Check {
         name: "host: rustdoc",
         arguments: &["doc", "--workspace", "--no-deps", "--document-private-items", "--locked", "--quiet"],
     },
@@ -217,6 +203,10 @@ fn guests(arch: &'static Arch, options: &Options, tally: &mut Tally, ui: &Ui) ->
     if arch.tree.is_some() && options.only.is_none() {
         let name = format!("{arch}: the device tree binding, its example and the guests' trees follow the schemas");
         tally.check(&name, || setup::check_binding(ui))?;
+    }
+    if options.only.is_none() {
+        let name = format!("{arch}: clippy of the guest's programs");
+        tally.check(&name, || crate::programs::lint(&tools))?;
     }
     let programs = crate::programs::build(&tools, ui)?;
     let kit = Kit { tools, module, programs };
