@@ -30,6 +30,12 @@ static LAST_WORD: AtomicPtr<LastWord> = AtomicPtr::new(ptr::null_mut());
 static UNFINISHED: AtomicPtr<CString> = AtomicPtr::new(ptr::null_mut());
 
 /// From now on a bus error ends the process with `line` on standard error and with `status`.
+///
+/// # Examples
+///
+/// ```
+/// devmap::bus::end_with("tool: cannot access /dev/map: nothing answers", 3);
+/// ```
 pub fn end_with(line: &str, status: u8) {
     let word = LastWord { line: format!("{line}\n"), status: status.into() };
     LAST_WORD.store(Box::into_raw(Box::new(word)), Ordering::Release);
@@ -39,6 +45,12 @@ pub fn end_with(line: &str, status: u8) {
 }
 
 /// From now on a bus error removes the file at `path` too, since nobody else would.
+///
+/// # Examples
+///
+/// ```
+/// devmap::bus::remove_unfinished("image.bin.part".as_ref());
+/// ```
 pub fn remove_unfinished(path: &Path) {
     // A path with a zero byte has no file.
     if let Ok(path) = CString::new(path.as_os_str().as_bytes()) {

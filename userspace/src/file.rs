@@ -13,6 +13,10 @@ use crate::raw::Fault;
 use crate::{Device, Error, Kind, Mapping, Operation, PhysRange, Result, Value};
 
 /// What a byte of a file's mapping is, and so what becomes of an access to it.
+///
+/// ```
+/// assert_eq!(devmap::Zone::BeyondEnd.to_string(), "beyond the end of the file");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Zone {
     /// A byte of the file.
@@ -40,12 +44,10 @@ impl fmt::Display for Zone {
 /// How a mapping lies over its file: plain numbers, from which the [`Zone`] of each byte follows.
 ///
 /// ```text
-///            range                          rounded up
-///   ├──────────────────────────┤
-///   page           page           page
-///   ├──────────────┼──────────────┼──────────────┤
-///   data of the file  │ tail      beyond the end      outside
-///                     └ here the file ends
+/// pages  ├───────────────────┼───────────────────┼───────────────────
+/// file   ├──────────┤
+/// range  ├────────────────────────────────┤
+/// zones  │ Data     │ Tail   │ BeyondEnd         │ Outside
 /// ```
 ///
 /// Offsets count from the first byte of the range, which may lie within a page.
@@ -85,6 +87,12 @@ impl Layout {
     }
 
     /// What the byte at `offset` is.
+    ///
+    /// ```
+    /// # use devmap::{page::PageSize, Layout, PhysRange, Zone};
+    /// let empty = Layout::new(PhysRange::new(0, 1).unwrap(), 0, PageSize::new(4096).unwrap()).unwrap();
+    /// assert_eq!((empty.zone(4095), empty.zone(4096)), (Zone::BeyondEnd, Zone::Outside));
+    /// ```
     pub fn zone(&self, offset: usize) -> Zone {
         if offset < self.data {
             Zone::Data
@@ -176,6 +184,18 @@ impl FileMapping {
     /// # Errors
     ///
     /// As for [`open`](Self::open).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use devmap::{FileMapping, PhysRange};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("shared");
+    /// # std::fs::write(&path, b"Hello").unwrap();
+    /// let shared = FileMapping::open_read_only(&path, PhysRange::new(0, 5).unwrap())?;
+    /// assert!(shared.write::<u8>(0, 1).is_err());
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn open_read_only(path: impl AsRef<Path>, range: PhysRange) -> Result<Self> {
         Self::of(Device::open_read_only(path), range)
     }
@@ -198,11 +218,35 @@ impl FileMapping {
     }
 
     /// The bytes of the file that were asked for.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use devmap::{FileMapping, PhysRange};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("shared");
+    /// # std::fs::write(&path, b"Hello").unwrap();
+    /// # let shared = FileMapping::open(&path, PhysRange::new(0, 0x10_0000).unwrap())?;
+    /// assert_eq!(shared.range(), PhysRange::new(0, 0x10_0000).unwrap());
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn range(&self) -> PhysRange {
         self.range
     }
 
     /// How many bytes were asked for, at least 1.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use devmap::{FileMapping, PhysRange};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("shared");
+    /// # std::fs::write(&path, b"Hello").unwrap();
+    /// # let shared = FileMapping::open(&path, PhysRange::new(0, 0x10_0000).unwrap())?;
+    /// assert_eq!(shared.len(), 0x10_0000);
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     #[expect(clippy::len_without_is_empty, reason = "there is no empty mapping")]
     pub fn len(&self) -> usize {
         // It is at most the next, which is a `usize`.
@@ -210,6 +254,18 @@ impl FileMapping {
     }
 
     /// How many bytes are mapped from the first byte of the range on: up to the end of its last page.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use devmap::{FileMapping, PhysRange};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("shared");
+    /// # std::fs::write(&path, b"Hello").unwrap();
+    /// let one = FileMapping::open(&path, PhysRange::new(0, 1).unwrap())?;
+    /// assert_eq!(one.rounded_len() as u64, devmap::page::PageSize::of_system().bytes());
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn rounded_len(&self) -> usize {
         self.mapping.len()
     }
@@ -219,6 +275,18 @@ impl FileMapping {
     /// # Errors
     ///
     /// [`Error::File`] with what fstat(2) said.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use devmap::{FileMapping, PhysRange};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("shared");
+    /// # std::fs::write(&path, b"Hello").unwrap();
+    /// # let shared = FileMapping::open(&path, PhysRange::new(0, 0x10_0000).unwrap())?;
+    /// assert_eq!(shared.file_len()?, 5);
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn file_len(&self) -> Result<u64> {
         let metadata = self.device.file().metadata().map_err(|cause| self.failed(Operation::Read, cause))?;
         Ok(metadata.len())
@@ -229,6 +297,20 @@ impl FileMapping {
     /// # Errors
     ///
     /// As for [`file_len`](Self::file_len).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use devmap::{FileMapping, PhysRange};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("shared");
+    /// # std::fs::write(&path, b"Hello").unwrap();
+    /// # let shared = FileMapping::open(&path, PhysRange::new(0, 0x10_0000).unwrap())?;
+    /// for (bytes, zone) in shared.layout()?.zones() {
+    ///     println!("{bytes:?}: {zone}");
+    /// }
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn layout(&self) -> Result<Layout> {
         self.layout_over(self.file_len()?)
     }
@@ -242,6 +324,18 @@ impl FileMapping {
     /// # Errors
     ///
     /// As for [`file_len`](Self::file_len).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use devmap::{FileMapping, PhysRange};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("shared");
+    /// # std::fs::write(&path, b"Hello").unwrap();
+    /// # let shared = FileMapping::open(&path, PhysRange::new(0, 0x10_0000).unwrap())?;
+    /// assert_eq!(shared.zone(5)?, devmap::Zone::Tail);
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn zone(&self, offset: usize) -> Result<Zone> {
         Ok(self.layout()?.zone(offset))
     }
@@ -252,6 +346,18 @@ impl FileMapping {
     ///
     /// [`Error::BeyondEnd`], [`Error::OutOfBounds`] and [`Error::Misaligned`], with nothing loaded, and those of
     /// [`file_len`](Self::file_len).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use devmap::{FileMapping, PhysRange};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("shared");
+    /// # std::fs::write(&path, b"Hello").unwrap();
+    /// # let shared = FileMapping::open(&path, PhysRange::new(0, 0x10_0000).unwrap())?;
+    /// assert_eq!(shared.read::<u8>(1)?, b'e');
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn read<T: Value>(&self, offset: usize) -> Result<T> {
         self.check(Operation::Read, offset, T::WIDTH.bytes())?;
         self.mapping.read(offset)
@@ -262,6 +368,19 @@ impl FileMapping {
     /// # Errors
     ///
     /// As for [`read`](Self::read), and [`Error::ReadOnly`]; nothing was stored then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use devmap::{FileMapping, PhysRange};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("shared");
+    /// # std::fs::write(&path, b"Hello").unwrap();
+    /// # let shared = FileMapping::open(&path, PhysRange::new(0, 0x10_0000).unwrap())?;
+    /// shared.write::<u8>(0, b'h')?;
+    /// assert_eq!(std::fs::read(&path).unwrap(), b"hello");
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn write<T: Value>(&self, offset: usize, value: T) -> Result<()> {
         self.check(Operation::Write, offset, T::WIDTH.bytes())?;
         self.mapping.write(offset, value)
@@ -272,6 +391,20 @@ impl FileMapping {
     /// # Errors
     ///
     /// As for [`read`](Self::read), but every offset is aligned.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use devmap::{FileMapping, PhysRange};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("shared");
+    /// # std::fs::write(&path, b"Hello").unwrap();
+    /// # let shared = FileMapping::open(&path, PhysRange::new(0, 0x10_0000).unwrap())?;
+    /// let mut bytes = [0; 4];
+    /// shared.read_into(1, &mut bytes)?;
+    /// assert_eq!(bytes, *b"ello");
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn read_into(&self, offset: usize, bytes: &mut [u8]) -> Result<()> {
         self.check(Operation::Read, offset, bytes.len())?;
         self.mapping.bulk().read_into(offset, bytes)
@@ -282,6 +415,19 @@ impl FileMapping {
     /// # Errors
     ///
     /// As for [`write`](Self::write), but every offset is aligned.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use devmap::{FileMapping, PhysRange};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("shared");
+    /// # std::fs::write(&path, b"Hello").unwrap();
+    /// # let shared = FileMapping::open(&path, PhysRange::new(0, 0x10_0000).unwrap())?;
+    /// shared.write_from(1, b"ippo")?;
+    /// assert_eq!(std::fs::read(&path).unwrap(), b"Hippo");
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn write_from(&self, offset: usize, bytes: &[u8]) -> Result<()> {
         self.check(Operation::Write, offset, bytes.len())?;
         self.mapping.bulk().write_from(offset, bytes)
@@ -316,6 +462,19 @@ impl FileMapping {
     /// # Errors
     ///
     /// [`Error::ReadOnly`], and [`Error::File`] with what fstat(2) or ftruncate(2) said.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use devmap::{FileMapping, PhysRange};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("shared");
+    /// # std::fs::write(&path, b"Hello").unwrap();
+    /// # let shared = FileMapping::open(&path, PhysRange::new(0, 0x10_0000).unwrap())?;
+    /// shared.grow(0x10_0000)?;
+    /// assert_eq!(shared.read::<u8>(0xf_ffff)?, 0);
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn grow(&self, length: u64) -> Result<()> {
         if !self.mapping.is_writable() {
             return Err(Error::ReadOnly { operation: Operation::Grow, range: self.range });
@@ -364,6 +523,22 @@ impl FileMapping {
 /// * What is stored into a page that is cut off just then is lost without an error, as with write(2).
 /// * A kernel without `CONFIG_CROSS_MEMORY_ATTACH`, or a sandbox that forbids the calls, makes every access fail with
 ///   [`Error::NoGuard`].
+///
+/// # Examples
+///
+/// ```
+/// use devmap::{Error, FileMapping, PhysRange};
+///
+/// /// What a stranger has put into a file that he may cut off at any moment.
+/// fn message(file: &FileMapping) -> Result<Option<[u8; 64]>, Error> {
+///     let mut bytes = [0; 64];
+///     match file.guarded().read_into(0, &mut bytes) {
+///         Ok(()) => Ok(Some(bytes)),
+///         Err(Error::BeyondEnd { .. } | Error::PageLost { .. }) => Ok(None),
+///         Err(error) => Err(error),
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Guarded<'m> {
     file: &'m FileMapping,
@@ -376,6 +551,20 @@ impl Guarded<'_> {
     ///
     /// Those of [`FileMapping::read_into`], [`Error::PageLost`] for a page that went away meanwhile, and
     /// [`Error::NoGuard`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use devmap::{FileMapping, PhysRange};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("shared");
+    /// # std::fs::write(&path, b"Hello").unwrap();
+    /// # let shared = FileMapping::open(&path, PhysRange::new(0, 0x10_0000).unwrap())?;
+    /// let mut bytes = [0; 5];
+    /// shared.guarded().read_into(0, &mut bytes)?;
+    /// assert_eq!(bytes, *b"Hello");
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn read_into(self, offset: usize, bytes: &mut [u8]) -> Result<()> {
         let length = bytes.len();
         self.file.check(Operation::Read, offset, length)?;
@@ -388,6 +577,19 @@ impl Guarded<'_> {
     ///
     /// Those of [`FileMapping::write_from`], [`Error::PageLost`] for a page that went away meanwhile, and
     /// [`Error::NoGuard`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use devmap::{FileMapping, PhysRange};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("shared");
+    /// # std::fs::write(&path, b"Hello").unwrap();
+    /// # let shared = FileMapping::open(&path, PhysRange::new(0, 0x10_0000).unwrap())?;
+    /// shared.guarded().write_from(4, b"!")?;
+    /// assert_eq!(std::fs::read(&path).unwrap(), b"Hell!");
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn write_from(self, offset: usize, bytes: &[u8]) -> Result<()> {
         self.file.check(Operation::Write, offset, bytes.len())?;
         self.judge(Operation::Write, offset, bytes.len(), guard::store(self.file.mapping.window(), offset, bytes))

@@ -52,6 +52,10 @@ impl PageSize {
     /// The bits of an address that lie within a page: the size less 1.
     ///
     /// `address & mask` is the offset in the page, and `address & !mask` the page.
+    ///
+    /// ```
+    /// assert_eq!(devmap::page::PageSize::new(0x1000).unwrap().mask(), 0xfff);
+    /// ```
     pub const fn mask(self) -> u64 {
         self.0 - 1
     }

@@ -14,6 +14,15 @@ use nix::libc;
 use crate::page::PageSize;
 
 /// How mmap(2) is to be called. Nothing of it needs to make sense: it is the kernel that is asked.
+///
+/// ```
+/// use devmap::probe::{Probe, Request};
+///
+/// let request = Request { offset: 1, length: 1, writable: false, private: false };
+/// # let file = tempfile::tempfile().unwrap();
+/// let error = Probe::new(&file, request, 0).unwrap_err();
+/// assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
     /// Where in the file the mapping begins.
@@ -33,6 +42,17 @@ pub struct Request {
 /// # Invariants
 ///
 /// The `reserved` bytes from `start` on belong to this probe alone.
+///
+/// ```
+/// # use devmap::probe::{Probe, Request};
+/// # let file = tempfile::tempfile().unwrap();
+/// # file.set_len(4096).unwrap();
+/// let request = Request { offset: 0, length: 1, writable: true, private: false };
+/// let probe = Probe::new(&file, request, 4096)?;
+/// probe.store(100, 3);
+/// assert_eq!(probe.load(100), 3);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Probe {
     start: *mut u8,
@@ -45,6 +65,17 @@ impl Probe {
     /// # Errors
     ///
     /// What mmap(2) said. Some addresses are then lost to this process.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use devmap::probe::{Probe, Request};
+    /// # let file = tempfile::tempfile().unwrap();
+    /// # file.set_len(4096).unwrap();
+    /// let request = Request { offset: 0, length: 1, writable: true, private: false };
+    /// let probe = Probe::new(&file, request, 4096)?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn new(file: &File, request: Request, gap: usize) -> io::Result<Self> {
         let Request { offset, length, writable, private } = request;
         let rounded = PageSize::of_system().round_up(length as u64).and_then(|bytes| usize::try_from(bytes).ok());
@@ -77,6 +108,18 @@ impl Probe {
     /// # Panics
     ///
     /// Behind the gap.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use devmap::probe::{Probe, Request};
+    /// # let file = tempfile::tempfile().unwrap();
+    /// # file.set_len(4096).unwrap();
+    /// let request = Request { offset: 0, length: 1, writable: true, private: false };
+    /// let probe = Probe::new(&file, request, 4096)?;
+    /// assert_eq!(probe.load(0), 0);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn load(&self, offset: usize) -> u8 {
         let source = self.locate(offset);
         // SAFETY: By the invariant the address is the probe's. Where nothing is mapped, no instruction after this runs.
@@ -88,6 +131,18 @@ impl Probe {
     /// # Panics
     ///
     /// Behind the gap.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use devmap::probe::{Probe, Request};
+    /// # let file = tempfile::tempfile().unwrap();
+    /// # file.set_len(4096).unwrap();
+    /// let request = Request { offset: 0, length: 1, writable: true, private: false };
+    /// let probe = Probe::new(&file, request, 4096)?;
+    /// probe.store(0, 3);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn store(&self, offset: usize, value: u8) {
         let target = self.locate(offset);
         // SAFETY: As in `load`; where the mapping is for reading only, the process ends too.
