@@ -72,7 +72,8 @@ impl kernel::InPlaceModule for Map {
                 _state: state.clone(),
                 _debug <- report::debug(state.clone()),
                 _tree <- tree,
-                _node <- Node::register(shim::map_major(), state),
+                _node <- Node::register(shim::map_major(), state.clone()),
+                _: { report::loaded(&state) },
             }))
         })
     }

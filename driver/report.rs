@@ -32,6 +32,14 @@ use crate::{
     windows::Denial, //
 };
 
+/// Says in the log if the driver is of no use as it was loaded: the node that describes windows may stand where the kernel
+/// makes no device of it, and nothing else would tell.
+pub(crate) fn loaded(state: &State) {
+    if matches!(state.windows.lock().mode(), Mode::Windows(table) if table.windows().is_empty()) {
+        pr_warn!("there are no windows yet, and nothing else can be mapped\n");
+    }
+}
+
 /// Counts a refused open and says in the log why.
 pub(crate) fn refused_open(state: &State, reason: Refusal) {
     state.counts.refused(reason);

@@ -103,6 +103,8 @@ fn every_mistake_is_named_and_gives_no_window(_: &mut Host) -> Result<()> {
 
 fn a_tree_with_nothing_but_mistakes_is_no_raw_mode(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::new()?;
+    let log = kernel::log_since("map-suite:")?;
+    ensure!(log.contains("map: there are no windows yet"), "{log}");
     let node = user::open()?;
     for start in [START, 0xc040_0000, 0xd000_0000] {
         let result = Area::shared(&node, start, 4096).map(drop);
