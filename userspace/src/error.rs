@@ -79,8 +79,8 @@ pub enum Error {
     },
     /// The map driver refused the range, and said why.
     #[error(
-        "cannot map {range} of {}: {}: {refused}{}",
-        path.display(), Named(refused.errno()), remedy(refused.remedy())
+        "cannot map {range} of {}: {}: {refused}; {}",
+        path.display(), Named(refused.errno()), refused.remedy()
     )]
     Refused {
         /// The path of the device.
@@ -192,7 +192,7 @@ pub enum Error {
         width: Width,
     },
     /// A value has more bits than the access.
-    #[error("cannot write {value:#x} in one access of {width}: use a wider one, or a smaller value")]
+    #[error("{value:#x} does not fit into one access of {width}: use a greater width, or a smaller value")]
     TooWide {
         /// The value.
         value: u64,

@@ -91,7 +91,7 @@ fn a_load_that_cannot_be_whole_changes_nothing() {
     let absent = directory.path().join("absent");
     bench.devmap(&["load", absent.to_str().unwrap(), "0"]).failed(4, "cannot read");
     fs::write(&absent, b"").unwrap();
-    bench.devmap(&["load", absent.to_str().unwrap(), "0"]).failed(2, "has 0x0 bytes");
+    bench.devmap(&["load", absent.to_str().unwrap(), "0"]).failed(2, "is empty");
     assert_eq!(bench.contents(), b"................");
 }
 

@@ -83,10 +83,10 @@ impl fmt::Display for Field {
     }
 }
 
-/// The `length` bytes from `address` on.
+/// The `length` bytes from `address` on, of which there is at least one.
 pub fn bytes_at(address: u64, length: usize) -> Result<PhysRange, String> {
     PhysRange::new(address, length as u64)
-        .ok_or_else(|| format!("{length:#x} bytes at {address:#010x} are none, or go beyond the last address"))
+        .ok_or_else(|| format!("{length:#x} bytes at {address:#010x} go beyond the last address: start lower"))
 }
 
 /// Reads START+LENGTH, or START-LAST as in /proc/iomem.
@@ -100,18 +100,22 @@ pub fn range(text: &str) -> Result<PhysRange, String> {
 /// Reads an address, a bit field, or a range.
 pub fn place(text: &str) -> Result<Place, String> {
     if let Some((start, length)) = text.split_once('+') {
-        return PhysRange::new(number(start)?, number(length)?)
-            .map(Place::Range)
-            .ok_or_else(|| format!("`{text}` is empty, or goes beyond the last address"));
+        let (start, length) = (number(start)?, number(length)?);
+        return PhysRange::new(start, length).map(Place::Range).ok_or_else(|| match length {
+            0 => format!("`{text}` is empty: give a length of at least 1"),
+            _ => format!("`{text}` goes beyond the last address: start lower, or take less"),
+        });
     }
     if let Some((start, last)) = text.split_once('-') {
         let (start, last) = (number(start)?, number(last)?);
-        return last
+        let beyond_first = last
             .checked_sub(start)
-            .and_then(|beyond_first| beyond_first.checked_add(1))
+            .ok_or_else(|| format!("`{text}` ends before it starts: the last address comes second, a length after +"))?;
+        return beyond_first
+            .checked_add(1)
             .and_then(|length| PhysRange::new(start, length))
             .map(Place::Range)
-            .ok_or_else(|| format!("`{text}` ends before it starts, or holds every address"));
+            .ok_or_else(|| format!("`{text}` holds every address: take less"));
     }
     if let Some((address, field)) = text.split_once(':') {
         let (high, low) = field.split_once(':').unwrap_or((field, field));

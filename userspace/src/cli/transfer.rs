@@ -182,11 +182,14 @@ impl Source {
     /// The bytes of memory that the file belongs to when it is loaded at `place`.
     pub fn range(&self, path: &Path, place: Place) -> Result<PhysRange, Failure> {
         match place {
+            Place::Address(_) if self.length == 0 => {
+                Err(Failure::Usage(format!("{} is empty: give a file of at least one byte", path.display())))
+            }
             Place::Address(address) => PhysRange::new(address, self.length).ok_or_else(|| {
                 Failure::Usage(format!(
-                    "{} has {:#x} bytes, which at {address:#010x} are none, or go beyond the last address",
-                    path.display(),
-                    self.length
+                    "the {:#x} bytes of {} at {address:#010x} go beyond the last address: start lower",
+                    self.length,
+                    path.display()
                 ))
             }),
             Place::Range(range) if range.length() <= self.length => Ok(range),
