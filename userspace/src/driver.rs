@@ -456,11 +456,7 @@ mod tests {
                 "the range is not wholly inside one window; it touches regs@0xc0100000+0x10000:ro",
                 "EPERM",
             ),
-            (
-                refused(Refusal::ReadOnly, window),
-                "the window is read-only; it is regs@0xc0100000+0x10000:ro",
-                "EACCES",
-            ),
+            (refused(Refusal::ReadOnly, window), "the window is read-only; it is regs@0xc0100000+0x10000:ro", "EACCES"),
             (
                 refused(Refusal::LockedDown, window),
                 "the kernel is locked down, and only windows in reserved memory are left; \

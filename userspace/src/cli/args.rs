@@ -10,8 +10,8 @@ use clap_complete::Shell;
 use devmap::{Endian, PhysRange, Width, DEFAULT_DEVICE};
 
 use super::memtest::Algorithm;
-use super::number::number;
-use super::place::{place, range, Place};
+use super::number::{count, number};
+use super::place::{address, place, range, Place};
 
 /// Reads and writes physical memory, with accesses of exactly the width that is asked for.
 ///
@@ -32,6 +32,7 @@ pub struct Args {
 
 /// What holds for every command.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Options {
     /// The device: /dev/map, /dev/mem, a UIO node, or a regular file, whose addresses are offsets
     #[arg(long, global = true, value_name = "PATH", default_value = DEFAULT_DEVICE, env = "DEVMAP_DEVICE")]
@@ -87,7 +88,7 @@ Examples:
         #[arg(value_name = "PLACE", value_parser = place)]
         place: Place,
         /// The values
-        #[arg(value_name = "VALUE", value_parser = number, required = true)]
+        #[arg(value_name = "VALUE", value_parser = number, required = true, allow_negative_numbers = true)]
         values: Vec<u64>,
         /// Read the values back, and fail if they differ
         #[arg(long)]
@@ -99,18 +100,22 @@ Examples:
 Examples:
   devmap modify 0xc0000010 --set 0x80 --clear 0x3
   devmap modify 0xc0000010 --mask 0xff00 0x1200    bits 15 to 8 become 0x12")]
+    #[command(override_usage = "\
+devmap modify [OPTIONS] <ADDRESS> [--set <BITS>] [--clear <BITS>]
+       devmap modify [OPTIONS] <ADDRESS> --mask <BITS> <VALUE>")]
+    #[command(group(ArgGroup::new("change").required(true).multiple(true).args(["set", "clear", "mask"])))]
     Modify {
         /// The address of the value
-        #[arg(value_parser = number)]
+        #[arg(value_parser = address)]
         address: u64,
         /// What the bits of the mask become
-        #[arg(value_parser = number, requires = "mask")]
+        #[arg(value_parser = number, requires = "mask", allow_negative_numbers = true)]
         value: Option<u64>,
         /// The bits that VALUE replaces
         #[arg(long, value_name = "BITS", value_parser = number, requires = "value")]
         mask: Option<u64>,
         /// Bits to make 1
-        #[arg(long, value_name = "BITS", value_parser = number, required_unless_present_any = ["clear", "mask"])]
+        #[arg(long, value_name = "BITS", value_parser = number)]
         set: Option<u64>,
         /// Bits to make 0
         #[arg(long, value_name = "BITS", value_parser = number)]
@@ -144,7 +149,7 @@ Examples:
         #[arg(value_parser = range)]
         range: PhysRange,
         /// The value, of 32 bits or what --width says
-        #[arg(value_parser = number)]
+        #[arg(value_parser = number, allow_negative_numbers = true)]
         value: u64,
         /// Read the range back, and fail if it differs
         #[arg(long)]
@@ -192,7 +197,7 @@ Example:
         #[arg(value_parser = range)]
         range: PhysRange,
         /// Where to
-        #[arg(value_parser = number)]
+        #[arg(value_parser = address)]
         target: u64,
         /// Read what was copied back, and fail if it differs; for ranges that do not overlap
         #[arg(long)]
@@ -208,7 +213,7 @@ Example:
         #[arg(value_parser = range)]
         range: PhysRange,
         /// Where the other lies
-        #[arg(value_parser = number)]
+        #[arg(value_parser = address)]
         other: u64,
     },
 
@@ -243,7 +248,7 @@ devmap search [OPTIONS] <RANGE> <VALUE>...
         #[arg(value_parser = range)]
         range: PhysRange,
         /// Values that follow each other, of 32 bits or what --width says
-        #[arg(value_name = "VALUE", value_parser = number)]
+        #[arg(value_name = "VALUE", value_parser = number, allow_negative_numbers = true)]
         values: Vec<u64>,
         /// Text, as UTF-8
         #[arg(long)]
@@ -252,7 +257,7 @@ devmap search [OPTIONS] <RANGE> <VALUE>...
         #[arg(long, value_name = "HEX")]
         bytes: Option<String>,
         /// Stop after so many
-        #[arg(short = 'n', long = "max-count", value_name = "COUNT", value_parser = number)]
+        #[arg(short = 'n', long = "max-count", value_name = "COUNT", value_parser = count)]
         max_count: Option<u64>,
     },
 
@@ -266,7 +271,7 @@ Examples:
         #[arg(value_parser = range)]
         range: PhysRange,
         /// How often
-        #[arg(long, value_name = "COUNT", value_parser = number, default_value = "1")]
+        #[arg(long, value_name = "COUNT", value_parser = count, default_value = "1")]
         passes: u64,
         /// Run these tests only
         #[arg(long, value_name = "TEST", value_enum, value_delimiter = ',')]
@@ -291,7 +296,7 @@ Examples:
         #[arg(long, value_name = "MS", value_parser = number, default_value = "500")]
         interval: u64,
         /// Stop after so many looks
-        #[arg(long, value_parser = number)]
+        #[arg(long, value_parser = count)]
         count: Option<u64>,
     },
 

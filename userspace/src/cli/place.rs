@@ -89,6 +89,15 @@ pub fn bytes_at(address: u64, length: usize) -> Result<PhysRange, String> {
         .ok_or_else(|| format!("{length:#x} bytes at {address:#010x} go beyond the last address: start lower"))
 }
 
+/// Reads an address alone.
+pub fn address(text: &str) -> Result<u64, String> {
+    match place(text)? {
+        Place::Address(address) => Ok(address),
+        Place::Range(range) => Err(format!("`{text}` is a range: give its address alone, {:#x}", range.start())),
+        Place::Field(address, _) => Err(format!("`{text}` is a bit field: give its address alone, {address:#x}")),
+    }
+}
+
 /// Reads START+LENGTH, or START-LAST as in /proc/iomem.
 pub fn range(text: &str) -> Result<PhysRange, String> {
     match place(text)? {
@@ -108,9 +117,9 @@ pub fn place(text: &str) -> Result<Place, String> {
     }
     if let Some((start, last)) = text.split_once('-') {
         let (start, last) = (number(start)?, number(last)?);
-        let beyond_first = last
-            .checked_sub(start)
-            .ok_or_else(|| format!("`{text}` ends before it starts: the last address comes second, a length after +"))?;
+        let beyond_first = last.checked_sub(start).ok_or_else(|| {
+            format!("`{text}` ends before it starts: the last address comes second, a length after +")
+        })?;
         return beyond_first
             .checked_add(1)
             .and_then(|length| PhysRange::new(start, length))
@@ -119,8 +128,11 @@ pub fn place(text: &str) -> Result<Place, String> {
     }
     if let Some((address, field)) = text.split_once(':') {
         let (high, low) = field.split_once(':').unwrap_or((field, field));
-        let bit = |text| number(text)?.try_into().ok().filter(|bit| *bit < 64).ok_or(format!("there is no bit {text}"));
-        let (high, low): (u32, u32) = (bit(high)?, bit(low)?);
+        let bit = |bit: &str| match number(bit)? {
+            number @ 0..64 => Ok(number as u32),
+            _ => Err(format!("`{text}`: there is no bit {bit}; the highest is 63")),
+        };
+        let (high, low) = (bit(high)?, bit(low)?);
         if high < low {
             return Err(format!("`{text}`: the high bit comes first, as in {address}:{low}:{high}"));
         }
@@ -144,6 +156,9 @@ mod tests {
             assert!(place(wrong).is_err(), "{wrong}");
         }
         assert!(super::range("8").unwrap_err().contains("START+LENGTH"));
+        assert_eq!(address("0x10"), Ok(0x10));
+        assert!(address("0x10+4").unwrap_err().contains("address alone, 0x10"));
+        assert!(address("0x10:3").unwrap_err().contains("address alone, 0x10"));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Cursor, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use devmap::{Bulk, Error, Mapping, Operation, PhysRange};
@@ -126,14 +126,14 @@ pub fn save(it: &mut Context, range: PhysRange, path: &Path) -> Result<(), Failu
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    // As for every new file the umask takes from it; an old one keeps what it has.
-    let mode = fs::Permissions::from_mode(0o666);
-    let mut file =
-        tempfile::Builder::new().prefix(".devmap-").permissions(mode).tempfile_in(directory).map_err(&failed)?;
+    // As for every new file the umask takes from its mode; an old one keeps what it has. It is opened here, and written
+    // as a plain file: the errors of its wrapper tell a name that nobody else knows.
+    let new = |path: &Path| File::options().write(true).create_new(true).mode(0o666).open(path);
+    let mut file = tempfile::Builder::new().prefix(".devmap-").make_in(directory, new).map_err(&failed)?;
     if let Some(existing) = existing {
         file.as_file().set_permissions(existing.permissions()).map_err(&failed)?;
     }
-    save_to(&mapping, it.bulk(&mapping), |bytes| file.write_all(bytes).map_err(&failed))?;
+    save_to(&mapping, it.bulk(&mapping), |bytes| file.as_file_mut().write_all(bytes).map_err(&failed))?;
     file.as_file().sync_all().map_err(&failed)?;
     file.persist(&target).map_err(|error| failed(error.error))?;
     tell(it, &mapping, false)

@@ -432,10 +432,8 @@ fn a_read_only_window_is_read_and_never_written(host: &mut Host) -> Result<()> {
     for command in writers(at, free, &image) {
         devmap(&command)?.failed(
             3,
-            &[
-                "Permission denied (EACCES): the window is read-only; it is two@0xc0100000+0x100000:ro:wc; \
-                 only read it, or load the driver with this window not `ro`",
-            ],
+            &["Permission denied (EACCES): the window is read-only; it is two@0xc0100000+0x100000:ro:wc; \
+                 only read it, or load the driver with this window not `ro`"],
         )?;
     }
     for (command, status) in readers(at, free, &image) {
@@ -481,12 +479,7 @@ fn check_tells_what_the_windows_allow(host: &mut Host) -> Result<()> {
         ("0xc0300000", "EPERM", "the range is outside of every window", "three@0xc0200000+0x100000:cached"),
         ("0x10000000+4K", "EPERM", "the range is outside of every window", "one@0xc0000000+0x100000"),
         ("0xc0000000+3M", "EPERM", "the range is not wholly inside one window", "one@0xc0000000+0x100000"),
-        (
-            "0xc0100000 --write",
-            "EACCES",
-            "the window is read-only",
-            "two@0xc0100000+0x100000:ro:wc",
-        ),
+        ("0xc0100000 --write", "EACCES", "the window is read-only", "two@0xc0100000+0x100000:ro:wc"),
         ("0xc0000000 --exec", "EPERM", "physical memory is never mapped executable", ""),
         ("0xc0000000 --private", "EINVAL", "what is stored into a private mapping never reaches the memory", ""),
         ("0xfffffffffff000", "EINVAL", "the range leaves the physical address space", ""),
