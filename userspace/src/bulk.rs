@@ -169,6 +169,10 @@ impl<'m> Bulk<'m> {
             let start = block * BLOCK;
             let found = &mut buffer[..expected.len()];
             self.load(offset + start, found);
+            // As a whole first, which is many times faster.
+            if found == expected {
+                continue;
+            }
             if let Some(index) = found.iter().zip(expected).position(|(found, expected)| found != expected) {
                 let offset = offset + start + index;
                 return Ok(Some(Difference { offset, found: found[index], expected: expected[index] }));
