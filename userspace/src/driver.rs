@@ -14,7 +14,7 @@ use nix::errno::Errno;
 
 use crate::{ioctl, Device, Error, Kind, Result};
 
-/// How the driver was loaded, and what the machine is like.
+/// How the driver was loaded, and what the machine is like. See [`Device::info`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Info {
@@ -29,6 +29,15 @@ pub struct Info {
 }
 
 /// What can be mapped at all.
+///
+/// ```no_run
+/// use devmap::{driver::Mode, Device, DEFAULT_DEVICE};
+///
+/// if Device::open_read_only(DEFAULT_DEVICE)?.info()?.mode == Mode::Raw {
+///     println!("all but the kernel's own memory can be mapped");
+/// }
+/// # Ok::<(), devmap::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// There are no windows: all memory but the kernel's own, by processes with CAP_SYS_RAWIO.
@@ -47,6 +56,14 @@ impl fmt::Display for Mode {
 }
 
 /// What a mapping is for: the protection of mmap(2).
+///
+/// ```
+/// use devmap::driver::Protection;
+///
+/// let none_is_default = Protection { write: true, ..Protection::default() };
+/// assert_eq!(Protection { write: true, ..Protection::READ }, Protection::READ_WRITE);
+/// assert!(!none_is_default.read);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Protection {
     /// PROT_READ.
@@ -65,6 +82,10 @@ impl Protection {
 }
 
 /// Whether what is stored into a mapping reaches the memory.
+///
+/// ```
+/// assert_eq!(devmap::driver::Sharing::default(), devmap::driver::Sharing::Shared);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Sharing {
     /// MAP_SHARED: it does. All mappings of this crate are of this kind.
@@ -74,7 +95,7 @@ pub enum Sharing {
     Private,
 }
 
-/// What the driver says to a mapping.
+/// What the driver says to a mapping. See [`Device::check`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It would make it.
@@ -100,6 +121,15 @@ impl Verdict {
 }
 
 /// Why the driver does not make a mapping. The text is the reason and the window.
+///
+/// ```
+/// use devmap::driver::{Refusal, Refused};
+///
+/// let refused = Refused { reason: Refusal::ReadOnly, nearest: None };
+/// assert_eq!(refused.errno_name(), "EACCES");
+/// assert_eq!(refused.why(), "the window is read-only");
+/// assert_eq!(refused.remedy(), "only read it, or load the driver with this window not `ro`");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// The reason. When several hold, it is the first in the order of [`Refusal`].
