@@ -73,8 +73,10 @@ fn report(programs: &[&str]) -> Result<()> {
         println!("{operation:<19} | {library:7.3} | {command:7.3} | {volatile:13.3} | {libc:.3}");
     }
     println!("\n{:<47} | instructions | bytes on disk", "a start, and the reading of 32 bits");
-    for program in [&[DEVMAP], programs].concat() {
-        bench.start(&format!("{program} read 0"), program, &["read", "0"])?;
+    for (name, program) in
+        [("devmap as cargo builds it", DEVMAP)].into_iter().chain(programs.iter().map(|it| (*it, *it)))
+    {
+        bench.start(name, program, &["read", "0"])?;
         let link = bench.path("devmem2");
         symlink(Path::new(program).canonicalize()?, &link)?;
         bench.start("  the same by the name devmem2", &link, &["0"])?;
@@ -82,27 +84,32 @@ fn report(programs: &[&str]) -> Result<()> {
     }
     bench.start("a C program of devmem2's shape", &bench.plain(""), &["devmem2", &bench.device(), "0"])?;
     bench.start("  linked statically", &bench.plain("-static"), &["devmem2", &bench.device(), "0"])?;
-    // It knows no other device than /dev/mem, which few can open; where nobody may, it ends there.
-    match env::split_paths(&env::var_os("PATH").unwrap_or_default())
-        .map(|path| path.join("busybox"))
-        .find(|it| it.exists())
-    {
-        Some(busybox) => {
-            bench.start("busybox devmem, up to its open(2)", &busybox.display().to_string(), &["devmem", "0"])
-        }
-        None => Ok(println!("there is no busybox here to count")),
+    // It knows no other device than /dev/mem, and ends where nobody may open that.
+    match which("busybox") {
+        Some(busybox) => bench.start("busybox devmem, up to its open(2)", &busybox, &["devmem", "0"])?,
+        None => println!("there is no busybox here to count"),
     }
+    Ok(())
+}
+
+/// Where in PATH a program is.
+fn which(program: &str) -> Option<String> {
+    let directories = env::var_os("PATH")?;
+    let found = env::split_paths(&directories).map(|directory| directory.join(program)).find(|path| path.exists());
+    Some(found?.display().to_string())
 }
 
 /// The files that everything works on; gone when dropped.
 struct Bench {
     directory: TempDir,
+    valgrind: String,
 }
 
 impl Bench {
     /// With the C program compiled.
     fn new() -> Result<Self> {
-        let bench = Self { directory: tempfile::tempdir()? };
+        let valgrind = which("valgrind").ok_or("there is no valgrind here to count with: install it")?;
+        let bench = Self { directory: tempfile::tempdir()?, valgrind };
         for flag in ["", "-static"] {
             let mut cc = Command::new("cc");
             cc.args(["-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-o", &bench.plain(flag)]);
@@ -164,11 +171,10 @@ impl Bench {
 
     /// How many instructions a program takes, from the first in its process to the last.
     fn instructions(&self, program: &str, arguments: &[&str]) -> Result<i64> {
-        let mut valgrind = Command::new("valgrind");
+        let mut valgrind = Command::new(&self.valgrind);
         valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", program]).args(arguments);
         // Libraries look through the environment when they start, so it is always the same.
-        valgrind.env_clear().envs(env::var_os("PATH").map(|path| ("PATH", path)));
-        valgrind.env("DEVMAP_DEVICE", self.device());
+        valgrind.env_clear().env("DEVMAP_DEVICE", self.device());
         if arguments[0] == "libc" {
             valgrind.env("GLIBC_TUNABLES", NO_REP);
         }

@@ -60,6 +60,10 @@ Exit status:
     4  another file, or the output, could not be read or written
   130  interrupted by Ctrl-C or a signal
 
+Called by the name devmem2 or devmem, through a symbolic link, it takes the arguments of that program and
+prints its lines, on the device that DEVMAP_DEVICE names. The w of devmem2 is 32 bits on every machine, and
+a write reads nothing, unless --readback is given or DEVMEM2_READBACK is set.
+
 `devmap help COMMAND` has examples of each command.";
 
 /// What to do.
