@@ -62,15 +62,20 @@ TOOLS = target/$(TARGET)/small
 # The program that writes its own documentation runs here, not on the target.
 DEVMAP = cargo run --quiet --release --locked --package devmap --
 
+# Where shells look for what packages bring.
+COMPLETIONS = bash-completion/completions fish/vendor_completions.d zsh/vendor-completions
+
 .PHONY: install
 install: modules tools ## Install driver, tools and node below DESTDIR
 	install -D -m 0644 $(MODULE_OUT)/driver/map.ko "$(DESTDIR)$(MODLIB)/extra/map.ko"
 	install -D -m 0755 $(TOOLS)/devmap "$(DESTDIR)$(PREFIX)/bin/devmap"
 	install -D -m 0755 $(TOOLS)/examples/sdram "$(DESTDIR)$(PREFIX)/bin/sdram"
 	ln -sf devmap "$(DESTDIR)$(PREFIX)/bin/devmem2"
-	install -d "$(DESTDIR)$(PREFIX)/share/man/man1" "$(DESTDIR)$(PREFIX)/share/bash-completion/completions"
+	install -d "$(DESTDIR)$(PREFIX)/share/man/man1" $(COMPLETIONS:%="$(DESTDIR)$(PREFIX)/share/%")
 	$(DEVMAP) man "$(DESTDIR)$(PREFIX)/share/man/man1"
 	$(DEVMAP) completions bash > "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/devmap"
+	$(DEVMAP) completions fish > "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/devmap.fish"
+	$(DEVMAP) completions zsh > "$(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_devmap"
 	install -d "$(DESTDIR)/dev"
 	rm -f "$(DESTDIR)/dev/map"
 	mknod -m $(NODE_MODE) "$(DESTDIR)/dev/map" c 126 0

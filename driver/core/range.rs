@@ -6,6 +6,15 @@ use core::fmt;
 
 /// A range of physical addresses that is not empty and does not wrap.
 ///
+/// ```
+/// use map_core::PhysRange;
+///
+/// let sdram = PhysRange::new(0xc000_0000, 0x30_0000).unwrap();
+/// assert_eq!(sdram.last(), 0xc02f_ffff);
+/// assert_eq!(sdram.to_string(), "0xc0000000-0xc02fffff");
+/// assert!(PhysRange::new(0xc000_0000, 0).is_none());
+/// ```
+///
 /// # Invariants
 ///
 /// `length` is at least 1, and `start + (length - 1)` does not overflow.

@@ -16,6 +16,10 @@ use crate::page::{PageSize, Pages};
 use crate::{uio, Error, Mapping, PhysRange, Result, UioMap};
 
 /// The node of the map driver.
+///
+/// ```
+/// assert_eq!(devmap::DEFAULT_DEVICE, "/dev/map");
+/// ```
 pub const DEFAULT_DEVICE: &str = map_core::abi::NODE;
 
 /// Something open that physical memory can be mapped from.
@@ -29,6 +33,16 @@ pub const DEFAULT_DEVICE: &str = map_core::abi::NODE;
 /// | a regular file | an offset in the file | the page cache |
 ///
 /// A regular file lets programs and tests run anywhere.
+///
+/// # Examples
+///
+/// ```no_run
+/// use devmap::{Device, PhysRange, DEFAULT_DEVICE};
+///
+/// let device = Device::open(DEFAULT_DEVICE)?;
+/// let registers = device.map(PhysRange::new(0xff20_0000, 0x20).unwrap())?;
+/// # Ok::<(), devmap::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Device {
     file: File,
@@ -38,6 +52,14 @@ pub struct Device {
 }
 
 /// What a [`Device`] is, which decides what an address of it means.
+///
+/// ```no_run
+/// use devmap::{Device, Kind, DEFAULT_DEVICE};
+///
+/// let device = Device::open(DEFAULT_DEVICE)?;
+/// assert!(matches!(device.kind(), Kind::Character { major: 126, .. }));
+/// # Ok::<(), devmap::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
@@ -144,6 +166,14 @@ impl Device {
     }
 
     /// The path that it was opened by.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use devmap::Device;
+    /// println!("mapped from {}", Device::open("/dev/map")?.path().display());
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -154,9 +184,9 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] with the map driver's reason, [`Error::Map`] with what mmap(2) said, [`Error::PastEnd`] where a regular file is too short,
-    /// [`Error::OutsideMaps`] where no map of a UIO device holds the range, and [`Error::TooLong`] for more than a
-    /// process can address.
+    /// [`Error::Refused`] with the map driver's reason, [`Error::Map`] with what mmap(2) said, [`Error::PastEnd`] where
+    /// a regular file is too short, [`Error::OutsideMaps`] where no map of a UIO device holds the range, and
+    /// [`Error::TooLong`] for more than a process can address.
     ///
     /// # Examples
     ///

@@ -12,9 +12,20 @@ use crate::driver::Refused;
 use crate::{PhysRange, UioMap, Width, DEFAULT_DEVICE};
 
 /// The result of everything that can fail here.
+///
+/// ```no_run
+/// fn status() -> devmap::Result<u32> {
+///     let range = devmap::PhysRange::new(0xff20_0000, 0x20).unwrap();
+///     devmap::Device::open("/dev/map")?.map(range)?.read(0x10)
+/// }
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What was to be done with mapped memory.
+///
+/// ```
+/// assert_eq!(devmap::Operation::Copy.to_string(), "copy to");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// Loading from it.
@@ -61,6 +72,17 @@ impl fmt::Display for Operation {
 }
 
 /// Why an operation was not done. Its text is one line: what, where, and the remedy.
+///
+/// ```no_run
+/// use devmap::{Device, Error, PhysRange, DEFAULT_DEVICE};
+///
+/// let range = PhysRange::new(0xc000_0000, 0x30_0000).unwrap();
+/// match Device::open(DEFAULT_DEVICE).and_then(|device| device.map(range)) {
+///     Ok(sdram) => println!("{} is mapped", sdram.range()),
+///     Err(Error::Refused { refused, .. }) => println!("the driver refuses: {}", refused.why()),
+///     Err(error) => println!("{error}"),
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -82,8 +104,8 @@ pub enum Error {
     },
     /// The map driver refused the range, and said why.
     #[error(
-        "cannot map {range} of {}: {}: {refused}{}",
-        path.display(), Named(refused.errno()), remedy(refused.remedy())
+        "cannot map {range} of {}: {}: {refused}; {}",
+        path.display(), Named(refused.errno()), refused.remedy()
     )]
     Refused {
         /// The path of the device.
@@ -260,7 +282,7 @@ pub enum Error {
         width: Width,
     },
     /// A value has more bits than the access.
-    #[error("cannot write {value:#x} in one access of {width}: use a wider one, or a smaller value")]
+    #[error("{value:#x} does not fit into one access of {width}: use a greater width, or a smaller value")]
     TooWide {
         /// The value.
         value: u64,

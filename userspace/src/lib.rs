@@ -17,8 +17,39 @@
 //!
 //! What the driver allows, and why it does not, is told by [`driver`].
 //!
-//! A regular file does in the place of the device, so programs can be tried and tested on any machine. [`FileMapping`]
-//! is for programs that want the file itself: it knows where the file ends, and what that means for each byte.
+//! A regular file does in the place of the device, so programs can be tried and tested on any machine:
+//!
+//! ```
+//! use devmap::{Device, PhysRange};
+//!
+//! let file = tempfile::NamedTempFile::new()?;
+//! file.as_file().set_len(0x1000)?;
+//! let registers = Device::open(file.path())?.map(PhysRange::new(0x100, 0x20).unwrap())?;
+//! let control = registers.register::<u32>(0x10)?;
+//! control.modify(0xf0, 0x50);
+//! assert_eq!(control.read(), 0x50);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`FileMapping`] is for programs that want the file itself: it knows where the file ends, and what that means for
+//! each byte.
+//!
+//! # The order of stores
+//!
+//! Through an uncached mapping, stores leave the processor one by one, in the order of the program. Memory that is
+//! mapped write-combining is faster because they are gathered, and leave later and in another order. A device must not
+//! be told of data that has not left: between the two stands [`Mapping::flush`].
+//!
+//! | architecture | uncached | write-combining | `flush` is |
+//! |---|---|---|---|
+//! | x86, x86_64 | UC-: in order | WC: gathered in buffers, emptied in any order | `sfence`: the buffers are emptied before any later store |
+//! | arm64 | Device-nGnRnE: in order, none gathered, none acknowledged early | Normal non-cacheable: gathered and reordered | `dsb st`: waits until all have completed |
+//! | arm (ARMv7) | strongly ordered: in order | Normal non-cacheable: gathered and reordered | `dsb st`: waits until all have completed |
+//! | riscv64 | I/O: in order | non-cacheable memory: reordered | `fence ow, ow`: none is seen later than a store behind it |
+//! | others | | | the full barrier between threads, which may know nothing of devices |
+//!
+//! Nothing here writes back a processor's cache. A device that does not look into the caches, as is usual on arm and
+//! riscv64, wants a window that is not cached.
 
 #![deny(unsafe_code)]
 

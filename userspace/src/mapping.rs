@@ -18,6 +18,29 @@ use crate::{Bulk, Endian, Error, Operation, PhysRange, Register, Result, Value, 
 ///
 /// If the file behind a mapping of a regular file is made shorter, an access beyond its new end is a SIGBUS, which ends
 /// the process. Device memory cannot shrink.
+///
+/// # Examples
+///
+/// ```no_run
+/// use devmap::{Device, PhysRange, DEFAULT_DEVICE};
+///
+/// let sdram = Device::open(DEFAULT_DEVICE)?.map(PhysRange::new(0xc000_0000, 0x30_0000).unwrap())?;
+/// sdram.write::<u16>(0x64, 3)?;
+/// assert_eq!(sdram.read::<u16>(0x64)?, 3);
+/// # Ok::<(), devmap::Error>(())
+/// ```
+///
+/// It is no slice, and does not become one:
+///
+/// ```compile_fail,E0308
+/// # let mapping: devmap::Mapping = panic!();
+/// let bytes: &[u8] = &mapping;
+/// ```
+///
+/// ```compile_fail,E0608
+/// # let mapping: devmap::Mapping = panic!();
+/// let first = mapping[0];
+/// ```
 #[derive(Debug)]
 pub struct Mapping {
     window: Window,
@@ -51,22 +74,59 @@ impl Mapping {
     }
 
     /// The physical addresses that it shows.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use devmap::{Device, PhysRange, DEFAULT_DEVICE};
+    /// let range = PhysRange::new(0xc000_0064, 4).unwrap();
+    /// // Not the page around it, which is what mmap(2) maps.
+    /// assert_eq!(Device::open(DEFAULT_DEVICE)?.map(range)?.range(), range);
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn range(&self) -> PhysRange {
         self.range
     }
 
     /// How many bytes it shows, at least 1: the length of the range as a number of this process's address space.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use devmap::{Device, PhysRange, DEFAULT_DEVICE};
+    /// let sdram = Device::open(DEFAULT_DEVICE)?.map(PhysRange::new(0xc000_0000, 0x30_0000).unwrap())?;
+    /// let last = sdram.read::<u8>(sdram.len() - 1)?;
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     #[expect(clippy::len_without_is_empty, reason = "there is no empty mapping")]
     pub fn len(&self) -> usize {
         self.window.length()
     }
 
     /// Whether it can be written.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use devmap::{Device, PhysRange, DEFAULT_DEVICE};
+    /// let range = PhysRange::new(0xc000_0000, 0x100).unwrap();
+    /// assert!(!Device::open_read_only(DEFAULT_DEVICE)?.map(range)?.is_writable());
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn is_writable(&self) -> bool {
         self.window.writable()
     }
 
     /// The order of the bytes of its values.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use devmap::{Device, Endian, PhysRange, DEFAULT_DEVICE};
+    /// let registers = Device::open(DEFAULT_DEVICE)?.map(PhysRange::new(0xc000_0000, 0x100).unwrap())?;
+    /// assert_eq!(registers.endian(), Endian::Native);
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     pub fn endian(&self) -> Endian {
         self.endian
     }
@@ -190,12 +250,11 @@ impl Mapping {
         Bulk::new(self)
     }
 
-    /// Waits until what was stored before has left this processor's buffers.
+    /// Makes what was stored before arrive before what is stored afterwards.
     ///
     /// Memory that is mapped write-combining gathers stores; a device that is told about them too early finds old data.
     /// So: store the data, `flush`, then tell the device. On an uncached mapping the stores are on their way without it.
-    /// It is `sfence` on x86, `dsb st` on Arm, `fence ow, ow` on RISC-V, and the full barrier elsewhere. It does not
-    /// write back processor caches.
+    /// [What it is](crate#the-order-of-stores) depends on the architecture. It does not write back processor caches.
     ///
     /// # Examples
     ///

@@ -43,18 +43,43 @@ impl<'m, T: Value> Register<'m, T> {
     }
 
     /// Loads it, once.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let registers: devmap::Mapping = panic!();
+    /// let status = registers.register::<u32>(0x10)?;
+    /// while status.read() & 1 == 0 {}
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     #[inline]
     pub fn read(self) -> T {
         self.endian.convert(self.cell.load())
     }
 
     /// Stores `value`, once, and loads nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let registers: devmap::Mapping = panic!();
+    /// registers.register::<u32>(0x14)?.write(0x8000_0001);
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     #[inline]
     pub fn write(self, value: T) {
         self.cell.store(self.endian.convert(value));
     }
 
     /// Gives the bits of `mask` the values that they have in `value`: one load, then one store. Returns what was loaded.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let registers: devmap::Mapping = panic!();
+    /// let before = registers.register::<u32>(0x14)?.modify(0xf0, 0x50);
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
     #[inline]
     pub fn modify(self, mask: T, value: T) -> T {
         let before = self.read();

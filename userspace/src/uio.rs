@@ -14,6 +14,16 @@ use crate::page::{PageSize, Pages};
 use crate::PhysRange;
 
 /// A piece of memory that a UIO device offers.
+///
+/// ```no_run
+/// use devmap::{Device, Kind};
+///
+/// let device = Device::open("/dev/uio0")?;
+/// if let Kind::Uio(maps) = device.kind() {
+///     let first = device.map(maps[0].range)?;
+/// }
+/// # Ok::<(), devmap::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UioMap {
     /// Its number.

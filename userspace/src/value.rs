@@ -8,6 +8,14 @@ use std::ops::{BitAnd, BitOr, Not};
 use crate::raw::Access;
 
 /// The number of bits that one access moves.
+///
+/// ```
+/// use devmap::{Value, Width};
+///
+/// assert_eq!(<u16 as Value>::WIDTH, Width::Bits16);
+/// assert!(Width::Bits16 < Width::Bits32);
+/// assert_eq!(Width::Bits32.to_string(), "32 bits");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Width {
     /// One byte.
@@ -30,6 +38,10 @@ impl Width {
     pub const WIDEST: Self = Self::Bits32;
 
     /// The width in bytes.
+    ///
+    /// ```
+    /// assert_eq!(devmap::Width::Bits32.bytes(), 4);
+    /// ```
     pub const fn bytes(self) -> usize {
         match self {
             Self::Bits8 => 1,
@@ -41,6 +53,10 @@ impl Width {
     }
 
     /// The width in bits.
+    ///
+    /// ```
+    /// assert_eq!(devmap::Width::Bits32.bits(), 32);
+    /// ```
     pub const fn bits(self) -> u32 {
         8 * self.bytes() as u32
     }
@@ -62,6 +78,15 @@ impl fmt::Display for Width {
 }
 
 /// The order of a value's bytes in memory.
+///
+/// ```no_run
+/// use devmap::{Device, Endian, PhysRange, DEFAULT_DEVICE};
+///
+/// let range = PhysRange::new(0xc000_0000, 4).unwrap();
+/// let big = Device::open(DEFAULT_DEVICE)?.map(range)?.with_endian(Endian::Big);
+/// big.write::<u16>(0, 0x1234)?; // the byte 0x12 first
+/// # Ok::<(), devmap::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Endian {
     /// That of this processor.
@@ -99,11 +124,28 @@ impl Endian {
 
 /// An unsigned integer that one load or store moves whole: `u8`, `u16`, `u32`, and on a 64-bit processor `u64`.
 ///
-/// Sealed: it stands for the instructions that the processor has.
+/// ```
+/// use devmap::Value;
 ///
-/// ```compile_fail
+/// fn is_set<T: Value>(register: T, bit: T) -> bool {
+///     register & bit == bit
+/// }
+///
+/// assert!(is_set(0x80u8, 0x80));
+/// ```
+///
+/// It is sealed, and stands for the instructions that the processor has. No processor moves this in one access:
+///
+/// ```compile_fail,E0277
 /// # let mapping: devmap::Mapping = panic!();
-/// mapping.read::<u128>(0); // no processor does that in one access
+/// mapping.read::<u128>(0);
+/// ```
+///
+/// nor is anything but a number of its own width what a device has there:
+///
+/// ```compile_fail,E0277
+/// # let mapping: devmap::Mapping = panic!();
+/// mapping.read::<bool>(0);
 /// ```
 pub trait Value:
     Access

@@ -55,9 +55,12 @@ fn modify() {
     bench.devmap(&["modify", "0", "-w", "8", "--set", "0x80", "--clear", "3"]).printed("0x00000000: 0x0f -> 0x8c\n");
     bench.devmap(&["modify", "0", "-w", "8", "--mask", "0xf0", "0x30"]).printed("0x00000000: 0x8c -> 0x3c\n");
     bench.devmap(&["modify", "0", "-w", "8", "--set", "1", "--clear", "1"]).failed(2, "0x1 are named twice");
-    bench.devmap(&["modify", "0", "-w", "8", "--set", "0x100"]).failed(2, "0x100 in one access of 8 bits");
-    bench.devmap(&["modify", "0"]).misused("--set");
+    bench
+        .devmap(&["modify", "0", "-w", "8", "--set", "0x100"])
+        .failed(2, "0x100 does not fit into one access of 8 bits");
+    bench.devmap(&["modify", "0"]).misused("<--set <BITS>|--clear <BITS>|--mask <BITS>>");
     bench.devmap(&["modify", "0", "5"]).misused("--mask");
+    bench.devmap(&["modify", "0:3", "--set", "1"]).misused("`0:3` is a bit field: give its address alone, 0x0");
     assert_eq!(bench.contents(), [0x3c, 0]);
 }
 
@@ -65,7 +68,9 @@ fn modify() {
 fn a_command_that_fails_has_changed_nothing() {
     let bench = Bench::new(&[7; 16]);
     // The first value would fit.
-    bench.devmap(&["write", "0", "1", "0x1_0000_0000"]).failed(2, "0x100000000 in one access of 32 bits");
+    bench
+        .devmap(&["write", "0", "1", "0x1_0000_0000"])
+        .failed(2, "0x100000000 does not fit into one access of 32 bits");
     bench.devmap(&["write", "2", "1"]).failed(2, "4 bytes at 0x00000002 in one access: use a multiple of 0x4");
     bench.devmap(&["write", "12", "1", "2"]).failed(3, "0x0000000c-0x00000013");
     bench.devmap(&["write", "16", "1"]).failed(3, "the file ends after 0x10 bytes");
@@ -83,6 +88,7 @@ fn a_command_that_fails_has_changed_nothing() {
 fn wrong_arguments() {
     let bench = Bench::new(&[7; 16]);
     bench.devmap(&["read", "c0000000"]).misused("write 0xc0000000");
+    bench.devmap(&["write", "0", "-1"]).misused("write the bits that are meant, as in 0xffffffff");
     bench.devmap(&["read"]).misused("<PLACE>");
     bench.devmap(&["read", "0", "-w", "24"]).misused("[possible values: 8, 16, 32");
     bench.devmap(&["read", "0", "--endian", "middle"]).misused("[possible values: native, little, big]");

@@ -13,10 +13,17 @@ use common::{Bench, Ran};
 
 /// Runs the program under another name on `bench`.
 fn run_as(name: &str, bench: &Bench, arguments: &[&str]) -> Ran {
+    run_in(&[], name, bench, arguments)
+}
+
+/// The same with these variables in its environment.
+fn run_in(environment: &[(&str, &str)], name: &str, bench: &Bench, arguments: &[&str]) -> Ran {
     let directory = tempfile::tempdir().unwrap();
     let link = directory.path().join(name);
     symlink(env!("CARGO_BIN_EXE_devmap"), &link).unwrap();
-    let output = Command::new(link).args(arguments).env("DEVMAP_DEVICE", bench.path()).output().unwrap();
+    let mut command = Command::new(link);
+    command.args(arguments).env_remove("DEVMEM2_READBACK").env("DEVMAP_DEVICE", bench.path());
+    let output = command.envs(environment.iter().copied()).output().unwrap();
     Ran {
         status: output.status.code(),
         out: String::from_utf8(output.stdout).unwrap(),
@@ -46,8 +53,25 @@ fn devmem2_prints_what_scripts_look_for() {
     assert_eq!(lines[0], format!("{} opened.", bench.path().display()));
     assert!(lines[1].starts_with("Memory mapped at address 0x") && lines[1].ends_with("000."), "{lines:?}");
     assert!(lines[2].starts_with("Value at address 0x4 (0x") && lines[2].ends_with("004): 0xABC"), "{lines:?}");
-    let ran = run_as("devmem2", &bench, &["--readback", "4", "b", "7"]);
-    assert!(ran.out.contains("Value at address 0x4 ") && ran.out.ends_with("Written 0x7; readback 0x7\n"), "{ran:?}");
+}
+
+#[test]
+fn devmem2_reads_beside_a_write_only_if_it_is_asked_to() {
+    let bench = Bench::new(&[5; 8]);
+    let asked = [("DEVMEM2_READBACK", "1")];
+    for (environment, arguments) in
+        [(&[][..], &["--readback", "4", "b", "7"][..]), (&[], &["-r", "4", "b", "7"]), (&asked, &["4", "b", "7"])]
+    {
+        std::fs::write(bench.path(), [5; 8]).unwrap();
+        let ran = run_in(environment, "devmem2", &bench, arguments);
+        let lines: Vec<&str> = ran.out.lines().collect();
+        assert!(lines[2].starts_with("Value at address 0x4 (0x") && lines[2].ends_with("): 0x5"), "{ran:?}");
+        assert_eq!((ran.status, &lines[3..]), (Some(0), &["Written 0x7; readback 0x7"][..]), "{ran:?}");
+        assert_eq!(bench.contents(), [5, 5, 5, 5, 7, 5, 5, 5]);
+    }
+    // Which nobody has done who has set it to nothing.
+    let ran = run_in(&[("DEVMEM2_READBACK", "")], "devmem2", &bench, &["4", "b", "8"]);
+    assert!(!ran.out.contains("Value") && ran.out.ends_with("\nWritten 0x8\n"), "{ran:?}");
 }
 
 #[test]
@@ -58,7 +82,8 @@ fn both_fail_with_status_1_and_change_nothing() {
         ("devmem", &["x"], "`x` is no number"),
         ("devmem", &["0", "24"], "`24` is no width"),
         ("devmem", &["0", "8", "1", "2"], "`2` is one argument too many"),
-        ("devmem", &["0", "8", "0x100"], "0x100"),
+        ("devmem", &["0", "8", "0x100"], "0x100 does not fit into one access of 8 bits"),
+        ("devmem2", &["0", "b", "-1"], "`-1` is no number"),
         ("devmem2", &["0", "x"], "`x` is no width"),
         ("devmem2", &["8", "w", "1"], "the file ends"),
         // The original would read past its page.

@@ -57,6 +57,7 @@ fn memory_tests_pass_on_sound_memory() {
     assert_eq!(bench.devmap(&["test", "0+0x1000", "-w", "16"]).out.lines().count(), 5);
     bench.devmap(&["test", "1+0x1000"]).failed(2, "0x00000001");
     bench.devmap(&["test", "0+0x1001"]).failed(2, "0x1001 bytes");
+    bench.devmap(&["test", "0+8", "--passes", "0"]).misused("give at least 1");
     bench.devmap(&["test", "0+8", "--only", "luck"]).misused("[possible values: data, address");
 }
 
@@ -92,7 +93,8 @@ fn watch_ends_after_its_count() {
     let ran = bench.devmap(&["watch", "0", "-w", "16", "--count", "3", "--interval", "0", "--json"]);
     assert_eq!(ran.out, "{\"look\":1,\"address\":\"0x00000000\",\"value\":\"0x0505\"}\n");
     assert_eq!(ran.err, "devmap: watched 0x00000000-0x00000001, looks: 3, changes: 0\n");
-    bench.devmap(&["watch", "0:1"]).failed(2, "bit field");
+    bench.devmap(&["watch", "0:1"]).failed(2, "0x00000000:1:1 is a bit field: watch the whole value, 0x00000000");
+    bench.devmap(&["watch", "0", "--count", "0"]).misused("`0` would do nothing: give at least 1");
 }
 
 #[test]

@@ -13,8 +13,8 @@ use devmap::{Endian, PhysRange, Width, DEFAULT_DEVICE};
 use super::explain::page_size;
 use super::lab::{Errand, Experiment};
 use super::memtest::Algorithm;
-use super::number::number;
-use super::place::{place, range, Place};
+use super::number::{count, number};
+use super::place::{address, place, range, Place};
 
 /// Reads and writes physical memory, with accesses of exactly the width that is asked for.
 ///
@@ -35,6 +35,7 @@ pub struct Args {
 
 /// What holds for every command.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Options {
     /// The device: /dev/map, /dev/mem, a UIO node, or a regular file, whose addresses are offsets
     #[arg(long, global = true, value_name = "PATH", default_value = DEFAULT_DEVICE, env = "DEVMAP_DEVICE")]
@@ -61,6 +62,10 @@ Exit status:
     3  the device is absent or refuses, or would: no driver, no permission, no such range
     4  another file, or the output, could not be read or written
   130  interrupted by Ctrl-C or a signal
+
+Called by the name devmem2 or devmem, through a symbolic link, it takes the arguments of that program and
+prints its lines, on the device that DEVMAP_DEVICE names. The w of devmem2 is 32 bits on every machine, and
+a write reads nothing, unless --readback is given or DEVMEM2_READBACK is set.
 
 `devmap help COMMAND` has examples of each command.";
 
@@ -90,7 +95,7 @@ Examples:
         #[arg(value_name = "PLACE", value_parser = place)]
         place: Place,
         /// The values
-        #[arg(value_name = "VALUE", value_parser = number, required = true)]
+        #[arg(value_name = "VALUE", value_parser = number, required = true, allow_negative_numbers = true)]
         values: Vec<u64>,
         /// Read the values back, and fail if they differ
         #[arg(long)]
@@ -102,18 +107,22 @@ Examples:
 Examples:
   devmap modify 0xc0000010 --set 0x80 --clear 0x3
   devmap modify 0xc0000010 --mask 0xff00 0x1200    bits 15 to 8 become 0x12")]
+    #[command(override_usage = "\
+devmap modify [OPTIONS] <ADDRESS> [--set <BITS>] [--clear <BITS>]
+       devmap modify [OPTIONS] <ADDRESS> --mask <BITS> <VALUE>")]
+    #[command(group(ArgGroup::new("change").required(true).multiple(true).args(["set", "clear", "mask"])))]
     Modify {
         /// The address of the value
-        #[arg(value_parser = number)]
+        #[arg(value_parser = address)]
         address: u64,
         /// What the bits of the mask become
-        #[arg(value_parser = number, requires = "mask")]
+        #[arg(value_parser = number, requires = "mask", allow_negative_numbers = true)]
         value: Option<u64>,
         /// The bits that VALUE replaces
         #[arg(long, value_name = "BITS", value_parser = number, requires = "value")]
         mask: Option<u64>,
         /// Bits to make 1
-        #[arg(long, value_name = "BITS", value_parser = number, required_unless_present_any = ["clear", "mask"])]
+        #[arg(long, value_name = "BITS", value_parser = number)]
         set: Option<u64>,
         /// Bits to make 0
         #[arg(long, value_name = "BITS", value_parser = number)]
@@ -147,7 +156,7 @@ Examples:
         #[arg(value_parser = range)]
         range: PhysRange,
         /// The value, of 32 bits or what --width says
-        #[arg(value_parser = number)]
+        #[arg(value_parser = number, allow_negative_numbers = true)]
         value: u64,
         /// Read the range back, and fail if it differs
         #[arg(long)]
@@ -195,7 +204,7 @@ Example:
         #[arg(value_parser = range)]
         range: PhysRange,
         /// Where to
-        #[arg(value_parser = number)]
+        #[arg(value_parser = address)]
         target: u64,
         /// Read what was copied back, and fail if it differs; for ranges that do not overlap
         #[arg(long)]
@@ -211,7 +220,7 @@ Example:
         #[arg(value_parser = range)]
         range: PhysRange,
         /// Where the other lies
-        #[arg(value_parser = number)]
+        #[arg(value_parser = address)]
         other: u64,
     },
 
@@ -246,7 +255,7 @@ devmap search [OPTIONS] <RANGE> <VALUE>...
         #[arg(value_parser = range)]
         range: PhysRange,
         /// Values that follow each other, of 32 bits or what --width says
-        #[arg(value_name = "VALUE", value_parser = number)]
+        #[arg(value_name = "VALUE", value_parser = number, allow_negative_numbers = true)]
         values: Vec<u64>,
         /// Text, as UTF-8
         #[arg(long)]
@@ -255,7 +264,7 @@ devmap search [OPTIONS] <RANGE> <VALUE>...
         #[arg(long, value_name = "HEX")]
         bytes: Option<String>,
         /// Stop after so many
-        #[arg(short = 'n', long = "max-count", value_name = "COUNT", value_parser = number)]
+        #[arg(short = 'n', long = "max-count", value_name = "COUNT", value_parser = count)]
         max_count: Option<u64>,
     },
 
@@ -269,7 +278,7 @@ Examples:
         #[arg(value_parser = range)]
         range: PhysRange,
         /// How often
-        #[arg(long, value_name = "COUNT", value_parser = number, default_value = "1")]
+        #[arg(long, value_name = "COUNT", value_parser = count, default_value = "1")]
         passes: u64,
         /// Run these tests only
         #[arg(long, value_name = "TEST", value_enum, value_delimiter = ',')]
@@ -294,7 +303,7 @@ Examples:
         #[arg(long, value_name = "MS", value_parser = number, default_value = "500")]
         interval: u64,
         /// Stop after so many looks
-        #[arg(long, value_parser = number)]
+        #[arg(long, value_parser = count)]
         count: Option<u64>,
     },
 

@@ -48,9 +48,9 @@ impl fmt::Display for Checked {
                 window.map_or(Ok(()), |window| write!(f, "\nwindow   {window}"))
             }
             Verdict::Refused(refused) => {
-                write!(f, "\nverdict  refused, {}\nreason   {}", refused.errno_name(), refused.reason)?;
+                write!(f, "\nverdict  refused, {}\nreason   {}", refused.errno_name(), refused.why())?;
                 refused.nearest.map_or(Ok(()), |window| write!(f, "\nnearest  {window}"))?;
-                refused.remedy().map_or(Ok(()), |remedy| write!(f, "\nremedy   {remedy}"))
+                write!(f, "\nremedy   {}", refused.remedy())
             }
         }
     }
@@ -77,7 +77,7 @@ impl Serialize for Checked {
                 checked.serialize_field("granted", &false)?;
                 checked.serialize_field("errno", &refused.errno_name())?;
                 checked.serialize_field("code", &refused.reason.code())?;
-                checked.serialize_field("reason", &refused.reason.to_string())?;
+                checked.serialize_field("reason", &refused.why())?;
                 checked.serialize_field("nearest", &refused.nearest.map(Row::from))?;
                 checked.serialize_field("remedy", &refused.remedy())?;
             }
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_has_a_reason_a_window_and_a_remedy_as_far_as_there_are_any() {
+    fn what_is_refused_has_a_reason_a_window_if_there_is_one_and_a_remedy() {
         assert_eq!(
             refused(Refusal::Outside).to_string(),
             "range    0xc0000000-0xc0000fff\n\
@@ -166,7 +166,8 @@ mod tests {
             "range    0xc0000000-0xc0000fff\n\
              mapping  private, read, write, execute\n\
              verdict  refused, EINVAL\n\
-             reason   a private mapping would never reach the memory; use MAP_SHARED"
+             reason   what is stored into a private mapping never reaches the memory\n\
+             remedy   map it shared"
         );
     }
 
@@ -193,6 +194,6 @@ mod tests {
                 r#"{asked}{how}"granted":false,"errno":"EPERM","code":11,"reason":"{reason}","nearest":{row},"remedy":"{remedy}"}}"#
             )
         );
-        assert!(json(refused(Refusal::Private)).ends_with(r#""nearest":null,"remedy":null}"#));
+        assert!(json(refused(Refusal::Private)).ends_with(r#""nearest":null,"remedy":"map it shared"}"#));
     }
 }

@@ -2,8 +2,15 @@
 
 //! `devmem2` and `devmem` by name: the arguments and the output of the programs that scripts know.
 //!
-//! Three things differ from devmem2, all of them its faults: `w` is 32 bits on every machine, nothing is read before or
-//! after a write unless `--readback` asks for it, and an access is refused that would not be one access.
+//! Both reach for `DEVMAP_DEVICE`, or the node of the driver, where the originals have /dev/mem, and refuse what is not
+//! one access: an address that is no multiple of the width, and with it every access over the end of a page. A value
+//! that does not fit is refused too, where the originals cut it.
+//!
+//! From devmem2 two things more differ. `w` is 32 bits on every machine, and `l` is 64. And a write reads nothing: the
+//! original loads the old value before and the new one after, either of which can change a device. Its line `Value at
+//! address` is missing then, and `Written` ends with the value. A script that looks for the old value or for `readback`
+//! gets both loads and both lines with the option `--readback` or `-r`, or, left as it is, with `DEVMEM2_READBACK` in
+//! its environment.
 
 use std::env;
 use std::io::{self, Write};
@@ -18,10 +25,10 @@ use super::report;
 
 const DEVMEM2_USAGE: &str = "\
 Usage: devmem2 [--readback] ADDRESS [TYPE [DATA]]
-  ADDRESS     where
-  TYPE        b, h or w for 8, 16 or 32 bits (the default), l for 64
-  DATA        what to write
-  --readback  read before and after writing, as devmem2 always did";
+  ADDRESS         where
+  TYPE            b, h or w for 8, 16 or 32 bits (the default), l for 64
+  DATA            what to write
+  -r, --readback  read before and after writing, as devmem2 always did; so does DEVMEM2_READBACK in the environment";
 
 const DEVMEM_USAGE: &str = "\
 Usage: devmem ADDRESS [WIDTH [VALUE]]
@@ -29,7 +36,7 @@ Usage: devmem ADDRESS [WIDTH [VALUE]]
   WIDTH       8, 16, 32 (the default) or 64
   VALUE       what to write";
 
-/// Runs one of them on the arguments of this process. Whatever fails gives status 1, as with the originals.
+/// Runs one of them on the arguments of this process. Whatever fails gives status 1, as nearly all does in the originals.
 pub fn run(name: &str, command: fn(&[String]) -> Result<(), Failure>) -> ExitCode {
     let arguments: Vec<String> = env::args_os().skip(1).map(|argument| argument.to_string_lossy().into()).collect();
     report(name, command(&arguments)).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
@@ -37,13 +44,14 @@ pub fn run(name: &str, command: fn(&[String]) -> Result<(), Failure>) -> ExitCod
 
 /// `devmem2`.
 pub fn devmem2(arguments: &[String]) -> Result<(), Failure> {
-    let readback = arguments.first().is_some_and(|first| first == "--readback");
-    let access = Access::parse(&arguments[usize::from(readback)..], DEVMEM2_USAGE, |text| {
+    let option = arguments.first().is_some_and(|first| first == "--readback" || first == "-r");
+    let readback = option || env::var_os("DEVMEM2_READBACK").is_some_and(|value| !value.is_empty());
+    let access = Access::parse(&arguments[usize::from(option)..], DEVMEM2_USAGE, |text| {
         Some(match text.chars().next()?.to_ascii_lowercase() {
             'b' => Width::Bits8,
             'h' => Width::Bits16,
             'w' => Width::Bits32,
-            'l' => widest_for(64)?,
+            'l' => width_64()?,
             _ => return None,
         })
     })?;
@@ -73,7 +81,9 @@ pub fn devmem(arguments: &[String]) -> Result<(), Failure> {
         "8" | "b" | "B" => Some(Width::Bits8),
         "16" | "h" | "H" => Some(Width::Bits16),
         "32" | "w" | "W" => Some(Width::Bits32),
-        "64" | "l" | "L" => widest_for(64),
+        "64" => width_64(),
+        // A `long` of C.
+        "l" | "L" => Some(Width::WIDEST),
         _ => None,
     })?;
     let (_, mapping) = access.map()?;
@@ -88,9 +98,9 @@ pub fn devmem(arguments: &[String]) -> Result<(), Failure> {
     }
 }
 
-/// The widest access, if it has so many bits.
-fn widest_for(bits: u32) -> Option<Width> {
-    Some(Width::WIDEST).filter(|width| width.bits() == bits)
+/// 64 bits, if this processor has such accesses.
+fn width_64() -> Option<Width> {
+    Some(Width::WIDEST).filter(|width| width.bits() == 64)
 }
 
 /// What both have in common: where, how wide, and what to write if anything.

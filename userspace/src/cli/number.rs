@@ -15,7 +15,7 @@ pub fn number(text: &str) -> Result<u64, String> {
         Some("0o" | "0O") => (&digits[2..], 8),
         Some("0b" | "0B") => (&digits[2..], 2),
         // C reads this as octal, people as decimal.
-        Some(start) if start.starts_with('0') => {
+        Some(start) if start.starts_with('0') && digits.chars().all(|c| c.is_ascii_digit()) => {
             return Err(format!("`{text}` starts with a zero: write 0o… for octal, 0x… for hexadecimal"))
         }
         _ => (digits, 10),
@@ -24,6 +24,8 @@ pub fn number(text: &str) -> Result<u64, String> {
     if plain.is_empty() || !plain.chars().all(|c| c.is_digit(radix)) {
         return Err(if radix == 10 && plain.chars().all(|c| c.is_ascii_hexdigit()) && !plain.is_empty() {
             format!("`{text}` is no decimal number: write 0x{text} for hexadecimal")
+        } else if plain.starts_with('-') {
+            format!("`{text}` is no number, as it has a sign: write the bits that are meant, as in 0xffffffff")
         } else {
             format!("`{text}` is no number: write decimal, or 0x…, 0o…, 0b…, with K, M or G behind it")
         });
@@ -32,6 +34,14 @@ pub fn number(text: &str) -> Result<u64, String> {
         .ok()
         .and_then(|value| value.checked_mul(unit))
         .ok_or_else(|| format!("`{text}` has more than 64 bits"))
+}
+
+/// Reads how often something is to be done: a number, but not 0.
+pub fn count(text: &str) -> Result<u64, String> {
+    match number(text)? {
+        0 => Err(format!("`{text}` would do nothing: give at least 1")),
+        count => Ok(count),
+    }
 }
 
 /// Writes a number of bytes with the largest unit that leaves no fraction, so that [`number`] reads it.
@@ -90,18 +100,21 @@ mod tests {
             ("", "no number"),
             ("_", "no number"),
             ("0x", "no number"),
-            ("-1", "no number"),
+            ("-1", "write the bits that are meant"),
             ("K", "no number"),
             ("0b12", "no number"),
             ("1é", "no number"),
             ("é", "no number"),
             ("c0000000", "write 0xc0000000"),
             ("0755", "0o"),
+            ("0:7", "no number"),
             ("18446744073709551616", "64 bits"),
             ("0x40_0000_0000_0000K", "64 bits"),
         ] {
             let error = number(text).unwrap_err();
             assert!(error.contains(says), "{text}: {error}");
         }
+        assert_eq!(count("3"), Ok(3));
+        assert!(count("0x0").unwrap_err().contains("at least 1"));
     }
 }

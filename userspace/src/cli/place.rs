@@ -83,10 +83,19 @@ impl fmt::Display for Field {
     }
 }
 
-/// The `length` bytes from `address` on.
+/// The `length` bytes from `address` on, of which there is at least one.
 pub fn bytes_at(address: u64, length: usize) -> Result<PhysRange, String> {
     PhysRange::new(address, length as u64)
-        .ok_or_else(|| format!("{length:#x} bytes at {address:#010x} are none, or go beyond the last address"))
+        .ok_or_else(|| format!("{length:#x} bytes at {address:#010x} go beyond the last address: start lower"))
+}
+
+/// Reads an address alone.
+pub fn address(text: &str) -> Result<u64, String> {
+    match place(text)? {
+        Place::Address(address) => Ok(address),
+        Place::Range(range) => Err(format!("`{text}` is a range: give its address alone, {:#x}", range.start())),
+        Place::Field(address, _) => Err(format!("`{text}` is a bit field: give its address alone, {address:#x}")),
+    }
 }
 
 /// Reads START+LENGTH, or START-LAST as in /proc/iomem.
@@ -100,23 +109,30 @@ pub fn range(text: &str) -> Result<PhysRange, String> {
 /// Reads an address, a bit field, or a range.
 pub fn place(text: &str) -> Result<Place, String> {
     if let Some((start, length)) = text.split_once('+') {
-        return PhysRange::new(number(start)?, number(length)?)
-            .map(Place::Range)
-            .ok_or_else(|| format!("`{text}` is empty, or goes beyond the last address"));
+        let (start, length) = (number(start)?, number(length)?);
+        return PhysRange::new(start, length).map(Place::Range).ok_or_else(|| match length {
+            0 => format!("`{text}` is empty: give a length of at least 1"),
+            _ => format!("`{text}` goes beyond the last address: start lower, or take less"),
+        });
     }
     if let Some((start, last)) = text.split_once('-') {
         let (start, last) = (number(start)?, number(last)?);
-        return last
-            .checked_sub(start)
-            .and_then(|beyond_first| beyond_first.checked_add(1))
+        let beyond_first = last.checked_sub(start).ok_or_else(|| {
+            format!("`{text}` ends before it starts: the last address comes second, a length after +")
+        })?;
+        return beyond_first
+            .checked_add(1)
             .and_then(|length| PhysRange::new(start, length))
             .map(Place::Range)
-            .ok_or_else(|| format!("`{text}` ends before it starts, or holds every address"));
+            .ok_or_else(|| format!("`{text}` holds every address: take less"));
     }
     if let Some((address, field)) = text.split_once(':') {
         let (high, low) = field.split_once(':').unwrap_or((field, field));
-        let bit = |text| number(text)?.try_into().ok().filter(|bit| *bit < 64).ok_or(format!("there is no bit {text}"));
-        let (high, low): (u32, u32) = (bit(high)?, bit(low)?);
+        let bit = |bit: &str| match number(bit)? {
+            number @ 0..64 => Ok(number as u32),
+            _ => Err(format!("`{text}`: there is no bit {bit}; the highest is 63")),
+        };
+        let (high, low) = (bit(high)?, bit(low)?);
         if high < low {
             return Err(format!("`{text}`: the high bit comes first, as in {address}:{low}:{high}"));
         }
@@ -140,6 +156,9 @@ mod tests {
             assert!(place(wrong).is_err(), "{wrong}");
         }
         assert!(super::range("8").unwrap_err().contains("START+LENGTH"));
+        assert_eq!(address("0x10"), Ok(0x10));
+        assert!(address("0x10+4").unwrap_err().contains("address alone, 0x10"));
+        assert!(address("0x10:3").unwrap_err().contains("address alone, 0x10"));
     }
 
     #[test]

@@ -85,7 +85,7 @@ pub fn search(it: &mut Context, range: PhysRange, pattern: &Pattern, max_count: 
         }
         Ok(left > 0)
     })?;
-    if count == 0 && max_count != Some(0) {
+    if count == 0 {
         return Err(Failure::Differs(format!("nothing of that in {range}")));
     }
     Ok(())

@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Cursor, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use devmap::{bus, Bulk, Error, Mapping, Operation, PhysRange};
@@ -126,15 +126,15 @@ pub fn save(it: &mut Context, range: PhysRange, path: &Path) -> Result<(), Failu
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    // As for every new file the umask takes from it; an old one keeps what it has.
-    let mode = fs::Permissions::from_mode(0o666);
-    let mut file =
-        tempfile::Builder::new().prefix(".devmap-").permissions(mode).tempfile_in(directory).map_err(&failed)?;
+    // As for every new file the umask takes from its mode; an old one keeps what it has. It is opened here, and written
+    // as a plain file: the errors of its wrapper tell a name that nobody else knows.
+    let new = |path: &Path| File::options().write(true).create_new(true).mode(0o666).open(path);
+    let mut file = tempfile::Builder::new().prefix(".devmap-").make_in(directory, new).map_err(&failed)?;
     if let Some(existing) = existing {
         file.as_file().set_permissions(existing.permissions()).map_err(&failed)?;
     }
     bus::remove_unfinished(file.path());
-    save_to(&mapping, it.bulk(&mapping), |bytes| file.write_all(bytes).map_err(&failed))?;
+    save_to(&mapping, it.bulk(&mapping), |bytes| file.as_file_mut().write_all(bytes).map_err(&failed))?;
     file.as_file().sync_all().map_err(&failed)?;
     file.persist(&target).map_err(|error| failed(error.error))?;
     tell(it, &mapping, false)
@@ -183,11 +183,14 @@ impl Source {
     /// The bytes of memory that the file belongs to when it is loaded at `place`.
     pub fn range(&self, path: &Path, place: Place) -> Result<PhysRange, Failure> {
         match place {
+            Place::Address(_) if self.length == 0 => {
+                Err(Failure::Usage(format!("{} is empty: give a file of at least one byte", path.display())))
+            }
             Place::Address(address) => PhysRange::new(address, self.length).ok_or_else(|| {
                 Failure::Usage(format!(
-                    "{} has {:#x} bytes, which at {address:#010x} are none, or go beyond the last address",
-                    path.display(),
-                    self.length
+                    "the {:#x} bytes of {} at {address:#010x} go beyond the last address: start lower",
+                    self.length,
+                    path.display()
                 ))
             }),
             Place::Range(range) if range.length() <= self.length => Ok(range),

@@ -69,8 +69,9 @@ impl Drop for Screen {
 
 /// Looks at `place` every `interval` milliseconds, `count` times or until a signal.
 pub fn watch(it: &mut Context, place: Place, interval: u64, count: Option<u64>) -> Result<(), Failure> {
-    if let Some(field) = place.field() {
-        return Err(Failure::Usage(format!("`{field}` is a bit field: watch whole values")));
+    if let Place::Field(address, field) = place {
+        let address = Address(address);
+        return Err(Failure::Usage(format!("{address}{field} is a bit field: watch the whole value, {address}")));
     }
     let width = it.value_width();
     let mapping = it.map_for_reading(place.range(width).map_err(Failure::Usage)?)?;

@@ -55,7 +55,8 @@ pub fn bar(done: &'static str, total: u64) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(10));
-    let style = ProgressStyle::with_template("{msg} {wide_bar} {percent}%, {eta} left");
+    // Not as wide as the terminal: the ^C that it echoes would stand on the next line, which would be cleared instead.
+    let style = ProgressStyle::with_template("{msg} {bar:40} {percent}%, {eta} left");
     bar.set_style(style.expect("the template is constant and right"));
     bar.set_message(done);
     bar

@@ -406,12 +406,32 @@ fn devmem_by_name_prints_what_busybox_prints(host: &mut Host) -> Result<()> {
         let theirs = kernel::run("busybox", &["devmem", &address, &bits])?;
         Ran::new(Command::new(&ours).args([&address, &bits]))?.printed(&theirs)?;
     }
-    // The width that is meant if none is named.
-    let theirs = kernel::run("busybox", &["devmem", "0xc0000008"])?;
-    Ran::new(Command::new(&ours).arg("0xc0000008"))?.printed(&theirs)?;
-    let other = format!("{:#x}", !value(seed, 0x10, 8));
-    Ran::new(Command::new(&ours).args(["0xc0000010", "64", &other]))?.printed("")?;
-    host.changed(seed, &[0x10..0x18], |offset| !pattern::byte(seed, START + offset))
+    // The width that is meant if none is named, widths by their letters, and an address in decimal and in octal.
+    for arguments in [
+        &["0xc0000008"][..],
+        &["0xc0000008", "b"],
+        &["0xc0000008", "H"],
+        &["0xc0000008", "w"],
+        &["0xc0000008", "L"],
+        &["3221225480", "16"],
+        &["030000000010", "16"],
+    ] {
+        let theirs = kernel::run("busybox", &[&["devmem"], arguments].concat())?;
+        Ran::new(Command::new(&ours).args(arguments))?.printed(&theirs)?;
+    }
+    // Neither says anything of a write, and both store the same.
+    let mut stored = Vec::new();
+    for (index, (offset, width)) in PLACES.into_iter().enumerate() {
+        for (offset, program) in [(offset, &["busybox", "devmem"][..]), (offset + 16, &[&ours])] {
+            let (address, bits) = (format!("{:#x}", START + offset), (8 * width).to_string());
+            let other = !value(seed, offset, width) & (u64::MAX >> (64 - 8 * width));
+            let other = &[format!("{other:#x}"), other.to_string(), format!("0{other:o}")][index % 3];
+            let arguments = [&address, &bits, other];
+            Ran::new(Command::new(program[0]).args(&program[1..]).args(arguments))?.printed("")?;
+            stored.push(offset..offset + width as u64);
+        }
+    }
+    host.changed(seed, &stored, |offset| !pattern::byte(seed, START + offset))
 }
 
 fn devmem2_by_name_takes_what_devmem2_took(host: &mut Host) -> Result<()> {

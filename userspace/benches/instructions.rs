@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Counts instructions with valgrind's callgrind: of each bulk operation, by the byte, and of a start.
+//!
+//! `cargo bench -p devmap --bench instructions [-- PROGRAM…]` prints the tables of docs/benchmarks.md. Each operation runs
+//! on two lengths, and what the longer takes more is what its bytes take: starting and ending cancel out. The figures
+//! do not depend on how busy the machine is. Of each PROGRAM, a devmap that was built elsewhere, the start is counted too.
+
+use std::env;
+use std::error::Error;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use devmap::{Device, PhysRange};
+use tempfile::TempDir;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const OPERATIONS: [&str; 5] = ["fill", "load", "save", "compare", "copy"];
+
+/// Some blocks of what works in blocks, and twice as much.
+const LENGTH: usize = 128 << 10;
+
+const DEVMAP: &str = env!("CARGO_BIN_EXE_devmap");
+
+/// glibc would use one `rep movsb`, an instruction whose every byte valgrind counts. Vectors tell more.
+const NO_REP: &str = "glibc.cpu.x86_rep_movsb_threshold=0x40000000:glibc.cpu.x86_rep_stosb_threshold=0x40000000";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match arguments[..] {
+        ["work", operation, length, device] => work(operation, length, device),
+        // As `cargo bench` calls it; what a person gives comes first.
+        [ref programs @ .., "--bench"] => report(programs),
+        _ => Err("run me with `cargo bench -p devmap --bench instructions`".into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("instructions: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What is counted of the library: one operation on `length` bytes.
+fn work(operation: &str, length: &str, device: &str) -> Result<()> {
+    let length = length.parse()?;
+    let mapping = Device::open(device)?.map(PhysRange::new(0, 2 * length as u64).ok_or("no range")?)?;
+    let bulk = mapping.bulk();
+    // Of one size always, since how it is made depends on that.
+    let mut bytes = vec![0; 2 * LENGTH];
+    match operation {
+        "fill" => bulk.fill(0, length, 0x5a5a_5a5au32)?,
+        "load" => bulk.write_from(0, &bytes[..length])?,
+        "save" => bulk.read_into(0, &mut bytes[..length])?,
+        "compare" => assert_eq!(bulk.compare(0, &bytes[..length])?, None),
+        "copy" => bulk.copy(0, &mapping, length, length)?,
+        other => return Err(format!("`{other}` is no operation").into()),
+    }
+    Ok(())
+}
+
+/// Counts everything, and prints it.
+fn report(programs: &[&str]) -> Result<()> {
+    let bench = Bench::new()?;
+    println!("{:<19} | library | command | volatile loop | memset, memcpy, memcmp", "instructions a byte");
+    for operation in OPERATIONS {
+        let [library, command, volatile, libc] = bench.operation(operation)?;
+        println!("{operation:<19} | {library:7.3} | {command:7.3} | {volatile:13.3} | {libc:.3}");
+    }
+    println!("\n{:<47} | instructions | bytes on disk", "a start, and the reading of 32 bits");
+    for (name, program) in
+        [("devmap as cargo builds it", DEVMAP)].into_iter().chain(programs.iter().map(|it| (*it, *it)))
+    {
+        bench.start(name, program, &["read", "0"])?;
+        let link = bench.path("devmem2");
+        symlink(Path::new(program).canonicalize()?, &link)?;
+        bench.start("  the same by the name devmem2", &link, &["0"])?;
+        fs::remove_file(&link)?;
+    }
+    bench.start("a C program of devmem2's shape", &bench.plain(""), &["devmem2", &bench.device(), "0"])?;
+    bench.start("  linked statically", &bench.plain("-static"), &["devmem2", &bench.device(), "0"])?;
+    // It knows no other device than /dev/mem, and ends where nobody may open that.
+    match which("busybox") {
+        Some(busybox) => bench.start("busybox devmem, up to its open(2)", &busybox, &["devmem", "0"])?,
+        None => println!("there is no busybox here to count"),
+    }
+    Ok(())
+}
+
+/// Where in PATH a program is.
+fn which(program: &str) -> Option<String> {
+    let directories = env::var_os("PATH")?;
+    let found = env::split_paths(&directories).map(|directory| directory.join(program)).find(|path| path.exists());
+    Some(found?.display().to_string())
+}
+
+/// The files that everything works on; gone when dropped.
+struct Bench {
+    directory: TempDir,
+    valgrind: String,
+}
+
+impl Bench {
+    /// With the C program compiled.
+    fn new() -> Result<Self> {
+        let valgrind = which("valgrind").ok_or("there is no valgrind here to count with: install it")?;
+        let bench = Self { directory: tempfile::tempdir()?, valgrind };
+        for flag in ["", "-static"] {
+            let mut cc = Command::new("cc");
+            cc.args(["-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-o", &bench.plain(flag)]);
+            cc.args([flag].iter().filter(|flag| !flag.is_empty()));
+            cc.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/plain.c"));
+            let (succeeded, said) = run(&mut cc)?;
+            if !succeeded {
+                return Err(format!("{cc:?} failed: {said}").into());
+            }
+        }
+        fs::write(bench.device(), vec![0; 4 * LENGTH])?;
+        Ok(bench)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.directory.path().join(name).display().to_string()
+    }
+
+    fn device(&self) -> String {
+        self.path("device")
+    }
+
+    /// The C program, linked with this flag.
+    fn plain(&self, flag: &str) -> String {
+        self.path(&format!("plain{flag}"))
+    }
+
+    /// The instructions a byte of the library, the command, the volatile loop and the C library.
+    fn operation(&self, operation: &str) -> Result<[f64; 4]> {
+        let me = env::current_exe()?.display().to_string();
+        let (plain, image, saved) = (self.plain(""), self.path("image"), self.path("saved"));
+        let count = |length: usize| -> Result<[i64; 4]> {
+            fs::write(&image, vec![0; length])?;
+            let length = length.to_string();
+            let range = format!("0+{length}");
+            let command = match operation {
+                "fill" => [&range, "0"],
+                "load" => [&image, "0"],
+                "save" => [&range, saved.as_str()],
+                _ => [&range, length.as_str()],
+            };
+            Ok([
+                self.instructions(&me, &["work", operation, &length, &self.device()])?,
+                self.instructions(DEVMAP, &[operation, command[0], command[1]])?,
+                self.instructions(&plain, &["volatile", operation, &length])?,
+                self.instructions(&plain, &["libc", operation, &length])?,
+            ])
+        };
+        let (short, long) = (count(LENGTH)?, count(2 * LENGTH)?);
+        Ok(std::array::from_fn(|index| (long[index] - short[index]) as f64 / LENGTH as f64))
+    }
+
+    /// Prints what `program` takes in all.
+    fn start(&self, name: &str, program: &str, arguments: &[&str]) -> Result<()> {
+        let (count, bytes) = (self.instructions(program, arguments)?, fs::metadata(program)?.len());
+        println!("{name:<47} | {count:>12} | {bytes:>13}");
+        Ok(())
+    }
+
+    /// How many instructions a program takes, from the first in its process to the last.
+    fn instructions(&self, program: &str, arguments: &[&str]) -> Result<i64> {
+        let mut valgrind = Command::new(&self.valgrind);
+        valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", program]).args(arguments);
+        // Libraries look through the environment when they start, so it is always the same.
+        valgrind.env_clear().env("DEVMAP_DEVICE", self.device());
+        if arguments[0] == "libc" {
+            valgrind.env("GLIBC_TUNABLES", NO_REP);
+        }
+        let (_, said) = run(&mut valgrind)?;
+        let count = said.lines().find_map(|line| line.split_once("Collected : "));
+        let (_, count) = count.ok_or_else(|| format!("{valgrind:?} has not counted: {said}"))?;
+        Ok(count.trim().parse()?)
+    }
+}
+
+/// Runs `command`, and gives whether it succeeded and what it said on standard error.
+fn run(command: &mut Command) -> Result<(bool, String)> {
+    let program = command.get_program().to_owned();
+    let output = command.output().map_err(|error| format!("cannot run {program:?}: {error}; install it"))?;
+    Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
+}

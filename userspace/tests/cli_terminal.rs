@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `devmap` on a terminal, and how it leaves it.
+
+#![cfg(feature = "cli")]
+
+mod common;
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::{Child, Command};
+
+use common::Bench;
+use nix::fcntl::OFlag;
+use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
+use nix::sys::termios::{tcgetattr, Termios};
+
+const CTRL_C: &[u8] = b"\x03";
+
+/// A terminal of 24 lines of 80 columns, with `devmap` in its foreground.
+struct Terminal {
+    keys: File,
+    devmap: Child,
+    settings: Termios,
+    screen: vt100::Parser,
+}
+
+impl Terminal {
+    fn new(bench: &Bench, arguments: &[&str]) -> Self {
+        // Closed in the children of other tests, or their end would not be seen.
+        let keys = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
+        grantpt(&keys).unwrap();
+        unlockpt(&keys).unwrap();
+        let other_end = ptsname_r(&keys).unwrap();
+        let other_end =
+            File::options().read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits()).open(other_end).unwrap();
+        let other_ends = [(); 2].map(|()| other_end.try_clone().unwrap());
+        let (rows, columns) = (24, 80);
+        let line = format!("stty rows {rows} columns {columns} && exec \"$@\"");
+        // Only to a process whose terminal it is do its keys send signals. setsid(1) makes it that.
+        let mut command = Command::new("setsid");
+        command.args(["--ctty", "--wait", "sh", "-c", &line, "sh", env!("CARGO_BIN_EXE_devmap"), "--device"]);
+        command.arg(bench.path()).args(arguments).env("TERM", "xterm");
+        let [out, err] = other_ends;
+        let devmap = command.stdin(other_end).stdout(out).stderr(err).spawn().unwrap();
+        let keys = File::from(OwnedFd::from(keys));
+        let settings = tcgetattr(&keys).unwrap();
+        Self { keys, devmap, settings, screen: vt100::Parser::new(rows, columns, 0) }
+    }
+
+    /// Takes what `devmap` prints; false at its end.
+    fn look(&mut self) -> bool {
+        let mut bytes = [0; 4096];
+        // Without anybody at the other end a terminal fails with EIO.
+        let count = self.keys.read(&mut bytes).unwrap_or(0);
+        self.screen.process(&bytes[..count]);
+        count > 0
+    }
+
+    /// Waits until these words are on the screen.
+    fn wait_for(&mut self, words: &str) {
+        while !self.screen.screen().contents().contains(words) {
+            assert!(self.look(), "it has ended: {}", self.screen.screen().contents());
+        }
+    }
+
+    /// Presses Ctrl-C, and gives what is on the screen when all is over, and the exit status.
+    fn interrupt(mut self) -> (String, Option<i32>) {
+        self.keys.write_all(CTRL_C).unwrap();
+        while self.look() {}
+        let status = self.devmap.wait().unwrap();
+        let screen = self.screen.screen();
+        assert!(!screen.alternate_screen() && !screen.hide_cursor(), "the terminal is not as it was");
+        assert_eq!(tcgetattr(&self.keys).unwrap(), self.settings);
+        (screen.contents(), status.code())
+    }
+}
+
+#[test]
+fn watch_has_a_screen_of_its_own_and_gives_it_back() {
+    let bench = Bench::new(&[5; 32]);
+    let mut terminal = Terminal::new(&bench, &["watch", "0+32", "--interval", "1"]);
+    terminal.wait_for("0x00000010  05050505");
+    let screen = terminal.screen.screen();
+    assert!(screen.alternate_screen() && screen.hide_cursor() && screen.contents().contains("Ctrl-C ends"));
+    bench.devmap(&["write", "4", "3"]).printed("");
+    terminal.wait_for("00000003");
+    let (shown, status) = terminal.interrupt();
+    assert_eq!(status, Some(0), "{shown}");
+    assert!(shown.contains("devmap: watched 0x00000000-0x0000001f, looks: ") && shown.ends_with(", changes: 1"));
+    assert!(!shown.contains("05050505"), "{shown}");
+}
+
+#[test]
+fn the_bar_of_long_work_goes_when_it_is_interrupted() {
+    let bench = Bench::new(&vec![0; 16 << 20]);
+    // Work without end.
+    let mut terminal = Terminal::new(&bench, &["test", "0+16M", "--only", "random", "--passes", "1G"]);
+    terminal.wait_for(" left");
+    let (shown, status) = terminal.interrupt();
+    assert_eq!(status, Some(130), "{shown}");
+    assert!(!shown.contains('%'), "{shown}");
+    assert!(
+        shown.contains("devmap: interrupted: in the test `random` of 0x00000000-0x00ffffff, whose contents"),
+        "{shown}"
+    );
+}
