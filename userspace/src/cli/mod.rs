@@ -4,6 +4,7 @@
 
 mod access;
 mod args;
+mod bar;
 mod check;
 mod compare;
 mod compat;

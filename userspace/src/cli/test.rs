@@ -8,11 +8,12 @@ use devmap::{Mapping, Operation, PhysRange, Width};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
+use super::bar::bar;
 use super::context::Context;
 use super::failure::Failure;
 use super::memtest::{Algorithm, Memory};
 use super::output::{Address, Hex, Output};
-use super::work::{self, Stop};
+use super::work::Stop;
 
 /// How many faults of one test are printed; the rest is counted.
 const PRINTED: u64 = 10;
@@ -133,7 +134,7 @@ pub fn test(it: &mut Context, range: PhysRange, passes: u64, only: &[Algorithm],
     for pass in 1..=passes {
         for algorithm in Algorithm::ALL.into_iter().filter(|one| only.is_empty() || only.contains(one)) {
             let test = algorithm.name();
-            let bar = work::bar(test, algorithm.accesses(mapping.len() / width.bytes()));
+            let bar = bar(test, algorithm.accesses(mapping.len() / width.bytes()));
             let out = &mut it.out;
             let mut words = Words { mapping: &mapping, width, out, stop: &stop, test, bar, accesses: 0, faults: 0 };
             algorithm.run(&mut words, seed.wrapping_add(pass - 1))?;

@@ -5,17 +5,15 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use super::bar::bar;
 use super::failure::Failure;
 
 /// How many bytes are moved between two looks at the clock and at signals.
 const BLOCK: usize = 64 << 10;
-
-/// What is done faster than a person looks needs no bar.
-const WORTH_A_BAR: u64 = 1 << 20;
 
 /// From which end work begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,19 +45,6 @@ impl Stop {
     pub fn requested(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
-}
-
-/// A bar for `total` steps, shown on standard error if that is a terminal and the work is long.
-pub fn bar(done: &'static str, total: u64) -> ProgressBar {
-    if total < WORTH_A_BAR {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(10));
-    // Not as wide as the terminal: the ^C that it echoes would stand on the next line, which would be cleared instead.
-    let style = ProgressStyle::with_template("{msg} {bar:40} {percent}%, {eta} left");
-    bar.set_style(style.expect("the template is constant and right"));
-    bar.set_message(done);
-    bar
 }
 
 /// A piece of work on a number of bytes.

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The bar that moves while long work is done.
+
+use std::io;
+
+use console::Term;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
+
+/// What is done faster than a person looks needs no bar.
+const WORTH_A_BAR: u64 = 1 << 20;
+
+/// A bar for `total` steps, shown on standard error if that is a terminal and the work is long.
+pub fn bar(done: &'static str, total: u64) -> ProgressBar {
+    let terminal = Term::stderr();
+    if total < WORTH_A_BAR || !terminal.is_term() {
+        return ProgressBar::hidden();
+    }
+    let target = ProgressDrawTarget::term_like_with_hz(Box::new(Narrow(terminal)), 10);
+    let bar = ProgressBar::with_draw_target(Some(total), target);
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {percent}%, {eta} left");
+    bar.set_style(style.expect("the template is constant and right"));
+    bar.set_message(done);
+    bar
+}
+
+/// A terminal without its last two columns. They are for the ^C that a terminal echoes at the end of the bar: on the
+/// next line it would take the cursor with it, so that this line is cleared and the bar stays.
+#[derive(Debug)]
+struct Narrow(Term);
+
+impl TermLike for Narrow {
+    fn width(&self) -> u16 {
+        let (_, columns) = self.0.size();
+        columns.saturating_sub(2).max(1)
+    }
+
+    fn height(&self) -> u16 {
+        let (rows, _) = self.0.size();
+        rows
+    }
+
+    fn move_cursor_up(&self, lines: usize) -> io::Result<()> {
+        self.0.move_cursor_up(lines)
+    }
+
+    fn move_cursor_down(&self, lines: usize) -> io::Result<()> {
+        self.0.move_cursor_down(lines)
+    }
+
+    fn move_cursor_right(&self, columns: usize) -> io::Result<()> {
+        self.0.move_cursor_right(columns)
+    }
+
+    fn move_cursor_left(&self, columns: usize) -> io::Result<()> {
+        self.0.move_cursor_left(columns)
+    }
+
+    fn write_line(&self, text: &str) -> io::Result<()> {
+        self.0.write_line(text)
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        self.0.write_str(text)
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        self.0.clear_line()
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
