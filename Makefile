@@ -11,15 +11,22 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 # Where modules go below DESTDIR; as in the kernel's own Makefile it ends in the kernel's release.
 MODLIB ?= /lib/modules/$(RELEASE)
 PREFIX ?= /usr
-# What the installed tools are compiled for, as rustc calls it.
-TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
+# What the installed tools are compiled for, as rustc calls it: what the kernel in KDIR is for, else this machine.
+TARGET ?= $(or $(TARGET_$(KARCH)),$(shell rustc -vV | sed -n 's/^host: //p'))
+TARGET_x86 = x86_64-unknown-linux-gnu
+TARGET_arm64 = aarch64-unknown-linux-gnu
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER ?= aarch64-linux-gnu-gcc
 # The mode of the node that `make install` makes.
 NODE_MODE ?= 0600
 
-MODULE_OUT := $(CURDIR)/target/module/kdir
+MODULE_OUT = $(CURDIR)/target/module/kdir$(KARCH:%=-%)
+CONFIG = $(KDIR)/include/config/auto.conf
+# What the kernel calls its architecture.
+KARCH = $(if $(call config,X86_64),x86,$(if $(call config,ARM64),arm64))
+config = $(shell grep -s '^CONFIG_$1=y' $(CONFIG))
 RELEASE = $(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null)
 # A kernel that was built with clang wants modules that are, too.
-LLVM_FLAG = $(if $(shell grep -s '^CONFIG_CC_IS_CLANG=y' $(KDIR)/include/config/auto.conf),LLVM=1)
+LLVM_FLAG = $(if $(call config,CC_IS_CLANG),LLVM=1)
 MAP_QEMU = cargo run --quiet --release --locked --package map-qemu --
 
 .DEFAULT_GOAL := help
@@ -45,12 +52,12 @@ setup: rust ## Install and build all that a guest needs; the targets above do it
 
 .PHONY: modules
 modules: ## Build the driver against the kernel tree KDIR
-	@test -f "$(KDIR)/include/config/auto.conf" || \
+	@test -f "$(CONFIG)" || \
 		{ echo "map: $(KDIR) is no prepared kernel tree; name one: make $@ KDIR=..." >&2; exit 2; }
-	@grep -q '^CONFIG_RUST=y' "$(KDIR)/include/config/auto.conf" || \
+	@grep -q '^CONFIG_RUST=y' "$(CONFIG)" || \
 		{ echo "map: the kernel of $(KDIR) has no Rust (CONFIG_RUST=y)" >&2; exit 2; }
 	@mkdir -p $(MODULE_OUT)
-	$(MAKE) -C $(KDIR) $(LLVM_FLAG) M=$(CURDIR) MO=$(MODULE_OUT) modules
+	$(MAKE) -C $(KDIR) $(LLVM_FLAG) $(KARCH:%=ARCH=%) M=$(CURDIR) MO=$(MODULE_OUT) modules
 	@echo "The driver is $(MODULE_OUT)/driver/map.ko"
 
 .PHONY: tools

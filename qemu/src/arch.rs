@@ -25,6 +25,8 @@ pub struct Arch {
     pub emulator_min: &'static str,
     /// The make target that builds the bootable image.
     pub image_target: &'static str,
+    /// How many lines make prints on the way to it, for the bar, so a guess that is near is good enough.
+    pub kernel_lines: u64,
     /// Where that image is, below the build directory.
     pub image: &'static str,
     /// The configuration that only this architecture needs.
@@ -82,6 +84,7 @@ const X86_64: Arch = Arch {
     emulator: "qemu-system-x86",
     emulator_min: "1:7.2",
     image_target: "bzImage",
+    kernel_lines: 1611,
     image: "arch/x86/boot/bzImage",
     config: include_str!("../kernel/x86_64.config"),
     qemu: "qemu-system-x86_64",
@@ -117,6 +120,7 @@ const ARM64: Arch = Arch {
     // Since 9.0 an unaligned access to Device memory faults, and since 9.1 there is a second serial port.
     emulator_min: "1:9.1",
     image_target: "Image",
+    kernel_lines: 1478,
     image: "arch/arm64/boot/Image",
     config: include_str!("../kernel/arm64.config"),
     qemu: "qemu-system-aarch64",

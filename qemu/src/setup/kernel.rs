@@ -25,8 +25,6 @@ use crate::ui::Ui;
 
 /// The configuration that every architecture needs.
 const COMMON: &str = include_str!("../../kernel/common.config");
-/// How many lines make prints, one for each file that it makes; for the bar, so a guess that is near is good enough.
-const LINES: u64 = 1611;
 /// The room that one kernel takes.
 const SPACE: u64 = 600_000_000;
 const SHELF: &str = "kernel";
@@ -213,7 +211,7 @@ impl Build<'_> {
     fn compile(&self, build: &Path) -> Result<()> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let what = format!("Building Linux {} for {} on {cores} cores", self.source.version, self.arch);
-        let bar = self.ui.bar(what, LINES);
+        let bar = self.ui.bar(what, self.arch.kernel_lines);
         let mut warnings = 0;
         self.make(build, &[&format!("-j{cores}"), self.arch.image_target, "modules"])?
             .lines(|line| {
