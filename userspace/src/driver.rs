@@ -239,7 +239,7 @@ impl Device {
     /// # Ok::<(), devmap::Error>(())
     /// ```
     pub fn windows(&self) -> Result<Vec<Window>> {
-        (0..self.ask_info()?.windows).map(|index| self.ask_window(index)).collect()
+        (0..self.ask_info()?.windows).map_while(|index| self.ask_window(index).transpose()).collect()
     }
 
     /// Asks whether mmap(2) would map `length` bytes from physical address `start` on, and maps nothing.
@@ -272,7 +272,7 @@ impl Device {
         let answer = ioctl::check(self.file(), question).map_err(|errno| self.cannot_ask(errno))?;
         let window = match answer.window {
             abi::NONE => None,
-            index => Some(self.ask_window(index)?),
+            index => self.ask_window(index)?,
         };
         verdict_of(&answer, window).map_err(|unknown| self.unknown(unknown))
     }
@@ -301,9 +301,13 @@ impl Device {
         }
     }
 
-    fn ask_window(&self, index: u32) -> Result<Window> {
-        let told = ioctl::window(self.file(), index).map_err(|errno| self.cannot_ask(errno))?;
-        window_of(&told).map_err(|unknown| self.unknown(unknown))
+    /// The window with this index; `None` if it has gone, with its device, since the driver told of it.
+    fn ask_window(&self, index: u32) -> Result<Option<Window>> {
+        match ioctl::window(self.file(), index) {
+            Ok(told) => window_of(&told).map(Some).map_err(|unknown| self.unknown(unknown)),
+            Err(Errno::EINVAL) => Ok(None),
+            Err(errno) => Err(self.cannot_ask(errno)),
+        }
     }
 
     fn cannot_ask(&self, errno: Errno) -> Error {

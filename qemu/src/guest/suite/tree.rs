@@ -4,12 +4,16 @@
 
 use std::{fs, os::fd::AsRawFd, path::Path};
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use map_core::{abi, tree::COMPATIBLE, Refusal, Window};
 use map_qemu::protocol::{Cache, Page, MODULE};
 use nix::{
     errno::Errno,
-    sys::mman::{MapFlags, ProtFlags},
+    sys::{
+        mman::{MapFlags, ProtFlags},
+        wait::{waitpid, WaitPidFlag, WaitStatus},
+    },
+    unistd::{fork, ForkResult},
 };
 
 use crate::{
@@ -32,6 +36,7 @@ crate::tests! {
     what_the_parameter_has_the_tree_cannot_have,
     a_device_that_goes_takes_its_windows_along,
     a_mapping_outlives_its_window_and_keeps_the_claim,
+    windows_are_listed_and_mapped_while_devices_come_and_go,
     without_any_device_there_is_still_no_raw_mode,
     a_device_of_another_kind_is_not_bound,
     the_driver_comes_and_goes_without_a_trace,
@@ -295,6 +300,37 @@ fn a_mapping_outlives_its_window_and_keeps_the_claim(host: &mut Host) -> Result<
 /// What the host's pattern has at this offset.
 fn host_byte(seed: u64, offset: u64) -> u8 {
     map_qemu::pattern::byte(seed, START + offset)
+}
+
+fn windows_are_listed_and_mapped_while_devices_come_and_go(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let device = devmap::Device::open("/dev/map")?;
+    let node = user::open()?;
+    // SAFETY: this process has one thread.
+    let child = match unsafe { fork() }? {
+        ForkResult::Child => {
+            let toggled = (0..200).try_for_each(|_| {
+                unbind(MEMORY)?;
+                // While the other process has a mapping, the region is not to be had.
+                while sysfs("bind", MEMORY)? != Ok(()) {}
+                Ok::<_, anyhow::Error>(())
+            });
+            std::process::exit(i32::from(toggled.is_err()));
+        }
+        ForkResult::Parent { child } => child,
+    };
+    loop {
+        match waitpid(child, Some(WaitPidFlag::WNOHANG))? {
+            WaitStatus::StillAlive => (),
+            WaitStatus::Exited(_, 0) => break,
+            other => bail!("the process that binds and unbinds: {other:?}"),
+        }
+        let windows = device.windows()?;
+        ensure!((2..=5).contains(&windows.len()), "{windows:?}");
+        let result = Area::shared(&node, START, LENGTH as usize).map(drop);
+        ensure!(matches!(result, Ok(()) | Err(Errno::EPERM)), "mmap: {result:?}");
+    }
+    Seen::now()?.are(&OF_THE_TREE)
 }
 
 fn without_any_device_there_is_still_no_raw_mode(_: &mut Host) -> Result<()> {
