@@ -82,10 +82,11 @@ pub(crate) fn fill(vma: &VmaNew, permit: Permit, state: &State) -> Result<(), Re
     unsafe { (*area).vm_page_prot = wanted };
 
     let frame = usize::try_from(grant.range.start() >> PAGE_SHIFT).map_err(|_| Refusal::Address)?;
+    let filled = shim::map_pgprot_dirty(wanted);
     // SAFETY: The call is made from the mmap operation, so the lock of the address space is held for writing; start
     // and length are those of the area. The decision has made sure that none of the memory is the kernel's own.
     let mapped = to_result(unsafe {
-        bindings::remap_pfn_range(area, vma.start(), frame, length(vma), wanted)
+        bindings::remap_pfn_range(area, vma.start(), frame, length(vma), filled)
     });
     if mapped.is_err() || !has_cache_of(vma, wanted) {
         return Err(Refusal::CacheConflict);

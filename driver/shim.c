@@ -113,6 +113,20 @@ pgprot_t map_pgprot_writecombine(pgprot_t prot)
 	return pgprot_writecombine(prot);
 }
 
+/*
+ * A page that can be written to counts as written to from the beginning. Else
+ * an arm64 processor that leaves that to the kernel takes a fault at the first
+ * store into each page.
+ */
+pgprot_t map_pgprot_dirty(pgprot_t prot)
+{
+#ifdef CONFIG_ARM64
+	if (pgprot_val(prot) & PTE_WRITE)
+		return __pgprot((pgprot_val(prot) | PTE_DIRTY) & ~PTE_RDONLY);
+#endif
+	return prot;
+}
+
 /* Whether two page protections mean the same cache type. */
 bool map_same_cache(pgprot_t one, pgprot_t other)
 {

@@ -18,6 +18,7 @@ bool map_capable_rawio(void);
 bool map_locked_down(void);
 pgprot_t map_pgprot_noncached(pgprot_t prot);
 pgprot_t map_pgprot_writecombine(pgprot_t prot);
+pgprot_t map_pgprot_dirty(pgprot_t prot);
 bool map_same_cache(pgprot_t one, pgprot_t other);
 phys_addr_t map_last_phys_addr(void);
 unsigned long map_task_size(void);

@@ -58,6 +58,9 @@ unsafe extern "C" {
     /// `prot` without caching, but with stores that may be gathered.
     pub(crate) safe fn map_pgprot_writecombine(prot: pgprot_t) -> pgprot_t;
 
+    /// `prot` for a page that, if it can be written to, counts as written to: the first store takes no fault.
+    pub(crate) safe fn map_pgprot_dirty(prot: pgprot_t) -> pgprot_t;
+
     /// Whether two page protections mean the same cache type.
     pub(crate) safe fn map_same_cache(one: pgprot_t, other: pgprot_t) -> bool;
 

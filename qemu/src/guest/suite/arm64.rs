@@ -5,7 +5,7 @@
 use std::{arch::asm, fs::File, os::unix::fs::OpenOptionsExt};
 
 use anyhow::{ensure, Context, Result};
-use map_qemu::protocol::Cache;
+use map_qemu::{pattern, protocol::Cache};
 use nix::{
     libc,
     sys::{
@@ -19,6 +19,7 @@ use crate::{
     host::{Host, LENGTH, START},
     kernel::Loaded,
     memory::while_spinning,
+    program::devmap,
     user,
     windows::{MIB, THREE},
     Test,
@@ -53,7 +54,7 @@ pub const WINDOWS: &[Test] = &[
 ];
 
 /// Tests of the command line.
-pub const DEVMAP: &[Test] = &[];
+pub const DEVMAP: &[Test] = &[Test { name: "a_uio_device_is_read_and_written", run: a_uio_device_is_read_and_written }];
 
 /// One store of four bytes, wherever that is.
 fn store_four(address: usize) {
@@ -111,4 +112,25 @@ fn another_cache_type_elsewhere_changes_nothing(host: &mut Host) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn a_uio_device_is_read_and_written(host: &mut Host) -> Result<()> {
+    let seed = 140;
+    host.fill(seed)?;
+    // The device tree has it: the last megabyte of the free memory. Our own driver is not loaded.
+    let name = std::fs::read_to_string("/sys/class/uio/uio0/maps/map0/addr")?;
+    ensure!(name.trim() == "0x00000000c0200000", "/dev/uio0 is at {name:?}");
+    let at = START + 2 * MIB;
+    let word = |address| u32::from_ne_bytes([0, 1, 2, 3].map(|byte| pattern::byte(seed, address + byte)));
+    for offset in [0, 0x1004, MIB - 4] {
+        let address = at + offset;
+        let read = devmap(&format!("read {address:#x} --device /dev/uio0"))?;
+        read.printed(&format!("{address:#x}: {:#010x}\n", word(address)))?;
+        devmap(&format!("write {address:#x} {:#x} --device /dev/uio0", !word(address)))?.printed("")?;
+    }
+    for outside in [at - 4, at + MIB] {
+        devmap(&format!("read {outside:#x} --device /dev/uio0"))?.failed(3, &[&format!("{outside:#x}")])?;
+    }
+    let stored = [0, 0x1004, MIB - 4].map(|offset| 2 * MIB + offset..2 * MIB + offset + 4);
+    host.changed(seed, &stored, |offset| !pattern::byte(seed, START + offset))
 }

@@ -18,6 +18,7 @@ use nix::{
     sched::{sched_setaffinity, CpuSet},
     sys::{
         mman::{MapFlags, ProtFlags},
+        resource::{getrusage, UsageWho},
         signal::{kill, Signal},
         wait::waitpid,
     },
@@ -25,7 +26,7 @@ use nix::{
 };
 
 use crate::{
-    area::{dies_of, succeeds_in_child, Area},
+    area::{dies_of, succeeds_in_child, Area, READ_WRITE},
     host::{Host, LENGTH, START},
     kernel::{self, Loaded},
     user,
@@ -42,6 +43,7 @@ crate::tests! {
     a_forked_child_sees_and_changes_the_memory,
     a_descriptor_for_reading_maps_for_reading,
     bulk_operations_work_at_every_alignment_and_length,
+    an_access_takes_no_fault,
     an_access_after_munmap_is_sigsegv,
     the_page_table_says_uncached,
 }
@@ -216,6 +218,31 @@ fn bulk_operations_work_at_every_alignment_and_length(host: &mut Host) -> Result
     let last: Vec<_> = (0..2 * ROOM as u64).map(|offset| other(seed, offset)).collect();
     bulk.write_from(0, &last)?;
     host.changed(seed, &[0..2 * ROOM as u64], |offset| other(seed, offset))
+}
+
+fn an_access_takes_no_fault(host: &mut Host) -> Result<()> {
+    let seed = 10;
+    host.fill(seed)?;
+    let page_size = page_size()?;
+    let faults = || getrusage(UsageWho::RUSAGE_SELF).map(|usage| usage.minor_page_faults() + usage.major_page_faults());
+    let _loaded = Loaded::new()?;
+    let area = Area::shared(&user::open()?, START, SIZE)?;
+    let ordinary = Area::reserve(SIZE)?;
+    ordinary.protect(READ_WRITE)?;
+    let mut counts = Vec::new();
+    // The first round brings in the code itself, and shows that faults are counted.
+    for area in [&ordinary, &area] {
+        let before = faults()?;
+        for offset in (0..SIZE).step_by(page_size) {
+            area.store(offset, other(seed, offset as u64));
+            area.load(offset + 1);
+        }
+        counts.push(faults()? - before);
+    }
+    let pages = (SIZE / page_size) as i64;
+    ensure!(counts[0] >= pages && counts[1] == 0, "faults: {counts:?}, of which the first are ordinary memory's");
+    let stored: Vec<_> = (0..LENGTH).step_by(page_size).map(|offset| offset..offset + 1).collect();
+    host.changed(seed, &stored, |offset| other(seed, offset))
 }
 
 fn an_access_after_munmap_is_sigsegv(_: &mut Host) -> Result<()> {
