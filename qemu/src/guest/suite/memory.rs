@@ -181,7 +181,7 @@ fn a_descriptor_for_reading_maps_for_reading(host: &mut Host) -> Result<()> {
     let area = Area::map(&node, START, SIZE, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
     ensure!(area.load(5) == pattern::byte(seed, START + 5), "the mapping shows something else");
     dies_of(Signal::SIGSEGV, || area.store(5, 0))?;
-    ensure!(area.protect(crate::area::READ_WRITE) == Err(Errno::EACCES), "mprotect(2) makes it writable");
+    ensure!(area.protect(READ_WRITE) == Err(Errno::EACCES), "mprotect(2) makes it writable");
     ensure!(Area::shared(&node, START, SIZE).err() == Some(Errno::EACCES), "it can be mapped for writing");
     host.changed(seed, &[], |_| 0)
 }
