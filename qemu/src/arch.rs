@@ -19,6 +19,8 @@ pub struct Arch {
     pub debian: &'static str,
     /// The Debian packages that only this architecture needs, but for the emulator.
     pub packages: &'static [&'static str],
+    /// Those that only its tests need.
+    pub test_packages: &'static [&'static str],
     /// The Debian package that holds the emulator …
     pub emulator: &'static str,
     /// … and the oldest version of it that will do.
@@ -80,7 +82,8 @@ const X86_64: Arch = Arch {
     programs: Target { rust: "x86_64-unknown-linux-gnu", linker: "x86_64-linux-gnu-gcc" },
     programs_32: Target { rust: "i686-unknown-linux-gnu", linker: "i686-linux-gnu-gcc" },
     debian: "amd64",
-    packages: &["gcc-i686-linux-gnu", "libc6-dev-i386-cross"],
+    packages: &[],
+    test_packages: &["gcc-i686-linux-gnu", "libc6-dev-i386-cross"],
     emulator: "qemu-system-x86",
     emulator_min: "1:7.2",
     image_target: "bzImage",
@@ -107,15 +110,9 @@ const ARM64: Arch = Arch {
     programs: Target { rust: "aarch64-unknown-linux-gnu", linker: "aarch64-linux-gnu-gcc" },
     programs_32: Target { rust: "armv7-unknown-linux-gnueabihf", linker: "arm-linux-gnueabihf-gcc" },
     debian: "arm64",
-    packages: &[
-        "device-tree-compiler",
-        "gcc-aarch64-linux-gnu",
-        "gcc-arm-linux-gnueabihf",
-        "libc6-dev-arm64-cross",
-        "libc6-dev-armhf-cross",
-        // For dt-schema, which checks the binding.
-        "python3-venv",
-    ],
+    packages: &["device-tree-compiler", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
+    // The last is for dt-schema, which checks the binding.
+    test_packages: &["gcc-arm-linux-gnueabihf", "libc6-dev-armhf-cross", "python3-venv"],
     emulator: "qemu-system-arm",
     // Since 9.0 an unaligned access to Device memory faults, and since 9.1 there is a second serial port.
     emulator_min: "1:9.1",

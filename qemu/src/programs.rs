@@ -9,7 +9,12 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::{arch::Target, process::Job, setup::Tools, ui::Ui};
+use crate::{
+    arch::Target,
+    process::Job,
+    setup::{self, Tools},
+    ui::Ui,
+};
 
 /// How many crates that is, for the bar …
 const CRATES: u64 = 75;
@@ -25,8 +30,8 @@ pub struct Programs {
     pub suite: PathBuf,
     /// The command line.
     pub devmap: PathBuf,
-    /// The same as a program of 32 bits.
-    pub devmap_32: PathBuf,
+    /// The same as a program of 32 bits, for the tests.
+    pub devmap_32: Option<PathBuf>,
     /// The example.
     pub sdram: PathBuf,
 }
@@ -38,16 +43,23 @@ pub fn build(tools: &Tools, ui: &Ui) -> Result<Programs> {
         ["--package=devmap", "--package=map-qemu", "--bins", "--examples", "--features=map-qemu/guest,devmap/cli"];
     let what = format!("Building the guest's programs for {arch}");
     let directory = cargo(&all, arch.programs, tools.sysroot.as_deref(), (&what, CRATES), ui)?;
-    let one = ["--package=devmap", "--bin=devmap", "--features=devmap/cli"];
-    let what = format!("Building a program of 32 bits for {arch}");
-    let directory_32 = cargo(&one, arch.programs_32, tools.sysroot_32.as_deref(), (&what, CRATES_32), ui)?;
     Ok(Programs {
         init: directory.join("map-init"),
         suite: directory.join("map-suite"),
         devmap: directory.join("devmap"),
-        devmap_32: directory_32.join("devmap"),
+        devmap_32: None,
         sdram: directory.join("examples/sdram"),
     })
+}
+
+/// Builds the programs for a guest that runs tests.
+pub fn build_for_tests(tools: &Tools, ui: &Ui) -> Result<Programs> {
+    let arch = tools.arch;
+    let sysroot = setup::prepare_tests(tools, ui)?;
+    let one = ["--package=devmap", "--bin=devmap", "--features=devmap/cli"];
+    let what = format!("Building a program of 32 bits for {arch}");
+    let directory = cargo(&one, arch.programs_32, sysroot.as_deref(), (&what, CRATES_32), ui)?;
+    Ok(Programs { devmap_32: Some(directory.join("devmap")), ..build(tools, ui)? })
 }
 
 /// Has clippy look at the programs for a guest, with the eyes of its architecture.

@@ -183,7 +183,9 @@ impl<'a> Guest<'a> {
         archive.copy(&kit.programs.init, Path::new("/init"))?;
         archive.copy(&kit.programs.suite, Path::new("/bin/map-suite"))?;
         archive.copy(&kit.programs.devmap, Path::new("/usr/bin/devmap"))?;
-        archive.copy(&kit.programs.devmap_32, Path::new("/usr/bin/devmap32"))?;
+        if let Some(program) = &kit.programs.devmap_32 {
+            archive.copy(program, Path::new("/usr/bin/devmap32"))?;
+        }
         archive.copy(&kit.programs.sdram, Path::new("/usr/bin/sdram"))?;
         archive.copy(&kit.tools.busybox, Path::new("/bin/busybox"))?;
         archive.copy(&kit.module, Path::new(MODULE))?;

@@ -38,10 +38,8 @@ pub struct Tools {
     pub kernel: Kernel,
     /// What the kernel was built with, and modules must be built with.
     pub toolchain: Toolchain,
-    /// Rust's library for the guest's programs, if the tool chain itself has none …
+    /// Rust's library for the guest's programs, if the tool chain itself has none.
     pub sysroot: Option<PathBuf>,
-    /// … and for those of 32 bits.
-    pub sysroot_32: Option<PathBuf>,
     /// A static busybox for the guest's architecture.
     pub busybox: PathBuf,
 }
@@ -52,7 +50,7 @@ pub fn prepare(arch: &'static Arch, ui: &Ui) -> Result<Tools> {
     // First all that can be wrong without anything having been changed.
     let given = Source::given(arch)?;
     let rustc = Rustc::find()?;
-    let clang = packages::ensure(arch, &cache, ui)?;
+    let clang = packages::ensure(arch, &[], &cache, ui)?;
 
     let archive = Archive::new(&cache, ui, arch.debian);
     let source = match given {
@@ -62,9 +60,17 @@ pub fn prepare(arch: &'static Arch, ui: &Ui) -> Result<Tools> {
     let busybox = busybox(arch, &cache, &archive, ui)?;
     let toolchain = Toolchain::complete(arch, rustc, clang, &cache, &archive, ui)?;
     let sysroot = sysroot::find(arch.programs.rust, &toolchain, &cache, ui)?;
-    let sysroot_32 = sysroot::find(arch.programs_32.rust, &toolchain, &cache, ui)?;
     let kernel = Kernel::find(arch, &source, &toolchain, &cache, ui)?;
-    Ok(Tools { arch, kernel, toolchain, sysroot, sysroot_32, busybox })
+    Ok(Tools { arch, kernel, toolchain, sysroot, busybox })
+}
+
+/// Sees to it that all is there that only the tests need: the compilers of programs of 32 bits, and dt-schema's.
+///
+/// Gives Rust's library for programs of 32 bits, if the tool chain itself has none.
+pub fn prepare_tests(tools: &Tools, ui: &Ui) -> Result<Option<PathBuf>> {
+    let cache = Cache::find()?;
+    packages::ensure(tools.arch, tools.arch.test_packages, &cache, ui)?;
+    sysroot::find(tools.arch.programs_32.rust, &tools.toolchain, &cache, ui)
 }
 
 /// Checks the binding of windows in the device tree, and trees that follow it, with dt-schema, which the cache keeps.

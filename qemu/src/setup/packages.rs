@@ -51,9 +51,9 @@ const PACKAGES: &[&str] = &[
 /// The room that all of the set-up takes, from the packages to the kernel.
 const SPACE: u64 = 4_000_000_000;
 
-/// Sees to it that all packages are installed. Returns the version of clang's.
-pub fn ensure(arch: &Arch, cache: &Cache, ui: &Ui) -> Result<String> {
-    let wanted: Vec<&str> = PACKAGES.iter().chain(arch.packages).chain([&arch.emulator]).copied().collect();
+/// Sees to it that all packages are installed, and these as well. Returns the version of clang's.
+pub fn ensure(arch: &Arch, more: &[&'static str], cache: &Cache, ui: &Ui) -> Result<String> {
+    let wanted: Vec<&str> = PACKAGES.iter().chain(arch.packages).chain([&arch.emulator]).chain(more).copied().collect();
     if in_path("dpkg-query").is_none() || in_path("apt-get").is_none() {
         bail!(
             "this is no Debian system: dpkg-query or apt-get is not in PATH. The set-up knows Debian 12 and 13 and needs \
