@@ -43,6 +43,11 @@ pub struct Job {
     accept: i32,
 }
 
+/// Cargo: the one that has started us, if one has.
+pub fn cargo() -> Command {
+    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
 impl Job {
     /// Runs `command` as it is.
     pub fn new(command: Command) -> Job {

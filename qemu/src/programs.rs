@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 
 use crate::{
     arch::Target,
-    process::Job,
+    process::{self, Job},
     setup::{self, Tools},
     ui::Ui,
 };
@@ -74,7 +74,7 @@ pub fn lint(tools: &Tools) -> Result<()> {
 fn command(subcommand: &str, target: Target, sysroot: Option<&Path>) -> Command {
     let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned(), format!("-Clinker={}", target.linker)];
     flags.extend(sysroot.map(|sysroot| format!("--sysroot={}", sysroot.display())));
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = process::cargo();
     cargo
         .current_dir(crate::root())
         .args([subcommand, "--locked", "--no-default-features", "--target", target.rust])

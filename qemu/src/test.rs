@@ -126,7 +126,7 @@ const CHECKS: &[Check] = &[
 ];
 
 fn cargo(arguments: &[&str]) -> Command {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = process::cargo();
     cargo.current_dir(crate::root()).args(arguments);
     cargo
 }

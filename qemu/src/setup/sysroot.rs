@@ -2,19 +2,16 @@
 
 //! Rust's standard library for what the guest runs, where the tool chain has none.
 
-use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
 
-use crate::interrupt;
-use crate::process::{in_path, Job};
+use crate::process::Job;
 use crate::setup::cache::Cache;
-use crate::setup::toolchain::Toolchain;
+use crate::setup::toolchain::{cargo_in, Toolchain};
 use crate::ui::Ui;
 
 const SHELF: &str = "sysroot";
@@ -36,31 +33,22 @@ pub fn find(target: &str, toolchain: &Toolchain, cache: &Cache, ui: &Ui) -> Resu
     if let Some((_, sysroot)) = found() {
         return Ok(sysroot);
     }
-    if rustc.is_rustups() && in_path("rustup").is_some() {
-        ui.step(format_args!("Asking rustup for Rust's library for {target}"));
-        let mut command = Command::new("rustup");
-        command.args(["target", "add", target]).env("RUSTUP_MAX_RETRIES", "0");
-        match Job::new(command).timeout(Duration::from_secs(90)).output() {
-            Err(error) if interrupt::is_interruption(&error) => return Err(error),
-            // Whatever the reason: it can be built.
-            Err(_) => ui.note("rustup cannot bring it; building it"),
-            Ok(_) if own() => return Ok(None),
-            Ok(_) => {}
-        }
+    let what = format!("Rust's library for {target}");
+    if rustc.ask_rustup(&["target", "add", target], &what, "building it", ui)? && own() {
+        return Ok(None);
     }
     cache.need(SPACE)?;
     let log = cache.path(SHELF).join("build.log");
     // Gone, or never there: the log begins anew.
     let _ = fs::remove_file(&log);
-    let bar = ui.bar(format_args!("Building Rust's library for {target}"), CRATES);
+    let bar = ui.bar(format_args!("Building {what}"), CRATES);
     cache.make(SHELF, &name(target, &rustc.release), |part| {
         let work = part.join("work");
         let crates = |line: &str| bar.advance(u64::from(line.trim_start().starts_with("Compiling ")));
         Job::new(cargo(target, toolchain, &work)?).log(&log).hold(&lock)?.lines(crates).with_context(|| {
             format!(
-                "cannot build Rust's library for {}; is there a way to the crates' registry from here? With rustup, \
-                 `rustup target add {}` brings it",
-                target, target
+                "cannot build {what}; is there a way to the crates' registry from here? With rustup, \
+                 `rustup target add {target}` brings it"
             )
         })?;
         let made = work.join("target").join(target).join("release/deps");
@@ -72,7 +60,7 @@ pub fn find(target: &str, toolchain: &Toolchain, cache: &Cache, ui: &Ui) -> Resu
 }
 
 fn name(target: &str, release: &str) -> String {
-    format!("{}-{release}", target)
+    format!("{target}-{release}")
 }
 
 /// Where a tool chain keeps the library for a target.
@@ -90,15 +78,10 @@ fn cargo(target: &str, toolchain: &Toolchain, work: &Path) -> Result<Command> {
     fs::create_dir_all(work.join("src"))?;
     fs::write(work.join("src/lib.rs"), "#![no_std]\n")?;
     fs::write(work.join("Cargo.toml"), "[package]\nname = \"empty\"\nedition = \"2021\"\n\n[workspace]\n")?;
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = cargo_in(work);
     command.args(["build", "--release", "-Zbuild-std=std,panic_abort", "--target", target]);
-    command.current_dir(work).env("CARGO_TARGET_DIR", work.join("target")).env("CARGO_TERM_PROGRESS_WHEN", "never");
     // The option is one of unreleased compilers, and so is what the library itself is written in.
     command.env("RUSTC_BOOTSTRAP", "1").env("__CARGO_TESTS_ONLY_SRC_ROOT", &toolchain.rust_src);
-    // Neither the user's flags nor a make's above us are meant for this.
-    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "MAKEFLAGS", "CARGO_MAKEFLAGS"] {
-        command.env_remove(name);
-    }
     Ok(command)
 }
 

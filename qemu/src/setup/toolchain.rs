@@ -13,7 +13,7 @@ use anyhow::{anyhow, bail, Context, Result};
 
 use crate::arch::Arch;
 use crate::interrupt;
-use crate::process::{in_path, Job};
+use crate::process::{self, in_path, Job};
 use crate::setup::archive::{self, Archive};
 use crate::setup::cache::Cache;
 use crate::ui::Ui;
@@ -66,9 +66,24 @@ impl Rustc {
         Ok(Rustc { sysroot, verbose, release })
     }
 
-    /// Whether rustup manages its tool chain, so that more of it can be had there.
-    pub fn is_rustups(&self) -> bool {
-        self.sysroot.join("lib/rustlib/components").is_file()
+    /// Asks rustup, if it manages the tool chain, for more of it: for `what`, with these arguments. Gives whether it says
+    /// that it has brought it; if it cannot, the user hears what happens `instead`.
+    pub fn ask_rustup(&self, arguments: &[&str], what: &str, instead: &str, ui: &Ui) -> Result<bool> {
+        if !self.sysroot.join("lib/rustlib/components").is_file() || in_path("rustup").is_none() {
+            return Ok(false);
+        }
+        ui.step(format_args!("Asking rustup for {what}"));
+        let mut command = Command::new("rustup");
+        command.args(arguments).env("RUSTUP_MAX_RETRIES", "0");
+        match Job::new(command).timeout(Duration::from_secs(90)).output() {
+            Ok(_) => Ok(true),
+            Err(error) if interrupt::is_interruption(&error) => Err(error),
+            // Whatever the reason: there is another way.
+            Err(_) => {
+                ui.note(format_args!("rustup cannot bring it; {instead}"));
+                Ok(false)
+            }
+        }
     }
 }
 
@@ -179,17 +194,11 @@ fn rust_src(rustc: &Rustc, cache: &Cache, archive: &Archive<'_>, ui: &Ui) -> Res
     if let Some(library) = found() {
         return Ok(library);
     }
-    if rustc.is_rustups() && in_path("rustup").is_some() {
-        ui.step("Asking rustup for the source of Rust's library");
-        let mut command = Command::new("rustup");
-        command.args(["component", "add", "rust-src"]).env("RUSTUP_MAX_RETRIES", "0");
-        match Job::new(command).timeout(Duration::from_secs(90)).output() {
-            Err(error) if interrupt::is_interruption(&error) => return Err(error),
-            // Whatever the reason: Debian has it too.
-            Err(_) => ui.note("rustup cannot bring it; looking for it in Debian's archive"),
-            Ok(_) if own.is_dir() => return Ok(own),
-            Ok(_) => {}
-        }
+    let from_rustup = ["component", "add", "rust-src"];
+    if rustc.ask_rustup(&from_rustup, "the source of Rust's library", "looking for it in Debian's archive", ui)?
+        && own.is_dir()
+    {
+        return Ok(own);
     }
     let remedy = || {
         format!(
@@ -209,6 +218,18 @@ fn rust_src(rustc: &Rustc, cache: &Cache, archive: &Archive<'_>, ui: &Ui) -> Res
         Ok(fs::remove_dir_all(part.join("usr"))?)
     })?;
     found().ok_or_else(|| anyhow!("Debian's rust-src {release} has no library/core").context(remedy()))
+}
+
+/// Cargo, about to build a tool in `place`, where its `target` will be.
+///
+/// Neither the project's settings for Cargo nor the user's flags and directories are meant for that.
+pub fn cargo_in(place: &Path) -> Command {
+    let mut command = process::cargo();
+    command.current_dir(place).env("CARGO_TARGET_DIR", place.join("target")).env("CARGO_TERM_PROGRESS_WHEN", "never");
+    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "MAKEFLAGS", "CARGO_MAKEFLAGS"] {
+        command.env_remove(name);
+    }
+    command
 }
 
 /// The directory with a bindgen that is new enough, and its version.
@@ -239,16 +260,10 @@ fn bindgen(cache: &Cache, ui: &Ui) -> Result<(PathBuf, String)> {
     let _ = fs::remove_file(&log);
     let bar = ui.bar(format_args!("Building bindgen {BINDGEN}"), BINDGEN_CRATES);
     cache.make(SHELF, BINDGEN, |part| {
-        let target = part.join("target");
-        let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut command = cargo_in(part);
         command.args(["install", "--locked", "bindgen-cli", "--version", BINDGEN, "--root"]).arg(part);
-        // Neither the project's settings for Cargo nor the user's flags and directories are meant for this.
-        command.current_dir(part).env("CARGO_TARGET_DIR", &target).env("CARGO_TERM_PROGRESS_WHEN", "never");
         // It runs three times for a kernel: to optimize it takes minutes, and would save seconds there.
         command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
-        for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "MAKEFLAGS", "CARGO_MAKEFLAGS"] {
-            command.env_remove(name);
-        }
         let crates = |line: &str| bar.advance(u64::from(line.trim_start().starts_with("Compiling ")));
         Job::new(command).log(&log).hold(&lock)?.lines(crates).with_context(|| {
             format!(
@@ -256,7 +271,7 @@ fn bindgen(cache: &Cache, ui: &Ui) -> Result<(PathBuf, String)> {
                      here? A bindgen of {BINDGEN_MIN} or later in PATH would do as well"
             )
         })?;
-        Ok(fs::remove_dir_all(&target)?)
+        Ok(fs::remove_dir_all(part.join("target"))?)
     })?;
     bar.finish();
     found().context("`cargo install` has ended without an error, and yet there is no bindgen")
