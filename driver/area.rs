@@ -5,12 +5,20 @@
 use kernel::{
     bindings,
     error::to_result,
+    ffi::{
+        c_int,
+        c_void, //
+    },
     fs::File,
     mm::virt::{
         flags,
-        VmaNew, //
+        VmaNew,
+        VmaRef, //
     },
-    page::PAGE_SHIFT,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
     prelude::*,
     sync::{
         Arc,
@@ -20,33 +28,39 @@ use kernel::{
 };
 
 use crate::{
-    claim::Claim,
     file,
     map_core::{
+        accessible,
         Access,
         Cache,
         Refusal,
         Request, //
     },
+    mapping::Mapping,
     shim,
     state::State,
-    windows::Permit, //
+    windows::{
+        Denial,
+        Permit, //
+    }, //
 };
 
 /// What the process asks for with `vma`, on `file`.
 pub(crate) fn request(vma: &VmaNew, file: &File) -> Request {
     // SAFETY: `vma` is being set up, so nobody else writes to the field.
     let page_offset = unsafe { (*vma.as_ptr()).vm_pgoff };
-    let (file_readable, file_writable) = file::modes(file);
+    let caller = shim::caller(file);
     Request {
         // The kernel made the page offset from an offset in bytes, so nothing is shifted out.
         start: (page_offset as u64) << PAGE_SHIFT,
         length: length(vma) as u64,
+        read: vma.readable(),
         write: vma.writable(),
         execute: vma.executable(),
+        read_implies_execute: caller.read_implies_execute,
         shared: vma.flags() & flags::MAYSHARE != 0,
-        file_readable,
-        file_writable,
+        file_readable: caller.file_readable,
+        file_writable: caller.file_writable,
     }
 }
 
@@ -56,13 +70,17 @@ fn length(vma: &VmaNew) -> usize {
     vma.end().wrapping_sub(vma.start())
 }
 
-/// Fills `vma` with the memory that `permit` grants, all of it at once. The area keeps the claim, and so does every part
+/// Fills `vma` with the memory that `permit` grants, all of it at once. The area keeps the mapping, and so does every part
 /// and copy of it.
 ///
-/// Fails with [`Refusal::CacheConflict`] if the kernel cannot make the mapping, or quietly gave it another cache type:
-/// both come from the memory being mapped elsewhere with another one. Whatever was mapped, the kernel then takes away.
-pub(crate) fn fill(vma: &VmaNew, permit: Permit, state: &State) -> Result<(), Refusal> {
-    let Permit { grant, claim } = permit;
+/// Fails with [`Refusal::CacheConflict`] if the memory is mapped elsewhere with another cache type: the kernel says so, or
+/// quietly gives that one. If it fails, all pages are gone before the mapping is, and with it the claim.
+pub(crate) fn fill(vma: &VmaNew, permit: Permit, state: &State) -> Result<(), Denial> {
+    let Permit { grant, mapping } = permit;
+    if vma.executable() {
+        // It was decided that the kernel may have added this by itself.
+        shim::clear_exec(vma);
+    }
     // The decision saw to it that neither of the two is asked for now, so neither fails.
     vma.try_clear_mayexec().map_err(|_| Refusal::Executable)?;
     if grant.access == Access::ReadOnly {
@@ -84,21 +102,34 @@ pub(crate) fn fill(vma: &VmaNew, permit: Permit, state: &State) -> Result<(), Re
     let frame = usize::try_from(grant.range.start() >> PAGE_SHIFT).map_err(|_| Refusal::Address)?;
     let filled = shim::map_pgprot_dirty(wanted);
     // SAFETY: The call is made from the mmap operation, so the lock of the address space is held for writing; start
-    // and length are those of the area. The decision has made sure that none of the memory is the kernel's own.
-    let mapped = to_result(unsafe {
-        bindings::remap_pfn_range(area, vma.start(), frame, length(vma), filled)
-    });
-    if mapped.is_err() || !has_cache_of(vma, wanted) {
-        return Err(Refusal::CacheConflict);
+    // and length are those of the area. The decision has made sure that none of the memory is the kernel's own. What a
+    // failure leaves the kernel takes away by itself.
+    to_result(unsafe { bindings::remap_pfn_range(area, vma.start(), frame, length(vma), filled) })
+        .map_err(reason_of)?;
+    if !has_cache_of(vma, wanted) {
+        // The kernel would do it, too, but only when the claim is given back.
+        shim::zap(vma);
+        return Err(Refusal::CacheConflict.into());
     }
 
-    let held = claim.map_or(core::ptr::null_mut(), Arc::into_foreign);
     // SAFETY: As for the other fields.
-    unsafe { (*area).vm_private_data = held };
+    unsafe { (*area).vm_private_data = mapping.into_foreign() };
     // SAFETY: As above.
     unsafe { (*area).vm_ops = &OPERATIONS.0 };
     state.counts.area_opened();
     Ok(())
+}
+
+/// What it means that `remap_pfn_range()` has failed.
+fn reason_of(error: Error) -> Denial {
+    if error == ENOMEM {
+        return Refusal::NoMemory.into();
+    }
+    // Of what x86 gives these for, the decision has left only mappings of the same memory with another cache type.
+    if cfg!(CONFIG_X86) && (error == EINVAL || error == EBUSY) {
+        return Refusal::CacheConflict.into();
+    }
+    error.into()
 }
 
 /// Whether the first page of `vma`, and with it all of them, was mapped with the cache type of `wanted`.
@@ -123,7 +154,7 @@ static OPERATIONS: Operations = Operations(bindings::vm_operations_struct {
     open: Some(open_raw),
     close: Some(close_raw),
     #[cfg(CONFIG_HAVE_IOREMAP_PROT)]
-    access: Some(bindings::generic_access_phys),
+    access: Some(access_raw),
     ..pin_init::zeroed()
 });
 
@@ -138,26 +169,62 @@ unsafe impl Sync for Operations {}
 unsafe extern "C" fn open_raw(vma: *mut bindings::vm_area_struct) {
     // SAFETY: By this function's contract.
     unsafe { state_of(vma) }.counts.area_opened();
-    // SAFETY: By this function's contract.
-    let held = unsafe { (*vma).vm_private_data };
-    if !held.is_null() {
-        // SAFETY: `fill()` has put a claim there, and the area that this one is a copy of still holds it.
-        let claim = unsafe { Arc::<Claim>::borrow(held) };
-        // The pointer is in its place already: the area was copied with it.
-        let _ = Arc::from(claim).into_foreign();
-    }
+    // SAFETY: By this function's contract; the area that this one is a copy of still holds the mapping.
+    let mapping = unsafe { mapping_of(vma) };
+    // The pointer is in its place already: the area was copied with it.
+    let _ = Arc::from(mapping).into_foreign();
 }
 
 /// # Safety
 ///
-/// As for [`open_raw()`]; and the area must be about to go.
+/// As for [`open_raw()`]; and the area must be about to go, without a page.
 unsafe extern "C" fn close_raw(vma: *mut bindings::vm_area_struct) {
     // SAFETY: By this function's contract.
     unsafe { state_of(vma) }.counts.area_closed();
     // SAFETY: By this function's contract.
     let held = unsafe { (*vma).vm_private_data };
-    // SAFETY: It is null, or `fill()` or `open_raw()` has put a claim there for this area, which nobody uses any more.
-    drop(unsafe { Arc::<Claim>::try_from_foreign(held) });
+    // SAFETY: `fill()` or `open_raw()` has put a mapping there for this area, which nobody uses any more.
+    drop(unsafe { Arc::<Mapping>::from_foreign(held) });
+}
+
+/// Reads from an area, or writes into it, for a debugger: in the kernel, where an access that nothing answers is the end of
+/// the machine on some. So this is for what is known to be memory alone.
+///
+/// # Safety
+///
+/// As for [`open_raw()`], with the lock of the address space held; `buffer` must be memory of `length` bytes.
+#[cfg(CONFIG_HAVE_IOREMAP_PROT)]
+unsafe extern "C" fn access_raw(
+    vma: *mut bindings::vm_area_struct,
+    address: usize,
+    buffer: *mut c_void,
+    length: c_int,
+    write: c_int,
+) -> c_int {
+    // SAFETY: By this function's contract.
+    let mapping = unsafe { mapping_of(vma) };
+    // SAFETY: By this function's contract.
+    let area = unsafe { VmaRef::from_raw(vma) };
+    // What the process cannot load itself has, on some kernels, a page table entry that they warn of.
+    if !mapping.is_memory() || area.flags() & (flags::READ | flags::WRITE) == 0 {
+        return EIO.to_errno();
+    }
+    let wanted = u64::try_from(length).unwrap_or(0);
+    let length = accessible(address as u64, wanted, area.end() as u64, PAGE_SIZE as u64);
+    // It is at most what was asked for.
+    let length = c_int::try_from(length).unwrap_or(0);
+    // SAFETY: By this function's contract, as no more is accessed than was asked for.
+    unsafe { bindings::generic_access_phys(vma, address, buffer, length, write) }
+}
+
+/// # Safety
+///
+/// As for [`open_raw()`]; what is returned must be used only as long as the area, or the one it is a copy of, is there.
+unsafe fn mapping_of<'a>(vma: *mut bindings::vm_area_struct) -> ArcBorrow<'a, Mapping> {
+    // SAFETY: By this function's contract.
+    let held = unsafe { (*vma).vm_private_data };
+    // SAFETY: `fill()` has put a mapping there.
+    unsafe { Arc::<Mapping>::borrow(held) }
 }
 
 /// # Safety

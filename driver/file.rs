@@ -14,10 +14,7 @@ use kernel::{
         c_uint,
         c_ulong, //
     },
-    fs::{
-        file::flags,
-        File, //
-    },
+    fs::File,
     mm::virt::VmaNew,
     prelude::*,
     seq_file::SeqFile,
@@ -31,16 +28,18 @@ use kernel::{
 use crate::{
     area,
     ioctl,
-    map_core::{
-        may_open,
-        Errno,
-        Refusal, //
-    },
-    node::Cdev,
+    map_core::may_open,
     platform::Kernel,
     report,
     shim,
-    state::State, //
+    state::{
+        self,
+        State, //
+    },
+    windows::{
+        error_of,
+        Permit, //
+    }, //
 };
 
 /// The table that the kernel calls the driver by. Its owner makes every open file, and through the file every mapping,
@@ -67,22 +66,13 @@ pub(crate) fn operations() -> &'static bindings::file_operations {
     &OPERATIONS.0
 }
 
-/// Whether `file` is open for reading, and whether for writing.
-pub(crate) fn modes(file: &File) -> (bool, bool) {
-    match file.flags() & flags::O_ACCMODE {
-        flags::O_RDONLY => (true, false),
-        flags::O_WRONLY => (false, true),
-        _ => (true, true),
-    }
-}
-
 /// # Safety
 ///
 /// `inode` and `file` must be those of a file of the node that is being opened.
 unsafe extern "C" fn open_raw(inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
-    // SAFETY: By this function's contract; a character device that can be opened is one that was added.
-    let state = unsafe { Cdev::state_of(inode) };
     from_result(|| {
+        // The number may be found before there is a state, and after it.
+        let state = state::current().ok_or(ENXIO)?;
         open(&state)?;
         // SAFETY: By this function's contract, which is that of `nonseekable_open()`. It cannot fail.
         unsafe { bindings::nonseekable_open(inode, file) };
@@ -127,7 +117,7 @@ unsafe extern "C" fn mmap_raw(
     let file = unsafe { File::from_raw_file(file) };
     // SAFETY: By this function's contract.
     let vma = unsafe { VmaNew::from_raw(vma) };
-    from_result(|| mmap(&state, file, vma).map(|()| 0))
+    from_result(|| mmap(state, file, vma).map(|()| 0))
 }
 
 /// # Safety
@@ -160,30 +150,17 @@ fn open(state: &State) -> Result {
     let allowed = may_open(state.windows.lock().mode(), &Kernel);
     allowed.map_err(|reason| {
         report::refused_open(state, reason);
-        error_of(reason)
+        error_of(reason.errno())
     })
 }
 
-fn mmap(state: &State, file: &File, vma: &VmaNew) -> Result {
+fn mmap(state: ArcBorrow<'_, State>, file: &File, vma: &VmaNew) -> Result {
     let request = area::request(vma, file);
     // The lock is not held while the area is filled, which takes long: if the window goes meanwhile, it is as if the
-    // mapping had been made before, and the claim is held by now.
-    let verdict = state.windows.lock().decide(&request);
-    let made = verdict.and_then(|permit| Ok(area::fill(vma, permit, state)?));
+    // mapping had been made before. The mapping is registered, and its claim held, by now.
+    let made = Permit::new(state, &request).and_then(|permit| area::fill(vma, permit, &state));
     made.map_err(|denial| {
-        report::refused_mmap(state, &request, &denial);
-        error_of(denial.reason)
+        report::refused_mmap(&state, &request, &denial);
+        denial.error()
     })
-}
-
-/// What the process gets to see of a refusal.
-fn error_of(reason: Refusal) -> Error {
-    match reason.errno() {
-        Errno::NotPermitted => EPERM,
-        Errno::Again => EAGAIN,
-        Errno::NoMemory => ENOMEM,
-        Errno::Access => EACCES,
-        Errno::Invalid => EINVAL,
-        Errno::Overflow => EOVERFLOW,
-    }
 }

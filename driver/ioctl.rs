@@ -17,7 +17,6 @@ use kernel::{
 };
 
 use crate::{
-    file,
     map_core::{
         abi::{
             self,
@@ -32,6 +31,7 @@ use crate::{
         platform,
         Kernel, //
     },
+    shim,
     state::State, //
 };
 
@@ -83,8 +83,7 @@ fn exchange<T: FromBytes + AsBytes>(
 
 /// What mmap(2) would say.
 fn check(state: &State, file: &File, mut check: MapCheck) -> Result<MapCheck> {
-    let (readable, writable) = file::modes(file);
-    let request = Request::from_check(&check, readable, writable).ok_or(EINVAL)?;
+    let request = Request::from_check(&check, &shim::caller(file)).ok_or(EINVAL)?;
     let windows = state.windows.lock();
     let verdict = decide(&request, windows.mode(), &platform(), &Kernel);
     check.answer(&verdict, windows.mode());

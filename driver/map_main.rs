@@ -15,7 +15,6 @@
 
 use kernel::{
     prelude::*,
-    sync::Arc,
     ModuleMetadata, //
 };
 
@@ -26,7 +25,9 @@ mod ioctl;
 mod list;
 #[path = "core/mod.rs"]
 pub mod map_core;
+mod mapping;
 mod node;
+mod notifier;
 mod platform;
 mod report;
 mod shim;
@@ -35,7 +36,11 @@ mod tree;
 mod windows;
 
 use node::Node;
-use state::State;
+use notifier::Notifiers;
+use state::{
+    Published,
+    State, //
+};
 use tree::Tree;
 use windows::Windows;
 
@@ -53,26 +58,33 @@ module! {
 /// device tree with their windows; the others are given back with the last reference on the state.
 #[pin_data]
 struct Map {
-    #[pin]
     _node: Node,
     #[pin]
     _debug: report::Debug,
     #[pin]
     _tree: Tree,
-    _state: Arc<State>,
+    _notifiers: Notifiers,
+    _published: Published,
+    _last_words: report::LastWords,
 }
 
 impl kernel::InPlaceModule for Map {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         pin_init::pin_init_scope(move || {
+            if shim::map_memory_is_encrypted() {
+                pr_err!("the memory of this machine is encrypted, and nobody knows what a mapping would show\n");
+                return Err(EOPNOTSUPP);
+            }
             let state = State::new(Windows::at_load()?)?;
-            // SAFETY: A module is initialized only once.
-            let tree = unsafe { Tree::register(Self::NAME, module, state.clone()) };
             Ok(try_pin_init!(Self {
-                _state: state.clone(),
+                _last_words: report::LastWords(state.clone()),
+                // SAFETY: A module is initialized only once.
+                _published: unsafe { Published::new(state.clone()) },
+                _notifiers: Notifiers::register()?,
                 _debug <- report::debug(state.clone()),
-                _tree <- tree,
-                _node <- Node::register(shim::map_major(), state.clone()),
+                _tree <- Tree::register(Self::NAME, module),
+                // The last step that can fail.
+                _node: Node::register(shim::map_major())?,
                 _: { report::loaded(&state) },
             }))
         })

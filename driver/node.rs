@@ -6,23 +6,18 @@ use core::ptr::NonNull;
 
 use kernel::{
     bindings,
-    container_of,
     error::{
         from_err_ptr,
         to_result, //
     },
     fmt,
     prelude::*,
-    str::CStrExt,
-    sync::Arc,
-    types::Opaque, //
+    str::CStrExt, //
 };
 
 use crate::{
     file,
-    map_core::abi,
-    shim,
-    state::State, //
+    map_core::abi, //
 };
 
 /// How many numbers are reserved: one, since there is one node.
@@ -32,32 +27,33 @@ const COUNT: u32 = 1;
 ///
 /// The fields are dropped in this order: nobody can find the node any more, then nobody can open it, and only then are
 /// its class and its number given back.
-#[pin_data]
 pub(crate) struct Node {
     _device: Device,
-    #[pin]
     _cdev: Cdev,
     _class: Class,
     _number: Number,
 }
 
 impl Node {
-    /// Registers the node under `major`, or under a number of the kernel's choice if that is 0.
+    /// Registers the node under `major`, or under a number of the kernel's choice if that is 0. The state must be published
+    /// before, and until this is dropped.
+    ///
+    /// It must be the last step of a load that can fail, and adding the character device is its last: the kernel frees a
+    /// module whose load has failed even if somebody has opened it by then. An open that comes between the entry in sysfs
+    /// and that step is ENXIO.
     ///
     /// Fails with EBUSY if another driver has the number, and with EINVAL if the kernel has no such number. What was
     /// registered before a failure is taken back.
-    pub(crate) fn register(major: u32, state: Arc<State>) -> impl PinInit<Self, Error> {
-        pin_init::pin_init_scope(move || {
-            let number = Number::reserve(major)?;
-            let dev = number.0;
-            let class = Class::create()?;
-            let device = class.0;
-            Ok(try_pin_init!(Self {
-                _number: number,
-                _class: class,
-                _cdev <- Cdev::add(dev, state),
-                _device: Device::create(device, dev)?,
-            }))
+    pub(crate) fn register(major: u32) -> Result<Self> {
+        let number = Number::reserve(major)?;
+        let class = Class::create()?;
+        let device = Device::create(class.0, number.0)?;
+        let cdev = Cdev::add(number.0)?;
+        Ok(Self {
+            _device: device,
+            _cdev: cdev,
+            _class: class,
+            _number: number,
         })
     }
 }
@@ -155,61 +151,45 @@ unsafe impl Sync for Class {}
 
 /// The character device: what an open of the number finds.
 ///
+/// It is memory of the kernel's own, which frees it when the last reference has gone, and that may be long after this.
+///
 /// # Invariants
 ///
-/// `raw` was added.
-#[pin_data(PinnedDrop)]
-pub(crate) struct Cdev {
-    #[pin]
-    raw: Opaque<bindings::cdev>,
-    state: Arc<State>,
-}
+/// The device was added.
+struct Cdev(NonNull<bindings::cdev>);
 
 impl Cdev {
     /// Adds a character device under `number`, which must be reserved as long as the device exists.
-    fn add(number: bindings::dev_t, state: Arc<State>) -> impl PinInit<Self, Error> {
-        try_pin_init!(Self {
-            // It comes first: the device can be opened as soon as it is added.
-            state,
-            raw <- Opaque::try_ffi_init(move |cdev: *mut bindings::cdev| {
-                // SAFETY: The initializer may write to the place, and the table lives as long as the module.
-                unsafe { bindings::cdev_init(cdev, file::operations()) };
-                // SAFETY: The device was just initialized and is nobody else's yet.
-                unsafe { (*cdev).owner = file::operations().owner };
-                // INVARIANT: If this succeeds, it is added.
-                // SAFETY: The device is initialized and pinned.
-                to_result(unsafe { bindings::cdev_add(cdev, number, COUNT) })
-            }),
-        })
-    }
-
-    /// The state behind the device that `inode` is a node of.
-    ///
-    /// # Safety
-    ///
-    /// `inode` must be that of a file which is being opened through a device of this type.
-    pub(crate) unsafe fn state_of(inode: *mut bindings::inode) -> Arc<State> {
-        // SAFETY: By this function's contract.
-        let raw = unsafe { shim::map_inode_cdev(inode) };
-        // SAFETY: By this function's contract the pointer is to the field of a `Cdev`.
-        let cdev = unsafe { container_of!(raw.cast::<Opaque<bindings::cdev>>(), Cdev, raw) };
-        // SAFETY: The open holds a reference on the module, and with it on the device; `state` was initialized before
-        // the device was added, and never changes.
-        unsafe { &(*cdev).state }.clone()
+    fn add(number: bindings::dev_t) -> Result<Self> {
+        // SAFETY: It can be called by anybody who may sleep.
+        let cdev = NonNull::new(unsafe { bindings::cdev_alloc() }).ok_or(ENOMEM)?;
+        let raw = cdev.as_ptr();
+        // SAFETY: The device is nobody else's yet, and the table lives as long as the module.
+        unsafe { (*raw).ops = file::operations() };
+        // SAFETY: As above.
+        unsafe { (*raw).owner = file::operations().owner };
+        // SAFETY: The device is initialized.
+        let added = to_result(unsafe { bindings::cdev_add(raw, number, COUNT) });
+        if let Err(error) = added {
+            // SAFETY: The reference is the one that came with the allocation.
+            unsafe { bindings::kobject_put(&raw mut (*raw).kobj) };
+            return Err(error);
+        }
+        // INVARIANT: It was just added.
+        Ok(Self(cdev))
     }
 }
 
-#[pinned_drop]
-impl PinnedDrop for Cdev {
-    fn drop(self: Pin<&mut Self>) {
+impl Drop for Cdev {
+    fn drop(&mut self) {
         // SAFETY: By the type's invariant. As every open file holds a reference on the module, none is left.
-        unsafe { bindings::cdev_del(self.raw.get()) };
+        unsafe { bindings::cdev_del(self.0.as_ptr()) };
     }
 }
 
 // SAFETY: A character device may be deleted by another thread than its creator.
 unsafe impl Send for Cdev {}
-// SAFETY: Nothing can be done through a shared reference but clone the state.
+// SAFETY: Nothing can be done through a shared reference.
 unsafe impl Sync for Cdev {}
 
 /// The entry in `/sys/class/map`, and with it the file in `/dev`.

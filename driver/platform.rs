@@ -4,20 +4,20 @@
 
 use kernel::{
     bindings,
-    ffi::{
-        c_int,
-        c_void, //
-    },
     page, //
 };
 
 use crate::{
     map_core::{
+        Cache,
         Facts,
         PhysRange,
         Platform, //
     },
-    shim, //
+    shim::{
+        self,
+        Reserved, //
+    }, //
 };
 
 /// The page size, and the sizes of the address spaces.
@@ -31,6 +31,7 @@ pub(crate) fn platform() -> Platform {
         last_address: u64::from(shim::map_last_phys_addr()),
         last_offset: usize::MAX as u64,
         task_size: shim::map_task_size() as u64,
+        aborts: shim::map_aborts(),
     }
 }
 
@@ -47,68 +48,76 @@ impl Facts for Kernel {
     }
 
     fn is_system_ram(&self, range: &PhysRange) -> bool {
-        // Anything but "disjoint", a mixture too, is the kernel's.
-        intersection_with_ram(range) != Some(bindings::REGION_DISJOINT)
+        intersects(
+            range,
+            bindings::IORESOURCE_SYSTEM_RAM,
+            bindings::IORES_DESC_NONE,
+        )
+    }
+
+    fn is_exclusive(&self, range: &PhysRange) -> bool {
+        // As `resource_is_exclusive()` has it, but for `iomem=relaxed`, which nobody tells a module.
+        let exclusive = if cfg!(CONFIG_IO_STRICT_DEVMEM) {
+            bindings::IORESOURCE_BUSY
+        } else {
+            bindings::IORESOURCE_BUSY | bindings::IORESOURCE_EXCLUSIVE
+        };
+        // What has pages of its own without being System RAM.
+        let pages = [
+            bindings::IORES_DESC_PERSISTENT_MEMORY,
+            bindings::IORES_DESC_PERSISTENT_MEMORY_LEGACY,
+            bindings::IORES_DESC_DEVICE_PRIVATE_MEMORY,
+            bindings::IORES_DESC_SOFT_RESERVED,
+        ];
+        intersects(range, exclusive, bindings::IORES_DESC_NONE)
+            || pages
+                .into_iter()
+                .any(|kind| intersects(range, bindings::IORESOURCE_MEM, kind))
+    }
+
+    fn is_in_pci_bar(&self, range: &PhysRange) -> bool {
+        shim::map_in_pci_bar(range.start(), range.last())
+    }
+
+    fn is_reserved(&self, range: &PhysRange) -> bool {
+        reserved_holds(range, |region| region.plain)
+    }
+
+    fn gives(&self, range: &PhysRange, cache: Cache) -> bool {
+        let gives = match cache {
+            Cache::Uncached => shim::map_gives_uncached,
+            Cache::WriteCombine => shim::map_gives_write_combine,
+            Cache::Cached => shim::map_gives_write_back,
+        };
+        gives(range.start(), range.last())
     }
 }
 
-/// Whether all of `range` is memory that the firmware or the kernel's command line has reserved.
-pub(crate) fn is_reserved(range: &PhysRange) -> bool {
-    is_reserved_on_a_pc(range) || is_reserved_in_the_tree(range)
+/// Whether all of `range` lies in one node of `/reserved-memory` with `no-map`, whoever uses it.
+pub(crate) fn is_set_aside(range: &PhysRange) -> bool {
+    reserved_holds(range, |_| true)
 }
 
-/// Whether all of `range` lies in one node of `/reserved-memory` that the kernel has not mapped for itself.
-fn is_reserved_in_the_tree(range: &PhysRange) -> bool {
+fn reserved_holds(range: &PhysRange, counts: impl Fn(&Reserved) -> bool) -> bool {
     (0..u32::MAX)
         .map_while(shim::reserved_region)
-        .filter_map(|(start, length)| PhysRange::new(start, length))
+        .filter(counts)
+        .filter_map(|region| PhysRange::new(region.start, region.length))
         .any(|region| region.contains(range))
 }
 
-/// Whether `/proc/iomem` calls all of `range` reserved, and by the descriptor that only a PC's resources have.
-fn is_reserved_on_a_pc(range: &PhysRange) -> bool {
-    let mut found = 0u64;
-    // SAFETY: The tree of resources is locked by the function, which hands the last but one argument to the last.
-    unsafe {
-        bindings::walk_iomem_res_desc(
-            bindings::IORES_DESC_RESERVED as usize,
-            bindings::IORESOURCE_MEM as usize,
-            range.start(),
-            range.last(),
-            (&raw mut found).cast(),
-            Some(add_length_raw),
-        )
+/// Whether a part of `range` lies in resources that have all of `flags` and are of the kind `description`.
+fn intersects(range: &PhysRange, flags: u32, description: u32) -> bool {
+    let (Ok(start), Ok(size)) = (
+        bindings::resource_size_t::try_from(range.start()),
+        usize::try_from(range.length()),
+    ) else {
+        // The kernel cannot be asked about so much, and has nothing there that it could give.
+        return true;
     };
-    // Resources of one level do not overlap, so as many bytes as the range has are all of them.
-    found == range.length()
-}
-
-/// # Safety
-///
-/// `resource` must be a resource, and `sum` a number that nobody else uses.
-unsafe extern "C" fn add_length_raw(resource: *mut bindings::resource, sum: *mut c_void) -> c_int {
-    // SAFETY: By this function's contract.
-    let resource = unsafe { &*resource };
-    // SAFETY: By this function's contract.
-    let sum = unsafe { &mut *sum.cast::<u64>() };
-    // The part of a resource that lies in a range, whose length fits.
-    let last = resource.end.wrapping_sub(resource.start);
-    *sum = sum.wrapping_add(last.wrapping_add(1));
-    0
-}
-
-/// How `range` lies to the kernel's own memory; `None` if it is longer than the kernel can be asked about.
-fn intersection_with_ram(range: &PhysRange) -> Option<u32> {
-    let size = usize::try_from(range.length()).ok()?;
-    let start = bindings::resource_size_t::try_from(range.start()).ok()?;
     // SAFETY: `region_intersects()` takes numbers only and locks the resource tree itself.
-    let found = unsafe {
-        bindings::region_intersects(
-            start,
-            size,
-            bindings::IORESOURCE_SYSTEM_RAM as usize,
-            bindings::IORES_DESC_NONE as usize,
-        )
-    };
-    u32::try_from(found).ok()
+    let found =
+        unsafe { bindings::region_intersects(start, size, flags as usize, description as usize) };
+    // Anything but "disjoint", a mixture too.
+    u32::try_from(found) != Ok(bindings::REGION_DISJOINT)
 }

@@ -16,10 +16,11 @@ use kernel::{
 use crate::{
     map_core::{
         abi,
+        LeftOut,
+        LogLimit,
         Mode,
         Refusal,
-        Request,
-        Window, //
+        Request, //
     },
     shim::{
         self,
@@ -43,7 +44,7 @@ pub(crate) fn loaded(state: &State) {
 /// Counts a refused open and says in the log why.
 pub(crate) fn refused_open(state: &State, reason: Refusal) {
     state.counts.refused(reason);
-    if shim::map_may_log() {
+    if may_log(state) {
         pr_warn!(
             "{}[{}]: open refused: {}\n",
             Comm::current().as_c_str(),
@@ -53,31 +54,60 @@ pub(crate) fn refused_open(state: &State, reason: Refusal) {
     }
 }
 
-/// Counts a refused mmap(2) and says in the log why, and which window is nearest.
+/// Counts an mmap(2) that was not made, if it was refused, and says in the log why, and which window is nearest.
 pub(crate) fn refused_mmap(state: &State, request: &Request, denial: &Denial) {
-    state.counts.refused(denial.reason);
-    if !shim::map_may_log() {
+    if let Denial::Refused(reason, _) = denial {
+        state.counts.refused(*reason);
+    }
+    if !may_log(state) {
         return;
     }
     pr_warn!(
-        "{}[{}]: mmap of {:#x} bytes at {:#x} refused: {}{}\n",
+        "{}[{}]: mmap of {:#x} bytes at {:#x} {}\n",
         Comm::current().as_c_str(),
         shim::map_current_pid(),
         request.length,
         request.start,
-        Shown(denial.reason),
-        Nearest(denial.nearest.as_ref())
+        denial
     );
 }
 
-/// The end of a line about a refusal, if it has to do with a window.
-struct Nearest<'a>(Option<&'a Window>);
+/// Whether one more line about the user of the current process may go to the log now. What was left out before of
+/// anybody is said first.
+fn may_log(state: &State) -> bool {
+    let (user, now) = (shim::map_current_uid(), shim::map_seconds());
+    let mut limit = state.log.lock();
+    say_left_out(&mut limit, Some(now));
+    limit.passes(user, now)
+}
 
-impl fmt::Display for Nearest<'_> {
+/// Says what was left out of the log until `now`, or in all.
+fn say_left_out(limit: &mut LogLimit, now: Option<u64>) {
+    while let Some(LeftOut { user, count }) = limit.take_left_out(now) {
+        match user {
+            Some(user) => pr_warn!("{count} more refusals of user {user} were not logged\n"),
+            None => pr_warn!("{count} more refusals of other users were not logged\n"),
+        }
+    }
+}
+
+/// Says, when it is dropped, what was left out of the log until then.
+pub(crate) struct LastWords(pub(crate) Arc<State>);
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        say_left_out(&mut self.0.log.lock(), None);
+    }
+}
+
+impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(window) => write!(f, " (the nearest window is {window})"),
-            None => Ok(()),
+        match self {
+            Self::Refused(reason, None) => write!(f, "refused: {}", reason),
+            Self::Refused(reason, Some(window)) => {
+                write!(f, "refused: {} (the nearest window is {})", reason, window)
+            }
+            Self::Failed(error) => write!(f, "failed: error {}", error.to_errno()),
         }
     }
 }

@@ -7,25 +7,37 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/capability.h>
-#include <linux/cdev.h>
+#include <linux/cc_platform.h>
+#include <linux/cred.h>
 #include <linux/fs.h>
+#include <linux/io.h>
 #include <linux/ioport.h>
+#include <linux/memory.h>
 #include <linux/mm.h>
 #include <linux/mod_devicetable.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
+#include <linux/mount.h>
+#include <linux/notifier.h>
 #include <linux/of.h>
 #include <linux/of_address.h>
 #include <linux/of_reserved_mem.h>
+#include <linux/pci.h>
+#include <linux/personality.h>
 #include <linux/pgtable.h>
-#include <linux/ratelimit.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/security.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
+#include <linux/timekeeping.h>
+#include <linux/uidgid.h>
+#include <linux/version.h>
 
 #if defined(CONFIG_X86)
+#include <asm/e820/api.h>
+#include <asm/memtype.h>
 #include <asm/processor.h>
 #elif defined(CONFIG_ARM64)
 #include <asm/cpufeature.h>
@@ -56,9 +68,19 @@ static void windows_free(void *arg)
 	kfree(windows);
 }
 
+/* A file in sysfs is at most a page: what is cut off is cut at a window. */
 static int windows_get(char *buffer, const struct kernel_param *kp)
 {
-	return sysfs_emit(buffer, "%s\n", windows ?: "");
+	static const char more[] = ",...";
+	int length = windows ? strlen(windows) : 0;
+	int room = PAGE_SIZE - sizeof("\n");
+
+	if (length <= room)
+		return sysfs_emit(buffer, "%s\n", windows ?: "");
+	for (length = room - strlen(more); length; length--)
+		if (windows[length] == ',')
+			break;
+	return sysfs_emit(buffer, "%.*s%s\n", length, windows, more);
 }
 
 static const struct kernel_param_ops windows_ops = {
@@ -67,7 +89,14 @@ static const struct kernel_param_ops windows_ops = {
 	.free = windows_free,
 };
 
-module_param_cb(windows, &windows_ops, NULL, 0444);
+/*
+ * A locked-down kernel takes no such parameter: a module's signature does not
+ * cover its arguments. Only root reads it: it shows addresses as /proc/iomem
+ * does.
+ */
+__module_param_call(MODULE_PARAM_PREFIX, windows, &windows_ops, NULL, 0400, -1,
+		    KERNEL_PARAM_FL_HWPARAM | (hwparam_iomem & 0));
+__MODULE_PARM_TYPE(windows, "iomem");
 MODULE_PARM_DESC(windows,
 		 "What may be mapped: [NAME@]START+SIZE[:OPTION]...,...; without it all but System RAM, for CAP_SYS_RAWIO");
 
@@ -86,12 +115,6 @@ const char *map_windows(size_t *length)
 	return windows;
 }
 
-/* The field is in an anonymous union, whose place differs between kernels. */
-struct cdev *map_inode_cdev(struct inode *inode)
-{
-	return inode->i_cdev;
-}
-
 bool map_capable_rawio(void)
 {
 	return capable(CAP_SYS_RAWIO);
@@ -101,6 +124,56 @@ bool map_capable_rawio(void)
 bool map_locked_down(void)
 {
 	return security_locked_down(LOCKDOWN_DEV_MEM) != 0;
+}
+
+/*
+ * Whether the memory of this machine is encrypted, or shared with its host page
+ * by page: what a mapping of physical memory shows is then a matter of bits in
+ * the address that nobody here knows of.
+ */
+bool map_memory_is_encrypted(void)
+{
+	return cc_platform_has(CC_ATTR_MEM_ENCRYPT);
+}
+
+/*
+ * How a file is open, and whether the kernel adds PROT_EXEC to PROT_READ when
+ * the process that is in the kernel now maps it. Access mode 3 is neither
+ * readable nor writable, which the flags do not tell.
+ */
+unsigned int map_caller(const struct file *file)
+{
+	const struct vfsmount *mnt = file->f_path.mnt;
+	bool noexec = (mnt->mnt_flags & MNT_NOEXEC) ||
+		      (mnt->mnt_sb->s_iflags & SB_I_NOEXEC);
+	unsigned int caller = 0;
+
+	if (file->f_mode & FMODE_READ)
+		caller |= MAP_CALLER_READABLE;
+	if (file->f_mode & FMODE_WRITE)
+		caller |= MAP_CALLER_WRITABLE;
+	if ((current->personality & READ_IMPLIES_EXEC) && !noexec)
+		caller |= MAP_CALLER_READ_IMPLIES_EXEC;
+	return caller;
+}
+
+/* Takes away from a VMA that is being set up that it is executable. */
+void map_clear_exec(struct vm_area_struct *vma)
+{
+	vm_flags_clear(vma, VM_EXEC | VM_MAYEXEC);
+	vma->vm_page_prot = vm_get_page_prot(vma->vm_flags);
+}
+
+/* Takes the pages of a VMA away, all of which are mapped by their numbers. */
+void map_zap(struct vm_area_struct *vma)
+{
+	unsigned long size = vma->vm_end - vma->vm_start;
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 3, 0)
+	zap_special_vma_range(vma, vma->vm_start, size);
+#else
+	zap_vma_ptes(vma, vma->vm_start, size);
+#endif
 }
 
 pgprot_t map_pgprot_noncached(pgprot_t prot)
@@ -138,6 +211,82 @@ bool map_same_cache(pgprot_t one, pgprot_t other)
 	/* The others give what they are asked for. */
 	return true;
 #endif
+}
+
+/* Whether an access by the kernel to where no device answers is an abort. */
+bool map_aborts(void)
+{
+	return !IS_ENABLED(CONFIG_X86);
+}
+
+/*
+ * Whether uncached, or write-combining, is what the machine gives. Below 1 MiB
+ * the kernel of x86 maps the ISA bus write-back, whatever was asked for.
+ */
+bool map_gives_uncached(u64 start, u64 last)
+{
+#ifdef CONFIG_X86
+	return last < ISA_START_ADDRESS || start >= ISA_END_ADDRESS;
+#else
+	return true;
+#endif
+}
+
+bool map_gives_write_combine(u64 start, u64 last)
+{
+#ifdef CONFIG_X86
+	return pat_enabled() && map_gives_uncached(start, last);
+#else
+	return true;
+#endif
+}
+
+/*
+ * Whether write-back is what the machine gives. On x86 the MTRRs decide, and
+ * whoever has the memory mapped already. The functions that know are not for
+ * modules, but a mapping of the kernel's own shows it.
+ */
+bool map_gives_write_back(u64 start, u64 last)
+{
+#ifdef CONFIG_X86
+	while (start <= last) {
+		u64 size = min_t(u64, last - start + 1, SZ_64M);
+		void __iomem *map = ioremap_cache(start, size);
+		unsigned int level;
+		pte_t *pte = map ? lookup_address((unsigned long)map, &level) : NULL;
+		bool cached = pte && !(pte_flags(*pte) & (_PAGE_PCD | _PAGE_PWT));
+
+		if (map)
+			iounmap(map);
+		if (!cached || fatal_signal_pending(current))
+			return false;
+		cond_resched();
+		start += size;
+	}
+#endif
+	return true;
+}
+
+/* Whether a PCI device, or a bridge, has a part of the range as its memory. */
+bool map_in_pci_bar(u64 start, u64 last)
+{
+#ifdef CONFIG_PCI
+	struct pci_dev *dev = NULL;
+	struct resource *res;
+
+	for_each_pci_dev(dev) {
+		pci_dev_for_each_resource(dev, res) {
+			if (resource_type(res) != IORESOURCE_MEM || !res->start ||
+			    (res->flags & IORESOURCE_UNSET))
+				continue;
+			if (res->start <= last && res->end >= start) {
+				pci_dev_put(dev);
+				return true;
+			}
+		}
+	}
+#endif
+	return false;
 }
 
 /* The highest physical address that the processor takes in a page table. */
@@ -182,14 +331,87 @@ void map_current_comm(char comm[TASK_COMM_LEN])
 	strscpy_pad(comm, current->comm, TASK_COMM_LEN);
 }
 
-/* Whether one more line about a refusal may go to the log now. */
-bool map_may_log(void)
+/* The user that the process acts as, as the first user namespace knows it. */
+uid_t map_current_uid(void)
 {
-	static DEFINE_RATELIMIT_STATE(state, DEFAULT_RATELIMIT_INTERVAL,
-				      DEFAULT_RATELIMIT_BURST);
-
-	return __ratelimit(&state);
+	return from_kuid(&init_user_ns, current_uid());
 }
+
+/* Whether the limits of a user are not for this process. */
+bool map_capable_resource(void)
+{
+	return ns_capable_noaudit(&init_user_ns, CAP_SYS_RESOURCE);
+}
+
+/* Since the boot. */
+u64 map_seconds(void)
+{
+	return ktime_get_seconds();
+}
+
+/*
+ * Asked before memory goes online: the kernel has it in /proc/iomem as System
+ * RAM by now, so nothing more of it can be mapped.
+ */
+static int map_memory_event(struct notifier_block *nb, unsigned long action,
+			    void *arg)
+{
+	struct memory_notify *memory = arg;
+
+	if (action == MEM_GOING_ONLINE &&
+	    map_is_in_use(PFN_PHYS(memory->start_pfn),
+			  PFN_PHYS(memory->nr_pages)))
+		return notifier_from_errno(-EBUSY);
+	return NOTIFY_OK;
+}
+
+static struct notifier_block map_memory_notifier = {
+	.notifier_call = map_memory_event,
+};
+
+int map_watch_memory(void)
+{
+	return register_memory_notifier(&map_memory_notifier);
+}
+
+void map_unwatch_memory(void)
+{
+	unregister_memory_notifier(&map_memory_notifier);
+}
+
+#ifdef CONFIG_OF_DYNAMIC
+/* A node whose children are windows may come, and no device be made of it. */
+static int map_tree_event(struct notifier_block *nb, unsigned long action,
+			  void *arg)
+{
+	if (action != OF_RECONFIG_DETACH_NODE && map_tree_has_windows())
+		map_leave_raw();
+	return NOTIFY_OK;
+}
+
+static struct notifier_block map_tree_notifier = {
+	.notifier_call = map_tree_event,
+};
+
+int map_watch_tree(void)
+{
+	return of_reconfig_notifier_register(&map_tree_notifier);
+}
+
+void map_unwatch_tree(void)
+{
+	of_reconfig_notifier_unregister(&map_tree_notifier);
+}
+#else
+int map_watch_tree(void)
+{
+	return 0;
+}
+
+void map_unwatch_tree(void)
+{
+}
+#endif
 
 /* What udev loads the module for; tree.rs has the same for the driver. */
 static const struct of_device_id map_tree_ids[] = {
@@ -215,8 +437,12 @@ bool map_tree_has_windows(void)
 /*
  * The memory of one of the nodes in /reserved-memory that the kernel keeps out
  * of its page tables, counted from 0; false if there are no more of them.
+ *
+ * It is plain if nothing in the kernel uses it. What the kernel uses itself it
+ * does not claim, but such a node is compatible with something, or has
+ * operations.
  */
-bool map_tree_reserved(unsigned int index, u64 *start, u64 *length)
+bool map_tree_reserved(unsigned int index, u64 *start, u64 *length, bool *plain)
 {
 	struct device_node *parent __free(device_node) =
 		of_find_node_by_path("/reserved-memory");
@@ -228,9 +454,38 @@ bool map_tree_reserved(unsigned int index, u64 *start, u64 *length)
 			continue;
 		*start = memory->base;
 		*length = memory->size;
+		*plain = !memory->ops && !of_property_present(np, "compatible");
 		return true;
 	}
 	return false;
+}
+
+/* Whether a node is as the kernel was booted with it. */
+static bool map_tree_is_unchanged(struct device_node *np)
+{
+	struct property *property;
+
+	if (of_node_check_flag(np, OF_DYNAMIC))
+		return false;
+	for_each_property_of_node(np, property)
+		if (of_property_check_flag(property, OF_DYNAMIC))
+			return false;
+	return true;
+}
+
+/*
+ * Whether a node, the one above it, and the only one that its property
+ * memory-region names are as the kernel was booted with them.
+ */
+bool map_tree_is_of_boot(const struct fwnode_handle *fwnode)
+{
+	struct device_node *np = to_of_node(fwnode);
+	struct device_node *parent __free(device_node) = of_get_parent(np);
+	struct device_node *memory __free(device_node) =
+		of_parse_phandle(np, "memory-region", 0);
+
+	return parent && memory && map_tree_is_unchanged(np) &&
+	       map_tree_is_unchanged(parent) && map_tree_is_unchanged(memory);
 }
 
 /*

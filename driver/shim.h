@@ -7,30 +7,55 @@
 #include <linux/sched.h>
 #include <linux/types.h>
 
-struct cdev;
+struct file;
 struct fwnode_handle;
-struct inode;
+struct vm_area_struct;
+
+/* How a file is open, and what the process is like that maps it. */
+#define MAP_CALLER_READABLE 1
+#define MAP_CALLER_WRITABLE 2
+#define MAP_CALLER_READ_IMPLIES_EXEC 4
 
 unsigned int map_major(void);
 const char *map_windows(size_t *length);
-struct cdev *map_inode_cdev(struct inode *inode);
 bool map_capable_rawio(void);
 bool map_locked_down(void);
+bool map_memory_is_encrypted(void);
+unsigned int map_caller(const struct file *file);
+void map_clear_exec(struct vm_area_struct *vma);
+void map_zap(struct vm_area_struct *vma);
 pgprot_t map_pgprot_noncached(pgprot_t prot);
 pgprot_t map_pgprot_writecombine(pgprot_t prot);
 pgprot_t map_pgprot_dirty(pgprot_t prot);
 bool map_same_cache(pgprot_t one, pgprot_t other);
+bool map_aborts(void);
+bool map_gives_uncached(u64 start, u64 last);
+bool map_gives_write_combine(u64 start, u64 last);
+bool map_gives_write_back(u64 start, u64 last);
+bool map_in_pci_bar(u64 start, u64 last);
 phys_addr_t map_last_phys_addr(void);
 unsigned long map_task_size(void);
 pid_t map_current_pid(void);
 void map_current_comm(char comm[TASK_COMM_LEN]);
-bool map_may_log(void);
+uid_t map_current_uid(void);
+bool map_capable_resource(void);
+u64 map_seconds(void);
+int map_watch_memory(void);
+void map_unwatch_memory(void);
+int map_watch_tree(void);
+void map_unwatch_tree(void);
 bool map_tree_has_windows(void);
-bool map_tree_reserved(unsigned int index, u64 *start, u64 *length);
+bool map_tree_reserved(unsigned int index, u64 *start, u64 *length,
+		       bool *plain);
+bool map_tree_is_of_boot(const struct fwnode_handle *fwnode);
 bool map_tree_property(const struct fwnode_handle *fwnode, const char *name,
 		       const void **value, size_t *length);
 int map_tree_memory_region(const struct fwnode_handle *fwnode, u64 *start,
 			   u64 *length);
 int map_tree_reg(const struct fwnode_handle *fwnode, u64 *start, u64 *length);
+
+/* What the driver does at an event; notifier.rs has them. */
+bool map_is_in_use(u64 start, u64 length);
+void map_leave_raw(void);
 
 #endif

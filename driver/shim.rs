@@ -4,28 +4,38 @@
 
 use kernel::{
     bindings::{
-        cdev,
+        file,
         fwnode_handle,
-        inode,
         module,
         pgprot_t,
         phys_addr_t,
-        pid_t, //
+        pid_t,
+        uid_t,
+        vm_area_struct, //
     },
     device::property::FwNode,
+    error::{
+        to_result,
+        Result, //
+    },
     ffi::{
         c_char,
         c_int,
         c_uint,
         c_void, //
     },
+    fs::File,
+    mm::virt::VmaNew,
     str::{
         CStr,
         CStrExt, //
     }, //
 };
 
-use crate::map_core::tree::Place;
+use crate::map_core::{
+    tree::Place,
+    Caller, //
+};
 
 // These are the declarations of `shim.h`, word for word. Those that are `safe` take no pointer, keep no state that a
 // caller could spoil, and ask for no other context than that of a process.
@@ -42,8 +52,9 @@ unsafe extern "C" {
 
     fn map_windows(length: *mut usize) -> *const c_char;
 
-    /// The character device that a node of which this is the inode is opened as.
-    pub(crate) fn map_inode_cdev(inode: *mut inode) -> *mut cdev;
+    fn map_caller(file: *const file) -> c_uint;
+    fn map_clear_exec(vma: *mut vm_area_struct);
+    fn map_zap(vma: *mut vm_area_struct);
     fn map_current_comm(comm: *mut [u8; COMM_LENGTH]);
 
     /// Whether the current process has CAP_SYS_RAWIO.
@@ -51,6 +62,9 @@ unsafe extern "C" {
 
     /// Whether the kernel is locked down against access to memory; if so, it leaves a line in the log.
     pub(crate) safe fn map_locked_down() -> bool;
+
+    /// Whether the memory of this machine is encrypted, so that nobody here knows what a mapping would show.
+    pub(crate) safe fn map_memory_is_encrypted() -> bool;
 
     /// `prot` with caching taken away: every access reaches the memory, in program order.
     pub(crate) safe fn map_pgprot_noncached(prot: pgprot_t) -> pgprot_t;
@@ -64,6 +78,22 @@ unsafe extern "C" {
     /// Whether two page protections mean the same cache type.
     pub(crate) safe fn map_same_cache(one: pgprot_t, other: pgprot_t) -> bool;
 
+    /// Whether an access by the kernel to where no device answers is an abort.
+    pub(crate) safe fn map_aborts() -> bool;
+
+    /// Whether the machine maps memory between these two addresses, the second of which belongs to it, uncached.
+    pub(crate) safe fn map_gives_uncached(start: u64, last: u64) -> bool;
+
+    /// Whether it maps it write-combining.
+    pub(crate) safe fn map_gives_write_combine(start: u64, last: u64) -> bool;
+
+    /// Whether it maps it write-back. This may make and end a mapping of the kernel's own, so none of it may be System
+    /// RAM.
+    pub(crate) safe fn map_gives_write_back(start: u64, last: u64) -> bool;
+
+    /// Whether a PCI device, or a bridge, has memory between these two addresses, the second of which belongs to it.
+    pub(crate) safe fn map_in_pci_bar(start: u64, last: u64) -> bool;
+
     /// The highest physical address that the processor takes in a page table.
     pub(crate) safe fn map_last_phys_addr() -> phys_addr_t;
 
@@ -73,13 +103,35 @@ unsafe extern "C" {
     /// The current process.
     pub(crate) safe fn map_current_pid() -> pid_t;
 
-    /// Whether one more line about a refusal may go to the log now.
-    pub(crate) safe fn map_may_log() -> bool;
+    /// The user that the current process acts as, as the first user namespace knows it.
+    pub(crate) safe fn map_current_uid() -> uid_t;
+
+    /// Whether the current process has CAP_SYS_RESOURCE.
+    pub(crate) safe fn map_capable_resource() -> bool;
+
+    /// The seconds since the boot.
+    pub(crate) safe fn map_seconds() -> u64;
+
+    safe fn map_watch_memory() -> c_int;
+
+    /// Undoes [`watch_memory()`].
+    pub(crate) safe fn map_unwatch_memory();
+
+    safe fn map_watch_tree() -> c_int;
+
+    /// Undoes [`watch_tree()`].
+    pub(crate) safe fn map_unwatch_tree();
 
     /// Whether the device tree has an enabled node whose children are windows.
     pub(crate) safe fn map_tree_has_windows() -> bool;
 
-    fn map_tree_reserved(index: c_uint, start: *mut u64, length: *mut u64) -> bool;
+    fn map_tree_reserved(
+        index: c_uint,
+        start: *mut u64,
+        length: *mut u64,
+        plain: *mut bool,
+    ) -> bool;
+    fn map_tree_is_of_boot(node: *const fwnode_handle) -> bool;
     fn map_tree_property(
         node: *const fwnode_handle,
         name: *const c_char,
@@ -131,13 +183,73 @@ pub(crate) fn windows() -> Option<&'static [u8]> {
     Some(unsafe { core::slice::from_raw_parts(text.cast(), length) })
 }
 
-/// Start and length of the memory of one of the nodes in `/reserved-memory` that the kernel keeps out of its page tables,
-/// counted from 0.
-pub(crate) fn reserved_region(index: u32) -> Option<(u64, u64)> {
-    let (mut start, mut length) = (0, 0);
-    // SAFETY: The two numbers can be written to.
-    let found = unsafe { map_tree_reserved(index, &mut start, &mut length) };
-    found.then_some((start, length))
+/// What a request depends on beside its arguments, for the current process on `file`.
+pub(crate) fn caller(file: &File) -> Caller {
+    // SAFETY: The file is open as long as the reference lives, and with it its mount.
+    let bits = unsafe { map_caller(file.as_ptr()) };
+    // These are the numbers of `shim.h`.
+    let has = |bit| bits & bit != 0;
+    Caller {
+        file_readable: has(1),
+        file_writable: has(2),
+        read_implies_execute: has(4),
+    }
+}
+
+/// Takes away from `vma` that it is executable, and that it may become so.
+pub(crate) fn clear_exec(vma: &VmaNew) {
+    // SAFETY: The VMA is being set up, so nobody else looks at its flags.
+    unsafe { map_clear_exec(vma.as_ptr()) };
+}
+
+/// Takes all pages of `vma` away, which must be mapped by their numbers.
+pub(crate) fn zap(vma: &VmaNew) {
+    // SAFETY: The VMA is being set up, with the lock of its address space held for writing.
+    unsafe { map_zap(vma.as_ptr()) };
+}
+
+/// Has [`crate::notifier`] asked before memory goes online.
+pub(crate) fn watch_memory() -> Result {
+    to_result(map_watch_memory())
+}
+
+/// Has [`crate::notifier`] told when the device tree has changed.
+pub(crate) fn watch_tree() -> Result {
+    to_result(map_watch_tree())
+}
+
+/// The memory of a node in `/reserved-memory` that the kernel keeps out of its page tables.
+pub(crate) struct Reserved {
+    pub(crate) start: u64,
+    pub(crate) length: u64,
+    /// Whether nothing in the kernel uses it.
+    pub(crate) plain: bool,
+}
+
+/// The memory of one of these nodes, counted from 0.
+pub(crate) fn reserved_region(index: u32) -> Option<Reserved> {
+    let mut region = Reserved {
+        start: 0,
+        length: 0,
+        plain: false,
+    };
+    // SAFETY: The two numbers and the flag can be written to.
+    let found = unsafe {
+        map_tree_reserved(
+            index,
+            &mut region.start,
+            &mut region.length,
+            &mut region.plain,
+        )
+    };
+    found.then_some(region)
+}
+
+/// Whether the tree that the kernel was booted with has `node`, the one above it, and the memory that its `memory-region`
+/// names as they are now.
+pub(crate) fn is_of_boot(node: &FwNode) -> bool {
+    // SAFETY: The node is held by the reference.
+    unsafe { map_tree_is_of_boot(raw(node)) }
 }
 
 /// The bytes of the property `name`, if `node` has it.

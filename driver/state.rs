@@ -11,13 +11,17 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
+        global_lock,
         Arc,
         Mutex, //
     }, //
 };
 
 use crate::{
-    map_core::Refusal,
+    map_core::{
+        LogLimit,
+        Refusal, //
+    },
     windows::Windows, //
 };
 
@@ -28,6 +32,9 @@ pub(crate) struct State {
     #[pin]
     pub(crate) windows: Mutex<Windows>,
     pub(crate) counts: Counts,
+    /// What the log takes of refusals.
+    #[pin]
+    pub(crate) log: Mutex<LogLimit>,
 }
 
 impl State {
@@ -37,9 +44,43 @@ impl State {
             pin_init!(Self {
                 windows <- new_mutex!(windows),
                 counts: Counts::new(),
+                log <- new_mutex!(LogLimit::new()),
             }),
             GFP_KERNEL,
         )
+    }
+}
+
+global_lock! {
+    // SAFETY: `Published::new()` initializes it before anything uses it.
+    unsafe(uninit) static STATE: Mutex<Option<Arc<State>>> = None;
+}
+
+/// The state, for those whom the kernel calls without saying of what they are part; `None` while the module comes or goes.
+pub(crate) fn current() -> Option<Arc<State>> {
+    STATE.lock().clone()
+}
+
+/// While this exists, [`current()`] gives the state.
+pub(crate) struct Published(());
+
+impl Published {
+    /// # Safety
+    ///
+    /// It may be called only once.
+    pub(crate) unsafe fn new(state: Arc<State>) -> Self {
+        // SAFETY: By this function's contract it is not initialized yet.
+        unsafe { STATE.init() };
+        *STATE.lock() = Some(state);
+        Self(())
+    }
+}
+
+impl Drop for Published {
+    fn drop(&mut self) {
+        let state = STATE.lock().take();
+        // Its last reference may be this one, and is not to go under the lock.
+        drop(state);
     }
 }
 

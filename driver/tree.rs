@@ -20,10 +20,7 @@ use kernel::{
     platform,
     prelude::*,
     str::CString,
-    sync::{
-        global_lock,
-        Arc, //
-    }, //
+    sync::Arc, //
 };
 
 use crate::{
@@ -40,60 +37,30 @@ use crate::{
     platform::platform as machine,
     shim,
     state::{
+        self,
         Shown,
         State, //
     },
     windows::list, //
 };
 
-global_lock! {
-    // SAFETY: `Tree::register()` initializes it before anything uses it.
-    unsafe(uninit) static STATE: Mutex<Option<Arc<State>>> = None;
-}
-
-/// The registration of the driver.
-///
-/// The fields are dropped in this order: first all devices are unbound, which takes the state.
+/// The registration of the driver. The state must be published before, and until all devices are unbound, which dropping
+/// this does.
 #[pin_data]
 pub(crate) struct Tree {
     #[pin]
     _driver: Registration<platform::Adapter<Bound>>,
-    _link: Link,
 }
 
 impl Tree {
     /// Registers the driver. The devices that there are will be bound before the next field is initialized.
-    ///
-    /// # Safety
-    ///
-    /// It may be called only once.
-    pub(crate) unsafe fn register(
+    pub(crate) fn register(
         name: &'static CStr,
         module: &'static ThisModule,
-        state: Arc<State>,
     ) -> impl PinInit<Self, Error> {
-        // SAFETY: By this function's contract it is not initialized yet.
-        unsafe { STATE.init() };
         try_pin_init!(Self {
-            _link: Link::new(state),
             _driver <- Registration::new(name, module),
         })
-    }
-}
-
-/// What leads the driver's callbacks to the state, of which nobody tells them.
-struct Link(());
-
-impl Link {
-    fn new(state: Arc<State>) -> Self {
-        *STATE.lock() = Some(state);
-        Self(())
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        *STATE.lock() = None;
     }
 }
 
@@ -140,7 +107,7 @@ impl Bound {
                 compatible.is_ok()
             })
             .ok_or(ENODEV)?;
-        let state = STATE.lock().clone().ok_or(ENODEV)?;
+        let state = state::current().ok_or(ENODEV)?;
         // Even if nothing comes of it: who describes windows does not want everything to be mapped.
         state.windows.lock().leave_raw()?;
         let mut windows = read(device, node)?;
@@ -202,6 +169,7 @@ fn window(node: &FwNode, page_size: u64) -> Result<Result<Window, tree::NodeErro
         shared: shim::property(node, tree::SHARED),
         memory_region: place(tree::MEMORY_REGION, shim::memory_region),
         reg: place(tree::REG, shim::reg),
+        of_boot: shim::is_of_boot(node),
     };
     Ok(node.window(page_size))
 }

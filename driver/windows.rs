@@ -6,7 +6,10 @@ use kernel::{
     alloc::AllocError,
     fmt,
     prelude::*,
-    sync::Arc, //
+    sync::{
+        Arc,
+        ArcBorrow, //
+    }, //
 };
 
 use crate::{
@@ -16,8 +19,12 @@ use crate::{
         admit,
         decide,
         parse,
+        AddError,
+        Errno,
+        Facts,
         Grant,
         Mode,
+        Origin,
         PhysRange,
         Refusal,
         Request,
@@ -26,20 +33,29 @@ use crate::{
         Window,
         MAX_WINDOWS, //
     },
+    mapping::{
+        Key,
+        Mapping,
+        Mappings,
+        Room, //
+    },
     platform::{
-        is_reserved,
         platform,
         Kernel, //
     },
     shim,
-    state::Shown, //
+    state::{
+        Shown,
+        State, //
+    }, //
 };
 
-/// The windows that there are now.
+/// The windows that there are now, and the mappings.
 pub(crate) struct Windows {
     mode: Mode<List<Window>>,
     // The claims on those that make one, in no order. The place of one that is gone is empty.
     claims: List<Option<Arc<Claim>>>,
+    mappings: Mappings,
 }
 
 impl Windows {
@@ -52,6 +68,7 @@ impl Windows {
         let mut windows = Self {
             mode: Mode::Raw,
             claims: List::new(|| None)?,
+            mappings: Mappings::new(),
         };
         if let Some(text) = shim::windows() {
             windows.add(&mut listed(text)?).map_err(|unfit| {
@@ -69,27 +86,35 @@ impl Windows {
         &self.mode
     }
 
-    /// Decides on `request`.
-    pub(crate) fn decide(&self, request: &Request) -> Result<Permit, Denial> {
-        match decide(request, &self.mode, &platform(), &Kernel) {
-            Ok(grant) => {
-                // At most one window holds the range, and it has at most one claim.
-                let mut claims = self.claims.iter().flatten();
-                let claim = claims.find(|claim| claim.range().contains(&grant.range));
-                Ok(Permit {
-                    grant,
-                    claim: claim.cloned(),
-                })
-            }
-            Err(refused) => {
-                let nearest = refused.nearest;
-                let nearest = nearest.and_then(|index| self.mode.windows().get(index));
-                Err(Denial {
-                    reason: refused.reason,
-                    nearest: nearest.copied(),
-                })
-            }
-        }
+    /// Decides on `request`, and registers the mapping in `room` if it is granted. Gives the claim on its memory, too.
+    fn grant(
+        &mut self,
+        request: &Request,
+        room: Room,
+    ) -> Result<(Grant, Key, Option<Arc<Claim>>), Denial> {
+        let verdict = decide(request, &self.mode, &platform(), &Kernel);
+        let grant = verdict.map_err(|refused| {
+            let nearest = refused.nearest;
+            let nearest = nearest.and_then(|index| self.mode.windows().get(index));
+            Denial::Refused(refused.reason, nearest.copied())
+        })?;
+        let (user, privileged) = (shim::map_current_uid(), shim::map_capable_resource());
+        let key = self.mappings.add(grant.range, user, privileged, room)?;
+        // At most one window holds the range, and it has at most one claim.
+        let mut claims = self.claims.iter().flatten();
+        let claim = claims.find(|claim| claim.range().contains(&grant.range));
+        Ok((grant, key, claim.cloned()))
+    }
+
+    /// A mapping is gone.
+    pub(crate) fn forget(&mut self, key: &Key) {
+        self.mappings.remove(key);
+    }
+
+    /// Whether a window or a mapping has a part of `range`.
+    pub(crate) fn is_in_use(&self, range: &PhysRange) -> bool {
+        let mut windows = self.mode.windows().iter();
+        windows.any(|window| window.range.overlaps(range)) || self.mappings.overlap(range)
     }
 
     /// Leaves raw mode, for good: from now on only windows can be mapped.
@@ -109,7 +134,7 @@ impl Windows {
         let old = self.mode.windows();
         let mut windows = list()?;
         for window in new.iter_mut() {
-            window.reserved = is_reserved(&window.range);
+            window.reserved = Kernel.is_reserved(&window.range);
         }
         let all = old.len().saturating_add(new.len());
         for window in Iterator::chain(old.iter(), &*new) {
@@ -126,13 +151,7 @@ impl Windows {
             claims.push(Some(claim.clone())).map_err(|_| EINVAL)?;
         }
         for window in new.iter().filter(|window| window.claim) {
-            let claim = Claim::new(window).map_err(|error| {
-                if error == EBUSY {
-                    Unfit::Claimed(*window)
-                } else {
-                    Unfit::Failed(error)
-                }
-            })?;
+            let claim = Claim::new(window)?;
             let claim = Arc::new(claim, GFP_KERNEL)?;
             claims.push(Some(claim)).map_err(|_| EINVAL)?;
         }
@@ -158,23 +177,69 @@ impl Windows {
 /// A mapping that the driver will make.
 pub(crate) struct Permit {
     pub(crate) grant: Grant,
-    /// The claim on its memory, which the mapping has to keep while it lives; `None` if the driver makes none.
-    pub(crate) claim: Option<Arc<Claim>>,
+    /// What its VMAs have to keep while they live.
+    pub(crate) mapping: Arc<Mapping>,
 }
 
-/// A mapping that the driver will not make.
-pub(crate) struct Denial {
-    pub(crate) reason: Refusal,
-    /// The window that the reason has to do with.
-    pub(crate) nearest: Option<Window>,
+impl Permit {
+    /// Decides on `request`.
+    pub(crate) fn new(state: ArcBorrow<'_, State>, request: &Request) -> Result<Self, Denial> {
+        let room = Room::new()?;
+        let (grant, key, claim) = state.windows.lock().grant(request, room)?;
+        // Should this fail, the mapping is not registered any more.
+        let mapping = Mapping::new(state.into(), key, grant.memory, claim);
+        Ok(Self {
+            grant,
+            mapping: Arc::new(mapping, GFP_KERNEL)?,
+        })
+    }
+}
+
+/// A mapping that the driver does not make.
+pub(crate) enum Denial {
+    /// For this reason, which has to do with this window.
+    Refused(Refusal, Option<Window>),
+    /// The kernel failed.
+    Failed(Error),
+}
+
+impl Denial {
+    /// What mmap(2) fails with.
+    pub(crate) fn error(&self) -> Error {
+        match self {
+            Self::Refused(reason, _) => error_of(reason.errno()),
+            Self::Failed(error) => *error,
+        }
+    }
 }
 
 impl From<Refusal> for Denial {
     fn from(reason: Refusal) -> Self {
-        Self {
-            reason,
-            nearest: None,
-        }
+        Self::Refused(reason, None)
+    }
+}
+
+impl From<Error> for Denial {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<AllocError> for Denial {
+    fn from(_: AllocError) -> Self {
+        Refusal::NoMemory.into()
+    }
+}
+
+/// What a process gets to see.
+pub(crate) fn error_of(errno: Errno) -> Error {
+    match errno {
+        Errno::NotPermitted => EPERM,
+        Errno::Again => EAGAIN,
+        Errno::NoMemory => ENOMEM,
+        Errno::Access => EACCES,
+        Errno::Invalid => EINVAL,
+        Errno::Overflow => EOVERFLOW,
     }
 }
 
@@ -209,9 +274,11 @@ pub(crate) enum Unfit {
     /// They do not fit together, or not with those that there are.
     Table(TableError),
     /// This one is not to be had.
-    Refused(Window, Refusal),
+    Refused(Window, AddError),
     /// Somebody else has claimed a part of this one.
     Claimed(Window),
+    /// This one lies inside of a region that may go while it is claimed.
+    Inside(Window),
     /// Something else failed.
     Failed(Error),
 }
@@ -221,8 +288,8 @@ impl Unfit {
     pub(crate) fn error(&self) -> Error {
         match self {
             Self::Table(_) => EINVAL,
-            Self::Refused(..) => EPERM,
-            Self::Claimed(_) => EBUSY,
+            Self::Refused(_, reason) => error_of(reason.errno()),
+            Self::Claimed(_) | Self::Inside(_) => EBUSY,
             Self::Failed(error) => *error,
         }
     }
@@ -246,6 +313,14 @@ impl From<AllocError> for Unfit {
     }
 }
 
+/// What a window has that makes no claim.
+fn no_claim(window: &Window) -> &'static str {
+    match window.origin {
+        Origin::Parameter => "option shared",
+        Origin::Tree | Origin::BootTree => "property map,shared",
+    }
+}
+
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -253,7 +328,7 @@ impl fmt::Display for Unfit {
             Self::Refused(window, reason) => {
                 write!(f, "{}: {}", window, reason)?;
                 match reason {
-                    Refusal::SystemRam if window.tree => f.write_str(
+                    AddError::SystemRam if window.origin != Origin::Parameter => f.write_str(
                         "; if it is the memory of a node in /reserved-memory, give that node no-map",
                     ),
                     _ => Ok(()),
@@ -263,11 +338,13 @@ impl fmt::Display for Unfit {
                 f,
                 "{}: a part of it is claimed already, see /proc/iomem; the {} makes no claim",
                 window,
-                if window.tree {
-                    "property map,shared"
-                } else {
-                    "option shared"
-                }
+                no_claim(window)
+            ),
+            Self::Inside(window) => write!(
+                f,
+                "{}: it lies inside the region of a device that may go, see /proc/iomem; the {} makes no claim",
+                window,
+                no_claim(window)
             ),
             Self::Failed(error) => write!(f, "error {}", error.to_errno()),
         }

@@ -16,6 +16,7 @@ use super::{
     Grant,
     Mode,
     Name,
+    Origin,
     PhysRange,
     Platform,
     Refused,
@@ -49,12 +50,20 @@ pub const WINDOW_READ_ONLY: u32 = 1 << 0;
 /// In [`MapWindow::flags`]: the driver has claimed the region, so that no other driver can.
 pub const WINDOW_CLAIMED: u32 = 1 << 1;
 
-/// In [`MapWindow::flags`]: the firmware or the kernel's command line reserved the memory.
+/// In [`MapWindow::flags`]: one node of `/reserved-memory` with `no-map`, which nothing in the kernel uses, holds all of
+/// the window.
 pub const WINDOW_RESERVED: u32 = 1 << 2;
 
 /// In [`MapWindow::flags`]: the window comes from the device tree, and goes with its device. The others come from the
 /// module's parameter.
 pub const WINDOW_TREE: u32 = 1 << 3;
+
+/// In [`MapWindow::flags`]: the administrator declares that all of the window is memory, so that every load is answered.
+pub const WINDOW_MEMORY: u32 = 1 << 4;
+
+/// In [`MapWindow::flags`]: the device tree that the kernel was booted with describes the window, and names its memory by
+/// `memory-region`. With [`WINDOW_RESERVED`], a locked-down kernel maps it, and no others.
+pub const WINDOW_BOOT: u32 = 1 << 5;
 
 /// In [`MapCheck::verdict`]: the mapping is granted. The other verdicts are those of
 /// [`Refusal::code()`](super::Refusal::code).
@@ -129,7 +138,8 @@ pub struct MapInfo {
 pub struct MapWindow {
     /// In: which window, from 0 in the order of their addresses.
     pub index: u32,
-    /// [`WINDOW_READ_ONLY`], [`WINDOW_CLAIMED`], [`WINDOW_RESERVED`], [`WINDOW_TREE`].
+    /// [`WINDOW_READ_ONLY`], [`WINDOW_CLAIMED`], [`WINDOW_RESERVED`], [`WINDOW_TREE`], [`WINDOW_MEMORY`],
+    /// [`WINDOW_BOOT`].
     pub flags: u32,
     /// The cache type, as [`Cache::code()`] has it.
     pub cache: u32,
@@ -207,7 +217,9 @@ impl MapWindow {
             flags: flag(window.access == Access::ReadOnly, WINDOW_READ_ONLY)
                 | flag(window.claim, WINDOW_CLAIMED)
                 | flag(window.reserved, WINDOW_RESERVED)
-                | flag(window.tree, WINDOW_TREE),
+                | flag(window.origin != Origin::Parameter, WINDOW_TREE)
+                | flag(window.memory, WINDOW_MEMORY)
+                | flag(window.origin == Origin::BootTree, WINDOW_BOOT),
             cache: window.cache.code(),
             reserved: 0,
             start: window.range.start(),
@@ -233,8 +245,13 @@ impl MapWindow {
             },
             cache: Cache::from_code(self.cache)?,
             claim: has(WINDOW_CLAIMED),
+            memory: has(WINDOW_MEMORY),
             reserved: has(WINDOW_RESERVED),
-            tree: has(WINDOW_TREE),
+            origin: match (has(WINDOW_TREE), has(WINDOW_BOOT)) {
+                (false, _) => Origin::Parameter,
+                (true, false) => Origin::Tree,
+                (true, true) => Origin::BootTree,
+            },
         })
     }
 }
@@ -295,6 +312,7 @@ mod tests {
         last_address: (1 << 40) - 1,
         last_offset: u64::MAX,
         task_size: 0x7fff_ffff_f000,
+        aborts: false,
     };
 
     const RAW: Mode<Vec<Window>> = Mode::Raw;
@@ -309,7 +327,8 @@ mod tests {
         };
         let registers = Window {
             claim: false,
-            tree: true,
+            memory: true,
+            origin: Origin::BootTree,
             ..Window::new(PhysRange::new(0xff20_0000, 0x1000).unwrap())
         };
         Mode::Windows(Table::new(vec![registers, sdram], &PC).unwrap())
@@ -351,7 +370,10 @@ mod tests {
             (0xc000_0000, 0x30_0000, 2)
         );
         assert!(sdram.name.starts_with(b"sdram\0"));
-        assert_eq!(MapWindow::new(&mode, 1).unwrap().flags, WINDOW_TREE);
+        assert_eq!(
+            MapWindow::new(&mode, 1).unwrap().flags,
+            WINDOW_TREE | WINDOW_MEMORY | WINDOW_BOOT
+        );
 
         for index in [2, 64, u32::MAX] {
             assert_eq!(MapWindow::new(&mode, index), None);
@@ -402,6 +424,7 @@ mod tests {
             range: PhysRange::new(0xc000_0000, 0x1000).unwrap(),
             cache: Cache::Cached,
             access: Access::ReadOnly,
+            memory: true,
             window: Some(0),
         };
         let mut check = rubbish;

@@ -2,12 +2,16 @@
 
 //! The decisions: who may open the node, which windows may exist, and which range may be mapped how.
 
-use core::ops::Deref;
+use core::{
+    fmt,
+    ops::Deref, //
+};
 
 use super::{
     abi,
     Access,
     Cache,
+    Errno,
     Lookup,
     Mode,
     PhysRange,
@@ -16,20 +20,38 @@ use super::{
     Window, //
 };
 
-/// A call of mmap(2) on the node, made or asked about.
+/// The length in bytes of the longest mapping.
 ///
-/// PROT_READ is not part of it, since nothing depends on it: the kernel wants a descriptor that is open for reading
-/// whatever the protection.
+/// A mapping is made whole, with the lock of the address space held, and nothing can interrupt it. This is some 20 ms of
+/// work in pages of 4 KiB, so a process that is killed meanwhile is gone soon.
+pub const LARGEST_MAPPING: u64 = 4 << 30;
+
+/// How many mappings one user may have.
+///
+/// The kernel of x86 keeps a list of those with the same memory, searched from end to end under a spinlock that all
+/// processes share. A part of a mapping, or a copy by fork(2), is not one more.
+pub const MAPPINGS_PER_USER: u32 = 1024;
+
+/// How many mappings all users but those with CAP_SYS_RESOURCE may have.
+pub const MAPPINGS_IN_ALL: u32 = 8 * MAPPINGS_PER_USER;
+
+/// A call of mmap(2) on the node, made or asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The physical address, which is the offset in bytes.
     pub start: u64,
     /// The length in bytes. It is rounded up to whole pages, as mmap(2) does.
     pub length: u64,
+    /// Whether PROT_READ is asked for. The kernel wants a descriptor that is open for reading whatever the protection.
+    pub read: bool,
     /// Whether PROT_WRITE is asked for.
     pub write: bool,
     /// Whether PROT_EXEC is asked for.
     pub execute: bool,
+    /// Whether the kernel adds PROT_EXEC to PROT_READ by itself: the personality READ_IMPLIES_EXEC, which every old
+    /// 32-bit program has, on a file that is not mounted noexec. Nobody can tell then who asked for it, so the mapping is
+    /// made, and is not executable.
+    pub read_implies_execute: bool,
     /// Whether MAP_SHARED or MAP_SHARED_VALIDATE is asked for, rather than MAP_PRIVATE.
     ///
     /// This is VM_MAYSHARE, not VM_SHARED: the kernel clears the latter on a descriptor that is open for reading only,
@@ -42,15 +64,11 @@ pub struct Request {
 }
 
 impl Request {
-    /// What MAP_IOC_CHECK asks about, on a descriptor that is open as the two arguments say.
+    /// What MAP_IOC_CHECK asks about, by a process and on a descriptor that are as `caller` says.
     ///
     /// `None`, for which the ioctl fails with EINVAL, if `prot` has other bits than those of PROT_READ, PROT_WRITE and
     /// PROT_EXEC, or if `flags` is none of MAP_SHARED, MAP_PRIVATE and MAP_SHARED_VALIDATE.
-    pub fn from_check(
-        check: &abi::MapCheck,
-        file_readable: bool,
-        file_writable: bool,
-    ) -> Option<Self> {
+    pub fn from_check(check: &abi::MapCheck, caller: &Caller) -> Option<Self> {
         if check.prot & !(abi::PROT_READ | abi::PROT_WRITE | abi::PROT_EXEC) != 0 {
             return None;
         }
@@ -62,13 +80,26 @@ impl Request {
         Some(Self {
             start: check.start,
             length: check.length,
+            read: check.prot & abi::PROT_READ != 0,
             write: check.prot & abi::PROT_WRITE != 0,
             execute: check.prot & abi::PROT_EXEC != 0,
+            read_implies_execute: caller.read_implies_execute,
             shared,
-            file_readable,
-            file_writable,
+            file_readable: caller.file_readable,
+            file_writable: caller.file_writable,
         })
     }
+}
+
+/// What a request depends on beside its arguments, as [`Request`] has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// [`Request::file_readable`].
+    pub file_readable: bool,
+    /// [`Request::file_writable`].
+    pub file_writable: bool,
+    /// [`Request::read_implies_execute`].
+    pub read_implies_execute: bool,
 }
 
 /// What is known of the machine, and of the process that calls, before anything is asked.
@@ -82,6 +113,9 @@ pub struct Platform {
     pub last_offset: u64,
     /// TASK_SIZE of the process that calls, in bytes: a 32-bit process has less than its neighbours.
     pub task_size: u64,
+    /// Whether an access by the kernel itself, to an address at which no device answers, may be an abort that takes the
+    /// machine down. On x86 it is not: such a load gives ones.
+    pub aborts: bool,
 }
 
 /// What the kernel has to be asked, and is asked only if the answer matters and nothing else does: a question may leave
@@ -95,6 +129,19 @@ pub trait Facts {
 
     /// Whether `range` holds memory that the kernel uses as its own.
     fn is_system_ram(&self, range: &PhysRange) -> bool;
+
+    /// Whether /dev/mem would refuse a part of `range` because a driver has it for itself alone, or the kernel has it in
+    /// its own page tables as it has pmem.
+    fn is_exclusive(&self, range: &PhysRange) -> bool;
+
+    /// Whether a device on a PCI bus has a part of `range` as its memory.
+    fn is_in_pci_bar(&self, range: &PhysRange) -> bool;
+
+    /// Whether one node of `/reserved-memory` with `no-map`, which nothing in the kernel uses, holds all of `range`.
+    fn is_reserved(&self, range: &PhysRange) -> bool;
+
+    /// Whether the machine can map all of `range` with `cache`.
+    fn gives(&self, range: &PhysRange, cache: Cache) -> bool;
 }
 
 /// A mapping that the driver will make.
@@ -106,6 +153,8 @@ pub struct Grant {
     pub cache: Cache,
     /// Whether the mapping may ever become writable, by mprotect(2) for one.
     pub access: Access,
+    /// Whether the range is [known to be memory](is_known_memory).
+    pub memory: bool,
     /// The index of the window that the range lies in; `None` in raw mode.
     pub window: Option<usize>,
 }
@@ -140,14 +189,95 @@ pub fn may_open<S>(mode: &Mode<S>, facts: &impl Facts) -> Result<(), Refusal> {
 }
 
 /// Whether there may be `window`.
-pub fn admit(window: &Window, facts: &impl Facts) -> Result<(), Refusal> {
-    if !window.reserved && facts.is_locked_down() {
-        return Err(Refusal::LockedDown);
+///
+/// # Errors
+///
+/// With the first reason in the order of [`AddError`] that holds.
+pub fn admit(window: &Window, facts: &impl Facts) -> Result<(), AddError> {
+    if !window.survives_lockdown() && facts.is_locked_down() {
+        return Err(AddError::LockedDown);
     }
     if facts.is_system_ram(&window.range) {
-        return Err(Refusal::SystemRam);
+        return Err(AddError::SystemRam);
+    }
+    if facts.is_in_pci_bar(&window.range) {
+        return Err(AddError::PciBar);
+    }
+    if !facts.gives(&window.range, window.cache) {
+        return Err(AddError::CacheType);
     }
     Ok(())
+}
+
+/// Why there may not be a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AddError {
+    /// The kernel is locked down, and the boot's device tree does not describe and reserve the window.
+    LockedDown,
+    /// It holds memory that the kernel uses as its own.
+    SystemRam,
+    /// It lies, at least in part, inside a BAR of a PCI device: the region comes and goes with the device.
+    PciBar,
+    /// The machine cannot map the memory with the window's cache type.
+    CacheType,
+}
+
+impl AddError {
+    /// What the load, or the probe of the device, fails with.
+    pub const fn errno(self) -> Errno {
+        match self {
+            Self::LockedDown | Self::SystemRam | Self::PciBar => Errno::NotPermitted,
+            Self::CacheType => Errno::Invalid,
+        }
+    }
+}
+
+impl fmt::Display for AddError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LockedDown => {
+                "the kernel is locked down, which leaves only windows that the boot's device tree \
+                 describes, by memory-region and no-map"
+            }
+            Self::SystemRam => "the range holds System RAM, which belongs to the kernel",
+            Self::PciBar => {
+                "a part of it is memory of a PCI device, and comes and goes with that; \
+                 map the device's file resource0 to resource5 in sysfs, or use VFIO"
+            }
+            Self::CacheType => {
+                "the machine cannot give this memory the cache type, because of its MTRRs or of another \
+                 mapping; choose another type"
+            }
+        })
+    }
+}
+
+/// Whether `range`, which lies in `window` unless there are no windows, is known to be memory, so that the kernel itself
+/// may load from it and store into it, for a debugger for one.
+///
+/// That is so
+///
+/// - on a machine where no such access [aborts](Platform::aborts);
+/// - in memory that `/reserved-memory` sets aside with `no-map`, and that nothing in the kernel uses;
+/// - in a window that the administrator declares to be memory, who answers for it.
+pub fn is_known_memory(
+    range: &PhysRange,
+    window: Option<&Window>,
+    platform: &Platform,
+    facts: &impl Facts,
+) -> bool {
+    !platform.aborts
+        || match window {
+            Some(window) => window.memory || window.reserved,
+            None => facts.is_reserved(range),
+        }
+}
+
+/// How many bytes one access of a debugger may take that begins at `address`, wants `length`, and is in a VMA that ends
+/// before `end`: none beyond the page, and none beyond the VMA.
+pub fn accessible(address: u64, length: u64, end: u64, page_size: u64) -> u64 {
+    let in_page = page_size.saturating_sub(address & page_size.wrapping_sub(1));
+    length.min(in_page).min(end.saturating_sub(address))
 }
 
 /// Whether `request` is granted, and as what.
@@ -174,8 +304,8 @@ where
         return Err(Refusal::Address.into());
     }
     match mode {
-        Mode::Raw => decide_raw(range, facts),
-        Mode::Windows(table) => decide_in(table, range, request.write, facts),
+        Mode::Raw => decide_raw(range, platform, facts),
+        Mode::Windows(table) => decide_in(table, range, request.write, platform, facts),
     }
 }
 
@@ -211,7 +341,7 @@ fn check_protection(request: &Request) -> Result<(), Refusal> {
     if !request.file_readable {
         return Err(Refusal::NotReadable);
     }
-    if request.execute {
+    if request.execute && !(request.read && request.read_implies_execute) {
         return Err(Refusal::Executable);
     }
     if !request.shared {
@@ -220,17 +350,28 @@ fn check_protection(request: &Request) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn decide_raw(range: PhysRange, facts: &impl Facts) -> Result<Grant, Refused> {
+fn decide_raw(range: PhysRange, platform: &Platform, facts: &impl Facts) -> Result<Grant, Refused> {
+    const CACHE: Cache = Cache::Uncached;
     if facts.is_locked_down() {
         return Err(Refusal::LockedDown.into());
     }
     if facts.is_system_ram(&range) {
         return Err(Refusal::SystemRam.into());
     }
+    if !facts.gives(&range, CACHE) {
+        return Err(Refusal::CacheType.into());
+    }
+    if range.length() > LARGEST_MAPPING {
+        return Err(Refusal::TooLarge.into());
+    }
+    if facts.is_exclusive(&range) {
+        return Err(Refusal::Exclusive.into());
+    }
     Ok(Grant {
         range,
-        cache: Cache::Uncached,
+        cache: CACHE,
         access: Access::ReadWrite,
+        memory: is_known_memory(&range, None, platform, facts),
         window: None,
     })
 }
@@ -239,6 +380,7 @@ fn decide_in<S>(
     table: &Table<S>,
     range: PhysRange,
     write: bool,
+    platform: &Platform,
     facts: &impl Facts,
 ) -> Result<Grant, Refused>
 where
@@ -257,13 +399,21 @@ where
     if write && window.access == Access::ReadOnly {
         return refuse(Refusal::ReadOnly, Some(index));
     }
-    if !window.reserved && facts.is_locked_down() {
+    if !window.survives_lockdown() && facts.is_locked_down() {
         return refuse(Refusal::LockedDown, Some(index));
+    }
+    // It was none when the window was added, but memory can come while the kernel runs.
+    if facts.is_system_ram(&range) {
+        return refuse(Refusal::SystemRam, Some(index));
+    }
+    if range.length() > LARGEST_MAPPING {
+        return refuse(Refusal::TooLarge, Some(index));
     }
     Ok(Grant {
         range,
         cache: window.cache,
         access: window.access,
+        memory: is_known_memory(&range, Some(window), platform, facts),
         window: Some(index),
     })
 }
@@ -274,24 +424,32 @@ mod tests {
 
     use std::{
         cell::Cell,
+        collections::BTreeSet,
+        string::ToString,
         vec,
         vec::Vec, //
     };
 
-    use super::*;
+    use super::{
+        super::Origin,
+        *, //
+    };
 
     const PC: Platform = Platform {
         page_size: 0x1000,
         last_address: (1 << 40) - 1,
         last_offset: u64::MAX,
         task_size: 0x7fff_ffff_f000,
+        aborts: false,
     };
 
     const SDRAM: Request = Request {
         start: 0xc000_0000,
         length: 0x30_0000,
+        read: true,
         write: true,
         execute: false,
+        read_implies_execute: false,
         shared: true,
         file_readable: true,
         file_writable: true,
@@ -305,6 +463,11 @@ mod tests {
         rawio: bool,
         locked_down: bool,
         system_ram: bool,
+        exclusive: bool,
+        pci: bool,
+        reserved: bool,
+        /// The cache type that it does not give.
+        lacks: Option<Cache>,
         asked: Cell<[u32; 3]>,
     }
 
@@ -330,6 +493,22 @@ mod tests {
         fn is_system_ram(&self, _: &PhysRange) -> bool {
             self.count(2);
             self.system_ram
+        }
+
+        fn is_exclusive(&self, _: &PhysRange) -> bool {
+            self.exclusive
+        }
+
+        fn is_in_pci_bar(&self, _: &PhysRange) -> bool {
+            self.pci
+        }
+
+        fn is_reserved(&self, _: &PhysRange) -> bool {
+            self.reserved
+        }
+
+        fn gives(&self, _: &PhysRange, cache: Cache) -> bool {
+            self.lacks != Some(cache)
         }
     }
 
@@ -374,6 +553,7 @@ mod tests {
         let rom = Window {
             access: Access::ReadOnly,
             reserved: true,
+            origin: Origin::BootTree,
             ..window(0xa000_0000, 0x1000)
         };
         let sdram = Window {
@@ -389,6 +569,7 @@ mod tests {
             range: PhysRange::new(0xc000_0000, 0x30_0000).unwrap(),
             cache: Cache::Uncached,
             access: Access::ReadWrite,
+            memory: true,
             window: None,
         };
         assert_eq!(raw(SDRAM), Ok(grant));
@@ -412,6 +593,7 @@ mod tests {
             range: PhysRange::new(0xc000_0000, 0x30_0000).unwrap(),
             cache: Cache::WriteCombine,
             access: Access::ReadWrite,
+            memory: true,
             window: Some(1),
         };
         assert_eq!(decide(&SDRAM, &windows(), &PC, &free()), Ok(grant));
@@ -425,6 +607,7 @@ mod tests {
             range: PhysRange::new(0xa000_0000, 0x1000).unwrap(),
             cache: Cache::Uncached,
             access: Access::ReadOnly,
+            memory: true,
             window: Some(0),
         };
         assert_eq!(decide(&rom, &windows(), &PC, &free()), Ok(grant));
@@ -585,8 +768,10 @@ mod tests {
         let mut request = Request {
             start: u64::MAX,
             length: 0,
+            read: true,
             write: true,
             execute: true,
+            read_implies_execute: false,
             shared: true,
             file_readable: false,
             file_writable: false,
@@ -616,8 +801,128 @@ mod tests {
         };
         let verdict = decide(&request, &RAW, &PC, &kernel);
         assert_eq!(verdict, Err(Refusal::LockedDown.into()));
-        let verdict = decide(&request, &RAW, &PC, &ram());
-        assert_eq!(verdict, Err(Refusal::SystemRam.into()));
+        request.length = LARGEST_MAPPING + 1;
+        let mut kernel = Kernel {
+            system_ram: true,
+            lacks: Some(Cache::Uncached),
+            exclusive: true,
+            ..free()
+        };
+        let first = || decide(&request, &RAW, &PC, &kernel).map_err(|refused| refused.reason);
+        assert_eq!(first(), Err(Refusal::SystemRam));
+        kernel.system_ram = false;
+        let first = || decide(&request, &RAW, &PC, &kernel).map_err(|refused| refused.reason);
+        assert_eq!(first(), Err(Refusal::CacheType));
+        kernel.lacks = Some(Cache::Cached);
+        let first = || decide(&request, &RAW, &PC, &kernel).map_err(|refused| refused.reason);
+        assert_eq!(first(), Err(Refusal::TooLarge));
+        request.length = SDRAM.length;
+        let verdict = decide(&request, &RAW, &PC, &kernel);
+        assert_eq!(verdict, Err(Refusal::Exclusive.into()));
+    }
+
+    #[test]
+    fn a_mapping_has_at_most_4_gib() {
+        let huge = Mode::Windows(Table::new(vec![window(0, 1 << 39)], &PC).unwrap());
+        for length in [LARGEST_MAPPING - 1, LARGEST_MAPPING] {
+            let request = Request {
+                start: 0x1_0000_0000,
+                length,
+                ..SDRAM
+            };
+            assert!(raw(request).is_ok(), "{length:#x}");
+            assert!(decide(&request, &huge, &PC, &free()).is_ok(), "{length:#x}");
+        }
+        let request = Request {
+            start: 0x1_0000_0000,
+            length: LARGEST_MAPPING + 1,
+            ..SDRAM
+        };
+        assert_eq!(raw(request), Err(Refusal::TooLarge));
+        let verdict = decide(&request, &huge, &PC, &free());
+        assert_eq!(verdict, refused(Refusal::TooLarge, 0));
+    }
+
+    #[test]
+    fn ram_that_came_later_is_refused_in_a_window_too() {
+        let verdict = decide(&SDRAM, &windows(), &PC, &ram());
+        assert_eq!(verdict, refused(Refusal::SystemRam, 1));
+    }
+
+    #[test]
+    fn execution_is_refused_unless_the_kernel_may_have_added_it_by_itself() {
+        let ask = |read, execute, read_implies_execute| {
+            raw(Request {
+                read,
+                execute,
+                read_implies_execute,
+                ..SDRAM
+            })
+        };
+        assert_eq!(ask(true, true, false), Err(Refusal::Executable));
+        assert_eq!(ask(false, true, false), Err(Refusal::Executable));
+        // Nobody but the program can have asked for this.
+        assert_eq!(ask(false, true, true), Err(Refusal::Executable));
+        assert!(ask(true, true, true).is_ok());
+        assert!(ask(true, false, true).is_ok());
+    }
+
+    #[test]
+    fn memory_is_known_by_the_machine_the_tree_or_the_administrator() {
+        let arm = Platform { aborts: true, ..PC };
+        let set_aside = Kernel {
+            reserved: true,
+            ..free()
+        };
+        let range = PhysRange::new(0xc000_0000, 0x1000).unwrap();
+        let plain = window(0xc000_0000, 0x1000);
+        let declared = Window {
+            memory: true,
+            ..plain
+        };
+        let reserved = Window {
+            reserved: true,
+            ..plain
+        };
+        for window in [None, Some(&plain)] {
+            assert!(is_known_memory(&range, window, &PC, &free()));
+            assert!(!is_known_memory(&range, window, &arm, &free()));
+        }
+        assert!(is_known_memory(&range, None, &arm, &set_aside));
+        for window in [&declared, &reserved] {
+            assert!(is_known_memory(&range, Some(window), &arm, &free()));
+        }
+        // And a grant says so.
+        let request = Request {
+            length: 0x1000,
+            ..SDRAM
+        };
+        for (known, kernel) in [(false, &free()), (true, &set_aside)] {
+            let grant = decide(&request, &RAW, &arm, kernel).unwrap();
+            assert_eq!(grant.memory, known);
+        }
+        let grant = decide(&request, &windows(), &arm, &free()).unwrap();
+        assert!(!grant.memory);
+    }
+
+    #[test]
+    fn a_debugger_stays_in_the_page_and_in_the_vma() {
+        let end = 0x7000_3000;
+        for (address, length, expected) in [
+            (0x7000_0000, 8, 8),
+            (0x7000_0000, 0x1000, 0x1000),
+            (0x7000_0000, 0x1001, 0x1000),
+            (0x7000_0ff8, 0x1000, 8),
+            (0x7000_2fff, 0x1000, 1),
+            (0x7000_3000, 1, 0),
+            (0x7000_4000, 1, 0),
+            (0x7000_0000, 0, 0),
+        ] {
+            let found = accessible(address, length, end, 0x1000);
+            assert_eq!(found, expected, "{length:#x} at {address:#x}");
+        }
+        // In larger pages a VMA may still end anywhere.
+        assert_eq!(accessible(0x7000_2fff, 9, end, 0x1_0000), 1);
     }
 
     #[test]
@@ -632,7 +937,7 @@ mod tests {
         assert!(decide(&SDRAM, &RAW, &PC, &kernel).is_err());
         assert_eq!(kernel.asked.get(), [0, 1, 1]);
 
-        // A window was looked at when the driver was loaded, and one in reserved memory outlasts a lockdown.
+        // A window of the boot's tree outlasts a lockdown.
         let kernel = locked_down();
         let verdict = decide(&SDRAM, &windows(), &PC, &kernel);
         assert_eq!(verdict, refused(Refusal::LockedDown, 1));
@@ -644,7 +949,7 @@ mod tests {
             ..SDRAM
         };
         assert!(decide(&rom, &windows(), &PC, &kernel).is_ok());
-        assert_eq!(kernel.asked.get(), [0, 1, 0]);
+        assert_eq!(kernel.asked.get(), [0, 1, 1]);
     }
 
     #[test]
@@ -669,15 +974,55 @@ mod tests {
     #[test]
     fn a_window_of_ram_or_of_a_locked_down_kernel_is_not_admitted() {
         let plain = window(0xc000_0000, 0x1000);
-        let reserved = Window {
+        let parameter = Window {
             reserved: true,
             ..plain
         };
+        let boot = Window {
+            origin: Origin::BootTree,
+            ..parameter
+        };
         assert_eq!(admit(&plain, &free()), Ok(()));
-        assert_eq!(admit(&plain, &ram()), Err(Refusal::SystemRam));
-        assert_eq!(admit(&plain, &locked_down()), Err(Refusal::LockedDown));
-        assert_eq!(admit(&reserved, &locked_down()), Ok(()));
-        assert_eq!(admit(&reserved, &ram()), Err(Refusal::SystemRam));
+        assert_eq!(admit(&plain, &ram()), Err(AddError::SystemRam));
+        for window in [&plain, &parameter] {
+            let verdict = admit(window, &locked_down());
+            assert_eq!(verdict, Err(AddError::LockedDown));
+        }
+        assert_eq!(admit(&boot, &locked_down()), Ok(()));
+        assert_eq!(admit(&boot, &ram()), Err(AddError::SystemRam));
+    }
+
+    #[test]
+    fn a_window_is_of_no_pci_device_and_of_a_cache_type_that_there_is() {
+        let plain = window(0xc000_0000, 0x1000);
+        let pci = Kernel {
+            pci: true,
+            lacks: Some(Cache::Uncached),
+            ..free()
+        };
+        assert_eq!(admit(&plain, &pci), Err(AddError::PciBar));
+        let isa = Kernel { pci: false, ..pci };
+        assert_eq!(admit(&plain, &isa), Err(AddError::CacheType));
+        let cached = Window {
+            cache: Cache::Cached,
+            ..plain
+        };
+        assert_eq!(admit(&cached, &isa), Ok(()));
+    }
+
+    #[test]
+    fn every_reason_for_no_window_has_words_and_an_errno() {
+        let all = [
+            (AddError::LockedDown, 1),
+            (AddError::SystemRam, 1),
+            (AddError::PciBar, 1),
+            (AddError::CacheType, 22),
+        ];
+        for (error, errno) in all {
+            assert_eq!(error.errno().number(), errno, "{error}");
+        }
+        let words: BTreeSet<_> = all.iter().map(|(error, _)| error.to_string()).collect();
+        assert_eq!(words.len(), all.len());
     }
 
     #[test]
@@ -689,7 +1034,12 @@ mod tests {
             flags,
             ..abi::MapCheck::default()
         };
-        let ask = |prot, flags| Request::from_check(&question(prot, flags), true, true);
+        let caller = |file_readable, read_implies_execute| Caller {
+            file_readable,
+            file_writable: true,
+            read_implies_execute,
+        };
+        let ask = |prot, flags| Request::from_check(&question(prot, flags), &caller(true, false));
         for flags in [abi::MAP_SHARED, abi::MAP_SHARED_VALIDATE] {
             assert_eq!(ask(abi::PROT_READ | abi::PROT_WRITE, flags), Some(SDRAM));
         }
@@ -698,11 +1048,15 @@ mod tests {
             ..SDRAM
         };
         assert_eq!(ask(abi::PROT_READ, abi::MAP_SHARED), Some(reader));
-        assert_eq!(ask(0, abi::MAP_SHARED), Some(reader));
+        let nothing = Request {
+            read: false,
+            ..reader
+        };
+        assert_eq!(ask(0, abi::MAP_SHARED), Some(nothing));
         let program = Request {
             execute: true,
             shared: false,
-            ..reader
+            ..nothing
         };
         assert_eq!(ask(abi::PROT_EXEC, abi::MAP_PRIVATE), Some(program));
         for bit in 3..32 {
@@ -710,7 +1064,8 @@ mod tests {
             assert_eq!(ask(0, abi::MAP_SHARED | 1 << bit), None, "{bit}");
         }
         assert_eq!(ask(0, 0), None);
-        let writer = Request::from_check(&question(0, abi::MAP_SHARED), false, true).unwrap();
-        assert!(!writer.file_readable && writer.file_writable);
+        let writer = Request::from_check(&question(0, abi::MAP_SHARED), &caller(false, true));
+        let writer = writer.unwrap();
+        assert!(!writer.file_readable && writer.file_writable && writer.read_implies_execute);
     }
 }

@@ -7,6 +7,7 @@
 
 pub mod abi;
 mod decide;
+mod limit;
 mod parse;
 mod range;
 mod refusal;
@@ -15,14 +16,25 @@ pub mod tree;
 mod window;
 
 pub use decide::{
+    accessible,
     admit,
     decide,
+    is_known_memory,
     may_open,
+    AddError,
+    Caller,
     Facts,
     Grant,
     Platform,
     Refused,
-    Request, //
+    Request,
+    LARGEST_MAPPING,
+    MAPPINGS_IN_ALL,
+    MAPPINGS_PER_USER, //
+};
+pub use limit::{
+    LeftOut,
+    LogLimit, //
 };
 pub use parse::{
     parse,
@@ -46,5 +58,6 @@ pub use window::{
     Access,
     Cache,
     Name,
+    Origin,
     Window, //
 };

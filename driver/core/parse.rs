@@ -5,12 +5,12 @@
 //! ```text
 //! windows = window {"," window}
 //! window  = [name "@"] start ("+" size | "-" end) {":" option}
-//! option  = "ro" | "rw" | "uncached" | "uc" | "writecombine" | "wc" | "cached" | "wb" | "shared"
+//! option  = "ro" | "rw" | "uncached" | "uc" | "writecombine" | "wc" | "cached" | "wb" | "shared" | "memory"
 //! ```
 //!
 //! `start`, `size` and `end` are decimal, or hexadecimal after `0x`; `size` may be followed by `K`, `M` or `G`, and
-//! `end` is the address of the last byte. There are no blanks. Of each kind of option (access, cache type, `shared`)
-//! there is at most one.
+//! `end` is the address of the last byte. There are no blanks. Of each kind of option (access, cache type, `shared`,
+//! `memory`) there is at most one.
 
 use core::{
     fmt,
@@ -142,7 +142,7 @@ impl fmt::Display for ParseError<'_> {
             }
             ParseErrorKind::OptionMissing => "an option is missing after the \":\"",
             ParseErrorKind::OptionUnknown => {
-                "there is no such option; there are ro, rw, uncached, writecombine, cached and shared"
+                "there is no such option; there are ro, rw, uncached, writecombine, cached, shared and memory"
             }
             ParseErrorKind::OptionTwice => {
                 "an option of this kind was given before; leave one of them out"
@@ -347,6 +347,7 @@ fn set_options<'a>(window: &mut Window, list: Part<'a>) -> Result<(), Fault<'a>>
     let mut access = None;
     let mut cache = None;
     let mut claim = None;
+    let mut memory = None;
     let mut rest = Some(list);
     while let Some(list) = rest {
         let (option, others) = match list.cut(|byte| byte == b':') {
@@ -360,6 +361,7 @@ fn set_options<'a>(window: &mut Window, list: Part<'a>) -> Result<(), Fault<'a>>
             b"writecombine" | b"wc" => cache.replace(Cache::WriteCombine).is_some(),
             b"cached" | b"wb" => cache.replace(Cache::Cached).is_some(),
             b"shared" => claim.replace(false).is_some(),
+            b"memory" => memory.replace(true).is_some(),
             b"" => return Err(Fault(option, ParseErrorKind::OptionMissing)),
             _ => return Err(Fault(option, ParseErrorKind::OptionUnknown)),
         };
@@ -371,6 +373,7 @@ fn set_options<'a>(window: &mut Window, list: Part<'a>) -> Result<(), Fault<'a>>
     window.access = access.unwrap_or(window.access);
     window.cache = cache.unwrap_or(window.cache);
     window.claim = claim.unwrap_or(window.claim);
+    window.memory = memory.unwrap_or(window.memory);
     Ok(())
 }
 

@@ -4,6 +4,12 @@
 
 use core::fmt;
 
+use super::{
+    LARGEST_MAPPING,
+    MAPPINGS_IN_ALL,
+    MAPPINGS_PER_USER, //
+};
+
 /// Why a call is refused. The values are the codes of the ABI.
 ///
 /// When several reasons hold, the one that stands first here is given. The order begins as that of the kernel, which
@@ -37,18 +43,28 @@ pub enum Refusal {
     Partial = 12,
     /// The mapping is to be writable, and the window is read-only.
     ReadOnly = 13,
-    /// The kernel is locked down, and the memory is not that of a window which is reserved.
+    /// The kernel is locked down, and the range is in no window that the boot's device tree describes and reserves.
     LockedDown = 14,
     /// The range holds memory that the kernel uses as its own.
     SystemRam = 15,
     /// The kernel cannot give the cache type, as the memory is mapped elsewhere with another. Nobody can decide that
     /// beforehand; the driver finds out when it makes the mapping.
     CacheConflict = 16,
+    /// The machine gives this memory no mapping of the cache type, whoever asks.
+    CacheType = 17,
+    /// The length, in whole pages, is more than one mapping may have.
+    TooLarge = 18,
+    /// There are no windows, and another driver has a part of the range for itself alone.
+    Exclusive = 19,
+    /// The user has as many mappings as one may have, or all users together do. Only mmap(2) gives it.
+    TooMany = 20,
+    /// The kernel has no memory left for the page tables. Only mmap(2) gives it.
+    NoMemory = 21,
 }
 
 impl Refusal {
     /// All reasons, in the order of precedence, which is that of their codes.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 21] = [
         Self::NotCapable,
         Self::Unaligned,
         Self::Empty,
@@ -65,6 +81,11 @@ impl Refusal {
         Self::LockedDown,
         Self::SystemRam,
         Self::CacheConflict,
+        Self::CacheType,
+        Self::TooLarge,
+        Self::Exclusive,
+        Self::TooMany,
+        Self::NoMemory,
     ];
 
     /// The code in the ABI, at least 1.
@@ -80,8 +101,13 @@ impl Refusal {
     /// The error number that the system call fails with.
     pub const fn errno(self) -> Errno {
         match self {
-            Self::Unaligned | Self::Empty | Self::Private | Self::Address => Errno::Invalid,
-            Self::TooLong => Errno::NoMemory,
+            Self::Unaligned
+            | Self::Empty
+            | Self::Private
+            | Self::Address
+            | Self::CacheType
+            | Self::TooLarge => Errno::Invalid,
+            Self::TooLong | Self::TooMany | Self::NoMemory => Errno::NoMemory,
             Self::Wraps => Errno::Overflow,
             Self::NotWritable | Self::NotReadable | Self::ReadOnly => Errno::Access,
             // For PROT_EXEC the kernel gives the same on a file system mounted noexec, as /dev often is.
@@ -90,7 +116,8 @@ impl Refusal {
             | Self::Outside
             | Self::Partial
             | Self::LockedDown
-            | Self::SystemRam => Errno::NotPermitted,
+            | Self::SystemRam
+            | Self::Exclusive => Errno::NotPermitted,
             Self::CacheConflict => Errno::Again,
         }
     }
@@ -113,10 +140,28 @@ impl fmt::Display for Refusal {
             Self::Partial => "the range is not wholly inside one window",
             Self::ReadOnly => "the window is read-only; map it without PROT_WRITE",
             Self::LockedDown => {
-                "the kernel is locked down, and only windows in reserved memory are left"
+                "the kernel is locked down, which leaves only windows that the boot's device tree \
+                 describes, by memory-region and no-map"
             }
             Self::SystemRam => "the range holds System RAM, which belongs to the kernel",
             Self::CacheConflict => "the memory is mapped elsewhere with another cache type",
+            Self::CacheType => "the machine cannot give this memory the cache type",
+            Self::TooLarge => {
+                return write!(
+                    f,
+                    "a mapping has at most {:#x} bytes; map the range in parts",
+                    LARGEST_MAPPING
+                );
+            }
+            Self::Exclusive => "another driver has a part of the range for itself alone",
+            Self::TooMany => {
+                return write!(
+                    f,
+                    "a user has at most {MAPPINGS_PER_USER} mappings, and all together \
+                     {MAPPINGS_IN_ALL}; unmap what is not needed"
+                );
+            }
+            Self::NoMemory => "the kernel has no memory left for the page tables",
         })
     }
 }
@@ -176,6 +221,11 @@ mod tests {
             (14, Refusal::LockedDown, 1),
             (15, Refusal::SystemRam, 1),
             (16, Refusal::CacheConflict, 11),
+            (17, Refusal::CacheType, 22),
+            (18, Refusal::TooLarge, 22),
+            (19, Refusal::Exclusive, 1),
+            (20, Refusal::TooMany, 12),
+            (21, Refusal::NoMemory, 12),
         ];
         assert_eq!(table.map(|(_, refusal, _)| refusal), Refusal::ALL);
         for (code, refusal, errno) in table {
@@ -184,7 +234,7 @@ mod tests {
             assert_eq!(refusal.errno().number(), errno, "{refusal}");
         }
         assert_eq!(Refusal::from_code(0), None);
-        assert_eq!(Refusal::from_code(17), None);
+        assert_eq!(Refusal::from_code(22), None);
     }
 
     #[test]

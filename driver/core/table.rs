@@ -264,6 +264,7 @@ mod tests {
         last_address: (1 << 40) - 1,
         last_offset: u64::MAX,
         task_size: 0x7fff_ffff_f000,
+        aborts: false,
     };
 
     fn window(name: &str, start: u64, length: u64) -> Window {

@@ -13,6 +13,7 @@ use super::{
     Access,
     Cache,
     Name,
+    Origin,
     PhysRange,
     Window, //
 };
@@ -55,6 +56,9 @@ pub struct Node<'a> {
     pub memory_region: Place,
     /// [`REG`].
     pub reg: Place,
+    /// Whether the tree that the kernel was booted with has all of it as it is now: the node, the one above it, and the
+    /// memory that it names.
+    pub of_boot: bool,
 }
 
 /// What a property comes to that says where the memory is.
@@ -207,7 +211,11 @@ impl Node<'_> {
             },
             cache,
             claim: !shared,
-            tree: true,
+            origin: if self.of_boot && self.memory_region != Place::Absent {
+                Origin::BootTree
+            } else {
+                Origin::Tree
+            },
             ..Window::new(range)
         })
     }
@@ -313,6 +321,7 @@ mod tests {
         shared: None,
         memory_region: SDRAM,
         reg: Place::Absent,
+        of_boot: false,
     };
 
     fn region(start: u64, length: u64) -> Node<'static> {
@@ -333,7 +342,7 @@ mod tests {
     fn a_node_with_memory_alone_has_every_option_at_its_default() {
         let expected = Window {
             name: Name::new(b"sdram").unwrap(),
-            tree: true,
+            origin: Origin::Tree,
             ..Window::new(PhysRange::new(0xc000_0000, 0x30_0000).unwrap())
         };
         assert_eq!(NODE.window(PAGE), Ok(expected));
@@ -360,7 +369,7 @@ mod tests {
             window.to_string(),
             "buffer@0xc0000000+0x300000:ro:wc:shared"
         );
-        assert!(window.tree && !window.reserved);
+        assert!(window.origin == Origin::Tree && !window.reserved);
         for (value, cache) in [
             (&b"uncached\0"[..], Cache::Uncached),
             (b"write-combine\0", Cache::WriteCombine),
@@ -372,6 +381,21 @@ mod tests {
             };
             assert_eq!(node.window(PAGE).unwrap().cache, cache);
         }
+    }
+
+    #[test]
+    fn only_memory_that_the_boots_tree_names_is_of_the_boot() {
+        let boot = Node {
+            of_boot: true,
+            ..NODE
+        };
+        assert_eq!(boot.window(PAGE).unwrap().origin, Origin::BootTree);
+        let registers = Node {
+            memory_region: Place::Absent,
+            reg: SDRAM,
+            ..boot
+        };
+        assert_eq!(registers.window(PAGE).unwrap().origin, Origin::Tree);
     }
 
     #[test]

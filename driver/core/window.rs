@@ -12,7 +12,7 @@ use super::PhysRange;
 /// Physical memory that the administrator lets programs map.
 ///
 /// It is displayed in the syntax of [`parse()`](super::parse()), with the range as start and size in hexadecimal and
-/// with every option that is not the default: `sdram@0xc0000000+0x300000:ro:wc`. Only `reserved` and `tree` have no
+/// with every option that is not the default: `sdram@0xc0000000+0x300000:ro:wc`. Only `reserved` and `origin` have no
 /// syntax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
@@ -26,10 +26,13 @@ pub struct Window {
     pub cache: Cache,
     /// Whether the driver claims the region, so that no other driver can; false for the option `shared`.
     pub claim: bool,
-    /// Whether the firmware or the kernel's command line reserved the memory. Only the driver can know.
+    /// Whether the administrator declares that all of it is memory, so that every load is answered: the option `memory`.
+    pub memory: bool,
+    /// Whether one node of `/reserved-memory` with `no-map`, which nothing in the kernel uses, holds all of it. Only the
+    /// driver can know.
     pub reserved: bool,
-    /// Whether it comes from the device tree, rather than from the module's parameter.
-    pub tree: bool,
+    /// Who describes it.
+    pub origin: Origin,
 }
 
 impl Window {
@@ -41,10 +44,29 @@ impl Window {
             access: Access::ReadWrite,
             cache: Cache::Uncached,
             claim: true,
+            memory: false,
             reserved: false,
-            tree: false,
+            origin: Origin::Parameter,
         }
     }
+
+    /// Whether a locked-down kernel maps it: the tree that the kernel was booted with describes it and sets its memory
+    /// aside, so root can neither make such a window nor move it.
+    pub const fn survives_lockdown(&self) -> bool {
+        self.reserved && matches!(self.origin, Origin::BootTree)
+    }
+}
+
+/// Who describes a window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// The module's parameter.
+    #[default]
+    Parameter,
+    /// The device tree: the window goes with its device.
+    Tree,
+    /// The device tree that the kernel was booted with, where the window names its memory by `memory-region`.
+    BootTree,
 }
 
 impl fmt::Display for Window {
@@ -61,6 +83,9 @@ impl fmt::Display for Window {
         }
         if !self.claim {
             f.write_str(":shared")?;
+        }
+        if self.memory {
+            f.write_str(":memory")?;
         }
         Ok(())
     }
@@ -162,7 +187,7 @@ impl fmt::Display for Access {
 
 /// How the processor may cache a mapping. The values are those of the ABI.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[repr(u32)]
+#[repr(u8)]
 pub enum Cache {
     /// Every load and store goes to the memory, in program order: x86 UC-, arm64 Device-nGnRnE.
     #[default]
@@ -227,11 +252,31 @@ mod tests {
             access: Access::ReadOnly,
             cache: Cache::WriteCombine,
             claim: false,
+            memory: true,
             reserved: true,
-            tree: true,
+            origin: Origin::Tree,
             ..sdram()
         };
-        assert_eq!(all.to_string(), "sdram@0xc0000000+0x300000:ro:wc:shared");
+        assert_eq!(
+            all.to_string(),
+            "sdram@0xc0000000+0x300000:ro:wc:shared:memory"
+        );
+    }
+
+    #[test]
+    fn only_reserved_memory_of_the_boots_tree_survives_lockdown() {
+        for origin in [Origin::Parameter, Origin::Tree, Origin::BootTree] {
+            for reserved in [false, true] {
+                let window = Window {
+                    origin,
+                    reserved,
+                    memory: true,
+                    ..sdram()
+                };
+                let expected = reserved && origin == Origin::BootTree;
+                assert_eq!(window.survives_lockdown(), expected, "{window:?}");
+            }
+        }
     }
 
     #[test]

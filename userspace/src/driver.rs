@@ -9,7 +9,7 @@ use std::fmt;
 use std::io;
 
 use map_core::abi::{self, MapCheck, MapInfo, MapWindow};
-pub use map_core::{Access, Cache, Name, Refusal, Window};
+pub use map_core::{Access, Cache, Name, Origin, Refusal, Window};
 use nix::errno::Errno;
 
 use crate::{ioctl, Device, Error, Kind, Result};
@@ -160,6 +160,8 @@ impl Refused {
             Refusal::NotReadable => "the device is not open for reading".into(),
             Refusal::Private => "what is stored into a private mapping never reaches the memory".into(),
             Refusal::ReadOnly => "the window is read-only".into(),
+            Refusal::TooLarge => "it is longer than one mapping may be, 4 GiB".into(),
+            Refusal::TooMany => "there are as many mappings as a user, or all users together, may have".into(),
             reason => reason.to_string(),
         }
     }
@@ -178,9 +180,14 @@ impl Refused {
             Refusal::Outside => "stay inside a window, or load the driver with one that holds the range",
             Refusal::Partial => "stay inside one window at a time",
             Refusal::ReadOnly => "only read it, or load the driver with this window not `ro`",
-            Refusal::LockedDown => "load the driver with a window in reserved memory that holds the range",
+            Refusal::LockedDown => "describe the window in the device tree that the kernel boots with",
             Refusal::SystemRam => "choose memory that /proc/iomem shows as reserved",
             Refusal::CacheConflict => "end the other mapping first",
+            Refusal::CacheType => "load the driver with a window of another cache type that holds the range",
+            Refusal::TooLarge => "map it in parts",
+            Refusal::Exclusive => "use the driver that has it, see /proc/iomem",
+            Refusal::TooMany => "unmap what is not needed",
+            Refusal::NoMemory => "map less at a time, or free memory",
         }
     }
 }
@@ -493,8 +500,8 @@ mod tests {
             (refused(Refusal::ReadOnly, window), "the window is read-only; it is regs@0xc0100000+0x10000:ro", "EACCES"),
             (
                 refused(Refusal::LockedDown, window),
-                "the kernel is locked down, and only windows in reserved memory are left; \
-                 the window is regs@0xc0100000+0x10000:ro",
+                "the kernel is locked down, which leaves only windows that the boot's device tree describes, \
+                 by memory-region and no-map; the window is regs@0xc0100000+0x10000:ro",
                 "EPERM",
             ),
             (refused(Refusal::Address, None), "the range leaves the physical address space", "EINVAL"),

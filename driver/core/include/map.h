@@ -22,6 +22,9 @@
 /* The character major number, unless the parameter major says otherwise. */
 #define MAP_MAJOR 126
 
+/* The length in bytes of the longest mapping. */
+#define MAP_LARGEST 0x100000000ULL
+
 /* In &struct map_check, for a window or a cache type: there is none. */
 #define MAP_NONE 0xffffffffU
 
@@ -55,16 +58,23 @@ enum map_cache {
  * @MAP_WINDOW_READ_ONLY: A mapping of it is never writable.
  * @MAP_WINDOW_CLAIMED: The driver has claimed the region, so that no other
  *	driver can.
- * @MAP_WINDOW_RESERVED: The firmware or the kernel's command line reserved the
- *	memory.
+ * @MAP_WINDOW_RESERVED: One node of /reserved-memory with no-map, which nothing
+ *	in the kernel uses, holds all of the window.
  * @MAP_WINDOW_TREE: The window comes from the device tree, and goes with its
  *	device. The others come from the module's parameter.
+ * @MAP_WINDOW_MEMORY: The administrator declares that all of the window is
+ *	memory, so that every load is answered.
+ * @MAP_WINDOW_BOOT: The device tree that the kernel was booted with describes
+ *	the window, and names its memory by memory-region. With
+ *	%MAP_WINDOW_RESERVED, a locked-down kernel maps it, and no others.
  */
 enum map_window_flags {
 	MAP_WINDOW_READ_ONLY = 1 << 0,
 	MAP_WINDOW_CLAIMED = 1 << 1,
 	MAP_WINDOW_RESERVED = 1 << 2,
 	MAP_WINDOW_TREE = 1 << 3,
+	MAP_WINDOW_MEMORY = 1 << 4,
+	MAP_WINDOW_BOOT = 1 << 5,
 };
 
 /**
@@ -92,13 +102,24 @@ enum map_window_flags {
  *	one (EPERM).
  * @MAP_REFUSED_READ_ONLY: The mapping is to be writable, and the window is
  *	read-only (EACCES).
- * @MAP_REFUSED_LOCKED_DOWN: The kernel is locked down, and the memory is not
- *	that of a window which is reserved (EPERM).
+ * @MAP_REFUSED_LOCKED_DOWN: The kernel is locked down, and the range is in no
+ *	window with %MAP_WINDOW_BOOT and %MAP_WINDOW_RESERVED (EPERM).
  * @MAP_REFUSED_SYSTEM_RAM: The range holds memory that the kernel uses as its
  *	own (EPERM).
  * @MAP_REFUSED_CACHE_CONFLICT: The kernel cannot give the cache type, as the
  *	memory is mapped elsewhere with another (EAGAIN). Only mmap(2) and the
  *	driver's log give this: nobody can know it beforehand.
+ * @MAP_REFUSED_CACHE_TYPE: The machine cannot give the memory the cache type,
+ *	whoever asks (EINVAL). Of a window this is known when it is added.
+ * @MAP_REFUSED_TOO_LARGE: The length, in whole pages, is more than
+ *	%MAP_LARGEST (EINVAL).
+ * @MAP_REFUSED_EXCLUSIVE: Without windows: another driver has a part of the
+ *	range for itself alone, as /dev/mem would say, or the kernel has it in its
+ *	own page tables, as it has pmem (EPERM).
+ * @MAP_REFUSED_TOO_MANY: The user has as many mappings as one may have, or all
+ *	users together do (ENOMEM). Only mmap(2) and the driver's log give this.
+ * @MAP_REFUSED_NO_MEMORY: The kernel has no memory left for the page tables
+ *	(ENOMEM). Only mmap(2) and the driver's log give this.
  *
  * When several reasons hold, the one with the smallest number is given.
  */
@@ -120,6 +141,11 @@ enum map_verdict {
 	MAP_REFUSED_LOCKED_DOWN = 14,
 	MAP_REFUSED_SYSTEM_RAM = 15,
 	MAP_REFUSED_CACHE_CONFLICT = 16,
+	MAP_REFUSED_CACHE_TYPE = 17,
+	MAP_REFUSED_TOO_LARGE = 18,
+	MAP_REFUSED_EXCLUSIVE = 19,
+	MAP_REFUSED_TOO_MANY = 20,
+	MAP_REFUSED_NO_MEMORY = 21,
 };
 
 /**

@@ -22,7 +22,8 @@ use map_core::{
         MapWindow, //
     },
     Cache,
-    Refusal, //
+    Refusal,
+    LARGEST_MAPPING, //
 };
 
 const HEADER: &str = include_str!("../include/map.h");
@@ -42,6 +43,8 @@ fn rust_side() -> BTreeMap<String, u64> {
         ("MAP_WINDOW_CLAIMED", abi::WINDOW_CLAIMED),
         ("MAP_WINDOW_RESERVED", abi::WINDOW_RESERVED),
         ("MAP_WINDOW_TREE", abi::WINDOW_TREE),
+        ("MAP_WINDOW_MEMORY", abi::WINDOW_MEMORY),
+        ("MAP_WINDOW_BOOT", abi::WINDOW_BOOT),
         ("MAP_GRANTED", abi::GRANTED),
         ("MAP_IOC_TYPE", abi::IOC_TYPE),
         ("MAP_IOC_INFO", abi::IOC_INFO),
@@ -58,6 +61,7 @@ fn rust_side() -> BTreeMap<String, u64> {
     .into_iter()
     .map(|(name, value)| (name.to_owned(), u64::from(value)))
     .collect();
+    table.insert("MAP_LARGEST".to_owned(), LARGEST_MAPPING);
     for refusal in Refusal::ALL {
         table.insert(refusal_in_c(refusal), u64::from(refusal.code()));
     }

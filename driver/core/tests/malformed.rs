@@ -17,6 +17,7 @@ const PLATFORM: Platform = Platform {
     last_address: (1 << 52) - 1,
     last_offset: u64::MAX,
     task_size: 0x7fff_ffff_f000,
+    aborts: true,
 };
 
 /// The name of a variant, without its fields.

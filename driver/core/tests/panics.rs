@@ -25,12 +25,16 @@ use map_core::{abi::*, tree::*, *};
 
 pub type Windows = &'static mut [Window];
 
-pub struct Asked(pub [bool; 3]);
+pub struct Asked(pub [bool; 7]);
 
 impl Facts for Asked {
     fn has_rawio(&self) -> bool { self.0[0] }
     fn is_locked_down(&self) -> bool { self.0[1] }
     fn is_system_ram(&self, _: &PhysRange) -> bool { self.0[2] }
+    fn is_exclusive(&self, _: &PhysRange) -> bool { self.0[3] }
+    fn is_in_pci_bar(&self, _: &PhysRange) -> bool { self.0[4] }
+    fn is_reserved(&self, _: &PhysRange) -> bool { self.0[5] }
+    fn gives(&self, _: &PhysRange, _: Cache) -> bool { self.0[6] }
 }
 
 pub fn ranges(a: u64, b: u64, other: &PhysRange) -> Option<(u64, u64, u64, bool, bool)> {
@@ -83,7 +87,22 @@ pub fn node(node: &Node<'_>, page_size: u64, out: &mut dyn Write) -> Option<Wind
 
 pub fn open(mode: &Mode<Windows>, facts: &Asked) -> Result<(), Refusal> { may_open(mode, facts) }
 
-pub fn load(window: &Window, facts: &Asked) -> Result<(), Refusal> { admit(window, facts) }
+pub fn load(window: &Window, facts: &Asked, out: &mut dyn Write) -> Result<(), Errno> {
+    admit(window, facts).map_err(|error| {
+        let _ = write!(out, "{error} {error:?}");
+        error.errno()
+    })
+}
+
+pub fn debug(numbers: [u64; 4], range: &PhysRange, window: &Window, platform: &Platform, facts: &Asked) -> u64 {
+    let [address, length, end, page_size] = numbers;
+    u64::from(is_known_memory(range, Some(window), platform, facts))
+        .wrapping_add(accessible(address, length, end, page_size))
+}
+
+pub fn log(limit: &mut LogLimit, user: u32, now: u64) -> (Option<LeftOut>, bool) {
+    (limit.take_left_out(Some(now)), limit.passes(user, now))
+}
 
 pub fn map(
     request: &Request, mode: &Mode<Windows>, platform: &Platform, facts: &Asked,
@@ -92,7 +111,8 @@ pub fn map(
 }
 
 pub fn check(check: &mut MapCheck, mode: &Mode<Windows>, platform: &Platform, facts: &Asked) -> Option<()> {
-    let request = Request::from_check(check, true, false)?;
+    let caller = Caller { file_readable: true, file_writable: false, read_implies_execute: false };
+    let request = Request::from_check(check, &caller)?;
     check.answer(&decide(&request, mode, platform, facts), mode);
     Refusal::from_code(check.verdict).map(|refusal| check.error = refusal.errno().number())
 }

@@ -20,11 +20,13 @@ use map_core::{
     parse,
     Access,
     Cache,
+    Caller,
     Facts,
     Grant,
     Lookup,
     Mode,
     Name,
+    Origin,
     PhysRange,
     Platform,
     Refusal,
@@ -44,7 +46,7 @@ use proptest::{
 };
 
 /// The reasons for which mmap(2) and MAP_IOC_CHECK are refused, in the order of precedence.
-const ORDER: [Refusal; 14] = [
+const ORDER: [Refusal; 17] = [
     Refusal::Unaligned,
     Refusal::Empty,
     Refusal::TooLong,
@@ -59,6 +61,9 @@ const ORDER: [Refusal; 14] = [
     Refusal::ReadOnly,
     Refusal::LockedDown,
     Refusal::SystemRam,
+    Refusal::CacheType,
+    Refusal::TooLarge,
+    Refusal::Exclusive,
 ];
 
 /// The place of `reason` in the order.
@@ -72,6 +77,7 @@ const WIDE: Platform = Platform {
     last_address: u64::MAX,
     last_offset: u64::MAX,
     task_size: u64::MAX,
+    aborts: true,
 };
 
 /// First address and the address after the last, which may be 2^64.
@@ -99,6 +105,8 @@ fn distance(one: &PhysRange, other: &PhysRange) -> u128 {
 struct Kernel {
     locked_down: bool,
     ram: PhysRange,
+    /// Where /reserved-memory has a node, and where another driver is alone or the machine forces a cache type.
+    other: PhysRange,
     asked_lock: Cell<u32>,
     asked_ram: Cell<u32>,
 }
@@ -116,6 +124,23 @@ impl Facts for Kernel {
     fn is_system_ram(&self, range: &PhysRange) -> bool {
         self.asked_ram.set(self.asked_ram.get() + 1);
         touches(range, &self.ram)
+    }
+
+    fn is_exclusive(&self, range: &PhysRange) -> bool {
+        touches(range, &self.other) && self.other.start() % 3 == 0
+    }
+
+    fn is_in_pci_bar(&self, _: &PhysRange) -> bool {
+        panic!("mmap(2) has nothing to do with PCI")
+    }
+
+    fn is_reserved(&self, range: &PhysRange) -> bool {
+        let ((first, beyond), (start, end)) = (bounds(&self.other), bounds(range));
+        first <= start && end <= beyond
+    }
+
+    fn gives(&self, range: &PhysRange, _: Cache) -> bool {
+        !touches(range, &self.other) || self.other.start() % 3 != 1
     }
 }
 
@@ -143,6 +168,8 @@ fn reasons(
         })
     });
     let (ram_start, ram_end) = bounds(&kernel.ram);
+    let (other_start, other_end) = bounds(&kernel.other);
+    let touches_other = other_start < end && start < other_end;
     let holds = |reason: &Refusal| match reason {
         Refusal::Unaligned => start % page != 0,
         Refusal::Empty => length == 0,
@@ -150,7 +177,7 @@ fn reasons(
         Refusal::Wraps => end > u128::from(platform.last_offset),
         Refusal::NotWritable => request.shared && request.write && !request.file_writable,
         Refusal::NotReadable => !request.file_readable,
-        Refusal::Executable => request.execute,
+        Refusal::Executable => request.execute && !(request.read && request.read_implies_execute),
         Refusal::Private => !request.shared,
         Refusal::Address => end > u128::from(platform.last_address) + 1,
         Refusal::Outside => windows.is_some() && !touched,
@@ -160,10 +187,21 @@ fn reasons(
         }
         Refusal::LockedDown => match windows {
             None => kernel.locked_down,
-            Some(_) => kernel.locked_down && inside.is_some_and(|window| !window.reserved),
+            Some(_) => {
+                let allowed =
+                    |window: &Window| window.reserved && window.origin == Origin::BootTree;
+                kernel.locked_down && inside.is_some_and(|window| !allowed(window))
+            }
         },
-        Refusal::SystemRam => windows.is_none() && ram_start < end && start < ram_end,
-        Refusal::NotCapable | Refusal::CacheConflict => false,
+        Refusal::SystemRam => {
+            (windows.is_none() || inside.is_some()) && ram_start < end && start < ram_end
+        }
+        Refusal::CacheType => windows.is_none() && touches_other && kernel.other.start() % 3 == 1,
+        Refusal::TooLarge => length > 4 << 30,
+        Refusal::Exclusive => windows.is_none() && touches_other && kernel.other.start() % 3 == 0,
+        Refusal::NotCapable | Refusal::CacheConflict | Refusal::TooMany | Refusal::NoMemory => {
+            false
+        }
     };
     ORDER.into_iter().filter(holds).collect()
 }
@@ -191,13 +229,15 @@ fn platform() -> impl Strategy<Value = Platform> {
         last(u64::MAX),
         last(u64::MAX),
         last(0x7fff_ffff_f000),
+        any::<bool>(),
     )
         .prop_map(
-            |(page_size, last_address, last_offset, task_size)| Platform {
+            |(page_size, last_address, last_offset, task_size, aborts)| Platform {
                 page_size,
                 last_address,
                 last_offset,
                 task_size,
+                aborts,
             },
         )
 }
@@ -215,7 +255,12 @@ fn pages() -> impl Strategy<Value = PhysRange> {
     let small = (0..160u64, 1..6u64);
     let anywhere = (number(), number()).prop_map(|(start, length)| (start >> 12, length >> 12));
     let top = (1..6u64).prop_map(|count| ((1 << 52) - count, count));
-    prop_oneof![6 => small, 1 => anywhere, 1 => top]
+    // A page more or less than a mapping may have, and much more.
+    let large = (
+        0..160u64,
+        select(vec![0xf_ffff, 0x10_0000, 0x10_0001, 0x40_0000]),
+    );
+    prop_oneof![6 => small, 1 => anywhere, 1 => top, 2 => large]
         .prop_filter_map("empty or beyond the end", |(start, length)| {
             PhysRange::new(start << 12, length << 12)
         })
@@ -227,12 +272,11 @@ fn window() -> impl Strategy<Value = Window> {
         name(),
         any::<bool>(),
         select(Cache::ALL.to_vec()),
-        any::<bool>(),
-        any::<bool>(),
-        any::<bool>(),
+        any::<(bool, bool, bool)>(),
+        select(vec![Origin::Parameter, Origin::Tree, Origin::BootTree]),
     )
         .prop_map(
-            |(range, name, read_only, cache, claim, reserved, tree)| Window {
+            |(range, name, read_only, cache, (claim, memory, reserved), origin)| Window {
                 range,
                 name,
                 access: if read_only {
@@ -242,8 +286,9 @@ fn window() -> impl Strategy<Value = Window> {
                 },
                 cache,
                 claim,
+                memory,
                 reserved,
-                tree,
+                origin,
             },
         )
 }
@@ -315,12 +360,19 @@ fn request_near(windows: &[Window]) -> impl Strategy<Value = Request> {
         3 => (any::<bool>(), likely(0.02), likely(0.98), likely(0.98), likely(0.9)),
         1 => any::<(bool, bool, bool, bool, bool)>(),
     ];
-    (range_near(windows), kind).prop_map(
-        |((start, length), (write, execute, shared, file_readable, file_writable))| Request {
+    let read = (likely(0.8), likely(0.2));
+    (range_near(windows), kind, read).prop_map(
+        |(
+            (start, length),
+            (write, execute, shared, file_readable, file_writable),
+            (read, read_implies_execute),
+        )| Request {
             start,
             length,
+            read,
             write,
             execute,
+            read_implies_execute,
             shared,
             file_readable,
             file_writable,
@@ -328,26 +380,30 @@ fn request_near(windows: &[Window]) -> impl Strategy<Value = Request> {
     )
 }
 
-/// A request, the windows that it is made to, and what else it depends on.
-fn case() -> impl Strategy<Value = (Option<Vec<Window>>, Request, Platform, Kernel)> {
-    let kernel = (proptest::bool::weighted(0.3), pages()).prop_map(|(locked_down, ram)| Kernel {
+/// A kernel that was not asked yet.
+fn kernel((locked_down, ram, other): (bool, PhysRange, PhysRange)) -> Kernel {
+    Kernel {
         locked_down,
         ram,
+        other,
         asked_lock: Cell::new(0),
         asked_ram: Cell::new(0),
-    });
+    }
+}
+
+/// A request, the windows that it is made to, and what else it depends on.
+fn case() -> impl Strategy<Value = (Option<Vec<Window>>, Request, Platform, Kernel)> {
+    let kernel = (proptest::bool::weighted(0.3), pages(), pages()).prop_map(kernel);
     (windows(), platform(), kernel).prop_flat_map(|(windows, platform, kernel)| {
-        let request = request_near(windows.as_deref().unwrap_or(&[Window::new(kernel.ram)]));
-        let rest = (windows, platform, kernel.locked_down, kernel.ram);
-        (Just(rest), request).prop_map(|((windows, platform, locked_down, ram), request)| {
-            let kernel = Kernel {
-                locked_down,
-                ram,
-                asked_lock: Cell::new(0),
-                asked_ram: Cell::new(0),
-            };
-            (windows, request, platform, kernel)
-        })
+        let far = PhysRange::new(1 << 33, 1 << 34).unwrap();
+        let marks = [kernel.ram, kernel.other, far].map(Window::new);
+        let request = request_near(windows.as_deref().unwrap_or(&marks));
+        let answers = (kernel.locked_down, kernel.ram, kernel.other);
+        (Just((windows, platform, answers)), request).prop_map(
+            |((windows, platform, answers), request)| {
+                (windows, request, platform, self::kernel(answers))
+            },
+        )
     })
 }
 
@@ -363,7 +419,7 @@ fn nearest(windows: &[Window], range: &PhysRange) -> usize {
 fn the_cases_reach_every_verdict() {
     let mut runner = TestRunner::deterministic();
     let mut reached = BTreeMap::new();
-    for _ in 0..4096 {
+    for _ in 0..8192 {
         let (windows, request, platform, kernel) = case().new_tree(&mut runner).unwrap().current();
         let reasons = reasons(&request, windows.as_deref(), &platform, &kernel);
         let verdict = reasons.first().map(|first| place(*first));
@@ -372,7 +428,7 @@ fn the_cases_reach_every_verdict() {
     let in_windows_only = [Refusal::Outside, Refusal::Partial, Refusal::ReadOnly];
     for has_windows in [false, true] {
         let verdicts = ORDER.into_iter().filter(|reason| match reason {
-            Refusal::SystemRam => !has_windows,
+            Refusal::CacheType | Refusal::Exclusive => !has_windows,
             reason => has_windows || !in_windows_only.contains(reason),
         });
         for verdict in [None].into_iter().chain(verdicts.map(Some)) {
@@ -408,8 +464,7 @@ proptest! {
         // The kernel is asked once at most, and only when all that stands before the answer is in order.
         let first = reasons.first().map_or(ORDER.len(), |first| place(*first));
         prop_assert!(kernel.asked_lock.get() <= u32::from(first >= place(Refusal::LockedDown)));
-        let in_raw = u32::from(windows.is_none() && first >= place(Refusal::SystemRam));
-        prop_assert_eq!(kernel.asked_ram.get(), in_raw);
+        prop_assert_eq!(kernel.asked_ram.get(), u32::from(first >= place(Refusal::SystemRam)));
     }
 
     #[test]
@@ -422,9 +477,13 @@ proptest! {
             prop_assert!(asked_end <= end && end < asked_end + u128::from(platform.page_size));
             prop_assert_eq!(end % u128::from(platform.page_size), 0);
             prop_assert!(end <= u128::from(platform.last_address) + 1);
+            prop_assert!(!touches(&grant.range, &kernel.ram));
+            prop_assert!(end - start <= 4 << 30);
             match grant.window {
                 None => {
-                    prop_assert!(windows.is_none() && !touches(&grant.range, &kernel.ram));
+                    prop_assert!(windows.is_none());
+                    let reserved = kernel.is_reserved(&grant.range);
+                    prop_assert_eq!(grant.memory, !platform.aborts || reserved);
                     prop_assert_eq!((grant.cache, grant.access), (Cache::Uncached, Access::ReadWrite));
                 }
                 Some(index) => {
@@ -433,6 +492,8 @@ proptest! {
                     prop_assert!(first <= start && end <= beyond);
                     prop_assert_eq!((grant.cache, grant.access), (window.cache, window.access));
                     prop_assert!(grant.access == Access::ReadWrite || !request.write);
+                    let memory = !platform.aborts || window.memory || window.reserved;
+                    prop_assert_eq!(grant.memory, memory);
                 }
             }
         }
@@ -466,11 +527,18 @@ proptest! {
         let mut check = MapCheck {
             start: request.start,
             length: request.length,
-            prot: prot(request.write, abi::PROT_WRITE) | prot(request.execute, abi::PROT_EXEC) | abi::PROT_READ,
+            prot: prot(request.write, abi::PROT_WRITE)
+                | prot(request.execute, abi::PROT_EXEC)
+                | prot(request.read, abi::PROT_READ),
             flags: if request.shared { abi::MAP_SHARED } else { abi::MAP_PRIVATE },
             ..MapCheck::default()
         };
-        let asked = Request::from_check(&check, request.file_readable, request.file_writable);
+        let caller = Caller {
+            file_readable: request.file_readable,
+            file_writable: request.file_writable,
+            read_implies_execute: request.read_implies_execute,
+        };
+        let asked = Request::from_check(&check, &caller);
         prop_assert_eq!(asked, Some(request));
 
         check.answer(&verdict, &mode);
@@ -579,13 +647,13 @@ proptest! {
         let parsed: Vec<Window> =
             parse(text.join(",").as_bytes(), 0x1000).map(|window| window.unwrap()).collect();
         let expected: Vec<Window> =
-            windows.into_iter().map(|window| Window { reserved: false, tree: false, ..window }).collect();
+            windows.into_iter().map(|window| Window { reserved: false, origin: Origin::Parameter, ..window }).collect();
         prop_assert_eq!(parsed, expected);
     }
 
     #[test]
     fn every_spelling_of_a_window_means_the_same(
-        window in window(), forms in vec(0..4usize, 5), order in Just([0, 1, 2]).prop_shuffle()
+        window in window(), forms in vec(0..4usize, 5), order in Just([0, 1, 2, 3]).prop_shuffle()
     ) {
         let number = |value: u64, form| match form {
             0 => format!("{value}"),
@@ -614,12 +682,13 @@ proptest! {
             Cache::WriteCombine => [":wc", ":writecombine"][forms[4] % 2],
             Cache::Cached => [":cached", ":wb"][forms[4] % 2],
         };
-        let options = [access, cache, if window.claim { "" } else { ":shared" }];
+        let memory = if window.memory { ":memory" } else { "" };
+        let options = [access, cache, if window.claim { "" } else { ":shared" }, memory];
         let mut text = if window.name.is_empty() { String::new() } else { format!("{}@", window.name) };
         text += &place;
         text.extend(order.map(|index| options[index]));
         let parsed: Vec<_> = parse(text.as_bytes(), 0x1000).collect();
-        prop_assert_eq!(parsed, [Ok(Window { reserved: false, tree: false, ..window })], "{}", text);
+        prop_assert_eq!(parsed, [Ok(Window { reserved: false, origin: Origin::Parameter, ..window })], "{}", text);
     }
 
     #[test]

@@ -156,7 +156,7 @@ mod tests {
              mapping  shared, read\n\
              verdict  refused, EPERM\n\
              reason   the range is outside of every window\n\
-             nearest  0x1234567000+0x1000:ro:wc:shared\n\
+             nearest  0x1234567000+0x1000:ro:wc:shared:memory\n\
              remedy   stay inside a window, or load the driver with one that holds the range"
         );
         let all = Protection { execute: true, ..Protection::READ_WRITE };

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use devmap::driver::Window;
+use devmap::driver::{Origin, Window};
 use serde::Serialize;
 
 use super::number::short;
@@ -21,6 +21,8 @@ pub struct Row {
     cache: &'static str,
     claimed: bool,
     reserved: bool,
+    declared: bool,
+    survives_lockdown: bool,
     from: &'static str,
 }
 
@@ -35,7 +37,12 @@ impl From<Window> for Row {
             cache: window.cache.as_str(),
             claimed: window.claim,
             reserved: window.reserved,
-            from: if window.tree { "tree" } else { "parameter" },
+            declared: window.memory,
+            survives_lockdown: window.survives_lockdown(),
+            from: match window.origin {
+                Origin::Parameter => "parameter",
+                Origin::Tree | Origin::BootTree => "tree",
+            },
         }
     }
 }
@@ -46,6 +53,15 @@ pub struct Table<'a>(pub &'a [Row]);
 const HEADINGS: [&str; 8] = ["window", "range", "size", "access", "cache", "region", "memory", "from"];
 
 impl Row {
+    /// Why it is known to be memory, if it is.
+    fn memory(&self) -> &'static str {
+        match (self.reserved, self.declared) {
+            (true, _) => "reserved",
+            (false, true) => "declared",
+            (false, false) => "-",
+        }
+    }
+
     fn cells(&self) -> [String; HEADINGS.len()] {
         [
             // A column is never empty, for the sake of those who cut them out.
@@ -55,7 +71,7 @@ impl Row {
             self.access.into(),
             self.cache.into(),
             if self.claimed { "claimed" } else { "shared" }.into(),
-            if self.reserved { "reserved" } else { "-" }.into(),
+            self.memory().into(),
             self.from.into(),
         ]
     }
@@ -96,7 +112,7 @@ pub mod tests {
         Window {
             name: Name::new(b"sdram").unwrap(),
             reserved: true,
-            tree: true,
+            origin: Origin::Tree,
             ..Window::new(PhysRange::new(0xc000_0000, 0x10_0000).unwrap())
         }
     }
@@ -106,6 +122,7 @@ pub mod tests {
             access: Access::ReadOnly,
             cache: Cache::WriteCombine,
             claim: false,
+            memory: true,
             ..Window::new(PhysRange::new(0x12_3456_7000, 0x1000).unwrap())
         }
     }
@@ -117,7 +134,7 @@ pub mod tests {
             Table(&rows).to_string(),
             "window  range                      size  access  cache     region   memory    from\n\
              sdram   0xc0000000-0xc00fffff      1M    rw      uncached  claimed  reserved  tree\n\
-             -       0x1234567000-0x1234567fff  4K    ro      wc        shared   -         parameter"
+             -       0x1234567000-0x1234567fff  4K    ro      wc        shared   declared  parameter"
         );
         let long = Window { name: Name::new(&[b'z'; 31]).unwrap(), ..sdram() };
         let table = Table(&[long.into(), nameless().into()]).to_string();
@@ -134,7 +151,7 @@ pub mod tests {
     fn programs_get_numbers_and_flags() {
         assert_eq!(
             serde_json::to_string(&Row::from(nameless())).unwrap(),
-            r#"{"name":"","start":"0x1234567000","last":"0x1234567fff","bytes":4096,"access":"ro","cache":"wc","claimed":false,"reserved":false,"from":"parameter"}"#
+            r#"{"name":"","start":"0x1234567000","last":"0x1234567fff","bytes":4096,"access":"ro","cache":"wc","claimed":false,"reserved":false,"declared":true,"survives_lockdown":false,"from":"parameter"}"#
         );
     }
 }

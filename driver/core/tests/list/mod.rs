@@ -61,6 +61,7 @@ fn check_table(windows: &[Window], page_size: u64) {
         last_address: (1 << 52) - 1,
         last_offset: u64::MAX,
         task_size: u64::MAX,
+        aborts: true,
     };
     let table = match Table::new(windows.to_vec(), &platform) {
         Ok(table) => table,

@@ -28,6 +28,9 @@ use crate::{
 /// A page that somebody in the kernel has claimed: the registers of the first serial port.
 pub const CLAIMED: u64 = 0x0900_0000;
 
+/// Whether the free memory counts as reserved. The device tree sets the free memory aside.
+pub const RESERVED: bool = true;
+
 /// Where the machine has nothing, a part of the PCI bus's window: stores are lost, and every load gives this byte.
 pub const VACANT: u64 = 0x1000_0000;
 pub const VACANT_BYTE: u8 = 0xff;

@@ -5,12 +5,11 @@
 use std::fs;
 
 use anyhow::{ensure, Context, Result};
-use map_core::{abi, Refusal};
+use map_core::Refusal;
 use nix::errno::Errno;
 
 use crate::{
-    area::Area,
-    host::{Host, LENGTH, START},
+    host::Host,
     kernel::{self, Loaded},
     user,
 };
@@ -18,8 +17,7 @@ use crate::{
 crate::tests! {
     the_kernel_is_locked_down,
     raw_mode_does_not_open,
-    a_window_in_reserved_memory_is_mapped,
-    a_window_elsewhere_is_not_loaded,
+    no_window_of_the_parameter_is_taken,
 }
 
 fn the_kernel_is_locked_down(_: &mut Host) -> Result<()> {
@@ -40,31 +38,24 @@ fn raw_mode_does_not_open(_: &mut Host) -> Result<()> {
     Ok(())
 }
 
-fn a_window_in_reserved_memory_is_mapped(host: &mut Host) -> Result<()> {
-    let seed = 80;
-    host.fill(seed)?;
-    let _loaded = Loaded::with(&["windows=sdram@0xc0000000+3M"])?;
-    let node = user::open()?;
-    let area = Area::shared(&node, START, LENGTH as usize)?;
-    area.store(100, 3);
-    host.changed(seed, &[100..101], |_| 3)?;
-    let mut window = abi::MapWindow::default();
-    crate::windows::ask(&node, abi::IOC_WINDOW, &mut window)?;
-    ensure!(window.flags & abi::WINDOW_RESERVED != 0, "the window is not reserved: {window:x?}");
+/// The load must be refused by the kernel itself, which says why, and leave nothing behind.
+pub fn the_parameter_is_refused(list: &str) -> Result<()> {
+    let before = kernel::traces()?;
+    let result = kernel::insmod(&[list])?;
+    ensure!(result == Err(Errno::EPERM), "insmod map.ko {list}: {result:?}");
+    let log = kernel::log_since("map-suite:")?;
+    for words in ["Lockdown: insmod: unsafe module parameters is restricted", "invalid for parameter `windows'"] {
+        ensure!(log.contains(words), "the log does not say {words:?}: {log}");
+    }
+    let after = kernel::traces().context("after the refused load")?;
+    ensure!(before == after, "before:\n{before}\nafter:\n{after}");
     Ok(())
 }
 
-fn a_window_elsewhere_is_not_loaded(_: &mut Host) -> Result<()> {
-    let before = kernel::traces()?;
-    // A hole; memory that is reserved in part.
-    for list in ["windows=0xd0000000+4K", "windows=ok@0xc0000000+4K,0xd0000000+4K"] {
-        let result = kernel::insmod(&[list])?;
-        ensure!(result == Err(Errno::EPERM), "insmod map.ko {list}: {result:?}");
-        let log = kernel::log_since("map-suite:")?;
-        let words = format!("0xd0000000+0x1000: {}", Refusal::LockedDown);
-        ensure!(log.contains(&words), "the log does not say {words:?}: {log}");
+fn no_window_of_the_parameter_is_taken(_: &mut Host) -> Result<()> {
+    // Memory that the command line, or the tree, reserves; a hole; both.
+    for list in ["0xc0000000+3M", "sdram@0xc0000000+3M:memory", "0xd0000000+4K:shared", "0xc0000000+4K,0xd0000000+4K"] {
+        the_parameter_is_refused(&format!("windows={list}"))?;
     }
-    let after = kernel::traces().context("after the refused loads")?;
-    ensure!(before == after, "before:\n{before}\nafter:\n{after}");
     Ok(())
 }

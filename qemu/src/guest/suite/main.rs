@@ -12,6 +12,7 @@
 #[cfg_attr(target_arch = "aarch64", path = "arm64.rs")]
 mod arch;
 mod area;
+mod attack;
 mod bench;
 mod compat;
 mod devmap;
@@ -73,7 +74,7 @@ fn tests_of(suite: Suite) -> Vec<&'static Test> {
             [node::TESTS, memory::TESTS, arch::RAW, refusal::TESTS, lifetime::TESTS].into_iter().flatten().collect()
         }
         Suite::PlainDev => plain::TESTS.iter().collect(),
-        Suite::Windows => [windows::TESTS, arch::WINDOWS].into_iter().flatten().collect(),
+        Suite::Windows => [windows::TESTS, attack::TESTS, arch::WINDOWS].into_iter().flatten().collect(),
         Suite::Tree => tree::TESTS.iter().collect(),
         Suite::WrongTree => wrong::TESTS.iter().collect(),
         Suite::Lockdown => lockdown::TESTS.iter().collect(),

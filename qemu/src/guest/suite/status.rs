@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 use serde_json::{json, Value};
 
 use crate::{
-    arch::{VACANT, VACANT_BYTE},
+    arch::{RESERVED, VACANT, VACANT_BYTE},
     host::{Host, LENGTH, START},
     kernel::{self, Loaded},
     program::{devmap, shell, Ran, Running, Scratch, WHOLE},
@@ -450,7 +450,8 @@ fn object(ran: &Ran) -> Result<Value> {
 fn row(name: &str, start: u64, access: &str, cache: &str) -> Value {
     json!({
         "name": name, "start": format!("{start:#x}"), "last": format!("{:#x}", start + 0xf_ffff), "bytes": 1 << 20,
-        "access": access, "cache": cache, "claimed": true, "reserved": true, "from": "parameter",
+        "access": access, "cache": cache, "claimed": true, "reserved": RESERVED, "declared": false,
+        "survives_lockdown": false, "from": "parameter",
     })
 }
 
@@ -515,12 +516,16 @@ fn info_shows_the_driver_and_its_windows(_: &mut Host) -> Result<()> {
     }
     let _loaded = Loaded::with(&[THREE])?;
     let ran = devmap("info")?;
-    let table = "\n\
-        window  range                  size  access  cache     region   memory    from\n\
-        one     0xc0000000-0xc00fffff  1M    rw      uncached  claimed  reserved  parameter\n\
-        two     0xc0100000-0xc01fffff  1M    ro      wc        claimed  reserved  parameter\n\
-        three   0xc0200000-0xc02fffff  1M    rw      cached    claimed  reserved  parameter\n";
-    ensure!(ran.status == Some(0) && ran.out.ends_with(table), "not {table}: {ran:?}");
+    let (memory, width) = if RESERVED { ("reserved", 8) } else { ("-", 6) };
+    let table = format!(
+        "\n\
+        window  range                  size  access  cache     region   {:width$}  from\n\
+        one     0xc0000000-0xc00fffff  1M    rw      uncached  claimed  {memory:width$}  parameter\n\
+        two     0xc0100000-0xc01fffff  1M    ro      wc        claimed  {memory:width$}  parameter\n\
+        three   0xc0200000-0xc02fffff  1M    rw      cached    claimed  {memory:width$}  parameter\n",
+        "memory"
+    );
+    ensure!(ran.status == Some(0) && ran.out.ends_with(&table), "not {table}: {ran:?}");
     ensure!(ran.out.contains("\nmode           windows\n"), "{ran:?}");
     let info = object(&devmap("info --json")?)?;
     let windows = json!([

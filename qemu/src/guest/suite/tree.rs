@@ -2,10 +2,14 @@
 
 //! Windows from the device tree, which `qemu/kernel/arm64-windows.dtso` describes.
 
-use std::{fs, os::fd::AsRawFd, path::Path};
+use std::{
+    fs::{self, File},
+    os::{fd::AsRawFd, unix::fs::FileExt},
+    path::Path,
+};
 
 use anyhow::{bail, ensure, Context, Result};
-use map_core::{abi, tree::COMPATIBLE, Refusal, Window};
+use map_core::{abi, tree::COMPATIBLE, Origin, Refusal, Window};
 use map_qemu::protocol::{Cache, Page, MODULE};
 use nix::{
     errno::Errno,
@@ -33,6 +37,7 @@ crate::tests! {
     a_window_shows_registers_behind_a_bus,
     windows_of_the_tree_are_claimed_and_given_back,
     the_parameter_adds_windows_to_those_of_the_tree,
+    memory_is_reserved_as_a_whole_and_by_nobody_in_the_kernel,
     what_the_parameter_has_the_tree_cannot_have,
     a_device_that_goes_takes_its_windows_along,
     a_mapping_outlives_its_window_and_keeps_the_claim,
@@ -128,8 +133,10 @@ fn the_tree_gives_windows(_: &mut Host) -> Result<()> {
     let seen = Seen::now()?;
     seen.are(&OF_THE_TREE)?;
     for window in &seen.windows {
-        ensure!(window.tree, "{window} is not of the tree");
         let memory = window.range.start() >= START;
+        // Registers are of the boot's tree as well, but nothing says that they are set aside.
+        let origin = if memory { Origin::BootTree } else { Origin::Tree };
+        ensure!(window.origin == origin, "{window} is of {:?}", window.origin);
         ensure!(window.reserved == memory, "{window} is reserved: {}", window.reserved);
     }
     let node = user::open()?;
@@ -215,13 +222,48 @@ fn the_parameter_adds_windows_to_those_of_the_tree(_: &mut Host) -> Result<()> {
     let seen = Seen::now()?;
     let expected: Vec<_> = OF_THE_TREE.into_iter().chain(["hole@0xc2000000+0x1000:ro"]).collect();
     seen.are(&expected)?;
-    let of_the_tree: Vec<_> = seen.windows.iter().map(|window| window.tree).collect();
+    let of_the_tree: Vec<_> = seen.windows.iter().map(|window| window.origin != Origin::Parameter).collect();
     ensure!(of_the_tree == [true, true, true, true, true, false], "{of_the_tree:?}");
     let info = devmap("info")?;
     let origin = |name: &str| info.out.lines().find(|line| line.starts_with(name))?.split_whitespace().last();
     ensure!((origin("sdram"), origin("hole")) == (Some("tree"), Some("parameter")), "{info:?}");
     let page = Area::map(&user::open()?, 0xc200_0000, PAGE as usize, ProtFlags::PROT_READ, MapFlags::MAP_SHARED);
     ensure!(page.is_ok(), "the window of the parameter: {:?}", page.err());
+    Ok(())
+}
+
+/// What a debugger gets that reads at the beginning of `area`.
+fn debugged(area: &Area) -> Result<Result<usize, Errno>> {
+    let memory = File::open("/proc/self/mem")?;
+    let read = memory.read_at(&mut [0; 8], area.address() as u64);
+    Ok(read.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0))))
+}
+
+fn memory_is_reserved_as_a_whole_and_by_nobody_in_the_kernel(_: &mut Host) -> Result<()> {
+    for (list, reserved, expected) in [
+        ("edge@0xc1bf0000+64K", true, Ok(8)),
+        // Half of it is set aside, and behind the other half is nothing.
+        ("edge@0xc1bf0000+128K", false, Err(Errno::EIO)),
+        ("edge@0xc1c00000+64K", false, Err(Errno::EIO)),
+        // Set aside, but not for us.
+        ("edge@0xb0000000+1M", false, Err(Errno::EIO)),
+        // The administrator answers for it.
+        ("edge@0xb0000000+1M:memory", false, Ok(8)),
+    ] {
+        let _loaded = Loaded::with(&[&format!("windows={list}")])?;
+        let seen = Seen::now()?;
+        let window = seen.windows.iter().find(|window| window.name.as_str() == "edge").context("no window")?;
+        ensure!(window.reserved == reserved, "{list} is reserved: {}", window.reserved);
+        let area = Area::shared(&user::open()?, window.range.start(), PAGE as usize)?;
+        let found = debugged(&area)?;
+        ensure!(found == expected, "a debugger in {list}: {found:?}");
+    }
+    // Registers are for the processor's own loads alone.
+    let _loaded = Loaded::new()?;
+    let rtc = Area::map(&user::open()?, RTC, PAGE as usize, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
+    rtc.load(0);
+    let found = debugged(&rtc)?;
+    ensure!(found == Err(Errno::EIO), "a debugger at registers: {found:?}");
     Ok(())
 }
 

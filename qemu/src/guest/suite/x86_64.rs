@@ -25,8 +25,11 @@ use crate::{
     Test,
 };
 
-/// A page that somebody in the kernel has claimed: the ROM of the PC's video card.
-pub const CLAIMED: u64 = 0xc0000;
+/// A page that somebody in the kernel has claimed: the registers of the I/O APIC.
+pub const CLAIMED: u64 = 0xfec0_0000;
+
+/// Whether the free memory counts as reserved. The firmware calls the memory reserved, which counts for nothing.
+pub const RESERVED: bool = false;
 
 /// Where the machine has nothing: stores are lost, and every load gives this byte.
 pub const VACANT: u64 = 0xd000_0000;

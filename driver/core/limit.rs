@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! How many lines about refusals the log takes, of each user on their own.
+
+/// Lets [`LogLimit::BURST`] lines of each user pass in [`LogLimit::INTERVAL`] seconds, and counts the others.
+///
+/// One user does not use up what another one may log: each has a place of their own. There is room for
+/// [`LogLimit::USERS`] users in one interval; what more of them cause is counted, but not logged.
+#[derive(Clone, Debug)]
+pub struct LogLimit {
+    places: [Place; Self::USERS],
+    /// What was left out of users for whom there was no place.
+    others: Place,
+}
+
+/// What is remembered of one user.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    user: u32,
+    /// When the interval began, in seconds.
+    since: u64,
+    /// How many lines have passed in it; 0 if nobody has the place.
+    passed: u32,
+    /// How many have not.
+    left_out: u64,
+}
+
+impl Place {
+    const FREE: Self = Self {
+        user: 0,
+        since: 0,
+        passed: 0,
+        left_out: 0,
+    };
+
+    const fn is_over(&self, now: u64) -> bool {
+        self.passed == 0 || now.wrapping_sub(self.since) >= LogLimit::INTERVAL
+    }
+}
+
+/// Lines that were left out of the log, and of whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The user; `None` for all those for whom there was no place.
+    pub user: Option<u32>,
+    /// How many lines, at least one.
+    pub count: u64,
+}
+
+impl Default for LogLimit {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl LogLimit {
+    /// How many lines of one user pass in an interval.
+    pub const BURST: u32 = 10;
+    /// The length of an interval, in seconds.
+    pub const INTERVAL: u64 = 5;
+    /// How many users have a place at a time.
+    pub const USERS: usize = 32;
+
+    /// Nothing has been logged yet.
+    pub const fn new() -> Self {
+        Self {
+            places: [Place::FREE; Self::USERS],
+            others: Place::FREE,
+        }
+    }
+
+    /// What was left out of the next user whose interval is over, who is then forgotten; `None` if there is nobody left.
+    ///
+    /// `now` is in seconds; `None` takes all intervals for over. It is to be called until it gives `None`, before
+    /// [`passes()`](Self::passes) is asked: what was left out is to be said.
+    pub fn take_left_out(&mut self, now: Option<u64>) -> Option<LeftOut> {
+        let over = |place: &&mut Place| now.is_none_or(|now| place.is_over(now));
+        for place in self.places.iter_mut().filter(over) {
+            let Place { user, left_out, .. } = core::mem::replace(place, Place::FREE);
+            if left_out > 0 {
+                return Some(LeftOut {
+                    user: Some(user),
+                    count: left_out,
+                });
+            }
+        }
+        if now.is_some_and(|now| !self.others.is_over(now)) {
+            return None;
+        }
+        match core::mem::replace(&mut self.others, Place::FREE).left_out {
+            0 => None,
+            count => Some(LeftOut { user: None, count }),
+        }
+    }
+
+    /// Whether one more line of `user` may go to the log at the time `now`, in seconds.
+    pub fn passes(&mut self, user: u32, now: u64) -> bool {
+        let mine = |place: &&mut Place| place.user == user && !place.is_over(now);
+        if let Some(place) = self.places.iter_mut().find(mine) {
+            if place.passed < Self::BURST {
+                place.passed = place.passed.saturating_add(1);
+                return true;
+            }
+            place.left_out = place.left_out.saturating_add(1);
+            return false;
+        }
+        // One with something left out is not free before that was said.
+        let free = |place: &&mut Place| place.is_over(now) && place.left_out == 0;
+        if let Some(place) = self.places.iter_mut().find(free) {
+            *place = Place {
+                user,
+                since: now,
+                passed: 1,
+                left_out: 0,
+            };
+            return true;
+        }
+        if self.others.passed == 0 {
+            self.others = Place {
+                since: now,
+                passed: 1,
+                ..Place::FREE
+            };
+        }
+        self.others.left_out = self.others.left_out.saturating_add(1);
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::vec::Vec;
+
+    use super::*;
+
+    const BURST: u64 = LogLimit::BURST as u64;
+
+    /// How many of `count` lines of `user` pass.
+    fn passed(limit: &mut LogLimit, user: u32, now: u64, count: u64) -> u64 {
+        (0..count).map(|_| u64::from(limit.passes(user, now))).sum()
+    }
+
+    fn left_out(limit: &mut LogLimit, now: Option<u64>) -> Vec<(Option<u32>, u64)> {
+        core::iter::from_fn(|| limit.take_left_out(now))
+            .map(|left_out| (left_out.user, left_out.count))
+            .collect()
+    }
+
+    #[test]
+    fn a_user_who_is_silenced_silences_nobody_else() {
+        let mut limit = LogLimit::new();
+        assert_eq!(passed(&mut limit, 1000, 7, 30_000), BURST);
+        assert_eq!(passed(&mut limit, 1001, 7, 1), 1);
+        assert_eq!(passed(&mut limit, 0, 7, 3), 3);
+        assert_eq!(passed(&mut limit, 1000, 11, 1), 0);
+    }
+
+    #[test]
+    fn what_was_left_out_is_said_once_when_the_interval_is_over() {
+        let mut limit = LogLimit::new();
+        passed(&mut limit, 1000, 100, BURST + 5);
+        passed(&mut limit, 1001, 102, BURST + 1);
+        passed(&mut limit, 1002, 102, BURST);
+        assert_eq!(left_out(&mut limit, Some(104)), []);
+        assert_eq!(left_out(&mut limit, Some(105)), [(Some(1000), 5)]);
+        assert_eq!(left_out(&mut limit, Some(107)), [(Some(1001), 1)]);
+        assert_eq!(left_out(&mut limit, Some(1000)), []);
+        // And the user may log again.
+        assert_eq!(passed(&mut limit, 1000, 105, BURST + 5), BURST);
+        assert_eq!(left_out(&mut limit, None), [(Some(1000), 5)]);
+        assert_eq!(left_out(&mut limit, None), []);
+    }
+
+    #[test]
+    fn more_users_than_there_are_places_are_counted() {
+        let mut limit = LogLimit::new();
+        for user in 0..LogLimit::USERS as u32 {
+            assert!(limit.passes(user, 50));
+        }
+        assert_eq!(passed(&mut limit, 4000, 50, 3), 0);
+        assert_eq!(passed(&mut limit, 4001, 54, 1), 0);
+        // Else each of them would be a line after all.
+        assert_eq!(left_out(&mut limit, Some(54)), []);
+        assert_eq!(left_out(&mut limit, Some(55)), [(None, 4)]);
+        assert_eq!(passed(&mut limit, 4000, 55, 1), 1);
+    }
+
+    #[test]
+    fn nothing_is_forgotten_for_the_sake_of_a_newcomer() {
+        let mut limit = LogLimit::new();
+        for user in 0..LogLimit::USERS as u32 {
+            passed(&mut limit, user, 50, BURST + 1);
+        }
+        // Nobody has asked what was left out.
+        assert!(!limit.passes(4000, 60));
+        let said = left_out(&mut limit, Some(65));
+        assert_eq!(said.len(), LogLimit::USERS + 1);
+        assert!(limit.passes(4000, 60));
+    }
+
+    #[test]
+    fn a_clock_at_its_end_is_no_harm() {
+        let mut limit = LogLimit::new();
+        assert_eq!(passed(&mut limit, 1, u64::MAX, BURST + 1), BURST);
+        assert_eq!(passed(&mut limit, 1, 3, 1), 0);
+        assert_eq!(left_out(&mut limit, Some(5)), [(Some(1), 2)]);
+    }
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Mappings that live: what keeps their memory from others, and how many there may be.
+
+use kernel::{
+    alloc::flags::GFP_KERNEL,
+    prelude::*,
+    rbtree::{
+        Entry,
+        RBTree,
+        RBTreeNodeReservation, //
+    },
+    sync::Arc, //
+};
+
+use crate::{
+    claim::Claim,
+    map_core::{
+        PhysRange,
+        Refusal,
+        MAPPINGS_IN_ALL,
+        MAPPINGS_PER_USER, //
+    },
+    state::State, //
+};
+
+/// What all VMAs of one mmap(2) share, the parts and the copies too. It is dropped with the last of them, when their pages
+/// are gone.
+pub(crate) struct Mapping {
+    state: Arc<State>,
+    key: Key,
+    memory: bool,
+    // It is given back after the registration.
+    _claim: Option<Arc<Claim>>,
+}
+
+impl Mapping {
+    /// What keeps the mapping that is registered in `state` under `key`, on memory that is `memory` or may be none, which
+    /// `claim` keeps from others.
+    pub(crate) fn new(
+        state: Arc<State>,
+        key: Key,
+        memory: bool,
+        claim: Option<Arc<Claim>>,
+    ) -> Self {
+        Self {
+            state,
+            key,
+            memory,
+            _claim: claim,
+        }
+    }
+
+    /// Whether the kernel itself may load from its memory and store into it.
+    pub(crate) fn is_memory(&self) -> bool {
+        self.memory
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        self.state.windows.lock().forget(&self.key);
+    }
+}
+
+/// What a mapping is registered under.
+pub(crate) struct Key {
+    number: u64,
+    user: u32,
+}
+
+/// Room for one registration, from before the lock is taken.
+pub(crate) struct Room {
+    range: RBTreeNodeReservation<u64, PhysRange>,
+    user: RBTreeNodeReservation<u32, u32>,
+}
+
+impl Room {
+    /// Fails with ENOMEM.
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self {
+            range: RBTreeNodeReservation::new(GFP_KERNEL)?,
+            user: RBTreeNodeReservation::new(GFP_KERNEL)?,
+        })
+    }
+}
+
+/// The mappings that there are.
+pub(crate) struct Mappings {
+    ranges: RBTree<u64, PhysRange>,
+    /// How many of them each user has, if any.
+    users: RBTree<u32, u32>,
+    count: u32,
+    next: u64,
+}
+
+impl Mappings {
+    pub(crate) fn new() -> Self {
+        Self {
+            ranges: RBTree::new(),
+            users: RBTree::new(),
+            count: 0,
+            next: 0,
+        }
+    }
+
+    /// Registers one of `range` by `user`, for whom no limit counts if `privileged`.
+    ///
+    /// # Errors
+    ///
+    /// With [`Refusal::TooMany`].
+    pub(crate) fn add(
+        &mut self,
+        range: PhysRange,
+        user: u32,
+        privileged: bool,
+        room: Room,
+    ) -> Result<Key, Refusal> {
+        if self.count >= MAPPINGS_IN_ALL && !privileged {
+            return Err(Refusal::TooMany);
+        }
+        match self.users.entry(user) {
+            Entry::Vacant(entry) => {
+                entry.insert(1, room.user);
+            }
+            Entry::Occupied(mut entry) => {
+                let count = entry.get_mut();
+                if *count >= MAPPINGS_PER_USER && !privileged {
+                    return Err(Refusal::TooMany);
+                }
+                *count = count.saturating_add(1);
+            }
+        }
+        let number = self.next;
+        self.next = self.next.wrapping_add(1);
+        self.ranges.insert(room.range.into_node(number, range));
+        self.count = self.count.saturating_add(1);
+        Ok(Key { number, user })
+    }
+
+    /// Undoes [`add()`](Self::add).
+    pub(crate) fn remove(&mut self, key: &Key) {
+        if self.ranges.remove(&key.number).is_none() {
+            return;
+        }
+        self.count = self.count.saturating_sub(1);
+        if let Entry::Occupied(mut entry) = self.users.entry(key.user) {
+            let count = entry.get_mut();
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                entry.remove();
+            }
+        }
+    }
+
+    /// Whether one of them has a part of `range`.
+    pub(crate) fn overlap(&self, range: &PhysRange) -> bool {
+        self.ranges.values().any(|mapped| mapped.overlaps(range))
+    }
+}
