@@ -53,7 +53,7 @@ pub fn build(tools: &Tools, compiler: Compiler, ui: &Ui) -> Result<PathBuf> {
             warnings.push(line.to_owned());
         } else if line.contains("[M]") && !building {
             building = true;
-            ui.step(format!("Building the driver for Linux {} on {}", tools.kernel.release, tools.arch));
+            ui.step(format!("Building the driver for Linux {} on {}", tools.kernel.release, tools.title()));
         }
     });
     built.context("cannot build the driver")?;

@@ -13,6 +13,7 @@ use map_qemu::protocol::{Job, Page, Question, ToGuest, ToHost, JOB, MODULE};
 
 use crate::{
     arch::PageTables,
+    flavour,
     initramfs::Initramfs,
     klog, libraries,
     machine::{self, Machine, Parts},
@@ -66,9 +67,11 @@ impl<'a> Guest<'a> {
     pub fn new(kit: &'a Kit, name: &str, job: Job, timeout: Duration) -> Result<Self> {
         let directory = crate::target().join("guest");
         fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
-        let log = directory.join(format!("{name}-{}-{}.log", kit.tools.arch, std::process::id()));
+        let stem = flavour::stem(kit.tools.arch, kit.tools.flavour);
+        let log = directory.join(format!("{name}-{stem}-{}.log", std::process::id()));
         let overlays = kit.tools.arch.tree.into_iter().collect();
-        Ok(Self { kit, job, append: Vec::new(), overlays, add: Vec::new(), timeout, icount: false, log })
+        let append = vec![kit.tools.flavour.append.to_owned()];
+        Ok(Self { kit, job, append, overlays, add: Vec::new(), timeout, icount: false, log })
     }
 
     /// Adds words to the kernel's command line.

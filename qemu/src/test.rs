@@ -16,6 +16,7 @@ use map_qemu::protocol::{Dev, Job, Outcome, Suite, Task, ToHost};
 
 use crate::{
     arch::Arch,
+    flavour::{self, Flavour},
     interrupt,
     memory::Memory,
     module::{self, Compiler},
@@ -23,9 +24,10 @@ use crate::{
     session::{Guest, Kit},
     setup,
     ui::Ui,
+    Target,
 };
 
-/// How long a suite's guest may live. It takes seconds.
+/// How long a suite's guest may live on the plain kernel. It takes seconds.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Options of `test`.
@@ -34,6 +36,9 @@ pub struct Options {
     /// The architectures of the guests; all there are if none is named.
     #[arg(long, value_parser = crate::find_arch)]
     arch: Vec<&'static Arch>,
+    /// The flavours of their kernels; all there are if none is named.
+    #[arg(long, value_parser = crate::find_flavour)]
+    flavour: Vec<&'static Flavour>,
     /// Runs only the tests in guests, and of these only those whose name contains this.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
@@ -95,16 +100,32 @@ impl fmt::Display for Tally {
 
 /// Runs everything, and fails if anything did.
 pub fn test(options: &Options, ui: &Ui) -> Result<ExitCode> {
+    let kernels = kernels(options)?;
     let mut tally = Tally::default();
     if options.only.is_none() {
         host(&mut tally, ui)?;
     }
-    let arches = if options.arch.is_empty() { crate::arch::ALL.iter().collect() } else { options.arch.clone() };
-    for arch in arches {
-        guests(arch, options, &mut tally, ui)?;
+    for target in kernels {
+        guests(target, options, &mut tally, ui)?;
     }
     println!("{tally}");
     Ok(if tally.failed == 0 && tally.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The kernels that the options name, of those there are.
+fn kernels(options: &Options) -> Result<Vec<Target>> {
+    let every =
+        crate::arch::ALL.iter().flat_map(|arch| flavour::ALL.iter().map(move |flavour| Target { arch, flavour }));
+    let named = every.filter(|Target { arch, flavour }| {
+        let of_arch = options.arch.is_empty() || options.arch.iter().any(|named| named.name == arch.name);
+        let of_flavour = options.flavour.is_empty() || options.flavour.iter().any(|named| named.name == flavour.name);
+        of_arch && of_flavour
+    });
+    let (there, absent): (Vec<_>, Vec<_>) = named.partition(|target| target.check().is_ok());
+    match absent.first() {
+        Some(target) if there.is_empty() => target.check().map(|()| there),
+        _ => Ok(there),
+    }
 }
 
 /// A check of the host: cargo with these arguments must end well.
@@ -192,21 +213,27 @@ struct Scene {
     overlay: Option<&'static str>,
 }
 
-fn guests(arch: &'static Arch, options: &Options, tally: &mut Tally, ui: &Ui) -> Result<()> {
-    let tools = setup::prepare(arch, ui)?;
-    let name = format!("{arch}: the driver builds under clippy without a warning");
-    tally.check(&name, || module::build(&tools, Compiler::Clippy, ui))?;
-    let name = format!("{arch}: the driver builds without a warning");
+fn guests(target: Target, options: &Options, tally: &mut Tally, ui: &Ui) -> Result<()> {
+    let Target { arch, flavour } = target;
+    let tools = setup::prepare(arch, flavour, ui)?;
+    let title = tools.title();
+    // What these say of the driver they say of it for every kernel of the architecture.
+    let first = flavour.is_plain() && options.only.is_none();
+    if first {
+        let name = format!("{title}: the driver builds under clippy without a warning");
+        tally.check(&name, || module::build(&tools, Compiler::Clippy, ui))?;
+    }
+    let name = format!("{title}: the driver builds without a warning");
     let Some(module) = tally.check(&name, || module::build(&tools, Compiler::Rustc, ui))? else { return Ok(()) };
-    let name = format!("{arch}: the driver cannot panic");
-    tally.check(&name, || module::has_no_panic(&tools, &module))?;
-    if options.only.is_none() {
-        let name = format!("{arch}: clippy of the guest's programs");
+    if first {
+        let name = format!("{title}: the driver cannot panic");
+        tally.check(&name, || module::has_no_panic(&tools, &module))?;
+        let name = format!("{title}: clippy of the guest's programs");
         tally.check(&name, || crate::programs::lint(&tools))?;
     }
     let programs = crate::programs::build_for_tests(&tools, ui)?;
-    if arch.tree.is_some() && options.only.is_none() {
-        let name = format!("{arch}: the device tree binding, its example and the guests' trees follow the schemas");
+    if arch.tree.is_some() && first {
+        let name = format!("{title}: the device tree binding, its example and the guests' trees follow the schemas");
         tally.check(&name, || setup::check_binding(ui))?;
     }
     let kit = Kit { tools, module, programs };
@@ -222,14 +249,16 @@ fn guests(arch: &'static Arch, options: &Options, tally: &mut Tally, ui: &Ui) ->
 fn run_suite(kit: &Kit, scene: &Scene, filter: &str, tally: &mut Tally, ui: &Ui) -> Result<()> {
     let Scene { name, suite, dev, append, overlay } = *scene;
     let arch = kit.tools.arch;
-    ui.step(format!("Booting {arch} for the suite \"{name}\""));
+    let title = kit.tools.title();
+    ui.step(format!("Booting {title} for the suite \"{name}\""));
     let task = Task::Suite { suite, filter: filter.to_owned() };
     let job = Job { channel: arch.channel.into(), dev, module: None, task };
     let memory = Memory::new(arch)?;
     let started = Instant::now();
     let (mut waiting, mut began, mut output, mut note) = (None, Instant::now(), Vec::new(), String::new());
-    let guest =
-        Guest::new(kit, &name.replace(['/', ' '], ""), job, TIMEOUT)?.append(&[append.to_owned()]).overlay(overlay);
+    let guest = Guest::new(kit, &name.replace(['/', ' '], ""), job, TIMEOUT * kit.tools.flavour.patience)?
+        .append(&[append.to_owned()])
+        .overlay(overlay);
     let result = guest.run(&memory, |message, _| {
         match message {
             ToHost::Plan(names) => waiting = Some(names.clone()),
@@ -238,7 +267,7 @@ fn run_suite(kit: &Kit, scene: &Scene, filter: &str, tally: &mut Tally, ui: &Ui)
                 if let Some(waiting) = &mut waiting {
                     waiting.retain(|name| name != test);
                 }
-                tally.count(format!("{arch}: {name}: {test}"), outcome, began.elapsed());
+                tally.count(format!("{title}: {name}: {test}"), outcome, began.elapsed());
                 for line in std::mem::take(&mut note).lines() {
                     println!("      {line}");
                 }
@@ -261,10 +290,10 @@ fn run_suite(kit: &Kit, scene: &Scene, filter: &str, tally: &mut Tally, ui: &Ui)
     };
     for test in waiting.unwrap_or_default() {
         let outcome = Outcome::Failed("it did not end".into());
-        tally.count(format!("{arch}: {name}: {test}"), &outcome, Duration::ZERO);
+        tally.count(format!("{title}: {name}: {test}"), &outcome, Duration::ZERO);
     }
     tally.count(
-        format!("{arch}: {name}: the guest lives to its end, and its kernel's log is clean"),
+        format!("{title}: {name}: the guest lives to its end, and its kernel's log is clean"),
         &whole,
         started.elapsed(),
     );
@@ -274,6 +303,25 @@ fn run_suite(kit: &Kit, scene: &Scene, filter: &str, tally: &mut Tally, ui: &Ui)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_kernels_that_are_tested_are_those_that_the_options_name() {
+        let titles = |arches: &[&str], flavours: &[&str]| {
+            let options = Options {
+                arch: arches.iter().filter_map(|name| Arch::find(name)).collect(),
+                flavour: flavours.iter().filter_map(|name| Flavour::find(name)).collect(),
+                only: None,
+            };
+            let kernels = kernels(&options)?;
+            Ok::<_, anyhow::Error>(kernels.iter().map(|kernel| flavour::title(kernel.arch, kernel.flavour)).collect())
+        };
+        let all: Vec<String> = titles(&[], &[]).unwrap();
+        assert_eq!(all, ["x86_64", "x86_64 debug", "x86_64 kobject", "arm64"]);
+        assert_eq!(titles(&["arm64"], &[]).unwrap(), ["arm64"]);
+        assert_eq!(titles(&[], &["debug"]).unwrap(), ["x86_64 debug"]);
+        let error = titles(&["arm64"], &["debug"]).unwrap_err().to_string();
+        assert_eq!(error, "there is no debug kernel of arm64, only of x86_64");
+    }
 
     #[test]
     fn libtests_lines_are_understood() {

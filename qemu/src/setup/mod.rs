@@ -19,6 +19,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::arch::Arch;
+use crate::flavour::{self, Flavour};
 use crate::process::Job;
 use crate::ui::Ui;
 use archive::Archive;
@@ -34,6 +35,8 @@ pub use toolchain::Toolchain;
 pub struct Tools {
     /// The guest's architecture.
     pub arch: &'static Arch,
+    /// The flavour of its kernel.
+    pub flavour: &'static Flavour,
     /// The guest's kernel.
     pub kernel: Kernel,
     /// What the kernel was built with, and modules must be built with.
@@ -44,8 +47,15 @@ pub struct Tools {
     pub busybox: PathBuf,
 }
 
+impl Tools {
+    /// What people call the kernel.
+    pub fn title(&self) -> String {
+        flavour::title(self.arch, self.flavour)
+    }
+}
+
 /// Sees to it that everything is there.
-pub fn prepare(arch: &'static Arch, ui: &Ui) -> Result<Tools> {
+pub fn prepare(arch: &'static Arch, flavour: &'static Flavour, ui: &Ui) -> Result<Tools> {
     let cache = Cache::find()?;
     // First all that can be wrong without anything having been changed.
     let given = Source::given(arch)?;
@@ -60,8 +70,8 @@ pub fn prepare(arch: &'static Arch, ui: &Ui) -> Result<Tools> {
     let busybox = busybox(arch, &cache, &archive, ui)?;
     let toolchain = Toolchain::complete(arch, rustc, clang, &cache, &archive, ui)?;
     let sysroot = sysroot::find(arch.programs.rust, &toolchain, &cache, ui)?;
-    let kernel = Kernel::find(arch, &source, &toolchain, &cache, ui)?;
-    Ok(Tools { arch, kernel, toolchain, sysroot, busybox })
+    let kernel = Kernel::find((arch, flavour), &source, &toolchain, &cache, ui)?;
+    Ok(Tools { arch, flavour, kernel, toolchain, sysroot, busybox })
 }
 
 /// Sees to it that all is there that only the tests need: the compilers of programs of 32 bits, and dt-schema's.
