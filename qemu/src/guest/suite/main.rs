@@ -17,6 +17,7 @@ mod compat;
 mod devmap;
 mod host;
 mod kernel;
+mod kmemleak;
 mod lifetime;
 mod lockdown;
 mod memory;
@@ -125,7 +126,8 @@ fn channel() -> Result<Channel<File>> {
 /// Runs one test in this process.
 fn one(suite: &str, name: &str) -> ExitCode {
     let result = parse(suite).and_then(|suite| {
-        let test = tests_of(suite).into_iter().find(|test| test.name == name).context("there is no such test")?;
+        let mut tests = tests_of(suite).into_iter().chain([&kmemleak::TEST]);
+        let test = tests.find(|test| test.name == name).context("there is no such test")?;
         (test.run)(&mut Host::new(channel()?))
     });
     match result {
@@ -144,7 +146,11 @@ fn one(suite: &str, name: &str) -> ExitCode {
 /// Runs the tests of a suite whose names contain `filter`.
 fn run(suite: &str, filter: &str) -> Result<()> {
     let mut channel = channel()?;
-    let tests: Vec<_> = tests_of(parse(suite)?).into_iter().filter(|test| test.name.contains(filter)).collect();
+    let mut tests: Vec<_> = tests_of(parse(suite)?).into_iter().filter(|test| test.name.contains(filter)).collect();
+    // It judges those before it.
+    if !tests.is_empty() && kmemleak::can_be_asked() {
+        tests.push(&kmemleak::TEST);
+    }
     channel.say(&ToHost::Plan(tests.iter().map(|test| test.name.to_owned()).collect()))?;
     for test in tests {
         // Whatever the kernel says after this line, it says because of this test.
