@@ -16,8 +16,10 @@ mod module;
 mod pages;
 mod process;
 mod programs;
+mod progress;
 mod qmp;
 mod run;
+mod scene;
 mod session;
 mod setup;
 mod shell;
@@ -133,10 +135,11 @@ fn perform(command: Command, ui: &Ui) -> Result<ExitCode> {
 /// Everything that a guest is made from, built where it is missing.
 fn kit(target: Target, ui: &Ui) -> Result<Kit> {
     target.check()?;
-    let tools = setup::prepare(target.arch, target.flavour, ui)?;
-    let module = module::build(&tools, Compiler::Rustc, ui)?;
+    let tools = setup::prepare(target.arch, ui)?;
+    let kernel = tools.kernel(target.flavour, ui)?;
+    let module = module::build(&tools, &kernel, Compiler::Rustc, ui)?;
     let programs = programs::build(&tools, ui)?;
-    Ok(Kit { tools, module, programs })
+    Ok(Kit { tools: tools.into(), kernel, module, programs: programs.into() })
 }
 
 /// The root of the project, in which this program was built.

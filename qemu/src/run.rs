@@ -48,7 +48,7 @@ pub fn run(target: Target, ui: &Ui) -> Result<ExitCode> {
     let memory = Memory::new(arch)?;
     memory.fill(SEED, START, LENGTH)?;
     ui.step(format!("Filling {LENGTH:#x} bytes of the guest's memory at {START:#x} with a pattern, from outside"));
-    ui.step(format!("Booting Linux {} on {} in QEMU, without devtmpfs", kit.tools.kernel.release, kit.tools.title()));
+    ui.step(format!("Booting Linux {} on {} in QEMU, without devtmpfs", kit.kernel.release, kit.kernel.title()));
 
     let command = ["sh", "-c", SCRIPT].map(String::from).to_vec();
     let job = Job { channel: arch.channel.into(), dev: Dev::Plain, module: None, task: Task::Command(command) };

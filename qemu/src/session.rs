@@ -5,6 +5,7 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -20,7 +21,7 @@ use crate::{
     memory::Memory,
     pages,
     programs::Programs,
-    setup::Tools,
+    setup::{Kernel, Tools},
 };
 
 /// How long a guest that has been told to end may take.
@@ -29,15 +30,17 @@ const FAREWELL: Duration = Duration::from_secs(20);
 /// How many lines of the kernel's log a failure shows.
 const TAIL: usize = 30;
 
-/// What every guest of one architecture is made from.
+/// What every guest with one kernel is made from.
 #[derive(Debug)]
 pub struct Kit {
-    /// The kernel and the tools.
-    pub tools: Tools,
+    /// The tools of its architecture.
+    pub tools: Rc<Tools>,
+    /// The kernel.
+    pub kernel: Kernel,
     /// The driver, built for that kernel.
     pub module: PathBuf,
     /// Our programs, built for the guest.
-    pub programs: Programs,
+    pub programs: Rc<Programs>,
 }
 
 /// One guest.
@@ -67,10 +70,10 @@ impl<'a> Guest<'a> {
     pub fn new(kit: &'a Kit, name: &str, job: Job, timeout: Duration) -> Result<Self> {
         let directory = crate::target().join("guest");
         fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
-        let stem = flavour::stem(kit.tools.arch, kit.tools.flavour);
+        let stem = flavour::stem(kit.tools.arch, kit.kernel.flavour);
         let log = directory.join(format!("{name}-{stem}-{}.log", std::process::id()));
         let overlays = kit.tools.arch.tree.into_iter().collect();
-        let append = vec![kit.tools.flavour.append.to_owned()];
+        let append = vec![kit.kernel.flavour.append.to_owned()];
         Ok(Self { kit, job, append, overlays, add: Vec::new(), timeout, icount: false, log })
     }
 
@@ -118,7 +121,7 @@ impl<'a> Guest<'a> {
     fn parts<'b>(&'b self, initramfs: &'b File) -> Parts<'b> {
         Parts {
             arch: self.kit.tools.arch,
-            image: &self.kit.tools.kernel.image,
+            image: &self.kit.kernel.image,
             initramfs,
             overlays: &self.overlays,
             append: &self.append,

@@ -31,6 +31,10 @@ const SHELF: &str = "kernel";
 /// A kernel that can be booted, and that modules can be built against.
 #[derive(Debug)]
 pub struct Kernel {
+    /// Its architecture.
+    pub arch: &'static Arch,
+    /// Its flavour.
+    pub flavour: &'static Flavour,
     /// The build directory (`O=`), which is the `KDIR` of modules. No two different kernels have the same.
     pub build: PathBuf,
     /// The bootable image.
@@ -42,7 +46,7 @@ pub struct Kernel {
 impl Kernel {
     /// The kernel in the cache that was built from exactly these things, or a new one.
     pub fn find(
-        (arch, flavour): (&Arch, &Flavour),
+        (arch, flavour): (&'static Arch, &'static Flavour),
         source: &Source,
         toolchain: &Toolchain,
         cache: &Cache,
@@ -53,7 +57,7 @@ impl Kernel {
         let stem = flavour::stem(arch, flavour);
         let shelf = format!("{SHELF}/{stem}-{}-{}", source.version, short_hash(&key));
         let place = cache.path(&shelf);
-        let finished = || Kernel::at(arch, &place);
+        let finished = || Kernel::at(arch, flavour, &place);
         // A tree that is somebody's may have been edited; make knows what to do then, and is quick if it is nothing.
         let usable = || (!source.external && State::read(&place) == State::Complete).then(finished)?.ok();
         if let Some(kernel) = usable() {
@@ -69,13 +73,18 @@ impl Kernel {
         finished()
     }
 
-    fn at(arch: &Arch, place: &Path) -> Result<Kernel> {
+    /// What people call it.
+    pub fn title(&self) -> String {
+        flavour::title(self.arch, self.flavour)
+    }
+
+    fn at(arch: &'static Arch, flavour: &'static Flavour, place: &Path) -> Result<Kernel> {
         let build = place.join("build");
         let image = build.join(arch.image);
         ensure!(image.is_file(), "make has made no {}", image.display());
         let release = build.join("include/config/kernel.release");
         let release = fs::read_to_string(&release).with_context(|| format!("cannot read {}", release.display()))?;
-        Ok(Kernel { build, image, release: release.trim().into() })
+        Ok(Kernel { arch, flavour, build, image, release: release.trim().into() })
     }
 }
 

@@ -3,7 +3,8 @@
 //! The tests that run in the guest, each in a process of its own.
 //!
 //! `map-suite SUITE FILTER` runs the tests of a suite, `map-suite one SUITE NAME` runs one and exits with what became
-//! of it. Standard input is the conversation with the host. `map-suite bench DEVICE` measures what a mapping costs.
+//! of it. Standard input is the conversation with the host. `map-suite bench DEVICE` measures what a mapping costs, and
+//! `map-suite list` lists the tests.
 
 // What changed in memory is a list of ranges, often of one.
 #![allow(clippy::single_range_in_vec_init)]
@@ -24,6 +25,7 @@ mod memory;
 mod mmap;
 mod node;
 mod plain;
+mod plan;
 mod program;
 mod refusal;
 mod status;
@@ -35,7 +37,7 @@ mod wrong;
 use std::{
     fmt,
     fs::{self, File},
-    io::Read,
+    io::{Read, Write},
     os::fd::AsFd,
     process::{Child, Command, ExitCode, Stdio},
     time::{Duration, Instant},
@@ -68,19 +70,28 @@ macro_rules! tests {
 }
 pub(crate) use tests;
 
-fn tests_of(suite: Suite) -> Vec<&'static Test> {
-    match suite {
-        Suite::Driver => {
-            [node::TESTS, memory::TESTS, arch::RAW, refusal::TESTS, lifetime::TESTS].into_iter().flatten().collect()
+/// The tests of every suite, as a table and by the suite.
+macro_rules! suites {
+    ($($suite:ident: [$($tests:expr),* $(,)?]),* $(,)?) => {
+        /// The name of every suite with the tables of its tests.
+        pub const SUITES: &[(&str, &[&[Test]])] = &[$((stringify!($suite), &[$($tests),*])),*];
+
+        fn tests_of(suite: Suite) -> Vec<&'static Test> {
+            let tables: &[&'static [Test]] = match suite { $(Suite::$suite => &[$($tests),*]),* };
+            tables.iter().copied().flatten().collect()
         }
-        Suite::PlainDev => plain::TESTS.iter().collect(),
-        Suite::Windows => [windows::TESTS, arch::WINDOWS].into_iter().flatten().collect(),
-        Suite::Tree => tree::TESTS.iter().collect(),
-        Suite::WrongTree => wrong::TESTS.iter().collect(),
-        Suite::Lockdown => lockdown::TESTS.iter().collect(),
-        Suite::Devmap => [devmap::TESTS, status::TESTS, compat::TESTS, arch::DEVMAP].into_iter().flatten().collect(),
-        Suite::Mmap => mmap::TESTS.iter().collect(),
-    }
+    };
+}
+
+suites! {
+    Driver: [node::TESTS, memory::TESTS, arch::RAW, refusal::TESTS, lifetime::TESTS],
+    PlainDev: [plain::TESTS],
+    Windows: [windows::TESTS, arch::WINDOWS],
+    Tree: [tree::TESTS],
+    WrongTree: [wrong::TESTS],
+    Lockdown: [lockdown::TESTS],
+    Devmap: [devmap::TESTS, status::TESTS, compat::TESTS, arch::DEVMAP],
+    Mmap: [mmap::TESTS],
 }
 
 /// Why a test could not run, as the error that it ends with.
@@ -101,6 +112,7 @@ fn main() -> ExitCode {
     let result = match words[..] {
         ["one", suite, name] => return one(suite, name),
         ["bench", device] => bench::run(device),
+        ["list"] => std::io::stdout().write_all(&plan::NAMES).context("cannot write the list"),
         [suite, filter] => run(suite, filter),
         _ => Err(anyhow::anyhow!("usage: map-suite SUITE FILTER")),
     };

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The guests that the tests need: each one is an entry in a table of data.
+
+use map_qemu::protocol::{Dev, Suite};
+
+use crate::{arch::Arch, flavour::Flavour};
+
+/// A suite and the guest that it needs.
+#[derive(Debug)]
+pub struct Scene {
+    /// As people read it.
+    pub name: &'static str,
+    /// The tests.
+    pub suite: Suite,
+    /// Who makes the nodes in /dev.
+    pub dev: Dev,
+    /// Words for the kernel's command line.
+    pub append: &'static str,
+    /// What the device tree has beside the reserved memory; on a machine without one this scene makes no sense.
+    pub overlay: Option<&'static str>,
+    /// The architectures on which it makes sense.
+    pub arches: &'static [&'static str],
+    /// The flavours of the kernel with which it makes sense.
+    pub flavours: &'static [&'static str],
+}
+
+/// A guest like any other.
+const ORDINARY: Scene = Scene {
+    name: "",
+    suite: Suite::Driver,
+    dev: Dev::Devtmpfs,
+    append: "",
+    overlay: None,
+    arches: &["x86_64", "arm64"],
+    flavours: &["plain", "debug"],
+};
+
+/// Windows of every kind, for the device tree.
+const TREE: &str = include_str!("../kernel/arm64-windows.dtso");
+
+/// Windows with every mistake, for the device tree.
+const WRONG: &str = include_str!("../kernel/arm64-wrong.dtso");
+
+/// A guest of its own for each of them.
+pub const ALL: &[Scene] = &[
+    Scene { name: "driver", suite: Suite::Driver, ..ORDINARY },
+    Scene { name: "plain /dev", suite: Suite::PlainDev, dev: Dev::Plain, ..ORDINARY },
+    Scene { name: "windows", suite: Suite::Windows, ..ORDINARY },
+    Scene { name: "device tree", suite: Suite::Tree, overlay: Some(TREE), ..ORDINARY },
+    Scene { name: "wrong device tree", suite: Suite::WrongTree, overlay: Some(WRONG), ..ORDINARY },
+    Scene { name: "lockdown", suite: Suite::Lockdown, append: "lockdown=integrity", ..ORDINARY },
+    Scene { name: "devmap", suite: Suite::Devmap, ..ORDINARY },
+    Scene { name: "mmap", suite: Suite::Mmap, ..ORDINARY },
+];
+
+impl Scene {
+    /// Whether it makes sense on a guest of `arch` with a kernel of this flavour.
+    pub fn fits(&self, arch: &Arch, flavour: &Flavour) -> bool {
+        self.arches.contains(&arch.name)
+            && self.flavours.contains(&flavour.name)
+            && (self.overlay.is_none() || arch.tree.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{arch, flavour};
+
+    #[test]
+    fn every_scene_can_be_played_somewhere_and_has_a_name_of_its_own() {
+        for (number, scene) in ALL.iter().enumerate() {
+            let fits = |arch: &Arch| flavour::ALL.iter().any(|flavour| flavour.fits(arch) && scene.fits(arch, flavour));
+            assert!(arch::ALL.iter().any(fits), "{scene:?}");
+            assert!(scene.arches.iter().all(|name| Arch::find(name).is_some()), "{scene:?}");
+            assert!(scene.flavours.iter().all(|name| Flavour::find(name).is_some()), "{scene:?}");
+            assert!(ALL[..number].iter().all(|other| other.name != scene.name && other.suite != scene.suite));
+        }
+    }
+}
