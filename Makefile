@@ -4,7 +4,9 @@
 
 # The guest's architecture: x86_64 or arm64. Without it, x86_64, and `make test` tests them all.
 ARCH ?=
-ARCH_OPTION = $(if $(ARCH),--arch $(ARCH))
+# The flavour of the guest's kernel: plain, debug or kobject. Without it, plain, and `make test` tests them all.
+FLAVOUR ?=
+GUEST = $(if $(ARCH),--arch $(ARCH)) $(if $(FLAVOUR),--flavour $(FLAVOUR))
 
 # A prepared kernel tree with Rust, for `make modules` and `make install`.
 KDIR ?= /lib/modules/$(shell uname -r)/build
@@ -36,19 +38,19 @@ help: ## List the targets
 
 .PHONY: run
 run: rust ## Boot a guest, load the driver, write through it, look from outside
-	@$(MAP_QEMU) run $(ARCH_OPTION)
+	@$(MAP_QEMU) run $(GUEST)
 
 .PHONY: test
 test: rust ## Run all tests: of the host, and in guests
-	@$(MAP_QEMU) test $(ARCH_OPTION)
+	@$(MAP_QEMU) test $(GUEST)
 
 .PHONY: shell
 shell: rust ## Get a shell in a guest with the driver loaded
-	@$(MAP_QEMU) shell $(ARCH_OPTION)
+	@$(MAP_QEMU) shell $(GUEST)
 
 .PHONY: setup
 setup: rust ## Install and build all that a guest needs; the targets above do it as well
-	@$(MAP_QEMU) setup $(ARCH_OPTION)
+	@$(MAP_QEMU) setup $(GUEST)
 
 .PHONY: modules
 modules: ## Build the driver against the kernel tree KDIR

@@ -64,13 +64,13 @@ pub struct Target {
     pub linker: &'static str,
 }
 
-/// A way to look into a processor's page tables.
+/// The layout of a processor's page tables. gdb's stub tells where they are, and they are read from the guest's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageTables {
-    /// QEMU's monitor prints them.
-    X86Monitor,
-    /// gdb's stub tells where they are, and they are read from the guest's memory.
-    Arm64Walk,
+    /// The four levels of x86_64.
+    X86,
+    /// The levels of arm64, as many as the processor is told.
+    Arm64,
 }
 
 /// The architectures there are.
@@ -100,7 +100,7 @@ const X86_64: Arch = Arch {
     console: "ttyS0",
     channel: "ttyS1",
     tree: None,
-    page_tables: PageTables::X86Monitor,
+    page_tables: PageTables::X86,
     append: "memmap=3M$0xc0000000 reboot=t",
 };
 
@@ -131,7 +131,7 @@ const ARM64: Arch = Arch {
     console: "ttyAMA0",
     channel: "ttyAMA1",
     tree: Some(include_str!("../kernel/arm64.dtso")),
-    page_tables: PageTables::Arm64Walk,
+    page_tables: PageTables::Arm64,
     append: "uio_pdrv_genirq.of_id=generic-uio",
 };
 

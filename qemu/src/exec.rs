@@ -64,7 +64,7 @@ fn parameters(text: &str) -> Option<Vec<String>> {
 
 /// Runs the command and hands on its output and its exit status.
 pub fn exec(options: &Options, ui: &Ui) -> Result<ExitCode> {
-    let kit = crate::kit(options.target.arch, ui)?;
+    let kit = crate::kit(options.target, ui)?;
     let job = Job {
         channel: kit.tools.arch.channel.into(),
         dev: Dev::Devtmpfs,

@@ -17,39 +17,32 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct Gdb {
     stream: BufReader<UnixStream>,
-    /// The stub's own list of its registers, in XML.
-    registers: String,
+    /// The stub's names of its registers, each with its number.
+    registers: Vec<(String, u32)>,
 }
 
 impl Gdb {
     /// Begins a conversation with the stub at the other end of `stream`.
     pub fn connect(stream: UnixStream) -> Result<Self> {
         stream.set_read_timeout(Some(PATIENCE))?;
-        let mut gdb = Self { stream: BufReader::new(stream), registers: String::new() };
-        gdb.ask("qSupported:xmlRegisters=aarch64")?;
+        let mut gdb = Self { stream: BufReader::new(stream), registers: Vec::new() };
+        gdb.ask("qSupported:xmlRegisters=aarch64,i386")?;
         let target = gdb.document("target.xml")?;
         for file in target.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
             let document = gdb.document(file)?;
-            gdb.registers.push_str(&document);
+            number(&document, &mut gdb.registers);
         }
         Ok(gdb)
     }
 
     /// The value of a register of the processor of this number, counted from 0.
     pub fn register(&mut self, processor: usize, name: &str) -> Result<u64> {
-        let number = self.number(name).with_context(|| format!("QEMU shows no register {name}"))?;
+        let known = self.registers.iter().find(|(known, _)| known == name);
+        let number = known.with_context(|| format!("QEMU shows no register {name}"))?.1;
         let selected = self.ask(&format!("Hg{:x}", processor + 1))?;
         ensure!(selected == "OK", "there is no processor {processor}: {selected}");
         let value = self.ask(&format!("p{number:x}"))?;
-        let value = u64::from_str_radix(&value, 16).with_context(|| format!("{name} is {value:?}"))?;
-        // In the order of the guest's bytes, which is little-endian.
-        Ok(value.swap_bytes())
-    }
-
-    fn number(&self, name: &str) -> Option<u32> {
-        let attribute = format!("name=\"{name}\"");
-        let element = self.registers.split('<').find(|element| element.contains(&attribute))?;
-        element.split("regnum=\"").nth(1)?.split('"').next()?.parse().ok()
+        little_endian(&value).with_context(|| format!("{name} is {value:?}"))
     }
 
     /// One of the documents that describe the target, which come in pieces.
@@ -70,12 +63,18 @@ impl Gdb {
     fn ask(&mut self, question: &str) -> Result<String> {
         let packet = format!("${question}#{:02x}", checksum(question.as_bytes()));
         self.stream.get_mut().write_all(packet.as_bytes()).context("QEMU's stub for gdb is gone")?;
-        self.answer().with_context(|| format!("QEMU's stub for gdb, asked {question:?}"))
+        loop {
+            let answer = self.packet().with_context(|| format!("QEMU's stub for gdb, asked {question:?}"))?;
+            // Before QEMU 8.1 it also says, unasked, that the machine has stopped: `T02thread:01;`.
+            if !answer.starts_with('T') {
+                return Ok(answer);
+            }
+        }
     }
 
-    fn answer(&mut self) -> Result<String> {
+    fn packet(&mut self) -> Result<String> {
         let mut body = Vec::new();
-        // Before it stands the acknowledgement of the question.
+        // Before it stands, as a rule, the acknowledgement of a question.
         self.stream.read_until(b'$', &mut body)?;
         body.clear();
         self.stream.read_until(b'#', &mut body)?;
@@ -87,6 +86,27 @@ impl Gdb {
         self.stream.get_mut().write_all(b"+")?;
         Ok(String::from_utf8(unescape(&body))?)
     }
+}
+
+/// Adds the registers of a document to `registers`. One that names no number has the one after that of its predecessor.
+fn number(document: &str, registers: &mut Vec<(String, u32)>) {
+    // What stands in comments does not count; what is not ended ends the document.
+    let (before, rest) = document.split_once("<!--").unwrap_or((document, ""));
+    let after = rest.split("<!--").filter_map(|piece| piece.split_once("-->").map(|(_, text)| text));
+    for element in std::iter::once(before).chain(after).flat_map(|text| text.split('<')) {
+        let Some(attributes) = element.strip_prefix("reg ") else { continue };
+        let attribute = |name: &str| attributes.split_once(&format!("{name}=\""))?.1.split('"').next();
+        let next = registers.last().map_or(0, |(_, number)| number + 1);
+        let number = attribute("regnum").and_then(|text| text.parse().ok()).unwrap_or(next);
+        registers.extend(attribute("name").map(|name| (name.to_owned(), number)));
+    }
+}
+
+/// A number of at most eight bytes, the least of which the digits begin with.
+fn little_endian(digits: &str) -> Result<u64> {
+    ensure!(matches!(digits.len(), 2..=16), "a register of {} digits", digits.len());
+    let value = u64::from_str_radix(digits, 16)?;
+    Ok(value.swap_bytes() >> (64 - 4 * digits.len()))
 }
 
 fn checksum(bytes: &[u8]) -> u8 {
@@ -142,6 +162,32 @@ mod tests {
         assert_eq!(gdb.register(1, "TTBR0_EL1").unwrap(), 0x0001_0000_4020_1000);
         assert_eq!(stub.join().unwrap().0[4..], ["Hg2", "p57"]);
         assert!(gdb.register(0, "TTBR9_EL1").is_err());
+    }
+
+    #[test]
+    fn that_the_machine_has_stopped_is_no_answer() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        for packet in ["T02thread:01;", "OK"] {
+            write!(theirs, "${packet}#{:02x}", checksum(packet.as_bytes())).unwrap();
+        }
+        let mut gdb = Gdb { stream: BufReader::new(ours), registers: Vec::new() };
+        assert_eq!(gdb.ask("Hg1").unwrap(), "OK");
+    }
+
+    #[test]
+    fn a_register_without_a_number_follows_its_predecessor() {
+        let mut registers = Vec::new();
+        number("<feature><reg name=\"rax\" regnum=\"0\"/><reg name=\"rbx\"/>", &mut registers);
+        number("<!-- <reg name=\"ss_base\"/>\n<reg name=\"ds_base\"/--> <reg name=\"cr3\"/>", &mut registers);
+        let expected = [("rax", 0), ("rbx", 1), ("cr3", 2)].map(|(name, number)| (name.to_owned(), number));
+        assert_eq!(registers, expected);
+    }
+
+    #[test]
+    fn a_number_begins_with_its_least_byte() {
+        assert_eq!(little_endian("1000006000000000").unwrap(), 0x6000_0010);
+        assert_eq!(little_endian("33000000").unwrap(), 0x33);
+        assert!(little_endian("").is_err() && little_endian("00000000000000000000").is_err());
     }
 
     #[test]

@@ -6,6 +6,8 @@
 const SPLATS: &[&str] = &[
     "WARNING:",
     "BUG:",
+    // A finding of the allocator's; with it begins the line, after the time.
+    "] BUG ",
     "kernel BUG at",
     "Oops",
     "Kernel panic",
@@ -16,6 +18,8 @@ const SPLATS: &[&str] = &[
     "general protection fault",
     "Unable to handle kernel",
     "unable to handle kernel",
+    "Internal error:",
+    "synchronous external abort",
     "Corrupted page table",
     "Bad page map",
     "Bad page state",
@@ -31,18 +35,30 @@ const SPLATS: &[&str] = &[
     "suspicious RCU usage",
     "sleeping function called",
     "scheduling while atomic",
+    "DEBUG_LOCKS_WARN_ON",
+    "ODEBUG:",
+    "list_add corruption",
+    "list_del corruption",
     "soft lockup",
     "hard LOCKUP",
     "refcount_t:",
     "memory leak",
     "unreferenced object",
+    // It gave up: what it does not report from then on says nothing.
+    "kmemleak: Cannot allocate",
+    "kmemleak: Memory pool empty",
     "leaked",
     "Call Trace:",
+    "Call trace:",
     "rust_kernel: panicked",
     "panicked at",
     "conflicting memory types",
     "freeing invalid memtype",
+    "Trying to free nonexistent resource",
 ];
+
+/// What a kernel that checks itself says at its start, though it has found nothing.
+const BANNERS: &[&str] = &["kmemleak: Kernel memory leak detector initialized", "ODEBUG: selftest passed"];
 
 /// The lines of `log` by which the kernel reports a fault.
 pub fn splats(log: &str) -> Vec<&str> {
@@ -50,8 +66,9 @@ pub fn splats(log: &str) -> Vec<&str> {
 }
 
 fn is_splat(line: &str) -> bool {
+    let has_any = |texts: &[&str]| texts.iter().any(|text| line.contains(text));
     // A program's own words to /dev/kmsg are no finding of the kernel's.
-    SPLATS.iter().any(|splat| line.contains(splat)) && !line.contains("map-suite:")
+    has_any(SPLATS) && !has_any(BANNERS) && !line.contains("] map-suite: ")
 }
 
 /// The last `count` lines of `log`.
@@ -78,6 +95,61 @@ mod tests {
             ["[ 0.1] Debug warning: early ioremap leaked"]
         );
         assert!(splats("[ 0.1] map-suite: test a WARNING: is reported").is_empty());
+    }
+
+    #[test]
+    fn what_a_kernel_that_checks_itself_finds_is_found() {
+        // In the words of Linux 7.3.4.
+        for line in [
+            "kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
+            "unreferenced object 0xffff888004a3c1e0 (size 32):",
+            "kmemleak: Cannot allocate a kmemleak_object structure",
+            "DEBUG_LOCKS_WARN_ON(lock->magic != lock)",
+            "Trying to free nonexistent resource <0x00000000c0000000-0x00000000c02fffff>",
+            "ODEBUG: free active (active state 0) object: ffff888004a3c1e0 object type: timer_list hint: 0x0",
+            "ODEBUG: Out of memory. ODEBUG disabled",
+            "WARNING: possible circular locking dependency detected",
+            "WARNING: possible recursive locking detected",
+            "BUG: sleeping function called from invalid context at mm/slab_common.c:1",
+            "BUG: KASAN: slab-use-after-free in map_load+0x1/0x2 [map]",
+            "kernel BUG at mm/page_table_check.c:118!",
+            "UBSAN: shift-out-of-bounds in driver/shim.c:7:3",
+            "list_add corruption. prev->next should be next (ffff888004a3c1e0), but was 0000000000000000. (prev=0)",
+            "list_del corruption, ffff888004a3c1e0->next is LIST_POISON1 (dead000000000100)",
+            "BUG kmalloc-64 (Not tainted): Poison overwritten",
+            "Internal error: synchronous external abort: 0000000096000010 [#1]  SMP",
+            "devmap[64]: unhandled exception: synchronous external abort, ESR 0x0000000092000010",
+            "Call trace:",
+        ] {
+            let line = format!("[    9.876543] {line}");
+            assert_eq!(splats(&line), [&line]);
+        }
+    }
+
+    #[test]
+    fn that_a_kernel_checks_itself_is_no_finding() {
+        let log = "\
+[    0.000000] kasan: KernelAddressSanitizer initialized (generic)
+[    0.000000] Lock dependency validator: Copyright (c) 2006 Red Hat, Inc., Ingo Molnar
+[    0.000000] ... MAX_LOCKDEP_SUBCLASSES:  8
+[    0.000000]  memory used by lock dependency info: 4061 kB
+[    0.000000] ODEBUG: selftest passed
+[    0.100000] kmemleak: Kernel memory leak detector initialized (mem pool available: 15707)
+[    0.500000] debug_vm_pgtable: [debug_vm_pgtable         ]: Validating architecture page table helpers";
+        assert!(splats(log).is_empty(), "{:?}", splats(log));
+    }
+
+    #[test]
+    fn that_a_program_is_refused_another_cache_type_is_no_finding() {
+        let line = "[    9.0] x86/PAT: map-suite:145 map pfn expected mapping type uncached-minus for \
+                    [mem 0xc0000000-0xc02fffff], got write-back";
+        assert!(splats(line).is_empty());
+    }
+
+    #[test]
+    fn a_log_is_searched_to_its_end() {
+        let log = "[    1.0] quiet\n".repeat(100_000) + "[    2.0] kmemleak: 1 new suspected memory leaks (see x)\n";
+        assert_eq!(splats(&log).len(), 1);
     }
 
     #[test]

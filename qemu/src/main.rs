@@ -4,6 +4,7 @@
 
 mod arch;
 mod exec;
+mod flavour;
 mod gdb;
 mod initramfs;
 mod interrupt;
@@ -15,8 +16,10 @@ mod module;
 mod pages;
 mod process;
 mod programs;
+mod progress;
 mod qmp;
 mod run;
+mod scene;
 mod session;
 mod setup;
 mod shell;
@@ -29,10 +32,10 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::Result;
+use anyhow::{ensure, Result};
 use clap::{Parser, Subcommand};
 
-use crate::{arch::Arch, module::Compiler, session::Kit, ui::Ui};
+use crate::{arch::Arch, flavour::Flavour, module::Compiler, session::Kit, ui::Ui};
 
 /// The harness itself failed: sysexits' EX_UNAVAILABLE.
 const UNAVAILABLE: u8 = 69;
@@ -67,12 +70,32 @@ struct Target {
     /// The architecture of the guest.
     #[arg(long, default_value = "x86_64", value_parser = find_arch)]
     arch: &'static Arch,
+    /// The flavour of its kernel: plain; debug, which checks itself; kobject, which frees late.
+    #[arg(long, default_value = "plain", value_parser = find_flavour)]
+    flavour: &'static Flavour,
+}
+
+impl Target {
+    /// Fails if there is no such kernel.
+    fn check(self) -> Result<()> {
+        let Self { arch, flavour } = self;
+        let having = flavour.arches.join(", ");
+        ensure!(flavour.fits(arch), "there is no {flavour} kernel of {arch}, only of {having}");
+        Ok(())
+    }
 }
 
 fn find_arch(name: &str) -> Result<&'static Arch, String> {
     Arch::find(name).ok_or_else(|| {
         let names: Vec<_> = arch::ALL.iter().map(|arch| arch.name).collect();
         format!("there are guests of {}", names.join(", "))
+    })
+}
+
+fn find_flavour(name: &str) -> Result<&'static Flavour, String> {
+    Flavour::find(name).ok_or_else(|| {
+        let names: Vec<_> = flavour::ALL.iter().map(|flavour| flavour.name).collect();
+        format!("there are kernels of the flavours {}", names.join(", "))
     })
 }
 
@@ -101,20 +124,22 @@ fn main() -> ExitCode {
 
 fn perform(command: Command, ui: &Ui) -> Result<ExitCode> {
     match command {
-        Command::Setup(target) => kit(target.arch, ui).map(|_| ExitCode::SUCCESS),
-        Command::Run(target) => run::run(target.arch, ui),
+        Command::Setup(target) => kit(target, ui).map(|_| ExitCode::SUCCESS),
+        Command::Run(target) => run::run(target, ui),
         Command::Test(options) => test::test(&options, ui),
-        Command::Shell(target) => shell::shell(target.arch, ui),
+        Command::Shell(target) => shell::shell(target, ui),
         Command::Exec(options) => exec::exec(&options, ui),
     }
 }
 
-/// Everything that a guest of `arch` is made from, built where it is missing.
-fn kit(arch: &'static Arch, ui: &Ui) -> Result<Kit> {
-    let tools = setup::prepare(arch, ui)?;
-    let module = module::build(&tools, Compiler::Rustc, ui)?;
+/// Everything that a guest is made from, built where it is missing.
+fn kit(target: Target, ui: &Ui) -> Result<Kit> {
+    target.check()?;
+    let tools = setup::prepare(target.arch, ui)?;
+    let kernel = tools.kernel(target.flavour, ui)?;
+    let module = module::build(&tools, &kernel, Compiler::Rustc, ui)?;
     let programs = programs::build(&tools, ui)?;
-    Ok(Kit { tools, module, programs })
+    Ok(Kit { tools: tools.into(), kernel, module, programs: programs.into() })
 }
 
 /// The root of the project, in which this program was built.

@@ -12,7 +12,7 @@ use anyhow::{bail, ensure, Context, Result};
 
 use crate::{
     process::Job,
-    setup::{self, Tools},
+    setup::{self, Kernel, Tools},
     ui::Ui,
 };
 
@@ -26,20 +26,20 @@ pub enum Compiler {
 }
 
 /// Builds the driver and gives its path. A warning is an error.
-pub fn build(tools: &Tools, compiler: Compiler, ui: &Ui) -> Result<PathBuf> {
+pub fn build(tools: &Tools, kernel: &Kernel, compiler: Compiler, ui: &Ui) -> Result<PathBuf> {
     let directory = match compiler {
         Compiler::Rustc => tools.arch.name.to_owned(),
         Compiler::Clippy => format!("{}-clippy", tools.arch.name),
     };
     // Objects that another kernel's headers went into are no good: each kernel has a directory of its own.
-    let place = tools.kernel.build.parent().and_then(Path::file_name);
+    let place = kernel.build.parent().and_then(Path::file_name);
     let key = place.context("the kernel's build directory has no name")?;
     let output = crate::target().join("module").join(directory).join(key);
     fs::create_dir_all(&output).with_context(|| format!("cannot create {}", output.display()))?;
     let _lock = setup::lock(&output, "building the driver", ui)?;
     let mut make = tools.toolchain.make();
     make.arg("-C")
-        .arg(&tools.kernel.build)
+        .arg(&kernel.build)
         .arg(format!("M={}", crate::root().display()))
         .arg(format!("MO={}", output.display()))
         .arg("modules");
@@ -53,20 +53,20 @@ pub fn build(tools: &Tools, compiler: Compiler, ui: &Ui) -> Result<PathBuf> {
             warnings.push(line.to_owned());
         } else if line.contains("[M]") && !building {
             building = true;
-            ui.step(format!("Building the driver for Linux {} on {}", tools.kernel.release, tools.arch));
+            ui.step(format!("Building the driver for Linux {} on {}", kernel.release, kernel.title()));
         }
     });
     built.context("cannot build the driver")?;
     if !warnings.is_empty() {
         bail!("building the driver gave warnings:\n{}", warnings.join("\n"));
     }
-    sign(tools, &output)
+    sign(kernel, &output)
 }
 
 /// Signs the driver with the key that the kernel's build made, as a distribution does: a locked-down kernel loads
 /// nothing else.
-fn sign(tools: &Tools, output: &Path) -> Result<PathBuf> {
-    let build = &tools.kernel.build;
+fn sign(kernel: &Kernel, output: &Path) -> Result<PathBuf> {
+    let build = &kernel.build;
     let (driver, signed) = (output.join("driver/map.ko"), output.join("map.ko"));
     let made = |path| fs::metadata(path).and_then(|file| file.modified());
     if made(&signed).is_ok_and(|signed| made(&driver).is_ok_and(|driver| driver < signed)) {

@@ -11,10 +11,10 @@ use map_qemu::{
 };
 
 use crate::{
-    arch::Arch,
     memory::Memory,
     session::{Guest, Outside},
     ui::Ui,
+    Target,
 };
 
 /// The memory of the seed's program.
@@ -42,12 +42,13 @@ step rmmod map
 "#;
 
 /// Boots the guest, does the main job in it, and looks at its memory from outside.
-pub fn run(arch: &'static Arch, ui: &Ui) -> Result<ExitCode> {
-    let kit = crate::kit(arch, ui)?;
+pub fn run(target: Target, ui: &Ui) -> Result<ExitCode> {
+    let kit = crate::kit(target, ui)?;
+    let arch = target.arch;
     let memory = Memory::new(arch)?;
     memory.fill(SEED, START, LENGTH)?;
     ui.step(format!("Filling {LENGTH:#x} bytes of the guest's memory at {START:#x} with a pattern, from outside"));
-    ui.step(format!("Booting Linux {} on {arch} in QEMU, without devtmpfs", kit.tools.kernel.release));
+    ui.step(format!("Booting Linux {} on {} in QEMU, without devtmpfs", kit.kernel.release, kit.kernel.title()));
 
     let command = ["sh", "-c", SCRIPT].map(String::from).to_vec();
     let job = Job { channel: arch.channel.into(), dev: Dev::Plain, module: None, task: Task::Command(command) };

@@ -5,6 +5,7 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -13,13 +14,14 @@ use map_qemu::protocol::{Job, Page, Question, ToGuest, ToHost, JOB, MODULE};
 
 use crate::{
     arch::PageTables,
+    flavour,
     initramfs::Initramfs,
     klog, libraries,
-    machine::{self, Machine, Parts},
+    machine::{self, Died, Hardware, Machine, Parts},
     memory::Memory,
     pages,
     programs::Programs,
-    setup::Tools,
+    setup::{Kernel, Tools},
 };
 
 /// How long a guest that has been told to end may take.
@@ -28,15 +30,17 @@ const FAREWELL: Duration = Duration::from_secs(20);
 /// How many lines of the kernel's log a failure shows.
 const TAIL: usize = 30;
 
-/// What every guest of one architecture is made from.
+/// What every guest with one kernel is made from.
 #[derive(Debug)]
 pub struct Kit {
-    /// The kernel and the tools.
-    pub tools: Tools,
+    /// The tools of its architecture.
+    pub tools: Rc<Tools>,
+    /// The kernel.
+    pub kernel: Kernel,
     /// The driver, built for that kernel.
     pub module: PathBuf,
     /// Our programs, built for the guest.
-    pub programs: Programs,
+    pub programs: Rc<Programs>,
 }
 
 /// One guest.
@@ -49,6 +53,7 @@ pub struct Guest<'a> {
     add: Vec<(PathBuf, PathBuf)>,
     timeout: Duration,
     icount: bool,
+    hardware: Hardware,
     log: PathBuf,
 }
 
@@ -66,9 +71,21 @@ impl<'a> Guest<'a> {
     pub fn new(kit: &'a Kit, name: &str, job: Job, timeout: Duration) -> Result<Self> {
         let directory = crate::target().join("guest");
         fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
-        let log = directory.join(format!("{name}-{}-{}.log", kit.tools.arch, std::process::id()));
+        let stem = flavour::stem(kit.tools.arch, kit.kernel.flavour);
+        let log = directory.join(format!("{name}-{stem}-{}.log", std::process::id()));
         let overlays = kit.tools.arch.tree.into_iter().collect();
-        Ok(Self { kit, job, append: Vec::new(), overlays, add: Vec::new(), timeout, icount: false, log })
+        let append = vec![kit.kernel.flavour.append.to_owned()];
+        Ok(Self {
+            kit,
+            job,
+            append,
+            overlays,
+            add: Vec::new(),
+            timeout,
+            icount: false,
+            hardware: Hardware::default(),
+            log,
+        })
     }
 
     /// Adds words to the kernel's command line.
@@ -95,6 +112,12 @@ impl<'a> Guest<'a> {
         self
     }
 
+    /// Builds the machine of this hardware.
+    pub fn hardware(mut self, hardware: Hardware) -> Self {
+        self.hardware = hardware;
+        self
+    }
+
     /// Boots the guest with `memory`, and lets `hear` have every message but questions, which are answered here.
     ///
     /// Gives the exit status of the guest's task. The kernel's log stays, and is named, only if something failed:
@@ -103,6 +126,33 @@ impl<'a> Guest<'a> {
         let initramfs = self.pack()?;
         let result = self.converse(&initramfs, memory, &mut hear);
         self.judge(result)
+    }
+
+    /// As [`Guest::run`], but the guest must die, and the first fault in its kernel's log must be this one.
+    pub fn die(
+        self,
+        memory: &Memory,
+        fault: &str,
+        mut hear: impl FnMut(&ToHost, &mut Outside<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let initramfs = self.pack()?;
+        match self.converse(&initramfs, memory, &mut hear) {
+            Ok(_) => self.judge(Err(anyhow!("the guest has outlived what should have been its end"))).map(drop),
+            Err(error) if error.is::<Died>() => {
+                let log = fs::read(&self.log).unwrap_or_default();
+                let log = String::from_utf8_lossy(&log);
+                match klog::splats(&log).first() {
+                    Some(first) if first.contains(fault) => {
+                        let _ = fs::remove_file(&self.log);
+                        Ok(())
+                    }
+                    _ => self
+                        .judge(Err(error.context(format!("its kernel's log does not begin to fail with {fault:?}"))))
+                        .map(drop),
+                }
+            }
+            Err(error) => self.judge(Err(error)).map(drop),
+        }
     }
 
     /// Boots the guest with its serial port on this terminal.
@@ -115,11 +165,12 @@ impl<'a> Guest<'a> {
     fn parts<'b>(&'b self, initramfs: &'b File) -> Parts<'b> {
         Parts {
             arch: self.kit.tools.arch,
-            image: &self.kit.tools.kernel.image,
+            image: &self.kit.kernel.image,
             initramfs,
             overlays: &self.overlays,
             append: &self.append,
             icount: self.icount,
+            hardware: self.hardware,
             log: &self.log,
         }
     }
@@ -135,7 +186,7 @@ impl<'a> Guest<'a> {
         loop {
             let Some(message) = machine.next(deadline)? else {
                 let status = machine.wait(Instant::now() + FAREWELL)?;
-                bail!("the guest ended before its task did (QEMU: {status})");
+                bail!(Died(status));
             };
             match &message {
                 ToHost::Ask(question) => {
@@ -224,6 +275,7 @@ fn answer(question: &Question, tables: PageTables, memory: &Memory, machine: &mu
             let (first, count) = memory.differences(seed, start, length)?;
             Ok(ToGuest::Differences(first, count))
         }
+        Question::PlugMemory { size } => machine.plug_memory(size).map(|()| ToGuest::Done),
         Question::PageTable { address } => page(tables, address, memory, machine).map(ToGuest::Page),
     }
 }

@@ -12,25 +12,25 @@ use anyhow::{ensure, Result};
 use map_qemu::protocol::{Dev, Job, Task};
 use terminal_size::{terminal_size, Height, Width};
 
-use crate::{arch::Arch, memory::Memory, session::Guest, ui::Ui};
+use crate::{memory::Memory, session::Guest, ui::Ui, Target};
 
 /// Boots the guest and stays until its shell ends.
-pub fn shell(arch: &'static Arch, ui: &Ui) -> Result<ExitCode> {
+pub fn shell(target: Target, ui: &Ui) -> Result<ExitCode> {
     ensure!(
         io::stdin().is_terminal() && io::stdout().is_terminal(),
         "a shell needs a terminal; `map-qemu exec` runs a command without one"
     );
-    let kit = crate::kit(arch, ui)?;
+    let kit = crate::kit(target, ui)?;
     let (rows, columns) = size();
     let job = Job {
-        channel: arch.channel.into(),
+        channel: target.arch.channel.into(),
         dev: Dev::Devtmpfs,
         module: Some(Vec::new()),
         task: Task::Shell { rows, columns },
     };
     ui.step("Booting; `exit` ends the guest");
     // A person takes the time he takes.
-    Guest::new(&kit, "shell", job, Duration::MAX)?.attach(&Memory::new(arch)?)?;
+    Guest::new(&kit, "shell", job, Duration::MAX)?.attach(&Memory::new(target.arch)?)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,26 +6,36 @@
 //! counts them.
 
 use std::{
-    fmt,
+    fmt, fs,
+    path::Path,
     process::{Command, ExitCode},
+    rc::Rc,
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
-use map_qemu::protocol::{Dev, Job, Outcome, Suite, Task, ToHost};
+use anyhow::{bail, Context, Result};
+use map_qemu::{
+    plan,
+    protocol::{Job, Outcome, Suite, Task, ToHost},
+};
 
 use crate::{
     arch::Arch,
+    flavour::{self, Flavour},
     interrupt,
     memory::Memory,
     module::{self, Compiler},
     process,
-    session::{Guest, Kit},
-    setup,
+    programs::{self, Programs},
+    progress::{Ended, Progress},
+    scene::{self, Scene},
+    session::{Guest, Kit, Outside},
+    setup::{self, Tools},
     ui::Ui,
+    Target,
 };
 
-/// How long a suite's guest may live. It takes seconds.
+/// How long a suite's guest may live on the plain kernel. It takes seconds.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Options of `test`.
@@ -34,6 +44,9 @@ pub struct Options {
     /// The architectures of the guests; all there are if none is named.
     #[arg(long, value_parser = crate::find_arch)]
     arch: Vec<&'static Arch>,
+    /// The flavours of their kernels; all there are if none is named.
+    #[arg(long, value_parser = crate::find_flavour)]
+    flavour: Vec<&'static Flavour>,
     /// Runs only the tests in guests, and of these only those whose name contains this.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
@@ -95,16 +108,39 @@ impl fmt::Display for Tally {
 
 /// Runs everything, and fails if anything did.
 pub fn test(options: &Options, ui: &Ui) -> Result<ExitCode> {
+    let kernels = kernels(options)?;
     let mut tally = Tally::default();
     if options.only.is_none() {
         host(&mut tally, ui)?;
     }
-    let arches = if options.arch.is_empty() { crate::arch::ALL.iter().collect() } else { options.arch.clone() };
-    for arch in arches {
-        guests(arch, options, &mut tally, ui)?;
+    for arch in crate::arch::ALL {
+        let flavours: Vec<_> =
+            kernels.iter().filter(|kernel| kernel.arch.name == arch.name).map(|kernel| kernel.flavour).collect();
+        if !flavours.is_empty() {
+            guests(arch, &flavours, options, &mut tally, ui)?;
+        }
+    }
+    if tally.passed + tally.failed + tally.skipped == 0 {
+        bail!("no test in these guests has such a name");
     }
     println!("{tally}");
     Ok(if tally.failed == 0 && tally.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The kernels that the options name, of those there are.
+fn kernels(options: &Options) -> Result<Vec<Target>> {
+    let every =
+        crate::arch::ALL.iter().flat_map(|arch| flavour::ALL.iter().map(move |flavour| Target { arch, flavour }));
+    let named = every.filter(|Target { arch, flavour }| {
+        let of_arch = options.arch.is_empty() || options.arch.iter().any(|named| named.name == arch.name);
+        let of_flavour = options.flavour.is_empty() || options.flavour.iter().any(|named| named.name == flavour.name);
+        of_arch && of_flavour
+    });
+    let (there, absent): (Vec<_>, Vec<_>) = named.partition(|target| target.check().is_ok());
+    match absent.first() {
+        Some(target) if there.is_empty() => target.check().map(|()| there),
+        _ => Ok(there),
+    }
 }
 
 /// A check of the host: cargo with these arguments must end well.
@@ -163,117 +199,151 @@ fn libtest(line: &str) -> Option<(String, Outcome)> {
     Some((name.to_owned(), outcome))
 }
 
-/// Windows of every kind, for the device tree.
-const TREE: &str = include_str!("../kernel/arm64-windows.dtso");
+/// The names of the tests in the guests of an architecture, by their suite.
+type Plan = Vec<(Suite, String)>;
 
-/// Windows with every mistake, for the device tree.
-const WRONG: &str = include_str!("../kernel/arm64-wrong.dtso");
-
-/// A guest of its own for each of them.
-const SUITES: &[Scene] = &[
-    Scene { name: "driver", suite: Suite::Driver, dev: Dev::Devtmpfs, append: "", overlay: None },
-    Scene { name: "plain /dev", suite: Suite::PlainDev, dev: Dev::Plain, append: "", overlay: None },
-    Scene { name: "windows", suite: Suite::Windows, dev: Dev::Devtmpfs, append: "", overlay: None },
-    Scene { name: "device tree", suite: Suite::Tree, dev: Dev::Devtmpfs, append: "", overlay: Some(TREE) },
-    Scene { name: "wrong device tree", suite: Suite::WrongTree, dev: Dev::Devtmpfs, append: "", overlay: Some(WRONG) },
-    Scene { name: "lockdown", suite: Suite::Lockdown, dev: Dev::Devtmpfs, append: "lockdown=integrity", overlay: None },
-    Scene { name: "devmap", suite: Suite::Devmap, dev: Dev::Devtmpfs, append: "", overlay: None },
-    Scene { name: "mmap", suite: Suite::Mmap, dev: Dev::Devtmpfs, append: "", overlay: None },
-];
-
-/// A suite and the guest that it needs.
-struct Scene {
-    name: &'static str,
-    suite: Suite,
-    dev: Dev,
-    /// Words for the kernel's command line.
-    append: &'static str,
-    /// What the device tree has beside the reserved memory; on a machine without one this suite makes no sense.
-    overlay: Option<&'static str>,
-}
-
-fn guests(arch: &'static Arch, options: &Options, tally: &mut Tally, ui: &Ui) -> Result<()> {
-    let tools = setup::prepare(arch, ui)?;
-    let name = format!("{arch}: the driver builds under clippy without a warning");
-    tally.check(&name, || module::build(&tools, Compiler::Clippy, ui))?;
-    let name = format!("{arch}: the driver builds without a warning");
-    let Some(module) = tally.check(&name, || module::build(&tools, Compiler::Rustc, ui))? else { return Ok(()) };
-    let name = format!("{arch}: the driver cannot panic");
-    tally.check(&name, || module::has_no_panic(&tools, &module))?;
-    if options.only.is_none() {
+/// Tests what there is of one architecture, on kernels of these flavours.
+fn guests(
+    arch: &'static Arch,
+    flavours: &[&'static Flavour],
+    options: &Options,
+    tally: &mut Tally,
+    ui: &Ui,
+) -> Result<()> {
+    let tools = Rc::new(setup::prepare(arch, ui)?);
+    let programs = Rc::new(programs::build_for_tests(&tools, ui)?);
+    let plan = plan(&programs.suite)?;
+    let filter = options.only.as_deref().unwrap_or("");
+    let runs = |scene: &Scene| plan.iter().any(|(suite, name)| *suite == scene.suite && name.contains(filter));
+    if options.only.is_none() && flavours.iter().any(|flavour| flavour.is_plain()) {
         let name = format!("{arch}: clippy of the guest's programs");
-        tally.check(&name, || crate::programs::lint(&tools))?;
+        tally.check(&name, || programs::lint(&tools))?;
+        if arch.tree.is_some() {
+            let name = format!("{arch}: the device tree binding, its example and the guests' trees follow the schemas");
+            tally.check(&name, || setup::check_binding(ui))?;
+        }
     }
-    let programs = crate::programs::build_for_tests(&tools, ui)?;
-    if arch.tree.is_some() && options.only.is_none() {
-        let name = format!("{arch}: the device tree binding, its example and the guests' trees follow the schemas");
-        tally.check(&name, || setup::check_binding(ui))?;
-    }
-    let kit = Kit { tools, module, programs };
-    let possible = |scene: &&Scene| scene.overlay.is_none() || arch.tree.is_some();
-    for scene in SUITES.iter().filter(possible) {
-        run_suite(&kit, scene, options.only.as_deref().unwrap_or(""), tally, ui)?;
+    for flavour in flavours {
+        let scenes: Vec<_> = scene::ALL.iter().filter(|scene| scene.fits(arch, flavour) && runs(scene)).collect();
+        if scenes.is_empty() {
+            continue;
+        }
+        let Some(kit) = kit(&tools, &programs, flavour, options, tally, ui)? else { continue };
+        for scene in scenes {
+            run_scene(&kit, scene, &plan, filter, tally, ui)?;
+        }
     }
     Ok(())
 }
 
-/// Boots a guest and counts the tests that run in it. One that began and did not end has failed, and so have those that
-/// never began.
-fn run_suite(kit: &Kit, scene: &Scene, filter: &str, tally: &mut Tally, ui: &Ui) -> Result<()> {
-    let Scene { name, suite, dev, append, overlay } = *scene;
-    let arch = kit.tools.arch;
-    ui.step(format!("Booting {arch} for the suite \"{name}\""));
+/// The tests in this program.
+fn plan(program: &Path) -> Result<Plan> {
+    let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    plan::find(&bytes).with_context(|| format!("{} names no tests", program.display()))
+}
+
+/// What guests with a kernel of this flavour are made from; nothing if the driver does not build for it.
+fn kit(
+    tools: &Rc<Tools>,
+    programs: &Rc<Programs>,
+    flavour: &'static Flavour,
+    options: &Options,
+    tally: &mut Tally,
+    ui: &Ui,
+) -> Result<Option<Kit>> {
+    let kernel = tools.kernel(flavour, ui)?;
+    let title = kernel.title();
+    // What these say of the driver they say of it for every kernel of the architecture.
+    let thorough = flavour.is_plain() && options.only.is_none();
+    if thorough {
+        let name = format!("{title}: the driver builds under clippy without a warning");
+        tally.check(&name, || module::build(tools, &kernel, Compiler::Clippy, ui))?;
+    }
+    let name = format!("{title}: the driver builds without a warning");
+    let Some(module) = tally.check(&name, || module::build(tools, &kernel, Compiler::Rustc, ui))? else {
+        return Ok(None);
+    };
+    if thorough {
+        let name = format!("{title}: the driver cannot panic");
+        tally.check(&name, || module::has_no_panic(tools, &module))?;
+    }
+    Ok(Some(Kit { tools: Rc::clone(tools), kernel, module, programs: Rc::clone(programs) }))
+}
+
+/// Boots a guest and counts the tests that run in it. One that began and did not end has failed, unless it had to be the
+/// guest's end, and so have those that never began.
+fn run_scene(kit: &Kit, scene: &Scene, plan: &Plan, filter: &str, tally: &mut Tally, ui: &Ui) -> Result<()> {
+    let Scene { name, suite, dev, append, overlay, hardware, .. } = *scene;
+    let (arch, title) = (kit.tools.arch, kit.kernel.title());
+    ui.step(format!("Booting {title} for the suite \"{name}\""));
     let task = Task::Suite { suite, filter: filter.to_owned() };
     let job = Job { channel: arch.channel.into(), dev, module: None, task };
-    let memory = Memory::new(arch)?;
+    let memory = Memory::sized(arch, hardware.memory_mib.unwrap_or(arch.memory_mib))?;
     let started = Instant::now();
-    let (mut waiting, mut began, mut output, mut note) = (None, Instant::now(), Vec::new(), String::new());
-    let guest =
-        Guest::new(kit, &name.replace(['/', ' '], ""), job, TIMEOUT)?.append(&[append.to_owned()]).overlay(overlay);
-    let result = guest.run(&memory, |message, _| {
-        match message {
-            ToHost::Plan(names) => waiting = Some(names.clone()),
-            ToHost::Begin(_) => began = Instant::now(),
-            ToHost::End(test, outcome) => {
-                if let Some(waiting) = &mut waiting {
-                    waiting.retain(|name| name != test);
-                }
-                tally.count(format!("{arch}: {name}: {test}"), outcome, began.elapsed());
-                for line in std::mem::take(&mut note).lines() {
-                    println!("      {line}");
-                }
+    let mut progress = Progress::new();
+    let stem: String = name.chars().filter(|letter| letter.is_alphanumeric()).collect();
+    let guest = Guest::new(kit, &stem, job, TIMEOUT * kit.kernel.flavour.patience)?
+        .append(&[append.to_owned()])
+        .overlay(overlay)
+        .hardware(hardware);
+    let hear = |message: &ToHost, _: &mut Outside<'_>| {
+        if let Some(Ended { name: test, outcome, took, note }) = progress.hear(message) {
+            tally.count(format!("{title}: {name}: {test}"), outcome, took);
+            for line in note.lines() {
+                println!("      {line}");
             }
-            ToHost::Note(text) => note += text,
-            ToHost::Output(_, bytes) => output.extend_from_slice(bytes),
-            _ => (),
         }
         Ok(())
-    });
-    // That nothing went wrong in the kernel, and that every test was run, is a test of its own.
-    let whole = match (&result, &waiting) {
-        (Err(error), _) if interrupt::is_interruption(error) => return result.map(|_| ()),
-        (Err(error), _) => Outcome::Failed(format!("{error:#}")),
-        (Ok(_), None) => Outcome::Failed("the suite never began".into()),
-        (Ok(0), Some(left)) if left.is_empty() => Outcome::Passed,
-        (Ok(status), _) => {
-            Outcome::Failed(format!("the suite ended with status {status}: {}", String::from_utf8_lossy(&output)))
-        }
     };
-    for test in waiting.unwrap_or_default() {
-        let outcome = Outcome::Failed("it did not end".into());
-        tally.count(format!("{arch}: {name}: {test}"), &outcome, Duration::ZERO);
+    let last = plan.iter().rfind(|(of, _)| *of == suite).map(|(_, test)| test);
+    // Without that test the guest lives.
+    let death = scene.death.zip(last.filter(|last| last.contains(filter)));
+    let (end, result) = match death {
+        Some((fault, _)) => {
+            ("the guest dies of its last test and of nothing else", guest.die(&memory, fault, hear).map(|()| 0))
+        }
+        None => ("the guest lives to its end, and its kernel's log is clean", guest.run(&memory, hear)),
+    };
+    match (&result, death) {
+        (Err(error), _) if interrupt::is_interruption(error) => return result.map(drop),
+        (Ok(_), Some((_, last))) => {
+            if let Some(took) = progress.die_in(last) {
+                tally.count(format!("{title}: {name}: {last}"), &Outcome::Passed, took);
+            }
+        }
+        _ => (),
     }
-    tally.count(
-        format!("{arch}: {name}: the guest lives to its end, and its kernel's log is clean"),
-        &whole,
-        started.elapsed(),
-    );
+    for test in progress.unfinished() {
+        let outcome = Outcome::Failed("it did not end".into());
+        tally.count(format!("{title}: {name}: {test}"), &outcome, Duration::ZERO);
+    }
+    // That nothing went wrong in the kernel, and that every test was run, is a test of its own.
+    tally.count(format!("{title}: {name}: {end}"), &progress.verdict(&result), started.elapsed());
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_kernels_that_are_tested_are_those_that_the_options_name() {
+        let titles = |arches: &[&str], flavours: &[&str]| {
+            let options = Options {
+                arch: arches.iter().filter_map(|name| Arch::find(name)).collect(),
+                flavour: flavours.iter().filter_map(|name| Flavour::find(name)).collect(),
+                only: None,
+            };
+            let kernels = kernels(&options)?;
+            Ok::<_, anyhow::Error>(kernels.iter().map(|kernel| flavour::title(kernel.arch, kernel.flavour)).collect())
+        };
+        let all: Vec<String> = titles(&[], &[]).unwrap();
+        assert_eq!(all, ["x86_64", "x86_64 debug", "x86_64 kobject", "arm64"]);
+        assert_eq!(titles(&["arm64"], &[]).unwrap(), ["arm64"]);
+        assert_eq!(titles(&[], &["debug"]).unwrap(), ["x86_64 debug"]);
+        let error = titles(&["arm64"], &["debug"]).unwrap_err().to_string();
+        assert_eq!(error, "there is no debug kernel of arm64, only of x86_64");
+    }
 
     #[test]
     fn libtests_lines_are_understood() {

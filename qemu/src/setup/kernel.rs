@@ -16,6 +16,7 @@ use anyhow::{bail, ensure, Context, Result};
 use sha2::{Digest, Sha256};
 
 use crate::arch::Arch;
+use crate::flavour::{self, Flavour};
 use crate::interrupt::Interrupted;
 use crate::process::{Failure, Job};
 use crate::setup::cache::{self, Cache, Lock};
@@ -25,13 +26,15 @@ use crate::ui::Ui;
 
 /// The configuration that every architecture needs.
 const COMMON: &str = include_str!("../../kernel/common.config");
-/// The room that one kernel takes.
-const SPACE: u64 = 600_000_000;
 const SHELF: &str = "kernel";
 
 /// A kernel that can be booted, and that modules can be built against.
 #[derive(Debug)]
 pub struct Kernel {
+    /// Its architecture.
+    pub arch: &'static Arch,
+    /// Its flavour.
+    pub flavour: &'static Flavour,
     /// The build directory (`O=`), which is the `KDIR` of modules. No two different kernels have the same.
     pub build: PathBuf,
     /// The bootable image.
@@ -42,12 +45,19 @@ pub struct Kernel {
 
 impl Kernel {
     /// The kernel in the cache that was built from exactly these things, or a new one.
-    pub fn find(arch: &Arch, source: &Source, toolchain: &Toolchain, cache: &Cache, ui: &Ui) -> Result<Kernel> {
-        let fragment = format!("{COMMON}{}", arch.config);
+    pub fn find(
+        (arch, flavour): (&'static Arch, &'static Flavour),
+        source: &Source,
+        toolchain: &Toolchain,
+        cache: &Cache,
+        ui: &Ui,
+    ) -> Result<Kernel> {
+        let fragment = fold(&[COMMON, arch.config, flavour.config]);
         let key = key(arch, source, &toolchain.identity(), &fragment);
-        let shelf = format!("{SHELF}/{}-{}-{}", arch.name, source.version, short_hash(&key));
+        let stem = flavour::stem(arch, flavour);
+        let shelf = format!("{SHELF}/{stem}-{}-{}", source.version, short_hash(&key));
         let place = cache.path(&shelf);
-        let finished = || Kernel::at(arch, &place);
+        let finished = || Kernel::at(arch, flavour, &place);
         // A tree that is somebody's may have been edited; make knows what to do then, and is quick if it is nothing.
         let usable = || (!source.external && State::read(&place) == State::Complete).then(finished)?.ok();
         if let Some(kernel) = usable() {
@@ -57,18 +67,24 @@ impl Kernel {
         if let Some(kernel) = usable() {
             return Ok(kernel);
         }
-        let build = Build { arch, source, toolchain, cache, ui, fragment: &fragment, place: &place, lock: &lock };
+        let fragment = &fragment;
+        let build = Build { arch, flavour, source, toolchain, cache, ui, fragment, place: &place, lock: &lock };
         build.run(&key).map_err(|error| cache.explain(error, &place))?;
         finished()
     }
 
-    fn at(arch: &Arch, place: &Path) -> Result<Kernel> {
+    /// What people call it.
+    pub fn title(&self) -> String {
+        flavour::title(self.arch, self.flavour)
+    }
+
+    fn at(arch: &'static Arch, flavour: &'static Flavour, place: &Path) -> Result<Kernel> {
         let build = place.join("build");
         let image = build.join(arch.image);
         ensure!(image.is_file(), "make has made no {}", image.display());
         let release = build.join("include/config/kernel.release");
         let release = fs::read_to_string(&release).with_context(|| format!("cannot read {}", release.display()))?;
-        Ok(Kernel { build, image, release: release.trim().into() })
+        Ok(Kernel { arch, flavour, build, image, release: release.trim().into() })
     }
 }
 
@@ -107,6 +123,7 @@ impl State {
 /// The making of one kernel.
 struct Build<'a> {
     arch: &'a Arch,
+    flavour: &'a Flavour,
     source: &'a Source,
     toolchain: &'a Toolchain,
     cache: &'a Cache,
@@ -122,7 +139,7 @@ impl Build<'_> {
         let state = State::read(self.place);
         let fresh = matches!(state, State::Absent | State::Building);
         if fresh {
-            self.cache.need(SPACE)?;
+            self.cache.need(self.flavour.space)?;
             cache::remove(&build)?;
         } else if state == State::Stopped {
             self.ui.note("an earlier run was stopped in the middle of this kernel; its work is taken up");
@@ -148,6 +165,10 @@ impl Build<'_> {
         result
     }
 
+    fn title(&self) -> String {
+        flavour::title(self.arch, self.flavour)
+    }
+
     fn log(&self) -> PathBuf {
         self.place.join("make.log")
     }
@@ -161,7 +182,7 @@ impl Build<'_> {
 
     /// Makes a configuration out of the tree's smallest one and our fragment.
     fn configure(&self, build: &Path) -> Result<()> {
-        self.ui.step(format_args!("Configuring Linux {} for {}", self.source.version, self.arch));
+        self.ui.step(format_args!("Configuring Linux {} for {}", self.source.version, self.title()));
         self.make(build, &["rustavailable"])?.lines(|_| {}).with_context(|| {
             format!("Linux {} in {} finds no Rust that it can use", self.source.version, self.source.place.display())
         })?;
@@ -210,8 +231,8 @@ impl Build<'_> {
 
     fn compile(&self, build: &Path) -> Result<()> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        let what = format!("Building Linux {} for {} on {cores} cores", self.source.version, self.arch);
-        let bar = self.ui.bar(what, self.arch.kernel_lines);
+        let what = format!("Building Linux {} for {} on {cores} cores", self.source.version, self.title());
+        let bar = self.ui.bar(what, self.arch.kernel_lines + self.flavour.kernel_lines);
         let mut warnings = 0;
         self.make(build, &[&format!("-j{cores}"), self.arch.image_target, "modules"])?
             .lines(|line| {
@@ -245,6 +266,18 @@ fn ended_by_itself(error: &anyhow::Error) -> bool {
     false
 }
 
+/// One fragment made of several, of which a later line holds against an earlier one for the same symbol.
+///
+/// The reasons stay behind: they may be put better one day without another kernel coming of it.
+fn fold(fragments: &[&str]) -> String {
+    let mut lines: Vec<Line<'_>> = Vec::new();
+    for line in fragments.iter().flat_map(|text| text.lines()).filter_map(Line::parse) {
+        lines.retain(|earlier| earlier.symbol != line.symbol);
+        lines.push(line);
+    }
+    lines.iter().map(|Line { symbol, value }| format!("{symbol}={value}\n")).collect()
+}
+
 /// Everything that a kernel is built from.
 fn key(arch: &Arch, source: &Source, toolchain: &str, fragment: &str) -> String {
     let mut key = format!(
@@ -254,10 +287,7 @@ fn key(arch: &Arch, source: &Source, toolchain: &str, fragment: &str) -> String 
         arch.kernel,
         arch.image_target
     );
-    // Not the reasons, which may be put better one day.
-    for Line { symbol, value } in fragment.lines().filter_map(Line::parse) {
-        key += &format!("{symbol}={value}\n");
-    }
+    key += fragment;
     key
 }
 
@@ -308,7 +338,8 @@ mod tests {
 
     #[test]
     fn every_line_of_our_fragments_is_understood_and_has_its_reason() {
-        for text in crate::arch::ALL.iter().map(|arch| arch.config).chain([COMMON]) {
+        let flavours = flavour::ALL.iter().map(|flavour| flavour.config).filter(|config| !config.is_empty());
+        for text in crate::arch::ALL.iter().map(|arch| arch.config).chain([COMMON]).chain(flavours) {
             let mut symbols = Vec::new();
             let mut reason = false;
             for line in text.lines() {
@@ -339,18 +370,25 @@ mod tests {
     }
 
     #[test]
+    fn of_two_lines_the_later_one_holds() {
+        let folded = fold(&["# A reason.\nCONFIG_A=y\nCONFIG_B=y\n", "CONFIG_C=4\n", "# CONFIG_A is not set\n"]);
+        assert_eq!(folded, "CONFIG_B=y\nCONFIG_C=4\nCONFIG_A=n\n");
+    }
+
+    #[test]
     fn everything_that_matters_changes_the_key() {
         let arch = &crate::arch::ALL[0];
         let source =
             |version: &str, place: &str| Source { place: place.into(), version: version.into(), external: false };
-        let base = short_hash(&key(arch, &source("7.3.4", "/a"), "rustc 1", "CONFIG_A=y"));
-        assert_eq!(base, short_hash(&key(arch, &source("7.3.4", "/a"), "rustc 1", "# A reason.\n\nCONFIG_A=y\n")));
+        let base = short_hash(&key(arch, &source("7.3.4", "/a"), "rustc 1", &fold(&["CONFIG_A=y"])));
+        let reasoned = fold(&["# A reason.\n\nCONFIG_A=y\n"]);
+        assert_eq!(base, short_hash(&key(arch, &source("7.3.4", "/a"), "rustc 1", &reasoned)));
         assert_eq!(base.len(), 12);
         let others = [
-            key(arch, &source("7.3.5", "/a"), "rustc 1", "CONFIG_A=y"),
-            key(arch, &source("7.3.4", "/b"), "rustc 1", "CONFIG_A=y"),
-            key(arch, &source("7.3.4", "/a"), "rustc 2", "CONFIG_A=y"),
-            key(arch, &source("7.3.4", "/a"), "rustc 1", "CONFIG_A=n"),
+            key(arch, &source("7.3.5", "/a"), "rustc 1", "CONFIG_A=y\n"),
+            key(arch, &source("7.3.4", "/b"), "rustc 1", "CONFIG_A=y\n"),
+            key(arch, &source("7.3.4", "/a"), "rustc 2", "CONFIG_A=y\n"),
+            key(arch, &source("7.3.4", "/a"), "rustc 1", "CONFIG_A=n\n"),
         ];
         assert!(others.iter().all(|other| short_hash(other) != base));
     }

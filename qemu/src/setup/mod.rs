@@ -19,6 +19,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::arch::Arch;
+use crate::flavour::Flavour;
 use crate::process::Job;
 use crate::ui::Ui;
 use archive::Archive;
@@ -29,22 +30,28 @@ use source::Source;
 use toolchain::Rustc;
 pub use toolchain::Toolchain;
 
-/// What a guest is made of, and with, but for the driver and our own programs.
+/// What the guests of an architecture are made of, and with, but for the kernel, the driver and our own programs.
 #[derive(Debug)]
 pub struct Tools {
     /// The guest's architecture.
     pub arch: &'static Arch,
-    /// The guest's kernel.
-    pub kernel: Kernel,
-    /// What the kernel was built with, and modules must be built with.
+    /// What kernels are built with, and modules must be built with.
     pub toolchain: Toolchain,
     /// Rust's library for the guest's programs, if the tool chain itself has none.
     pub sysroot: Option<PathBuf>,
     /// A static busybox for the guest's architecture.
     pub busybox: PathBuf,
+    source: Source,
 }
 
-/// Sees to it that everything is there.
+impl Tools {
+    /// The kernel of a flavour, built where it is missing.
+    pub fn kernel(&self, flavour: &'static Flavour, ui: &Ui) -> Result<Kernel> {
+        Kernel::find((self.arch, flavour), &self.source, &self.toolchain, &Cache::find()?, ui)
+    }
+}
+
+/// Sees to it that everything is there but a kernel.
 pub fn prepare(arch: &'static Arch, ui: &Ui) -> Result<Tools> {
     let cache = Cache::find()?;
     // First all that can be wrong without anything having been changed.
@@ -60,8 +67,7 @@ pub fn prepare(arch: &'static Arch, ui: &Ui) -> Result<Tools> {
     let busybox = busybox(arch, &cache, &archive, ui)?;
     let toolchain = Toolchain::complete(arch, rustc, clang, &cache, &archive, ui)?;
     let sysroot = sysroot::find(arch.programs.rust, &toolchain, &cache, ui)?;
-    let kernel = Kernel::find(arch, &source, &toolchain, &cache, ui)?;
-    Ok(Tools { arch, kernel, toolchain, sysroot, busybox })
+    Ok(Tools { arch, toolchain, sysroot, busybox, source })
 }
 
 /// Sees to it that all is there that only the tests need: the compilers of programs of 32 bits, and dt-schema's.

@@ -3,7 +3,8 @@
 //! The tests that run in the guest, each in a process of its own.
 //!
 //! `map-suite SUITE FILTER` runs the tests of a suite, `map-suite one SUITE NAME` runs one and exits with what became
-//! of it. Standard input is the conversation with the host. `map-suite bench DEVICE` measures what a mapping costs.
+//! of it. Standard input is the conversation with the host. `map-suite bench DEVICE` measures what a mapping costs, and
+//! `map-suite list` lists the tests.
 
 // What changed in memory is a list of ranges, often of one.
 #![allow(clippy::single_range_in_vec_init)]
@@ -14,19 +15,29 @@ mod arch;
 mod area;
 mod attack;
 mod bench;
+mod big;
 mod compat;
 mod devmap;
+mod ecam;
+mod hole;
 mod host;
+mod hotplug;
 mod kernel;
+mod kmemleak;
+mod kobject;
 mod lifetime;
 mod lockdown;
+mod lockdown_tree;
 mod memory;
 mod mmap;
 mod node;
+mod pci;
 mod plain;
+mod plan;
 mod program;
 mod refusal;
 mod status;
+mod strict;
 mod tree;
 mod user;
 mod windows;
@@ -35,7 +46,7 @@ mod wrong;
 use std::{
     fmt,
     fs::{self, File},
-    io::Read,
+    io::{Read, Write},
     os::fd::AsFd,
     process::{Child, Command, ExitCode, Stdio},
     time::{Duration, Instant},
@@ -68,19 +79,36 @@ macro_rules! tests {
 }
 pub(crate) use tests;
 
-fn tests_of(suite: Suite) -> Vec<&'static Test> {
-    match suite {
-        Suite::Driver => {
-            [node::TESTS, memory::TESTS, arch::RAW, refusal::TESTS, lifetime::TESTS].into_iter().flatten().collect()
+/// The tests of every suite, as a table and by the suite.
+macro_rules! suites {
+    ($($suite:ident: [$($tests:expr),* $(,)?]),* $(,)?) => {
+        /// The name of every suite with the tables of its tests.
+        pub const SUITES: &[(&str, &[&[Test]])] = &[$((stringify!($suite), &[$($tests),*])),*];
+
+        fn tests_of(suite: Suite) -> Vec<&'static Test> {
+            let tables: &[&'static [Test]] = match suite { $(Suite::$suite => &[$($tests),*]),* };
+            tables.iter().copied().flatten().collect()
         }
-        Suite::PlainDev => plain::TESTS.iter().collect(),
-        Suite::Windows => [windows::TESTS, attack::TESTS, arch::WINDOWS].into_iter().flatten().collect(),
-        Suite::Tree => tree::TESTS.iter().collect(),
-        Suite::WrongTree => wrong::TESTS.iter().collect(),
-        Suite::Lockdown => lockdown::TESTS.iter().collect(),
-        Suite::Devmap => [devmap::TESTS, status::TESTS, compat::TESTS, arch::DEVMAP].into_iter().flatten().collect(),
-        Suite::Mmap => mmap::TESTS.iter().collect(),
-    }
+    };
+}
+
+suites! {
+    Driver: [node::TESTS, memory::TESTS, arch::RAW, refusal::TESTS, lifetime::TESTS],
+    PlainDev: [plain::TESTS],
+    Windows: [windows::TESTS, attack::TESTS, arch::WINDOWS],
+    Tree: [tree::TESTS],
+    WrongTree: [wrong::TESTS],
+    Lockdown: [lockdown::TESTS],
+    LockdownTree: [lockdown_tree::TESTS],
+    Devmap: [devmap::TESTS, status::TESTS, compat::TESTS, arch::DEVMAP],
+    Mmap: [mmap::TESTS],
+    Hotplug: [hotplug::TESTS],
+    Pci: [pci::TESTS],
+    Ecam: [ecam::TESTS],
+    Strict: [strict::TESTS],
+    Kobject: [kobject::TESTS],
+    Hole: [hole::TESTS],
+    Big: [big::TESTS],
 }
 
 /// Why a test could not run, as the error that it ends with.
@@ -101,6 +129,7 @@ fn main() -> ExitCode {
     let result = match words[..] {
         ["one", suite, name] => return one(suite, name),
         ["bench", device] => bench::run(device),
+        ["list"] => std::io::stdout().write_all(&plan::NAMES).context("cannot write the list"),
         [suite, filter] => run(suite, filter),
         _ => Err(anyhow::anyhow!("usage: map-suite SUITE FILTER")),
     };
@@ -126,7 +155,8 @@ fn channel() -> Result<Channel<File>> {
 /// Runs one test in this process.
 fn one(suite: &str, name: &str) -> ExitCode {
     let result = parse(suite).and_then(|suite| {
-        let test = tests_of(suite).into_iter().find(|test| test.name == name).context("there is no such test")?;
+        let mut tests = tests_of(suite).into_iter().chain([&kmemleak::TEST]);
+        let test = tests.find(|test| test.name == name).context("there is no such test")?;
         (test.run)(&mut Host::new(channel()?))
     });
     match result {
@@ -145,7 +175,11 @@ fn one(suite: &str, name: &str) -> ExitCode {
 /// Runs the tests of a suite whose names contain `filter`.
 fn run(suite: &str, filter: &str) -> Result<()> {
     let mut channel = channel()?;
-    let tests: Vec<_> = tests_of(parse(suite)?).into_iter().filter(|test| test.name.contains(filter)).collect();
+    let mut tests: Vec<_> = tests_of(parse(suite)?).into_iter().filter(|test| test.name.contains(filter)).collect();
+    // It judges those before it.
+    if !tests.is_empty() && kmemleak::can_be_asked() {
+        tests.push(&kmemleak::TEST);
+    }
     channel.say(&ToHost::Plan(tests.iter().map(|test| test.name.to_owned()).collect()))?;
     for test in tests {
         // Whatever the kernel says after this line, it says because of this test.
