@@ -73,7 +73,7 @@ pub const ALL: &[Scene] = &[
     Scene {
         name: "memory hotplug",
         suite: Suite::Hotplug,
-        hardware: Hardware { memory: Some("slots=2,maxmem=8G"), ..ORDINARY_HARDWARE },
+        hardware: Hardware { memory: Some("slots=4,maxmem=8G"), ..ORDINARY_HARDWARE },
         arches: &["x86_64"],
         flavours: &["debug"],
         ..ORDINARY
@@ -98,8 +98,8 @@ pub const ALL: &[Scene] = &[
     Scene {
         name: "strict /dev/mem",
         suite: Suite::Strict,
-        // Takes back what the flavour says; of several words the last one holds.
-        append: "iomem=strict",
+        // The first takes back what the flavour says; of several words the last one holds. The second makes pmem.
+        append: "iomem=strict memmap=2M!0xc1000000",
         arches: &["x86_64"],
         flavours: &["debug"],
         ..ORDINARY

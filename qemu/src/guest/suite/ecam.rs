@@ -4,12 +4,14 @@
 
 use std::fs;
 
-use anyhow::{ensure, Result};
+use anyhow::{ensure, Context, Result};
+use nix::errno::Errno;
 
-use crate::host::Host;
+use crate::{host::Host, lockdown::the_parameter_is_refused};
 
 crate::tests! {
     the_configuration_is_reserved_and_the_kernel_is_locked_down,
+    the_parameter_is_no_way_to_it,
 }
 
 /// The line of the firmware's map, as the kernel lists it.
@@ -20,5 +22,16 @@ fn the_configuration_is_reserved_and_the_kernel_is_locked_down(_: &mut Host) -> 
     ensure!(state.contains("[integrity]"), "lockdown is {state}");
     let list = fs::read_to_string("/proc/iomem")?;
     ensure!(list.lines().any(|line| line.trim() == LINE), "no line {LINE:?} in:\n{list}");
+    Ok(())
+}
+
+fn the_parameter_is_no_way_to_it(_: &mut Host) -> Result<()> {
+    // What sysfs does not let root write either.
+    let config = fs::read_dir("/sys/bus/pci/devices")?.flatten().next().context("no device")?.path().join("config");
+    let written = fs::write(&config, [0; 64]).map_err(|error| error.raw_os_error());
+    ensure!(written == Err(Some(Errno::EPERM as i32)), "writing {}: {written:?}", config.display());
+    for options in ["", ":shared", ":shared:memory"] {
+        the_parameter_is_refused(&format!("windows=ecam@0xb0000000+256M{options}"))?;
+    }
     Ok(())
 }

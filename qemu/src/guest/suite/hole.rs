@@ -4,19 +4,34 @@
 //!
 //! The last test is the guest's end.
 
-use anyhow::{bail, Result};
-use nix::{errno::Errno, libc, sys::signal::Signal, unistd::pipe};
-use std::os::fd::AsRawFd;
+use std::{
+    fs::File,
+    os::{fd::AsRawFd, unix::fs::FileExt},
+};
+
+use anyhow::{bail, ensure, Result};
+use nix::{
+    errno::Errno,
+    libc,
+    sys::{
+        ptrace,
+        signal::{kill, raise, Signal},
+        wait::waitpid,
+    },
+    unistd::{fork, pipe, ForkResult},
+};
 
 use crate::{
     area::{dies_of, Area},
-    host::Host,
+    host::{Host, START},
     kernel::Loaded,
     user,
 };
 
 crate::tests! {
     a_program_that_loads_dies_of_sigbus,
+    a_debugger_gets_eio,
+    system_calls_take_memory_that_answers,
     a_kernel_that_loads_dies,
 }
 
@@ -35,6 +50,48 @@ fn a_program_that_loads_dies_of_sigbus(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::with(&[WINDOW])?;
     let area = hole()?;
     dies_of(Signal::SIGBUS, || area.load(0))
+}
+
+/// Whoever may open the node can be their own debugger.
+fn a_debugger_gets_eio(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::with(&[WINDOW])?;
+    let area = hole()?;
+    let memory = File::options().read(true).write(true).open("/proc/self/mem")?;
+    let address = area.address() as u64;
+    let errno = |error: std::io::Error| error.raw_os_error();
+    let read = memory.read_at(&mut [0; 8], address).map_err(errno);
+    let written = memory.write_at(&[0; 8], address).map_err(errno);
+    let expected = (Err(Some(Errno::EIO as i32)), Err(Some(Errno::EIO as i32)));
+    ensure!((read, written) == expected, "a read: {read:?}, a write: {written:?}");
+    // SAFETY: this process has one thread, and the child only stops.
+    let child = match unsafe { fork() }? {
+        ForkResult::Child => {
+            let _ = ptrace::traceme().and_then(|()| raise(Signal::SIGSTOP));
+            std::process::exit(1);
+        }
+        ForkResult::Parent { child } => child,
+    };
+    waitpid(child, None)?;
+    let peeked = ptrace::read(child, address as ptrace::AddressType);
+    kill(child, Signal::SIGKILL)?;
+    waitpid(child, None)?;
+    ensure!(peeked == Err(Errno::EIO), "ptrace: {peeked:?}");
+    Ok(())
+}
+
+/// The same system calls as in the last test do no harm where there is memory.
+fn system_calls_take_memory_that_answers(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::with(&["windows=0xc0000000+1M:wc"])?;
+    let area = Area::shared(&user::open()?, START, 4096)?;
+    area.store(0, 0x5a);
+    let (reader, writer) = pipe()?;
+    // SAFETY: the bytes are mapped, and no reference leads to them.
+    let written = unsafe { libc::write(writer.as_raw_fd(), area.address() as *const libc::c_void, 8) };
+    ensure!(written == 8, "write(2) gave {written}: {:?}", Errno::last());
+    // SAFETY: as above.
+    let read = unsafe { libc::read(reader.as_raw_fd(), (area.address() + 64) as *mut libc::c_void, 8) };
+    ensure!(read == 8 && area.load(64) == 0x5a, "read(2) gave {read}: {:?}", Errno::last());
+    Ok(())
 }
 
 /// The kernel copies what a program hands to write(2), and nobody answers.

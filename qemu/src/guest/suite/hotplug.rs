@@ -9,10 +9,21 @@ use std::{
 };
 
 use anyhow::{bail, ensure, Context, Result};
+use map_core::Refusal;
+use nix::errno::Errno;
 
-use crate::host::Host;
+use crate::{
+    area::Area,
+    host::Host,
+    kernel::{self, Loaded},
+    refusal::shared_fails,
+    user,
+};
 
 crate::tests! {
+    memory_over_a_shared_window_stays_offline,
+    memory_over_a_mapping_of_raw_mode_stays_offline,
+    memory_over_a_claimed_window_is_not_added,
     memory_that_is_plugged_in_is_used_at_once,
 }
 
@@ -60,6 +71,86 @@ fn range_of(text: &str) -> Option<(u64, u64)> {
 fn state(address: u64) -> Result<String> {
     let path = format!("/sys/devices/system/memory/memory{}/state", address / BLOCK);
     Ok(fs::read_to_string(path).unwrap_or_default().trim().to_owned())
+}
+
+/// Where memory comes that is plugged in: above all that the machine had.
+const PLACE: u64 = 1 << 32;
+
+/// Plugs in memory while something of ours may lie over it, waits until the kernel has a block of it, and gives its first
+/// address.
+fn plug_block(host: &mut Host) -> Result<u64> {
+    let blocks = || Ok::<_, anyhow::Error>(fs::read_dir("/sys/devices/system/memory")?.count());
+    let before = blocks()?;
+    host.plug_memory(BLOCK)?;
+    let deadline = Instant::now() + PATIENCE;
+    while blocks()? == before {
+        ensure!(Instant::now() < deadline, "no memory block has come");
+        sleep(Duration::from_millis(50));
+    }
+    // Whatever happens to it has happened soon after.
+    sleep(Duration::from_secs(2));
+    let ranges = ram()?;
+    let &(_, end) = ranges.iter().filter(|range| range.0 >= PLACE).max().context("no memory above 4 GiB")?;
+    Ok(end - BLOCK)
+}
+
+/// Brings the block at `address` online, as root would.
+fn online(address: u64) -> Result<Result<(), Errno>> {
+    let path = format!("/sys/devices/system/memory/memory{}/state", address / BLOCK);
+    Ok(fs::write(path, "online").map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0))))
+}
+
+/// The block at `address` must be offline, and stay so whatever root says, with a line in the log.
+fn stays_offline(address: u64) -> Result<()> {
+    ensure!(state(address)? == "offline", "the block at {address:#x} is {}", state(address)?);
+    let result = online(address)?;
+    ensure!(result == Err(Errno::EBUSY), "bringing it online: {result:?}");
+    ensure!(state(address)? == "offline", "the block at {address:#x} is {}", state(address)?);
+    let log = kernel::log_since("map-suite:")?;
+    let words = format!("map: memory at {address:#x}, {BLOCK:#x} bytes, stays offline");
+    ensure!(log.contains(&words), "the log does not say {words:?}:\n{log}");
+    Ok(())
+}
+
+fn memory_over_a_shared_window_stays_offline(host: &mut Host) -> Result<()> {
+    let loaded = Loaded::with(&[&format!("windows=later@{PLACE:#x}+3G:shared")])?;
+    let node = user::open()?;
+    // It was no memory when the window was added, and when this was mapped.
+    let area = Area::shared(&node, PLACE, 4096)?;
+    let start = plug_block(host)?;
+    stays_offline(start)?;
+    // From now on it cannot be mapped any more, but the rest can.
+    shared_fails(&node, start, 4096, Errno::EPERM)?;
+    let log = kernel::log_since("map-suite:")?;
+    ensure!(log.contains(&Refusal::SystemRam.to_string()), "{log}");
+    Area::shared(&node, start + BLOCK, 4096)?;
+    drop((area, node, loaded));
+    online(start)?.context("with the driver gone")
+}
+
+fn memory_over_a_mapping_of_raw_mode_stays_offline(host: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let node = user::open()?;
+    let free = ram()?.iter().map(|range| range.1).max().context("no memory")?.max(PLACE);
+    let area = Area::shared(&node, free, 2 << 30)?;
+    // A part of it is enough, and the last one at that.
+    area.unmap(0..4096)?;
+    let start = plug_block(host)?;
+    stays_offline(start)?;
+    drop(area);
+    online(start)?.context("after munmap(2)")
+}
+
+fn memory_over_a_claimed_window_is_not_added(host: &mut Host) -> Result<()> {
+    let free = ram()?.iter().map(|range| range.1).max().context("no memory")?.max(PLACE);
+    let _loaded = Loaded::with(&[&format!("windows=mine@{free:#x}+1G")])?;
+    let area = Area::shared(&user::open()?, free, 4096)?;
+    let before = ram()?;
+    host.plug_memory(BLOCK)?;
+    sleep(Duration::from_secs(5));
+    ensure!(ram()? == before, "memory came over a claim: {:x?}", ram()?);
+    area.load(0);
+    Ok(())
 }
 
 fn memory_that_is_plugged_in_is_used_at_once(host: &mut Host) -> Result<()> {

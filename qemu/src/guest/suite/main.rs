@@ -93,7 +93,7 @@ macro_rules! suites {
 }
 
 suites! {
-    Driver: [node::TESTS, memory::TESTS, arch::RAW, refusal::TESTS, lifetime::TESTS],
+    Driver: [node::TESTS, memory::TESTS, arch::RAW, refusal::TESTS, strict::RAW, lifetime::TESTS],
     PlainDev: [plain::TESTS],
     Windows: [windows::TESTS, attack::TESTS, arch::WINDOWS],
     Tree: [tree::TESTS],

@@ -8,11 +8,22 @@ use std::{
 };
 
 use anyhow::{ensure, Context, Result};
+use map_core::AddError;
+use nix::errno::Errno;
 
-use crate::host::Host;
+use crate::{
+    arch::VACANT,
+    area::Area,
+    host::Host,
+    kernel::{self, Loaded},
+    user,
+};
 
 crate::tests! {
     the_device_is_on_the_bus_and_in_the_list_of_memory,
+    a_window_in_a_bar_is_eperm,
+    a_claim_inside_of_what_may_go_is_ebusy,
+    a_device_that_is_removed_takes_no_claim_along,
 }
 
 /// Where PCI devices are.
@@ -50,4 +61,76 @@ fn the_device_is_on_the_bus_and_in_the_list_of_memory(_: &mut Host) -> Result<()
     let list = fs::read_to_string("/proc/iomem")?;
     ensure!(list.lines().any(|line| line.trim() == expected), "no line {expected:?} in:\n{list}");
     Ok(())
+}
+
+/// The load must fail with `errno`, say these words, and leave nothing behind.
+fn refused(list: &str, errno: Errno, words: &str) -> Result<()> {
+    let before = kernel::traces()?;
+    let result = kernel::insmod(&[&format!("windows={list}")])?;
+    ensure!(result == Err(errno), "insmod map.ko windows={list}: {result:?}");
+    let log = kernel::log_since("map-suite:")?;
+    ensure!(log.contains(words), "the log does not say {words:?}: {log}");
+    let after = kernel::traces()?;
+    ensure!(before == after, "before:\n{before}\nafter:\n{after}");
+    Ok(())
+}
+
+fn a_window_in_a_bar_is_eperm(_: &mut Host) -> Result<()> {
+    let (first, last) = registers(&device()?)?;
+    let words = AddError::PciBar.to_string();
+    ensure!(words.contains("resource0") && words.contains("VFIO"), "it names no other way: {words}");
+    for list in [
+        // All of it, its first page, its last, one too many on each side, and without a claim.
+        format!("{first:#x}-{last:#x}"),
+        format!("{first:#x}+4K"),
+        format!("{:#x}+4K", last - 0xfff),
+        format!("{:#x}+8K", first - 0x1000),
+        format!("{:#x}+8K", last - 0xfff),
+        format!("{first:#x}+4K:shared"),
+        format!("{first:#x}+4K:shared:memory:wc"),
+    ] {
+        refused(&list, Errno::EPERM, &words)?;
+    }
+    Ok(())
+}
+
+fn a_claim_inside_of_what_may_go_is_ebusy(_: &mut Host) -> Result<()> {
+    let list = fs::read_to_string("/proc/iomem")?;
+    let window = format!("{VACANT:#x}+4K");
+    if list.contains(" : PCI Bus ") {
+        // With ACPI the kernel knows what belongs to the bus, and the bus can be removed.
+        refused(&window, Errno::EBUSY, "it lies inside the region of a device that may go")?;
+    } else {
+        drop(Loaded::with(&[&format!("windows={window}")])?);
+    }
+    // Who makes no claim has none to lose.
+    drop(Loaded::with(&[&format!("windows={window}:shared")])?);
+    Ok(())
+}
+
+fn a_device_that_is_removed_takes_no_claim_along(_: &mut Host) -> Result<()> {
+    let place = device()?;
+    let (first, _) = registers(&place)?;
+    fs::write(place.join("remove"), "1")?;
+    ensure!(device().is_err(), "the device is still there");
+    // Now it is a hole like any other; only where ACPI speaks of buses is it inside of one.
+    let window = format!("windows=was@{first:#x}+4K");
+    let claimed = kernel::insmod(&[&window])?;
+    if claimed == Err(Errno::EBUSY) {
+        kernel::insmod(&[&format!("{window}:shared")])??;
+    } else {
+        claimed?;
+    }
+    let area = Area::shared(&user::open()?, first, 4096)?;
+    // It comes again, and its registers have to find a place beside a claim.
+    fs::write("/sys/bus/pci/rescan", "1")?;
+    let (again, _) = registers(&device()?)?;
+    ensure!(claimed.is_err() || again != first, "the device has its registers over a claim");
+    fs::write(device()?.join("remove"), "1")?;
+    drop(area);
+    kernel::rmmod()??;
+    let list = fs::read_to_string("/proc/iomem")?;
+    ensure!(!list.contains("map"), "the claim is left:\n{list}");
+    fs::write("/sys/bus/pci/rescan", "1")?;
+    device().map(drop)
 }

@@ -2,16 +2,32 @@
 
 //! The driver beside a /dev/mem that refuses what somebody has claimed.
 
-use std::fs::File;
+use std::{
+    fs::{self, File},
+    os::unix::fs::OpenOptionsExt,
+};
 
-use anyhow::{ensure, Result};
-use nix::errno::Errno;
+use anyhow::{ensure, Context, Result};
+use map_core::Refusal;
+use nix::{errno::Errno, libc};
 
-use crate::{arch::VACANT, area::Area, host::Host, kernel::Loaded};
+use crate::{
+    area::Area,
+    host::{Host, START},
+    kernel::{self, Loaded},
+    refusal::shared_fails,
+    user, Test,
+};
 
 crate::tests! {
     dev_mem_refuses_what_the_driver_has_claimed,
+    raw_mode_is_nowhere_looser_than_dev_mem,
+    persistent_memory_is_the_kernels,
 }
+
+/// What holds of any /dev/mem, however strict.
+pub const RAW: &[Test] =
+    &[Test { name: "raw_mode_is_nowhere_looser_than_dev_mem", run: raw_mode_is_nowhere_looser_than_dev_mem }];
 
 /// With which error /dev/mem does not map the page at `address`, if it does not.
 fn error_of_dev_mem(address: u64) -> Result<Option<Errno>> {
@@ -20,13 +36,58 @@ fn error_of_dev_mem(address: u64) -> Result<Option<Errno>> {
 }
 
 fn dev_mem_refuses_what_the_driver_has_claimed(_: &mut Host) -> Result<()> {
-    let error = error_of_dev_mem(VACANT)?;
+    let error = error_of_dev_mem(START)?;
     ensure!(error.is_none(), "nobody has claimed it, and yet /dev/mem says {error:?}");
-    let loaded = Loaded::with(&[&format!("windows=mine@{VACANT:#x}+4K")])?;
-    let error = error_of_dev_mem(VACANT)?;
+    let loaded = Loaded::with(&[&format!("windows=mine@{START:#x}+4K")])?;
+    let error = error_of_dev_mem(START)?;
     ensure!(error == Some(Errno::EPERM), "the driver has claimed it, and /dev/mem says {error:?}");
     drop(loaded);
-    let error = error_of_dev_mem(VACANT)?;
+    let error = error_of_dev_mem(START)?;
     ensure!(error.is_none(), "the claim is gone, and yet /dev/mem says {error:?}");
+    Ok(())
+}
+
+/// The first page of every region that /proc/iomem lists, and the last, with the region's line.
+fn pages() -> Result<Vec<(u64, String)>> {
+    let mut pages = Vec::new();
+    for line in fs::read_to_string("/proc/iomem")?.lines() {
+        let range = line.split(" : ").next().and_then(|range| range.trim().split_once('-')).context("no range")?;
+        let (first, last) = (u64::from_str_radix(range.0, 16)?, u64::from_str_radix(range.1, 16)?);
+        pages.extend([first, last].map(|address| (address & !0xfff, line.to_owned())));
+    }
+    Ok(pages)
+}
+
+/// What /dev/mem refuses, raw mode refuses: seen side by side over all that /proc/iomem lists.
+fn raw_mode_is_nowhere_looser_than_dev_mem(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let node = user::open()?;
+    let memory = File::options().read(true).write(true).custom_flags(libc::O_SYNC).open("/dev/mem")?;
+    let (mut both, mut neither) = (0, 0);
+    for (page, line) in pages()? {
+        let ours = Area::shared(&node, page, 4096).map(drop);
+        let theirs = Area::shared(&memory, page, 4096).map(drop);
+        match (ours, theirs) {
+            (Ok(()), Err(errno)) => anyhow::bail!("/dev/mem refuses {page:#x} ({errno}), raw mode does not: {line}"),
+            (Ok(()), Ok(())) => both += 1,
+            (Err(_), Err(_)) => neither += 1,
+            (Err(_), Ok(())) => (),
+        }
+    }
+    ensure!(both >= 2 && neither >= 4, "{both} pages that both map, {neither} that neither does");
+    Ok(())
+}
+
+fn persistent_memory_is_the_kernels(_: &mut Host) -> Result<()> {
+    let list = fs::read_to_string("/proc/iomem")?;
+    let line = "c1000000-c11fffff : Persistent Memory (legacy)";
+    ensure!(list.lines().any(|found| found.trim() == line), "no line {line:?} in:\n{list}");
+    let _loaded = Loaded::new()?;
+    let node = user::open()?;
+    for page in [0xc100_0000, 0xc11f_f000] {
+        shared_fails(&node, page, 4096, Errno::EPERM)?;
+    }
+    let log = kernel::log_since("map-suite:")?;
+    ensure!(log.contains(&Refusal::Exclusive.to_string()), "{log}");
     Ok(())
 }

@@ -420,7 +420,8 @@ pub fn ask<T>(node: &File, command: u32, structure: &mut T) -> Result<(), Errno>
     Errno::result(result).map(drop)
 }
 
-fn check(node: &File, start: u64, length: u64, protection: ProtFlags, flags: MapFlags) -> Result<abi::MapCheck> {
+/// Asks whether a mapping would be made.
+pub fn check(node: &File, start: u64, length: u64, protection: ProtFlags, flags: MapFlags) -> Result<abi::MapCheck> {
     let mut check = abi::MapCheck {
         start,
         length,

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{ensure, Context, Result};
+use map_core::{AddError, Refusal};
 use nix::{
     errno::Errno,
     libc,
@@ -15,13 +16,13 @@ use nix::{
 };
 
 use crate::{
-    area::Area,
+    area::{Area, READ_WRITE},
     host::{Host, LENGTH, START},
-    kernel::Loaded,
+    kernel::{self, Loaded},
     program::{devmap, WHOLE},
     refusal::{shared_fails, PAGE},
     user,
-    windows::{MIB, THREE},
+    windows::{check, MIB, THREE},
     Test,
 };
 
@@ -48,6 +49,11 @@ pub const RAW: &[Test] = &[
 pub const WINDOWS: &[Test] = &[
     Test { name: "the_kernel_lists_every_cache_type", run: the_kernel_lists_every_cache_type },
     Test { name: "another_cache_type_elsewhere_is_eagain", run: another_cache_type_elsewhere_is_eagain },
+    Test {
+        name: "a_cache_type_that_the_mtrrs_do_not_give_is_einval",
+        run: a_cache_type_that_the_mtrrs_do_not_give_is_einval,
+    },
+    Test { name: "the_isa_bus_is_cached_or_nothing", run: the_isa_bus_is_cached_or_nothing },
 ];
 
 /// Tests of the command line.
@@ -77,6 +83,42 @@ fn the_kernel_lists_the_range_as_uncached(_: &mut Host) -> Result<()> {
     ensure!(lists(&list), "{LIST} does not say {expected}:\n{list}");
     drop(memory);
     ensure!(!lists(&fs::read_to_string(LIST)?), "it is still in the list after munmap(2)");
+    Ok(())
+}
+
+fn a_cache_type_that_the_mtrrs_do_not_give_is_einval(_: &mut Host) -> Result<()> {
+    // The firmware's memory, which the processor does not cache, whatever the page table says.
+    let result = kernel::insmod(&["windows=fw@0xfffc0000+256K:cached"])?;
+    ensure!(result == Err(Errno::EINVAL), "{result:?}");
+    let log = kernel::log_since("map-suite:")?;
+    let words = format!("windows: fw@0xfffc0000+0x40000:cached: {}", AddError::CacheType);
+    ensure!(log.contains(&words), "the log does not say {words:?}: {log}");
+    for cache in ["uncached", "wc"] {
+        let _loaded = Loaded::with(&[&format!("windows=fw@0xfffc0000+256K:{cache}")])?;
+        Area::map(&user::open()?, 0xfffc_0000, 0x4_0000, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
+    }
+    Ok(())
+}
+
+fn the_isa_bus_is_cached_or_nothing(_: &mut Host) -> Result<()> {
+    for list in ["0xa0000+4K:shared", "0xc0000+4K:wc:shared", "0xff000+4K:shared", "0xa0000-0xfffff:shared"] {
+        let result = kernel::insmod(&[&format!("windows={list}")])?;
+        ensure!(result == Err(Errno::EINVAL), "{list}: {result:?}");
+        let log = kernel::log_since("map-suite:")?;
+        ensure!(log.contains(&AddError::CacheType.to_string()), "{log}");
+    }
+    {
+        let _loaded = Loaded::with(&["windows=0xa0000+4K:cached:shared"])?;
+        Area::shared(&user::open()?, 0xa_0000, 4096)?;
+    }
+    // In raw mode the question is answered as mmap(2) answers.
+    let _loaded = Loaded::new()?;
+    let node = user::open()?;
+    for start in [0xa_0000, 0xc_0000, 0xf_f000] {
+        let verdict = check(&node, start, 4096, READ_WRITE, MapFlags::MAP_SHARED)?;
+        ensure!(verdict.verdict == Refusal::CacheType.code(), "{start:#x}: {verdict:x?}");
+        shared_fails(&node, start, 4096, Errno::EINVAL)?;
+    }
     Ok(())
 }
 
