@@ -26,6 +26,19 @@ use crate::{arch::Arch, gdb::Gdb, interrupt, memory::Memory, process, qmp::Qmp, 
 /// How often a waiting host looks whether it was interrupted.
 const GLANCE: Duration = Duration::from_millis(100);
 
+/// What a machine has that others of its architecture do not have.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Hardware {
+    /// Another board than the architecture's.
+    pub board: Option<&'static str>,
+    /// Another amount of RAM than the architecture's, in MiB.
+    pub memory_mib: Option<u64>,
+    /// What is said of memory beside its amount, as in `slots=2,maxmem=8G`.
+    pub memory: Option<&'static str>,
+    /// Devices, as words of QEMU's command line.
+    pub devices: &'static [&'static str],
+}
+
 /// What a machine is made of.
 #[derive(Debug)]
 pub struct Parts<'a> {
@@ -41,8 +54,16 @@ pub struct Parts<'a> {
     pub append: &'a [String],
     /// Whether the guest's clock counts instructions, on one processor, so that a measurement can be repeated.
     pub icount: bool,
+    /// What it has that others have not.
+    pub hardware: Hardware,
     /// Where the kernel's log goes.
     pub log: &'a Path,
+}
+
+impl Parts<'_> {
+    fn board(&self) -> &str {
+        self.hardware.board.unwrap_or(self.arch.machine)
+    }
 }
 
 /// Who is at the other end of the guest's second serial port.
@@ -62,6 +83,8 @@ pub struct Machine {
     monitor: Qmp,
     gdb: Stub,
     processors: usize,
+    /// How many pieces of memory were plugged in.
+    plugged: usize,
 }
 
 /// QEMU's stub for gdb.
@@ -100,7 +123,7 @@ impl Machine {
         };
         let _ = fs::remove_file(&errors);
         let gdb = Stub::Silent(Some(gdb));
-        Ok(Self { child, channel: Channel::new(channel), monitor, gdb, processors: processors(parts) })
+        Ok(Self { child, channel: Channel::new(channel), monitor, gdb, processors: processors(parts), plugged: 0 })
     }
 
     /// The guest's next message; `None` if it ended without one.
@@ -133,6 +156,13 @@ impl Machine {
     /// QEMU's monitor.
     pub fn monitor(&mut self) -> &mut Qmp {
         &mut self.monitor
+    }
+
+    /// Plugs in another piece of memory, of `size` bytes. It is no part of the machine's [`Memory`].
+    pub fn plug_memory(&mut self, size: u64) -> Result<()> {
+        self.monitor.plug_memory(self.plugged, size)?;
+        self.plugged += 1;
+        Ok(())
     }
 
     /// Stops the machine, lets `look` look at the registers of so many processors, and lets the machine go on.
@@ -170,6 +200,18 @@ impl Machine {
         }
     }
 }
+
+/// The guest ended before its task did.
+#[derive(Debug)]
+pub struct Died(pub ExitStatus);
+
+impl std::fmt::Display for Died {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the guest ended before its task did (QEMU: {})", self.0)
+    }
+}
+
+impl std::error::Error for Died {}
 
 /// The guest did not end in the time it was given.
 #[derive(Debug)]
@@ -228,14 +270,18 @@ fn tree(parts: &Parts<'_>, memory: &Memory) -> Result<Option<File>> {
     }
     let mut qemu = Command::new(parts.arch.qemu);
     qemu.args(hardware(parts, memory)).args(["-serial", "null", "-serial", "null", "-nodefaults", "-no-user-config"]);
-    tree::make(qemu, parts.arch.machine, parts.overlays).map(Some)
+    tree::make(qemu, parts.board(), parts.overlays).map(Some)
 }
 
 /// What the machine has, but for its board and its memory's contents.
 fn hardware(parts: &Parts<'_>, memory: &Memory) -> Vec<String> {
-    let size = format!("{}M", memory.size() >> 20);
+    let mut size = format!("{}M", memory.size() >> 20);
+    if let Some(more) = parts.hardware.memory {
+        size += &format!(",{more}");
+    }
     let processors = processors(parts).to_string();
-    ["-cpu", parts.arch.cpu, "-smp", &processors, "-m", &size, "-display", "none"].map(str::to_owned).into()
+    let words = ["-cpu", parts.arch.cpu, "-smp", &processors, "-m", &size, "-display", "none"];
+    words.iter().chain(parts.hardware.devices).map(|word| (*word).to_owned()).collect()
 }
 
 /// QEMU's command line.
@@ -252,7 +298,7 @@ fn arguments(
     let file = |path: &Path| path.display().to_string();
     let mut words = hardware(parts, memory);
     let mut add = |option: &str, value: String| words.extend([option.to_owned(), value]);
-    add("-machine", format!("{},memory-backend=ram", arch.machine));
+    add("-machine", format!("{},memory-backend=ram", parts.board()));
     add("-accel", accelerator);
     if parts.icount {
         add("-icount", "shift=0,sleep=off".into());
@@ -310,6 +356,10 @@ mod tests {
     use std::path::PathBuf;
 
     fn words(port: Port, doors: Option<Doors>) -> Vec<String> {
+        words_of(Hardware::default(), port, doors)
+    }
+
+    fn words_of(hardware: Hardware, port: Port, doors: Option<Doors>) -> Vec<String> {
         let arch = &arch::ALL[0];
         let memory = Memory::new(arch).unwrap();
         let append = ["lockdown=integrity".to_owned()];
@@ -322,6 +372,7 @@ mod tests {
             overlays: &[],
             append: &append,
             icount: false,
+            hardware,
             log: &path,
         };
         arguments(&parts, &memory, None, port, doors, "tcg".into())
@@ -335,6 +386,20 @@ mod tests {
         assert!(append.ends_with(" lockdown=integrity"), "{append}");
         assert!(words.contains(&"socket,id=port,fd=7".to_owned()));
         assert!(words.contains(&"socket,id=monitor,fd=8".to_owned()));
+    }
+
+    #[test]
+    fn a_machine_can_have_more_than_its_architecture_says() {
+        let hardware = Hardware {
+            board: Some("q35"),
+            memory: Some("slots=2,maxmem=8G"),
+            devices: &["-device", "edu"],
+            ..Hardware::default()
+        };
+        let words = words_of(hardware, Port::Terminal, None);
+        assert!(words.windows(2).any(|pair| pair == ["-machine", "q35,memory-backend=ram"]), "{words:?}");
+        assert!(words.windows(2).any(|pair| pair == ["-m", "3100M,slots=2,maxmem=8G"]), "{words:?}");
+        assert!(words.windows(2).any(|pair| pair == ["-device", "edu"]), "{words:?}");
     }
 
     #[test]

@@ -30,10 +30,15 @@ pub struct Memory {
 impl Memory {
     /// RAM for a guest of `arch`, all zero; pages take room only once they are written to.
     pub fn new(arch: &Arch) -> Result<Self> {
-        let size = arch.memory_mib << 20;
+        Self::sized(arch, arch.memory_mib)
+    }
+
+    /// As much RAM as this, where a machine of `arch` has it in one piece.
+    pub fn sized(arch: &Arch, mib: u64) -> Result<Self> {
+        let size = mib << 20;
         // QEMU inherits the descriptor, so it is not closed on exec.
         let file = File::from(memfd_create("map-guest-ram", MFdFlags::empty())?);
-        file.set_len(size).with_context(|| format!("cannot make {} MiB of guest memory", arch.memory_mib))?;
+        file.set_len(size).with_context(|| format!("cannot make {mib} MiB of guest memory"))?;
         Ok(Self { file, start: arch.memory_start, size })
     }
 

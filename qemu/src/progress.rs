@@ -12,6 +12,8 @@ use map_qemu::protocol::{Outcome, ToHost};
 pub struct Progress {
     /// The tests that have not ended; none before the suite has said which tests it has.
     waiting: Option<Vec<String>>,
+    /// The test that began last.
+    running: Option<String>,
     began: Instant,
     note: String,
     output: Vec<u8>,
@@ -33,26 +35,37 @@ pub struct Ended<'a> {
 impl Progress {
     /// Nothing has been heard yet.
     pub fn new() -> Self {
-        Self { waiting: None, began: Instant::now(), note: String::new(), output: Vec::new() }
+        Self { waiting: None, running: None, began: Instant::now(), note: String::new(), output: Vec::new() }
     }
 
     /// Takes note of what the guest says; gives the test that has ended with it.
     pub fn hear<'a>(&mut self, message: &'a ToHost) -> Option<Ended<'a>> {
         match message {
             ToHost::Plan(names) => self.waiting = Some(names.clone()),
-            ToHost::Begin(_) => self.began = Instant::now(),
+            ToHost::Begin(name) => {
+                self.running = Some(name.clone());
+                self.began = Instant::now();
+            }
             ToHost::Note(text) => self.note += text,
             ToHost::Output(_, bytes) => self.output.extend_from_slice(bytes),
             ToHost::End(name, outcome) => {
-                if let Some(waiting) = &mut self.waiting {
-                    waiting.retain(|waiting| waiting != name);
-                }
+                self.forget(name);
                 let note = std::mem::take(&mut self.note);
                 return Some(Ended { name, outcome, took: self.began.elapsed(), note });
             }
             _ => (),
         }
         None
+    }
+
+    /// The guest has died. If it was in the midst of the test of this name, and of the last, that test is over, and this
+    /// is how long it took.
+    pub fn die_in(&mut self, name: &str) -> Option<Duration> {
+        let in_it = self.running.as_deref() == Some(name) && self.waiting.as_deref().is_some_and(|left| left == [name]);
+        in_it.then(|| {
+            self.forget(name);
+            self.began.elapsed()
+        })
     }
 
     /// The tests that have not ended.
@@ -71,6 +84,13 @@ impl Progress {
                 Outcome::Failed(format!("the suite ended with status {status} before {} tests: {said}", left.len()))
             }
         }
+    }
+
+    fn forget(&mut self, test: &str) {
+        if let Some(waiting) = &mut self.waiting {
+            waiting.retain(|name| name != test);
+        }
+        self.running = None;
     }
 }
 
@@ -99,5 +119,19 @@ mod tests {
         assert_eq!(progress.verdict(&Ok(0)), Outcome::Passed);
         assert!(matches!(progress.verdict(&Ok(1)), Outcome::Failed(_)));
         assert!(matches!(progress.verdict(&Err(anyhow::anyhow!("dead"))), Outcome::Failed(_)));
+    }
+
+    #[test]
+    fn only_the_last_test_may_be_a_guests_death() {
+        let mut early = planned(&["one", "two"]);
+        early.hear(&ToHost::Begin("one".into()));
+        assert_eq!(early.die_in("two"), None);
+        assert_eq!(early.unfinished(), ["one", "two"]);
+
+        let mut before = planned(&["two"]);
+        assert_eq!(before.die_in("two"), None);
+        before.hear(&ToHost::Begin("two".into()));
+        assert!(before.die_in("two").is_some());
+        assert_eq!(before.verdict(&Ok(0)), Outcome::Passed);
     }
 }

@@ -78,6 +78,20 @@ pub enum Suite {
     Devmap,
     /// mmap(2) and its relatives, on the driver's node and on a file side by side.
     Mmap,
+    /// Memory that comes, and goes, while the driver is at work.
+    Hotplug,
+    /// The driver beside a PCI device.
+    Pci,
+    /// The driver on a machine whose PCI configuration lies in reserved memory, locked down.
+    Ecam,
+    /// The driver beside a /dev/mem that refuses what others have claimed.
+    Strict,
+    /// The driver on a kernel whose sysfs outlives its references.
+    Kobject,
+    /// A window where no device answers. The last test is the guest's last, too.
+    Hole,
+    /// Windows that are larger than the machine.
+    Big,
 }
 
 /// What the guest says.
@@ -141,6 +155,11 @@ pub enum Question {
         start: u64,
         /// How many bytes.
         length: u64,
+    },
+    /// Plug another piece of memory into the machine.
+    PlugMemory {
+        /// How many bytes.
+        size: u64,
     },
     /// What does the processor's page table say of this virtual address?
     PageTable {

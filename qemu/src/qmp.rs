@@ -51,6 +51,14 @@ impl Qmp {
         self.execute("cont", json!({})).map(drop)
     }
 
+    /// Plugs in the piece of memory of this number, of `size` bytes.
+    pub fn plug_memory(&mut self, number: usize, size: u64) -> Result<()> {
+        let (memory, device) = (format!("memory{number}"), format!("dimm{number}"));
+        self.execute("object-add", json!({ "qom-type": "memory-backend-ram", "id": memory, "size": size }))?;
+        self.execute("device_add", json!({ "driver": "pc-dimm", "id": device, "memdev": memory }))?;
+        Ok(())
+    }
+
     fn execute(&mut self, command: &str, arguments: Value) -> Result<Value> {
         let message = json!({ "execute": command, "arguments": arguments });
         writeln!(self.writer, "{message}").context("QEMU's monitor is gone")?;

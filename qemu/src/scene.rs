@@ -4,7 +4,7 @@
 
 use map_qemu::protocol::{Dev, Suite};
 
-use crate::{arch::Arch, flavour::Flavour};
+use crate::{arch::Arch, flavour::Flavour, machine::Hardware};
 
 /// A suite and the guest that it needs.
 #[derive(Debug)]
@@ -19,10 +19,14 @@ pub struct Scene {
     pub append: &'static str,
     /// What the device tree has beside the reserved memory; on a machine without one this scene makes no sense.
     pub overlay: Option<&'static str>,
+    /// What the machine has that others have not.
+    pub hardware: Hardware,
     /// The architectures on which it makes sense.
     pub arches: &'static [&'static str],
     /// The flavours of the kernel with which it makes sense.
     pub flavours: &'static [&'static str],
+    /// The last test of the suite is the guest's end, with this as the first fault in its kernel's log.
+    pub death: Option<&'static str>,
 }
 
 /// A guest like any other.
@@ -32,9 +36,13 @@ const ORDINARY: Scene = Scene {
     dev: Dev::Devtmpfs,
     append: "",
     overlay: None,
+    hardware: ORDINARY_HARDWARE,
     arches: &["x86_64", "arm64"],
     flavours: &["plain", "debug"],
+    death: None,
 };
+
+const ORDINARY_HARDWARE: Hardware = Hardware { board: None, memory_mib: None, memory: None, devices: &[] };
 
 /// Windows of every kind, for the device tree.
 const TREE: &str = include_str!("../kernel/arm64-windows.dtso");
@@ -52,6 +60,49 @@ pub const ALL: &[Scene] = &[
     Scene { name: "lockdown", suite: Suite::Lockdown, append: "lockdown=integrity", ..ORDINARY },
     Scene { name: "devmap", suite: Suite::Devmap, ..ORDINARY },
     Scene { name: "mmap", suite: Suite::Mmap, ..ORDINARY },
+    Scene {
+        name: "memory hotplug",
+        suite: Suite::Hotplug,
+        hardware: Hardware { memory: Some("slots=2,maxmem=8G"), ..ORDINARY_HARDWARE },
+        arches: &["x86_64"],
+        flavours: &["debug"],
+        ..ORDINARY
+    },
+    Scene {
+        name: "PCI device",
+        suite: Suite::Pci,
+        hardware: Hardware { devices: &["-device", "edu"], ..ORDINARY_HARDWARE },
+        arches: &["x86_64"],
+        ..ORDINARY
+    },
+    Scene {
+        name: "PCI configuration",
+        suite: Suite::Ecam,
+        append: "lockdown=integrity",
+        // This board keeps its PCI configuration at 0xb0000000, and has memory below 2 GiB in one piece.
+        hardware: Hardware { board: Some("q35"), memory_mib: Some(2048), ..ORDINARY_HARDWARE },
+        arches: &["x86_64"],
+        flavours: &["plain"],
+        ..ORDINARY
+    },
+    Scene {
+        name: "strict /dev/mem",
+        suite: Suite::Strict,
+        // Takes back what the flavour says; of several words the last one holds.
+        append: "iomem=strict",
+        arches: &["x86_64"],
+        flavours: &["debug"],
+        ..ORDINARY
+    },
+    Scene { name: "late release", suite: Suite::Kobject, flavours: &["kobject"], ..ORDINARY },
+    Scene {
+        name: "nobody answers",
+        suite: Suite::Hole,
+        arches: &["arm64"],
+        death: Some("Internal error: synchronous external abort"),
+        ..ORDINARY
+    },
+    Scene { name: "large windows", suite: Suite::Big, arches: &["x86_64"], flavours: &["plain"], ..ORDINARY },
 ];
 
 impl Scene {

@@ -17,7 +17,7 @@ use crate::{
     flavour,
     initramfs::Initramfs,
     klog, libraries,
-    machine::{self, Machine, Parts},
+    machine::{self, Died, Hardware, Machine, Parts},
     memory::Memory,
     pages,
     programs::Programs,
@@ -53,6 +53,7 @@ pub struct Guest<'a> {
     add: Vec<(PathBuf, PathBuf)>,
     timeout: Duration,
     icount: bool,
+    hardware: Hardware,
     log: PathBuf,
 }
 
@@ -74,7 +75,17 @@ impl<'a> Guest<'a> {
         let log = directory.join(format!("{name}-{stem}-{}.log", std::process::id()));
         let overlays = kit.tools.arch.tree.into_iter().collect();
         let append = vec![kit.kernel.flavour.append.to_owned()];
-        Ok(Self { kit, job, append, overlays, add: Vec::new(), timeout, icount: false, log })
+        Ok(Self {
+            kit,
+            job,
+            append,
+            overlays,
+            add: Vec::new(),
+            timeout,
+            icount: false,
+            hardware: Hardware::default(),
+            log,
+        })
     }
 
     /// Adds words to the kernel's command line.
@@ -101,6 +112,12 @@ impl<'a> Guest<'a> {
         self
     }
 
+    /// Builds the machine of this hardware.
+    pub fn hardware(mut self, hardware: Hardware) -> Self {
+        self.hardware = hardware;
+        self
+    }
+
     /// Boots the guest with `memory`, and lets `hear` have every message but questions, which are answered here.
     ///
     /// Gives the exit status of the guest's task. The kernel's log stays, and is named, only if something failed:
@@ -109,6 +126,33 @@ impl<'a> Guest<'a> {
         let initramfs = self.pack()?;
         let result = self.converse(&initramfs, memory, &mut hear);
         self.judge(result)
+    }
+
+    /// As [`Guest::run`], but the guest must die, and the first fault in its kernel's log must be this one.
+    pub fn die(
+        self,
+        memory: &Memory,
+        fault: &str,
+        mut hear: impl FnMut(&ToHost, &mut Outside<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let initramfs = self.pack()?;
+        match self.converse(&initramfs, memory, &mut hear) {
+            Ok(_) => self.judge(Err(anyhow!("the guest has outlived what should have been its end"))).map(drop),
+            Err(error) if error.is::<Died>() => {
+                let log = fs::read(&self.log).unwrap_or_default();
+                let log = String::from_utf8_lossy(&log);
+                match klog::splats(&log).first() {
+                    Some(first) if first.contains(fault) => {
+                        let _ = fs::remove_file(&self.log);
+                        Ok(())
+                    }
+                    _ => self
+                        .judge(Err(error.context(format!("its kernel's log does not begin to fail with {fault:?}"))))
+                        .map(drop),
+                }
+            }
+            Err(error) => self.judge(Err(error)).map(drop),
+        }
     }
 
     /// Boots the guest with its serial port on this terminal.
@@ -126,6 +170,7 @@ impl<'a> Guest<'a> {
             overlays: &self.overlays,
             append: &self.append,
             icount: self.icount,
+            hardware: self.hardware,
             log: &self.log,
         }
     }
@@ -141,7 +186,7 @@ impl<'a> Guest<'a> {
         loop {
             let Some(message) = machine.next(deadline)? else {
                 let status = machine.wait(Instant::now() + FAREWELL)?;
-                bail!("the guest ended before its task did (QEMU: {status})");
+                bail!(Died(status));
             };
             match &message {
                 ToHost::Ask(question) => {
@@ -230,6 +275,7 @@ fn answer(question: &Question, tables: PageTables, memory: &Memory, machine: &mu
             let (first, count) = memory.differences(seed, start, length)?;
             Ok(ToGuest::Differences(first, count))
         }
+        Question::PlugMemory { size } => machine.plug_memory(size).map(|()| ToGuest::Done),
         Question::PageTable { address } => page(tables, address, memory, machine).map(ToGuest::Page),
     }
 }

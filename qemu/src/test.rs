@@ -230,7 +230,7 @@ fn guests(
         }
         let Some(kit) = kit(&tools, &programs, flavour, options, tally, ui)? else { continue };
         for scene in scenes {
-            run_scene(&kit, scene, filter, tally, ui)?;
+            run_scene(&kit, scene, &plan, filter, tally, ui)?;
         }
     }
     Ok(())
@@ -270,21 +270,22 @@ fn kit(
     Ok(Some(Kit { tools: Rc::clone(tools), kernel, module, programs: Rc::clone(programs) }))
 }
 
-/// Boots a guest and counts the tests that run in it. One that began and did not end has failed, and so have those that
-/// never began.
-fn run_scene(kit: &Kit, scene: &Scene, filter: &str, tally: &mut Tally, ui: &Ui) -> Result<()> {
-    let Scene { name, suite, dev, append, overlay, .. } = *scene;
+/// Boots a guest and counts the tests that run in it. One that began and did not end has failed, unless it had to be the
+/// guest's end, and so have those that never began.
+fn run_scene(kit: &Kit, scene: &Scene, plan: &Plan, filter: &str, tally: &mut Tally, ui: &Ui) -> Result<()> {
+    let Scene { name, suite, dev, append, overlay, hardware, .. } = *scene;
     let (arch, title) = (kit.tools.arch, kit.kernel.title());
     ui.step(format!("Booting {title} for the suite \"{name}\""));
     let task = Task::Suite { suite, filter: filter.to_owned() };
     let job = Job { channel: arch.channel.into(), dev, module: None, task };
-    let memory = Memory::new(arch)?;
+    let memory = Memory::sized(arch, hardware.memory_mib.unwrap_or(arch.memory_mib))?;
     let started = Instant::now();
     let mut progress = Progress::new();
     let stem: String = name.chars().filter(|letter| letter.is_alphanumeric()).collect();
     let guest = Guest::new(kit, &stem, job, TIMEOUT * kit.kernel.flavour.patience)?
         .append(&[append.to_owned()])
-        .overlay(overlay);
+        .overlay(overlay)
+        .hardware(hardware);
     let hear = |message: &ToHost, _: &mut Outside<'_>| {
         if let Some(Ended { name: test, outcome, took, note }) = progress.hear(message) {
             tally.count(format!("{title}: {name}: {test}"), outcome, took);
@@ -294,20 +295,30 @@ fn run_scene(kit: &Kit, scene: &Scene, filter: &str, tally: &mut Tally, ui: &Ui)
         }
         Ok(())
     };
-    let result = guest.run(&memory, hear);
-    if matches!(&result, Err(error) if interrupt::is_interruption(error)) {
-        return result.map(drop);
+    let last = plan.iter().rfind(|(of, _)| *of == suite).map(|(_, test)| test);
+    // Without that test the guest lives.
+    let death = scene.death.zip(last.filter(|last| last.contains(filter)));
+    let (end, result) = match death {
+        Some((fault, _)) => {
+            ("the guest dies of its last test and of nothing else", guest.die(&memory, fault, hear).map(|()| 0))
+        }
+        None => ("the guest lives to its end, and its kernel's log is clean", guest.run(&memory, hear)),
+    };
+    match (&result, death) {
+        (Err(error), _) if interrupt::is_interruption(error) => return result.map(drop),
+        (Ok(_), Some((_, last))) => {
+            if let Some(took) = progress.die_in(last) {
+                tally.count(format!("{title}: {name}: {last}"), &Outcome::Passed, took);
+            }
+        }
+        _ => (),
     }
     for test in progress.unfinished() {
         let outcome = Outcome::Failed("it did not end".into());
         tally.count(format!("{title}: {name}: {test}"), &outcome, Duration::ZERO);
     }
     // That nothing went wrong in the kernel, and that every test was run, is a test of its own.
-    tally.count(
-        format!("{title}: {name}: the guest lives to its end, and its kernel's log is clean"),
-        &progress.verdict(&result),
-        started.elapsed(),
-    );
+    tally.count(format!("{title}: {name}: {end}"), &progress.verdict(&result), started.elapsed());
     Ok(())
 }
 

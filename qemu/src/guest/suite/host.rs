@@ -44,6 +44,14 @@ impl Host {
         }
     }
 
+    /// Plugs another piece of memory into the machine; the kernel hears of it a little later.
+    pub fn plug_memory(&mut self, size: u64) -> Result<()> {
+        match self.ask(Question::PlugMemory { size })? {
+            ToGuest::Done => Ok(()),
+            answer => bail!("the host answered {answer:?}"),
+        }
+    }
+
     /// What of the free memory differs from the pattern, seen from outside: the first bytes, and how many in all.
     pub fn differences(&mut self, seed: u64) -> Result<(Vec<Difference>, u64)> {
         match self.ask(Question::Differences { seed, start: START, length: LENGTH })? {

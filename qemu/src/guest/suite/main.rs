@@ -14,21 +14,28 @@
 mod arch;
 mod area;
 mod bench;
+mod big;
 mod compat;
 mod devmap;
+mod ecam;
+mod hole;
 mod host;
+mod hotplug;
 mod kernel;
 mod kmemleak;
+mod kobject;
 mod lifetime;
 mod lockdown;
 mod memory;
 mod mmap;
 mod node;
+mod pci;
 mod plain;
 mod plan;
 mod program;
 mod refusal;
 mod status;
+mod strict;
 mod tree;
 mod user;
 mod windows;
@@ -92,6 +99,13 @@ suites! {
     Lockdown: [lockdown::TESTS],
     Devmap: [devmap::TESTS, status::TESTS, compat::TESTS, arch::DEVMAP],
     Mmap: [mmap::TESTS],
+    Hotplug: [hotplug::TESTS],
+    Pci: [pci::TESTS],
+    Ecam: [ecam::TESTS],
+    Strict: [strict::TESTS],
+    Kobject: [kobject::TESTS],
+    Hole: [hole::TESTS],
+    Big: [big::TESTS],
 }
 
 /// Why a test could not run, as the error that it ends with.
