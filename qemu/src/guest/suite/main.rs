@@ -55,8 +55,8 @@ use map_qemu::protocol::{Channel, Outcome, Suite, ToHost};
 
 use crate::host::Host;
 
-/// How long one test may take: a hundred times what the slowest takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long one test may take: ten times what the slowest takes on the slowest kernel.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The exit status of a process whose test could not run.
 const SKIPPED: u8 = 77;
