@@ -23,6 +23,7 @@ mod scene;
 mod session;
 mod setup;
 mod shell;
+mod tally;
 mod test;
 mod tree;
 mod ui;

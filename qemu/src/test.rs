@@ -6,7 +6,7 @@
 //! counts them.
 
 use std::{
-    fmt, fs,
+    fs,
     path::Path,
     process::{Command, ExitCode},
     rc::Rc,
@@ -31,6 +31,7 @@ use crate::{
     scene::{self, Scene},
     session::{Guest, Kit, Outside},
     setup::{self, Tools},
+    tally::Tally,
     ui::Ui,
     Target,
 };
@@ -52,60 +53,6 @@ pub struct Options {
     only: Option<String>,
 }
 
-/// What has been counted so far.
-#[derive(Debug, Default)]
-struct Tally {
-    passed: u64,
-    failed: u64,
-    skipped: u64,
-}
-
-impl Tally {
-    /// Counts one test, and says what became of it.
-    fn count(&mut self, name: impl fmt::Display, outcome: &Outcome, took: Duration) {
-        let seconds = took.as_secs_f64();
-        match outcome {
-            Outcome::Passed => {
-                self.passed += 1;
-                println!("ok    {name} ({seconds:.2} s)");
-            }
-            Outcome::Failed(reason) => {
-                self.failed += 1;
-                println!("FAIL  {name} ({seconds:.2} s)");
-                for line in reason.lines() {
-                    println!("      {line}");
-                }
-            }
-            Outcome::Skipped(reason) => {
-                self.skipped += 1;
-                println!("skip  {name}: {reason}");
-            }
-        }
-    }
-
-    /// Runs a step of the host and counts it as one test.
-    fn check<T>(&mut self, name: &str, step: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
-        let started = Instant::now();
-        match step() {
-            Ok(value) => {
-                self.count(name, &Outcome::Passed, started.elapsed());
-                Ok(Some(value))
-            }
-            Err(error) if interrupt::is_interruption(&error) => Err(error),
-            Err(error) => {
-                self.count(name, &Outcome::Failed(format!("{error:#}")), started.elapsed());
-                Ok(None)
-            }
-        }
-    }
-}
-
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
-    }
-}
-
 /// Runs everything, and fails if anything did.
 pub fn test(options: &Options, ui: &Ui) -> Result<ExitCode> {
     let kernels = kernels(options)?;
@@ -120,11 +67,11 @@ pub fn test(options: &Options, ui: &Ui) -> Result<ExitCode> {
             guests(arch, &flavours, options, &mut tally, ui)?;
         }
     }
-    if tally.passed + tally.failed + tally.skipped == 0 {
+    if tally.total() == 0 {
         bail!("no test in these guests has such a name");
     }
     println!("{tally}");
-    Ok(if tally.failed == 0 && tally.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if tally.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The kernels that the options name, of those there are.
