@@ -33,10 +33,13 @@ use crate::{
         accessible,
         Access,
         Cache,
+        Facts,
+        PhysRange,
         Refusal,
         Request, //
     },
     mapping::Mapping,
+    platform::Kernel,
     shim,
     state::State,
     windows::{
@@ -205,8 +208,13 @@ unsafe extern "C" fn access_raw(
     let mapping = unsafe { mapping_of(vma) };
     // SAFETY: By this function's contract.
     let area = unsafe { VmaRef::from_raw(vma) };
-    // What the process cannot load itself has, on some kernels, a page table entry that they warn of.
-    if !mapping.is_memory() || area.flags() & (flags::READ | flags::WRITE) == 0 {
+    // What the process cannot load itself has, on some kernels, a page table entry that they warn of; and so do they of
+    // memory that came after it was mapped, and that stays offline for that.
+    let hidden = area.flags() & (flags::READ | flags::WRITE) == 0;
+    if !mapping.is_memory()
+        || hidden
+        || page_of(area, address).is_none_or(|page| Kernel.is_system_ram(&page))
+    {
         return EIO.to_errno();
     }
     let wanted = u64::try_from(length).unwrap_or(0);
@@ -215,6 +223,18 @@ unsafe extern "C" fn access_raw(
     let length = c_int::try_from(length).unwrap_or(0);
     // SAFETY: By this function's contract, as no more is accessed than was asked for.
     unsafe { bindings::generic_access_phys(vma, address, buffer, length, write) }
+}
+
+/// The physical page behind `address`, which lies in `area`.
+#[cfg(CONFIG_HAVE_IOREMAP_PROT)]
+fn page_of(area: &VmaRef, address: usize) -> Option<PhysRange> {
+    // SAFETY: The lock of the address space is held, so nobody changes the field.
+    let first = unsafe { (*area.as_ptr()).vm_pgoff };
+    let page = address
+        .checked_sub(area.start())?
+        .checked_shr(PAGE_SHIFT as u32)?;
+    let frame = u64::try_from(first.checked_add(page)?).ok()?;
+    PhysRange::new(frame.checked_mul(PAGE_SIZE as u64)?, PAGE_SIZE as u64)
 }
 
 /// # Safety

@@ -18,7 +18,10 @@ use crate::{
         PhysRange,
         Window, //
     },
-    platform::is_set_aside,
+    platform::{
+        intersects,
+        is_set_aside, //
+    },
     state::Shown,
     windows::Unfit, //
 };
@@ -30,12 +33,13 @@ use crate::{
 ///
 /// # Invariants
 ///
-/// `region` is in the kernel's tree of resources, with `range` and the text of `_name`, below resources that stay.
+/// `region` is the claim's own, with `range` and the text of `name`, and with a description that no other resource has. It
+/// is in the kernel's tree of resources, unless what it lay in was taken out with all that is in it.
 pub(crate) struct Claim {
     range: PhysRange,
     region: NonNull<bindings::resource>,
     // The kernel keeps a pointer to the text of it.
-    _name: CString,
+    name: Option<CString>,
 }
 
 impl Claim {
@@ -64,30 +68,20 @@ impl Claim {
         let Some(region) = NonNull::new(region) else {
             return Err(Unfit::Claimed(*window));
         };
-        // INVARIANT: It was just claimed. Should the last part not hold, it is given back before anybody can remove what
-        // it lies in, but for root in these few instructions.
+        let stays = lies_in_what_stays(&window.range, region);
+        // SAFETY: The resource is ours. Who looks at the field meanwhile finds no description that they look for.
+        unsafe { (*region.as_ptr()).desc = description(region) };
+        // INVARIANT: It was just claimed, and nothing else has its address.
         let claim = Self {
             range: window.range,
             region,
-            _name: name,
+            name: Some(name),
         };
-        if claim.lies_in_what_stays() {
+        if stays {
             Ok(claim)
         } else {
             Err(Unfit::Inside(*window))
         }
-    }
-
-    /// Whether what the region lies in stays as long as the kernel runs: nothing, memory that a PC's firmware or command
-    /// line reserves, or memory that the device tree sets aside.
-    fn lies_in_what_stays(&self) -> bool {
-        // SAFETY: By the type's invariant; nobody but the kernel changes the field, and only when what it names goes.
-        let parent = unsafe { (*self.region.as_ptr()).parent };
-        // SAFETY: As above. The kernel takes this from the parent, which need not be looked at: it might be going.
-        let kind = unsafe { (*self.region.as_ptr()).desc };
-        core::ptr::eq(parent, &raw const bindings::iomem_resource)
-            || kind == bindings::IORES_DESC_RESERVED as usize
-            || is_set_aside(&self.range)
     }
 
     /// The region.
@@ -99,12 +93,43 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         let region = self.region.as_ptr();
-        // By the object, not by its numbers, which may be somebody else's by now.
-        // SAFETY: By the type's invariant; the tree of resources is locked by the function.
-        unsafe { bindings::release_resource(region) };
+        if !intersects(
+            &self.range,
+            bindings::IORESOURCE_BUSY,
+            description(self.region),
+        ) {
+            // A device whose region was laid around ours has taken it along, and may bring it back.
+            pr_warn!(
+                "the claim on {} went with what it lay in\n",
+                Shown(self.range)
+            );
+            core::mem::forget(self.name.take());
+            return;
+        }
+        // By the object, not by its numbers, which may be somebody else's by now; and without what was laid into it.
+        // SAFETY: By the type's invariant, as it was just found in the tree, which the function locks. Only root can have
+        // taken out since then what it lies in.
+        unsafe { bindings::remove_resource(region) };
         // SAFETY: `__request_region()` has allocated it in this way, and nothing leads to it any more.
         unsafe { bindings::kfree(region.cast()) };
     }
+}
+
+/// A description of the resource that no other one has: the kernel's own are small numbers.
+fn description(region: NonNull<bindings::resource>) -> usize {
+    region.as_ptr().addr()
+}
+
+/// Whether what `region` lies in, which was just claimed for `range`, stays as long as the kernel runs: nothing, memory
+/// that a PC's firmware or command line reserves, or memory that the device tree sets aside.
+fn lies_in_what_stays(range: &PhysRange, region: NonNull<bindings::resource>) -> bool {
+    // SAFETY: The resource is ours, and the kernel changes the field only when what it names goes.
+    let parent = unsafe { (*region.as_ptr()).parent };
+    // SAFETY: As above. The kernel takes this from the parent, which need not be looked at: it might be going.
+    let kind = unsafe { (*region.as_ptr()).desc };
+    core::ptr::eq(parent, &raw const bindings::iomem_resource)
+        || kind == bindings::IORES_DESC_RESERVED as usize
+        || is_set_aside(range)
 }
 
 // SAFETY: A region may be given back by another thread than the one that claimed it.

@@ -28,7 +28,10 @@ use kernel::{
 use crate::{
     area,
     ioctl,
-    map_core::may_open,
+    map_core::{
+        may_open,
+        Refusal, //
+    },
     platform::Kernel,
     report,
     shim,
@@ -38,6 +41,7 @@ use crate::{
     },
     windows::{
         error_of,
+        Denial,
         Permit, //
     }, //
 };
@@ -158,7 +162,14 @@ fn mmap(state: ArcBorrow<'_, State>, file: &File, vma: &VmaNew) -> Result {
     let request = area::request(vma, file);
     // The lock is not held while the area is filled, which takes long: if the window goes meanwhile, it is as if the
     // mapping had been made before. The mapping is registered, and its claim held, by now.
-    let made = Permit::new(state, &request).and_then(|permit| area::fill(vma, permit, &state));
+    let made = Permit::new(state, &request).and_then(|permit| {
+        let grant = permit.grant;
+        area::fill(vma, permit, &state).inspect_err(|denial| {
+            if matches!(denial, Denial::Refused(Refusal::CacheConflict, _)) {
+                state.windows.lock().conflicts(&grant);
+            }
+        })
+    });
     made.map_err(|denial| {
         report::refused_mmap(&state, &request, &denial);
         denial.error()

@@ -20,6 +20,7 @@ use kernel::{
 
 mod area;
 mod claim;
+mod debug;
 mod file;
 mod ioctl;
 mod list;
@@ -59,8 +60,7 @@ module! {
 #[pin_data]
 struct Map {
     _node: Node,
-    #[pin]
-    _debug: report::Debug,
+    _debug: debug::Files,
     #[pin]
     _tree: Tree,
     _notifiers: Notifiers,
@@ -80,8 +80,8 @@ impl kernel::InPlaceModule for Map {
                 _last_words: report::LastWords(state.clone()),
                 // SAFETY: A module is initialized only once.
                 _published: unsafe { Published::new(state.clone()) },
-                _notifiers: Notifiers::register()?,
-                _debug <- report::debug(state.clone()),
+                _notifiers: Notifiers::register(&state)?,
+                _debug: debug::Files::new(),
                 _tree <- Tree::register(Self::NAME, module),
                 // The last step that can fail.
                 _node: Node::register(shim::map_major())?,

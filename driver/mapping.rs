@@ -16,10 +16,9 @@ use kernel::{
 use crate::{
     claim::Claim,
     map_core::{
+        may_map,
         PhysRange,
-        Refusal,
-        MAPPINGS_IN_ALL,
-        MAPPINGS_PER_USER, //
+        Refusal, //
     },
     state::State, //
 };
@@ -66,7 +65,8 @@ impl Drop for Mapping {
 /// What a mapping is registered under.
 pub(crate) struct Key {
     number: u64,
-    user: u32,
+    /// Whose it counts for; nobody's if no limit is for them.
+    user: Option<u32>,
 }
 
 /// Room for one registration, from before the lock is taken.
@@ -90,6 +90,7 @@ pub(crate) struct Mappings {
     ranges: RBTree<u64, PhysRange>,
     /// How many of them each user has, if any.
     users: RBTree<u32, u32>,
+    /// How many all of these have.
     count: u32,
     next: u64,
 }
@@ -104,7 +105,7 @@ impl Mappings {
         }
     }
 
-    /// Registers one of `range` by `user`, for whom no limit counts if `privileged`.
+    /// Registers one of `range` by `user`, or by somebody for whom there is no limit.
     ///
     /// # Errors
     ///
@@ -112,42 +113,53 @@ impl Mappings {
     pub(crate) fn add(
         &mut self,
         range: PhysRange,
-        user: u32,
-        privileged: bool,
+        user: Option<u32>,
         room: Room,
     ) -> Result<Key, Refusal> {
-        if self.count >= MAPPINGS_IN_ALL && !privileged {
-            return Err(Refusal::TooMany);
-        }
-        match self.users.entry(user) {
-            Entry::Vacant(entry) => {
-                entry.insert(1, room.user);
-            }
-            Entry::Occupied(mut entry) => {
-                let count = entry.get_mut();
-                if *count >= MAPPINGS_PER_USER && !privileged {
-                    return Err(Refusal::TooMany);
-                }
-                *count = count.saturating_add(1);
-            }
+        if let Some(user) = user {
+            self.count_one(user, room.user)?;
         }
         let number = self.next;
         self.next = self.next.wrapping_add(1);
         self.ranges.insert(room.range.into_node(number, range));
-        self.count = self.count.saturating_add(1);
         Ok(Key { number, user })
+    }
+
+    fn count_one(
+        &mut self,
+        user: u32,
+        room: RBTreeNodeReservation<u32, u32>,
+    ) -> Result<(), Refusal> {
+        match self.users.entry(user) {
+            Entry::Vacant(entry) => {
+                if !may_map(0, self.count) {
+                    return Err(Refusal::TooMany);
+                }
+                entry.insert(1, room);
+            }
+            Entry::Occupied(mut entry) => {
+                let own = entry.get_mut();
+                if !may_map(*own, self.count) {
+                    return Err(Refusal::TooMany);
+                }
+                *own = own.saturating_add(1);
+            }
+        }
+        self.count = self.count.saturating_add(1);
+        Ok(())
     }
 
     /// Undoes [`add()`](Self::add).
     pub(crate) fn remove(&mut self, key: &Key) {
-        if self.ranges.remove(&key.number).is_none() {
+        self.ranges.remove(&key.number);
+        let Some(user) = key.user else {
             return;
-        }
+        };
         self.count = self.count.saturating_sub(1);
-        if let Entry::Occupied(mut entry) = self.users.entry(key.user) {
-            let count = entry.get_mut();
-            *count = count.saturating_sub(1);
-            if *count == 0 {
+        if let Entry::Occupied(mut entry) = self.users.entry(user) {
+            let own = entry.get_mut();
+            *own = own.saturating_sub(1);
+            if *own == 0 {
                 entry.remove();
             }
         }

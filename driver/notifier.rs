@@ -7,7 +7,10 @@ use kernel::prelude::*;
 use crate::{
     map_core::PhysRange,
     shim,
-    state, //
+    state::{
+        self,
+        State, //
+    }, //
 };
 
 /// The registration of both notifiers. The state must be published before, and until this is dropped.
@@ -17,11 +20,16 @@ pub(crate) struct Notifiers {
 }
 
 impl Notifiers {
-    pub(crate) fn register() -> Result<Self> {
-        Ok(Self {
+    pub(crate) fn register(state: &State) -> Result<Self> {
+        let notifiers = Self {
             _memory: Memory::watch()?,
             _tree: Tree::watch()?,
-        })
+        };
+        // The tree was asked before, but a change may have come between.
+        if shim::map_tree_has_windows() {
+            state.windows.lock().leave_raw()?;
+        }
+        Ok(notifiers)
     }
 }
 

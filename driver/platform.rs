@@ -51,7 +51,7 @@ impl Facts for Kernel {
         intersects(
             range,
             bindings::IORESOURCE_SYSTEM_RAM,
-            bindings::IORES_DESC_NONE,
+            bindings::IORES_DESC_NONE as usize,
         )
     }
 
@@ -69,10 +69,10 @@ impl Facts for Kernel {
             bindings::IORES_DESC_DEVICE_PRIVATE_MEMORY,
             bindings::IORES_DESC_SOFT_RESERVED,
         ];
-        intersects(range, exclusive, bindings::IORES_DESC_NONE)
+        intersects(range, exclusive, bindings::IORES_DESC_NONE as usize)
             || pages
                 .into_iter()
-                .any(|kind| intersects(range, bindings::IORESOURCE_MEM, kind))
+                .any(|kind| intersects(range, bindings::IORESOURCE_MEM, kind as usize))
     }
 
     fn is_in_pci_bar(&self, range: &PhysRange) -> bool {
@@ -107,7 +107,7 @@ fn reserved_holds(range: &PhysRange, counts: impl Fn(&Reserved) -> bool) -> bool
 }
 
 /// Whether a part of `range` lies in resources that have all of `flags` and are of the kind `description`.
-fn intersects(range: &PhysRange, flags: u32, description: u32) -> bool {
+pub(crate) fn intersects(range: &PhysRange, flags: u32, description: usize) -> bool {
     let (Ok(start), Ok(size)) = (
         bindings::resource_size_t::try_from(range.start()),
         usize::try_from(range.length()),
@@ -116,8 +116,7 @@ fn intersects(range: &PhysRange, flags: u32, description: u32) -> bool {
         return true;
     };
     // SAFETY: `region_intersects()` takes numbers only and locks the resource tree itself.
-    let found =
-        unsafe { bindings::region_intersects(start, size, flags as usize, description as usize) };
+    let found = unsafe { bindings::region_intersects(start, size, flags as usize, description) };
     // Anything but "disjoint", a mixture too.
     u32::try_from(found) != Ok(bindings::REGION_DISJOINT)
 }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the driver tells people: refusals in the log, windows in fdinfo, counts in debugfs.
+//! What the driver tells people: refusals in the log, windows in fdinfo.
 
 use kernel::{
-    debugfs::Scope,
     fmt,
     prelude::*,
     seq_file::{
@@ -15,7 +14,6 @@ use kernel::{
 
 use crate::{
     map_core::{
-        abi,
         LeftOut,
         LogLimit,
         Mode,
@@ -75,7 +73,7 @@ pub(crate) fn refused_mmap(state: &State, request: &Request, denial: &Denial) {
 /// Whether one more line about the user of the current process may go to the log now. What was left out before of
 /// anybody is said first.
 fn may_log(state: &State) -> bool {
-    let (user, now) = (shim::map_current_uid(), shim::map_seconds());
+    let (user, now) = (shim::map_current_user(), shim::map_seconds());
     let mut limit = state.log.lock();
     say_left_out(&mut limit, Some(now));
     limit.passes(user, now)
@@ -123,34 +121,4 @@ pub(crate) fn fdinfo(state: &State, out: &SeqFile) {
     for window in windows.mode().windows() {
         seq_print!(out, "map-window:\t{}\n", Shown(window));
     }
-}
-
-/// The files in `/sys/kernel/debug/map`; they go when this is dropped.
-pub(crate) type Debug = Scope<Arc<State>>;
-
-/// Makes these files.
-pub(crate) fn debug(state: Arc<State>) -> impl PinInit<Debug> {
-    Scope::dir(state, abi::NAME, |state, directory| {
-        directory.read_callback_file(c"windows", state, &show_windows);
-        directory.read_callback_file(c"mappings", state, &show_mappings);
-        directory.read_callback_file(c"refusals", state, &show_refusals);
-    })
-}
-
-fn show_windows(state: &Arc<State>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for window in state.windows.lock().mode().windows() {
-        writeln!(f, "{window}")?;
-    }
-    Ok(())
-}
-
-fn show_mappings(state: &Arc<State>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    writeln!(f, "{}", state.counts.areas())
-}
-
-fn show_refusals(state: &Arc<State>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for (reason, count) in state.counts.refusals() {
-        writeln!(f, "{count:>10} {reason}")?;
-    }
-    Ok(())
 }

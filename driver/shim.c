@@ -9,6 +9,7 @@
 #include <linux/capability.h>
 #include <linux/cc_platform.h>
 #include <linux/cred.h>
+#include <linux/debugfs.h>
 #include <linux/fs.h>
 #include <linux/io.h>
 #include <linux/ioport.h>
@@ -28,11 +29,13 @@
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/security.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
 #include <linux/timekeeping.h>
 #include <linux/uidgid.h>
+#include <linux/user_namespace.h>
 #include <linux/version.h>
 
 #if defined(CONFIG_X86)
@@ -331,10 +334,19 @@ void map_current_comm(char comm[TASK_COMM_LEN])
 	strscpy_pad(comm, current->comm, TASK_COMM_LEN);
 }
 
-/* The user that the process acts as, as the first user namespace knows it. */
-uid_t map_current_uid(void)
+/*
+ * The user of the process, as the first user namespace knows them: in others
+ * the one who made the outermost of these, who may be tens of thousands of users
+ * there.
+ */
+uid_t map_current_user(void)
 {
-	return from_kuid(&init_user_ns, current_uid());
+	const struct user_namespace *ns = current_user_ns();
+	kuid_t user = current_uid();
+
+	for (; ns != &init_user_ns; ns = ns->parent)
+		user = ns->owner;
+	return from_kuid(&init_user_ns, user);
 }
 
 /* Whether the limits of a user are not for this process. */
@@ -349,20 +361,27 @@ u64 map_seconds(void)
 	return ktime_get_seconds();
 }
 
+#ifdef CONFIG_MEMORY_HOTPLUG
 /*
  * Asked before memory goes online: the kernel has it in /proc/iomem as System
- * RAM by now, so nothing more of it can be mapped.
+ * RAM by now, so nothing more of it can be mapped. Whole blocks go online, but
+ * what is asked about lacks the pages at their beginning if these hold the
+ * kernel's own structures for the rest.
  */
 static int map_memory_event(struct notifier_block *nb, unsigned long action,
 			    void *arg)
 {
 	struct memory_notify *memory = arg;
+	u64 block = memory_block_size_bytes();
+	u64 start, end;
 
-	if (action == MEM_GOING_ONLINE &&
-	    map_is_in_use(PFN_PHYS(memory->start_pfn),
-			  PFN_PHYS(memory->nr_pages)))
-		return notifier_from_errno(-EBUSY);
-	return NOTIFY_OK;
+	if (action != MEM_GOING_ONLINE)
+		return NOTIFY_OK;
+	start = PFN_PHYS(memory->start_pfn);
+	end = ALIGN(start + PFN_PHYS(memory->nr_pages), block);
+	start = ALIGN_DOWN(start, block);
+	return map_is_in_use(start, end - start) ? notifier_from_errno(-EBUSY) :
+						   NOTIFY_OK;
 }
 
 static struct notifier_block map_memory_notifier = {
@@ -378,6 +397,16 @@ void map_unwatch_memory(void)
 {
 	unregister_memory_notifier(&map_memory_notifier);
 }
+#else
+int map_watch_memory(void)
+{
+	return 0;
+}
+
+void map_unwatch_memory(void)
+{
+}
+#endif
 
 #ifdef CONFIG_OF_DYNAMIC
 /* A node whose children are windows may come, and no device be made of it. */
@@ -434,13 +463,26 @@ bool map_tree_has_windows(void)
 	return false;
 }
 
+/* Whether a node is as the kernel was booted with it. */
+static bool map_tree_is_unchanged(struct device_node *np)
+{
+	struct property *property;
+
+	if (of_node_check_flag(np, OF_DYNAMIC))
+		return false;
+	for_each_property_of_node(np, property)
+		if (of_property_check_flag(property, OF_DYNAMIC))
+			return false;
+	return true;
+}
+
 /*
  * The memory of one of the nodes in /reserved-memory that the kernel keeps out
  * of its page tables, counted from 0; false if there are no more of them.
  *
  * It is plain if nothing in the kernel uses it. What the kernel uses itself it
  * does not claim, but such a node is compatible with something, or has
- * operations.
+ * operations. And it is as the kernel was booted with it.
  */
 bool map_tree_reserved(unsigned int index, u64 *start, u64 *length, bool *plain)
 {
@@ -454,23 +496,11 @@ bool map_tree_reserved(unsigned int index, u64 *start, u64 *length, bool *plain)
 			continue;
 		*start = memory->base;
 		*length = memory->size;
-		*plain = !memory->ops && !of_property_present(np, "compatible");
+		*plain = !memory->ops && map_tree_is_unchanged(np) &&
+			 !of_property_present(np, "compatible");
 		return true;
 	}
 	return false;
-}
-
-/* Whether a node is as the kernel was booted with it. */
-static bool map_tree_is_unchanged(struct device_node *np)
-{
-	struct property *property;
-
-	if (of_node_check_flag(np, OF_DYNAMIC))
-		return false;
-	for_each_property_of_node(np, property)
-		if (of_property_check_flag(property, OF_DYNAMIC))
-			return false;
-	return true;
 }
 
 /*
@@ -545,4 +575,44 @@ int map_tree_reg(const struct fwnode_handle *fwnode, u64 *start, u64 *length)
 	*start = region.start;
 	*length = resource_size(&region);
 	return of_property_read_reg(np, 1, &next, &size) ? 1 : 2;
+}
+
+/* The files in debugfs; debug.rs writes them, by their number in this order. */
+static int map_debug_windows_show(struct seq_file *out, void *unused)
+{
+	map_debug_show(out, 0);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(map_debug_windows);
+
+static int map_debug_mappings_show(struct seq_file *out, void *unused)
+{
+	map_debug_show(out, 1);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(map_debug_mappings);
+
+static int map_debug_refusals_show(struct seq_file *out, void *unused)
+{
+	map_debug_show(out, 2);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(map_debug_refusals);
+
+static struct dentry *map_debug;
+
+void map_debug_create(void)
+{
+	map_debug = debugfs_create_dir(KBUILD_MODNAME, NULL);
+	debugfs_create_file("windows", 0400, map_debug, NULL,
+			    &map_debug_windows_fops);
+	debugfs_create_file("mappings", 0400, map_debug, NULL,
+			    &map_debug_mappings_fops);
+	debugfs_create_file("refusals", 0400, map_debug, NULL,
+			    &map_debug_refusals_fops);
+}
+
+void map_debug_remove(void)
+{
+	debugfs_remove(map_debug);
 }

@@ -9,6 +9,7 @@
 
 struct file;
 struct fwnode_handle;
+struct seq_file;
 struct vm_area_struct;
 
 /* How a file is open, and what the process is like that maps it. */
@@ -37,7 +38,7 @@ phys_addr_t map_last_phys_addr(void);
 unsigned long map_task_size(void);
 pid_t map_current_pid(void);
 void map_current_comm(char comm[TASK_COMM_LEN]);
-uid_t map_current_uid(void);
+uid_t map_current_user(void);
 bool map_capable_resource(void);
 u64 map_seconds(void);
 int map_watch_memory(void);
@@ -54,8 +55,13 @@ int map_tree_memory_region(const struct fwnode_handle *fwnode, u64 *start,
 			   u64 *length);
 int map_tree_reg(const struct fwnode_handle *fwnode, u64 *start, u64 *length);
 
-/* What the driver does at an event; notifier.rs has them. */
+/* What the driver does at an event; notifier.rs has these two. */
 bool map_is_in_use(u64 start, u64 length);
 void map_leave_raw(void);
+
+/* The contents of a file in debugfs; debug.rs has it. */
+void map_debug_show(struct seq_file *out, unsigned int which);
+void map_debug_create(void);
+void map_debug_remove(void);
 
 #endif

@@ -103,8 +103,9 @@ unsafe extern "C" {
     /// The current process.
     pub(crate) safe fn map_current_pid() -> pid_t;
 
-    /// The user that the current process acts as, as the first user namespace knows it.
-    pub(crate) safe fn map_current_uid() -> uid_t;
+    /// The user of the current process, as the first user namespace knows them: of a process in another one, who made
+    /// that.
+    pub(crate) safe fn map_current_user() -> uid_t;
 
     /// Whether the current process has CAP_SYS_RESOURCE.
     pub(crate) safe fn map_capable_resource() -> bool;
@@ -116,6 +117,12 @@ unsafe extern "C" {
 
     /// Undoes [`watch_memory()`].
     pub(crate) safe fn map_unwatch_memory();
+
+    /// Makes the files in debugfs that [`crate::debug`] writes.
+    pub(crate) safe fn map_debug_create();
+
+    /// Takes them away.
+    pub(crate) safe fn map_debug_remove();
 
     safe fn map_watch_tree() -> c_int;
 

@@ -23,6 +23,7 @@ use crate::{
         Errno,
         Facts,
         Grant,
+        LogLimit,
         Mode,
         Origin,
         PhysRange,
@@ -56,6 +57,8 @@ pub(crate) struct Windows {
     // The claims on those that make one, in no order. The place of one that is gone is empty.
     claims: List<Option<Arc<Claim>>>,
     mappings: Mappings,
+    /// How often it was found, by the index of the window, that its memory is mapped with another cache type.
+    conflicts: LogLimit,
 }
 
 impl Windows {
@@ -69,6 +72,7 @@ impl Windows {
             mode: Mode::Raw,
             claims: List::new(|| None)?,
             mappings: Mappings::new(),
+            conflicts: LogLimit::new(),
         };
         if let Some(text) = shim::windows() {
             windows.add(&mut listed(text)?).map_err(|unfit| {
@@ -98,12 +102,36 @@ impl Windows {
             let nearest = nearest.and_then(|index| self.mode.windows().get(index));
             Denial::Refused(refused.reason, nearest.copied())
         })?;
-        let (user, privileged) = (shim::map_current_uid(), shim::map_capable_resource());
-        let key = self.mappings.add(grant.range, user, privileged, room)?;
+        if let Some(window) = self.conflicting(&grant) {
+            return Err(Denial::Refused(Refusal::CacheConflict, Some(window)));
+        }
+        let user = (!shim::map_capable_resource()).then(|| shim::map_current_user());
+        let key = self.mappings.add(grant.range, user, room)?;
         // At most one window holds the range, and it has at most one claim.
         let mut claims = self.claims.iter().flatten();
         let claim = claims.find(|claim| claim.range().contains(&grant.range));
         Ok((grant, key, claim.cloned()))
+    }
+
+    /// The window of `grant`, if it was just found often enough that its memory is mapped with another cache type: the
+    /// kernel leaves a line in the log each time that it finds out, and has no limit for them.
+    fn conflicting(&self, grant: &Grant) -> Option<Window> {
+        let index = grant.window?;
+        let number = u32::try_from(index).ok()?;
+        let used_up = self.conflicts.is_used_up(number, shim::map_seconds());
+        let window = self.mode.windows().get(index)?;
+        used_up.then_some(*window)
+    }
+
+    /// The memory of `grant` was found to be mapped with another cache type.
+    pub(crate) fn conflicts(&mut self, grant: &Grant) {
+        let Some(number) = grant.window.and_then(|index| u32::try_from(index).ok()) else {
+            return;
+        };
+        let now = shim::map_seconds();
+        // Nobody is told how many were left out: each is in the driver's own log, or counted there.
+        while self.conflicts.take_left_out(Some(now)).is_some() {}
+        self.conflicts.passes(number, now);
     }
 
     /// A mapping is gone.

@@ -26,15 +26,6 @@ use super::{
 /// work in pages of 4 KiB, so a process that is killed meanwhile is gone soon.
 pub const LARGEST_MAPPING: u64 = 4 << 30;
 
-/// How many mappings one user may have.
-///
-/// The kernel of x86 keeps a list of those with the same memory, searched from end to end under a spinlock that all
-/// processes share. A part of a mapping, or a copy by fork(2), is not one more.
-pub const MAPPINGS_PER_USER: u32 = 1024;
-
-/// How many mappings all users but those with CAP_SYS_RESOURCE may have.
-pub const MAPPINGS_IN_ALL: u32 = 8 * MAPPINGS_PER_USER;
-
 /// A call of mmap(2) on the node, made or asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {

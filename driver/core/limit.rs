@@ -1,6 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! How many lines about refusals the log takes, of each user on their own.
+//! How much of something each user may have: lines in the log, and mappings.
+
+/// How many mappings one user may have.
+///
+/// The kernel of x86 keeps a list of those with the same memory, searched from end to end under a spinlock that all
+/// processes share. A part of a mapping, or a copy by fork(2), is not one more.
+pub const MAPPINGS_PER_USER: u32 = 1024;
+
+/// How many mappings all users but those with CAP_SYS_RESOURCE may have.
+pub const MAPPINGS_IN_ALL: u32 = 8 * MAPPINGS_PER_USER;
+
+/// Whether a user who has `own` mappings may have one more, where all users have `all`.
+///
+/// Nobody gets more than half of what is left, so the first users do not take all of it, and a newcomer gets some.
+pub const fn may_map(own: u32, all: u32) -> bool {
+    let half = MAPPINGS_IN_ALL.saturating_sub(all) / 2;
+    own < MAPPINGS_PER_USER && own < half
+}
 
 /// Lets [`LogLimit::BURST`] lines of each user pass in [`LogLimit::INTERVAL`] seconds, and counts the others.
 ///
@@ -59,7 +76,7 @@ impl LogLimit {
     /// The length of an interval, in seconds.
     pub const INTERVAL: u64 = 5;
     /// How many users have a place at a time.
-    pub const USERS: usize = 32;
+    pub const USERS: usize = 64;
 
     /// Nothing has been logged yet.
     pub const fn new() -> Self {
@@ -91,6 +108,15 @@ impl LogLimit {
             0 => None,
             count => Some(LeftOut { user: None, count }),
         }
+    }
+
+    /// Whether `user` has had all that passes in this interval, at the time `now`, in seconds.
+    pub fn is_used_up(&self, user: u32, now: u64) -> bool {
+        let mine = |place: &&Place| place.user == user && !place.is_over(now);
+        let mut places = self.places.iter();
+        places
+            .find(mine)
+            .is_some_and(|place| place.passed >= Self::BURST)
     }
 
     /// Whether one more line of `user` may go to the log at the time `now`, in seconds.
@@ -198,6 +224,39 @@ mod tests {
         let said = left_out(&mut limit, Some(65));
         assert_eq!(said.len(), LogLimit::USERS + 1);
         assert!(limit.passes(4000, 60));
+    }
+
+    #[test]
+    fn what_is_used_up_comes_back_after_the_interval() {
+        let mut limit = LogLimit::new();
+        for passed in 0..LogLimit::BURST {
+            assert!(!limit.is_used_up(3, 100), "{passed}");
+            assert!(limit.passes(3, 100));
+        }
+        assert!(limit.is_used_up(3, 104) && !limit.is_used_up(4, 104));
+        assert!(!limit.is_used_up(3, 105));
+    }
+
+    #[test]
+    fn one_user_has_1024_mappings_and_nobody_more_than_half_of_what_is_left() {
+        assert!(may_map(0, 0) && may_map(1023, 1023));
+        assert!(!may_map(1024, 1024));
+        // Users who come one after another, and take what they can.
+        let (mut all, mut users) = (0, Vec::new());
+        while may_map(0, all) {
+            let mut own = 0;
+            while may_map(own, all) {
+                own += 1;
+                all += 1;
+            }
+            users.push(own);
+        }
+        assert!(
+            all < MAPPINGS_IN_ALL && users.len() > 12,
+            "{all}: {users:?}"
+        );
+        assert!(users.iter().take(6).all(|own| *own >= 512), "{users:?}");
+        assert!(!may_map(0, MAPPINGS_IN_ALL) && !may_map(0, u32::MAX));
     }
 
     #[test]

@@ -28,13 +28,14 @@ pub use decide::{
     Platform,
     Refused,
     Request,
-    LARGEST_MAPPING,
-    MAPPINGS_IN_ALL,
-    MAPPINGS_PER_USER, //
+    LARGEST_MAPPING, //
 };
 pub use limit::{
+    may_map,
     LeftOut,
-    LogLimit, //
+    LogLimit,
+    MAPPINGS_IN_ALL,
+    MAPPINGS_PER_USER, //
 };
 pub use parse::{
     parse,

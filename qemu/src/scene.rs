@@ -73,7 +73,8 @@ pub const ALL: &[Scene] = &[
     Scene {
         name: "memory hotplug",
         suite: Suite::Hotplug,
-        hardware: Hardware { memory: Some("slots=4,maxmem=8G"), ..ORDINARY_HARDWARE },
+        append: "memory_hotplug.memmap_on_memory=1",
+        hardware: Hardware { memory: Some("slots=6,maxmem=10G"), ..ORDINARY_HARDWARE },
         arches: &["x86_64"],
         flavours: &["debug"],
         ..ORDINARY

@@ -208,7 +208,9 @@ struct map_window {
  *
  * The answer is that of mmap(2) on the same descriptor, unless it fails for the
  * sake of the process's other mappings and limits or of the memory's cache
- * type: with ENOMEM or EAGAIN.
+ * type, with ENOMEM or EAGAIN; for what a security module, or the process
+ * itself by PR_SET_MDWE, forbids; or, on a processor with the flaw L1TF, because
+ * the mapping gives no access and lies above half of the physical addresses.
  */
 struct map_check {
 	__u64 start;

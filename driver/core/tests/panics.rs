@@ -101,7 +101,7 @@ pub fn debug(numbers: [u64; 4], range: &PhysRange, window: &Window, platform: &P
 }
 
 pub fn log(limit: &mut LogLimit, user: u32, now: u64) -> (Option<LeftOut>, bool) {
-    (limit.take_left_out(Some(now)), limit.passes(user, now))
+    (limit.take_left_out(Some(now)), limit.passes(user, now) && limit.is_used_up(user, now) && may_map(user, user))
 }
 
 pub fn map(

@@ -22,6 +22,7 @@ use crate::{
 
 crate::tests! {
     memory_over_a_shared_window_stays_offline,
+    memory_of_which_a_window_has_the_first_page_stays_offline,
     memory_over_a_mapping_of_raw_mode_stays_offline,
     memory_over_a_claimed_window_is_not_added,
     memory_that_is_plugged_in_is_used_at_once,
@@ -125,6 +126,18 @@ fn memory_over_a_shared_window_stays_offline(host: &mut Host) -> Result<()> {
     ensure!(log.contains(&Refusal::SystemRam.to_string()), "{log}");
     Area::shared(&node, start + BLOCK, 4096)?;
     drop((area, node, loaded));
+    online(start)?.context("with the driver gone")
+}
+
+/// The kernel keeps its own structures for a block at the block's beginning (`memmap_on_memory`), and does not ask about
+/// these pages.
+fn memory_of_which_a_window_has_the_first_page_stays_offline(host: &mut Host) -> Result<()> {
+    let free = ram()?.iter().map(|range| range.1).max().context("no memory")?.max(PLACE);
+    let loaded = Loaded::with(&[&format!("windows=first@{free:#x}+4K:shared")])?;
+    let start = plug_block(host)?;
+    ensure!(start == free, "the block came at {start:#x}, not at {free:#x}");
+    stays_offline(start)?;
+    drop(loaded);
     online(start)?.context("with the driver gone")
 }
 

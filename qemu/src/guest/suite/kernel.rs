@@ -12,6 +12,11 @@ use anyhow::{bail, ensure, Context, Result};
 use map_qemu::protocol::MODULE;
 use nix::errno::Errno;
 
+/// Whether this kernel checks itself, so that everything takes ten times as long.
+pub fn checks_itself() -> bool {
+    Path::new("/sys/kernel/debug/kmemleak").exists()
+}
+
 /// A loaded driver; unloaded when dropped.
 pub struct Loaded(());
 
