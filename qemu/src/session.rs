@@ -5,7 +5,7 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    rc::Rc,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -34,13 +34,13 @@ const TAIL: usize = 30;
 #[derive(Debug)]
 pub struct Kit {
     /// The tools of its architecture.
-    pub tools: Rc<Tools>,
+    pub tools: Arc<Tools>,
     /// The kernel.
     pub kernel: Kernel,
     /// The driver, built for that kernel.
     pub module: PathBuf,
     /// Our programs, built for the guest.
-    pub programs: Rc<Programs>,
+    pub programs: Arc<Programs>,
 }
 
 /// One guest.

@@ -53,6 +53,14 @@ impl Tally {
         }
     }
 
+    /// The same, with what the test has found out below its line.
+    pub fn count_with(&mut self, name: impl fmt::Display, outcome: &Outcome, took: Duration, note: &str) {
+        self.count(name, outcome, took);
+        for line in note.lines() {
+            println!("      {line}");
+        }
+    }
+
     /// Runs a step of the host and counts it as one test.
     pub fn check<T>(&mut self, name: &str, step: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
         let started = Instant::now();

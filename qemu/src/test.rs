@@ -2,14 +2,15 @@
 
 //! All tests there are: `map-qemu test`.
 //!
-//! First the checks of the host, then the suites, each in a guest of its own. Every test is a line; the last line
-//! counts them.
+//! First the checks of the host, then the suites, each in a guest of its own and as many at a time as there are
+//! processors. Every test is a line; the last line counts them.
 
 use std::{
     fs,
     path::Path,
     process::{Command, ExitCode},
-    rc::Rc,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -60,13 +61,15 @@ pub fn test(options: &Options, ui: &Ui) -> Result<ExitCode> {
     if options.only.is_none() {
         host(&mut tally, ui)?;
     }
+    let mut runs = Vec::new();
     for arch in crate::arch::ALL {
         let flavours: Vec<_> =
             kernels.iter().filter(|kernel| kernel.arch.name == arch.name).map(|kernel| kernel.flavour).collect();
         if !flavours.is_empty() {
-            guests(arch, &flavours, options, &mut tally, ui)?;
+            runs.extend(guests(arch, &flavours, options, &mut tally, ui)?);
         }
     }
+    let tally = play(&runs, options.only.as_deref().unwrap_or(""), tally, ui)?;
     if tally.total() == 0 {
         bail!("no test in these guests has such a name");
     }
@@ -149,17 +152,45 @@ fn libtest(line: &str) -> Option<(String, Outcome)> {
 /// The names of the tests in the guests of an architecture, by their suite.
 type Plan = Vec<(Suite, String)>;
 
-/// Tests what there is of one architecture, on kernels of these flavours.
+/// A scene that is to be played, and what for that is there.
+struct Run {
+    kit: Arc<Kit>,
+    scene: &'static Scene,
+    plan: Arc<Plan>,
+}
+
+/// Plays them all, as many at a time as there are processors.
+fn play(runs: &[Run], filter: &str, tally: Tally, ui: &Ui) -> Result<Tally> {
+    let tally = Mutex::new(tally);
+    let next = Mutex::new(runs.iter());
+    let worker = || -> Result<()> {
+        loop {
+            let run = next.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some(run) = run else { return Ok(()) };
+            run_scene(run, filter, &tally, ui)?;
+        }
+    };
+    let workers = thread::available_parallelism().map_or(1, usize::from).min(runs.len().max(1));
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
+        let ends = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| bail!("a worker panicked")));
+        // All of them are waited for, whatever becomes of the first.
+        ends.collect::<Vec<_>>().into_iter().collect::<Result<()>>()
+    })?;
+    Ok(tally.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Checks what there is of one architecture, and gives what is to be played in guests with kernels of these flavours.
 fn guests(
     arch: &'static Arch,
     flavours: &[&'static Flavour],
     options: &Options,
     tally: &mut Tally,
     ui: &Ui,
-) -> Result<()> {
-    let tools = Rc::new(setup::prepare(arch, ui)?);
-    let programs = Rc::new(programs::build_for_tests(&tools, ui)?);
-    let plan = plan(&programs.suite)?;
+) -> Result<Vec<Run>> {
+    let tools = Arc::new(setup::prepare(arch, ui)?);
+    let programs = Arc::new(programs::build_for_tests(&tools, ui)?);
+    let plan = Arc::new(plan(&programs.suite)?);
     let filter = options.only.as_deref().unwrap_or("");
     let runs = |scene: &Scene| plan.iter().any(|(suite, name)| *suite == scene.suite && name.contains(filter));
     if options.only.is_none() && flavours.iter().any(|flavour| flavour.is_plain()) {
@@ -170,17 +201,19 @@ fn guests(
             tally.check(&name, || setup::check_binding(ui))?;
         }
     }
+    let mut played = Vec::new();
     for flavour in flavours {
-        let scenes: Vec<_> = scene::ALL.iter().filter(|scene| scene.fits(arch, flavour) && runs(scene)).collect();
+        let fits = |scene: &&'static Scene| scene.fits(arch, flavour) && runs(scene);
+        let scenes: Vec<_> = scene::ALL.iter().filter(fits).collect();
         if scenes.is_empty() {
             continue;
         }
         let Some(kit) = kit(&tools, &programs, flavour, options, tally, ui)? else { continue };
-        for scene in scenes {
-            run_scene(&kit, scene, &plan, filter, tally, ui)?;
-        }
+        let kit = Arc::new(kit);
+        let run = |scene| Run { kit: Arc::clone(&kit), scene, plan: Arc::clone(&plan) };
+        played.extend(scenes.into_iter().map(run));
     }
-    Ok(())
+    Ok(played)
 }
 
 /// The tests in this program.
@@ -191,8 +224,8 @@ fn plan(program: &Path) -> Result<Plan> {
 
 /// What guests with a kernel of this flavour are made from; nothing if the driver does not build for it.
 fn kit(
-    tools: &Rc<Tools>,
-    programs: &Rc<Programs>,
+    tools: &Arc<Tools>,
+    programs: &Arc<Programs>,
     flavour: &'static Flavour,
     options: &Options,
     tally: &mut Tally,
@@ -214,13 +247,18 @@ fn kit(
         let name = format!("{title}: the driver cannot panic");
         tally.check(&name, || module::has_no_panic(tools, &module))?;
     }
-    Ok(Some(Kit { tools: Rc::clone(tools), kernel, module, programs: Rc::clone(programs) }))
+    Ok(Some(Kit { tools: Arc::clone(tools), kernel, module, programs: Arc::clone(programs) }))
 }
 
 /// Boots a guest and counts the tests that run in it. One that began and did not end has failed, unless it had to be the
 /// guest's end, and so have those that never began.
-fn run_scene(kit: &Kit, scene: &Scene, plan: &Plan, filter: &str, tally: &mut Tally, ui: &Ui) -> Result<()> {
-    let Scene { name, suite, dev, append, overlay, hardware, .. } = *scene;
+fn run_scene(run: &Run, filter: &str, tally: &Mutex<Tally>, ui: &Ui) -> Result<()> {
+    let Run { kit, scene, plan } = run;
+    let count = |name: &str, outcome: &Outcome, took, note: &str| {
+        let name = format!("{}: {}: {name}", kit.kernel.title(), scene.name);
+        tally.lock().unwrap_or_else(PoisonError::into_inner).count_with(name, outcome, took, note);
+    };
+    let Scene { name, suite, dev, append, overlay, hardware, .. } = **scene;
     let (arch, title) = (kit.tools.arch, kit.kernel.title());
     ui.step(format!("Booting {title} for the suite \"{name}\""));
     let task = Task::Suite { suite, filter: filter.to_owned() };
@@ -235,10 +273,7 @@ fn run_scene(kit: &Kit, scene: &Scene, plan: &Plan, filter: &str, tally: &mut Ta
         .hardware(hardware);
     let hear = |message: &ToHost, _: &mut Outside<'_>| {
         if let Some(Ended { name: test, outcome, took, note }) = progress.hear(message) {
-            tally.count(format!("{title}: {name}: {test}"), outcome, took);
-            for line in note.lines() {
-                println!("      {line}");
-            }
+            count(test, outcome, took, &note);
         }
         Ok(())
     };
@@ -255,17 +290,17 @@ fn run_scene(kit: &Kit, scene: &Scene, plan: &Plan, filter: &str, tally: &mut Ta
         (Err(error), _) if interrupt::is_interruption(error) => return result.map(drop),
         (Ok(_), Some((_, last))) => {
             if let Some(took) = progress.die_in(last) {
-                tally.count(format!("{title}: {name}: {last}"), &Outcome::Passed, took);
+                count(last, &Outcome::Passed, took, "");
             }
         }
         _ => (),
     }
     for test in progress.unfinished() {
         let outcome = Outcome::Failed("it did not end".into());
-        tally.count(format!("{title}: {name}: {test}"), &outcome, Duration::ZERO);
+        count(test, &outcome, Duration::ZERO, "");
     }
     // That nothing went wrong in the kernel, and that every test was run, is a test of its own.
-    tally.count(format!("{title}: {name}: {end}"), &progress.verdict(&result), started.elapsed());
+    count(end, &progress.verdict(&result), started.elapsed(), "");
     Ok(())
 }
 
