@@ -43,7 +43,7 @@ const DEBUG: Flavour = Flavour {
     config: include_str!("../kernel/debug.config"),
     // The tests compare the driver with /dev/mem on the same memory. A scene can take this word back.
     append: "iomem=relaxed",
-    kernel_lines: 250,
+    kernel_lines: 350,
     space: 1_500_000_000,
     arches: &["x86_64"],
     patience: 5,

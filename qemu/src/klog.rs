@@ -60,6 +60,9 @@ const SPLATS: &[&str] = &[
 /// What a kernel that checks itself says at its start, though it has found nothing.
 const BANNERS: &[&str] = &["kmemleak: Kernel memory leak detector initialized", "ODEBUG: selftest passed"];
 
+/// What stands before the name of a test that begins.
+const MARK: &str = "] map-suite: ";
+
 /// The lines of `log` by which the kernel reports a fault.
 pub fn splats(log: &str) -> Vec<&str> {
     log.lines().filter(|line| is_splat(line)).collect()
@@ -68,7 +71,18 @@ pub fn splats(log: &str) -> Vec<&str> {
 fn is_splat(line: &str) -> bool {
     let has_any = |texts: &[&str]| texts.iter().any(|text| line.contains(text));
     // A program's own words to /dev/kmsg are no finding of the kernel's.
-    has_any(SPLATS) && !has_any(BANNERS) && !line.contains("] map-suite: ")
+    has_any(SPLATS) && !has_any(BANNERS) && !line.contains(MARK)
+}
+
+/// The test during which the kernel reports its first fault, if it was during one.
+pub fn culprit(log: &str) -> Option<&str> {
+    let before = log.lines().take_while(|line| !is_splat(line));
+    before.filter_map(|line| line.split_once(MARK)).last().map(|(_, test)| test)
+}
+
+/// `count` lines of `log`, from the first fault on.
+pub fn from_fault(log: &str, count: usize) -> String {
+    log.lines().skip_while(|line| !is_splat(line)).take(count).collect::<Vec<_>>().join("\n")
 }
 
 /// The last `count` lines of `log`.
@@ -150,6 +164,15 @@ mod tests {
     fn a_log_is_searched_to_its_end() {
         let log = "[    1.0] quiet\n".repeat(100_000) + "[    2.0] kmemleak: 1 new suspected memory leaks (see x)\n";
         assert_eq!(splats(&log).len(), 1);
+    }
+
+    #[test]
+    fn a_fault_is_shown_with_its_test_and_from_its_beginning() {
+        let log =
+            "[ 1.0] map-suite: one\n[ 1.1] x\n[ 1.2] map-suite: two\n[ 1.3] BUG: y\n[ 1.4] z\n[ 1.5] map-suite: three";
+        assert_eq!(culprit(log), Some("two"));
+        assert_eq!(from_fault(log, 2), "[ 1.3] BUG: y\n[ 1.4] z");
+        assert_eq!(culprit("[ 0.1] BUG: y\n[ 1.0] map-suite: one"), None);
     }
 
     #[test]

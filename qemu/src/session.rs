@@ -214,14 +214,22 @@ impl<'a> Guest<'a> {
                 let _ = fs::remove_file(&self.log);
                 return Ok(status);
             }
-            Ok(_) => anyhow!("the guest's kernel reports a fault: {}", splats[0].trim()),
+            Ok(_) => {
+                let during = klog::culprit(&log).map(|test| format!(" during {test}")).unwrap_or_default();
+                anyhow!("the guest's kernel reports a fault{during}: {}", splats[0].trim())
+            }
             Err(error) if crate::interrupt::is_interruption(&error) => {
                 let _ = fs::remove_file(&self.log);
                 return Err(error);
             }
             Err(error) => error,
         };
-        Err(anyhow!("{error:#}\nThe end of the guest's log, {}:\n{}", self.log.display(), klog::tail(&log, TAIL)))
+        let (part, lines) = if splats.is_empty() {
+            ("The end of the guest's log", klog::tail(&log, TAIL))
+        } else {
+            ("The first fault in the guest's log", klog::from_fault(&log, TAIL))
+        };
+        Err(anyhow!("{error:#}\n{part}, {}:\n{lines}", self.log.display()))
     }
 
     /// Makes the guest's file system.
