@@ -16,7 +16,7 @@ use std::{
 use anyhow::{bail, Context, Result};
 use map_qemu::{
     plan,
-    protocol::{Job, Outcome, Suite, Task, ToHost},
+    protocol::{self, Job, Outcome, Suite, Task, ToHost},
 };
 
 use crate::{
@@ -29,9 +29,10 @@ use crate::{
     programs::{self, Programs},
     progress::{Ended, Progress},
     scene::{self, Scene},
-    session::{Guest, Kit, Outside},
+    session::{Files, Guest, Kit, Outside},
     setup::{self, Tools},
     tally::Tally,
+    tree,
     ui::Ui,
     Target,
 };
@@ -204,10 +205,11 @@ fn kit(
     let thorough = flavour.is_plain() && options.only.is_none();
     if thorough {
         let name = format!("{title}: the driver builds under clippy without a warning");
-        tally.check(&name, || module::build(tools, &kernel, Compiler::Clippy, ui))?;
+        tally.check(&name, || module::build(tools, &kernel, &module::DRIVER, Compiler::Clippy, ui))?;
     }
     let name = format!("{title}: the driver builds without a warning");
-    let Some(module) = tally.check(&name, || module::build(tools, &kernel, Compiler::Rustc, ui))? else {
+    let Some(module) = tally.check(&name, || module::build(tools, &kernel, &module::DRIVER, Compiler::Rustc, ui))?
+    else {
         return Ok(None);
     };
     if thorough {
@@ -215,6 +217,24 @@ fn kit(
         tally.check(&name, || module::has_no_panic(tools, &module))?;
     }
     Ok(Some(Kit { tools: Rc::clone(tools), kernel, module, programs: Rc::clone(programs) }))
+}
+
+/// The files of a guest that puts overlays on its device tree while it runs: these, and the module that does it. Nothing
+/// if they cannot be made.
+fn late(kit: &Kit, scene: &Scene, tally: &mut Tally, ui: &Ui) -> Result<Option<Files>> {
+    if scene.late.is_empty() {
+        return Ok(Some(Files::new()));
+    }
+    let name = format!("{}: {}: the overlays, and the module for them, build", kit.kernel.title(), scene.name);
+    tally.check(&name, || {
+        let module = module::build(&kit.tools, &kit.kernel, &module::OVERLAY, Compiler::Rustc, ui)?;
+        let mut files = vec![(protocol::OVERLAY.to_owned(), fs::read(module)?)];
+        for overlay in scene.late {
+            let bytes = tree::late(overlay.source).with_context(|| format!("the overlay {:?}", overlay.name))?;
+            files.push((protocol::overlay(overlay.name), bytes));
+        }
+        Ok(files)
+    })
 }
 
 /// Boots a guest and counts the tests that run in it. One that began and did not end has failed, unless it had to be the
@@ -225,6 +245,7 @@ fn run_scene(kit: &Kit, scene: &Scene, plan: &Plan, filter: &str, tally: &mut Ta
     ui.step(format!("Booting {title} for the suite \"{name}\""));
     let task = Task::Suite { suite, filter: filter.to_owned() };
     let job = Job { channel: arch.channel.into(), dev, module: None, task };
+    let Some(files) = late(kit, scene, tally, ui)? else { return Ok(()) };
     let memory = Memory::sized(arch, hardware.memory_mib.unwrap_or(arch.memory_mib))?;
     let started = Instant::now();
     let mut progress = Progress::new();
@@ -232,6 +253,7 @@ fn run_scene(kit: &Kit, scene: &Scene, plan: &Plan, filter: &str, tally: &mut Ta
     let guest = Guest::new(kit, &stem, job, TIMEOUT * kit.kernel.flavour.patience)?
         .append(&[append.to_owned()])
         .overlay(overlay)
+        .files(files)
         .hardware(hardware);
     let hear = |message: &ToHost, _: &mut Outside<'_>| {
         if let Some(Ended { name: test, outcome, took, note }) = progress.hear(message) {

@@ -31,6 +31,7 @@ mod lockdown_tree;
 mod memory;
 mod mmap;
 mod node;
+mod overlay;
 mod pci;
 mod plain;
 mod plan;
@@ -100,6 +101,7 @@ suites! {
     WrongTree: [wrong::TESTS],
     Lockdown: [lockdown::TESTS],
     LockdownTree: [lockdown_tree::TESTS],
+    Overlay: [overlay::TESTS],
     Devmap: [devmap::TESTS, status::TESTS, compat::TESTS, arch::DEVMAP],
     Mmap: [mmap::TESTS],
     Hotplug: [hotplug::TESTS],
