@@ -65,7 +65,7 @@ dt-extract-example "$binding" >"$work/example.dts"
 compile "$work/example.dts" "$work/example.dtb"
 is_valid "$work/example.dtb" || fail "the example of $binding is wrong:" "$work/said"
 
-for tree in arm64-windows.dtso arm64-overlay.dtso; do
+for tree in arm64-windows.dtso arm64-overlay.dtso arm64-overlay-windows.dtso; do
     guest_tree "$tree" "$work/good.dtb"
     is_valid "$work/good.dtb" || fail "$tree is wrong:" "$work/said"
 done

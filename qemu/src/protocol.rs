@@ -86,6 +86,8 @@ pub enum Suite {
     LockdownTree,
     /// The driver with a device tree that changes.
     Overlay,
+    /// The same with windows in it from the boot on.
+    OverlayWindows,
     /// The command line `devmap`.
     Devmap,
     /// mmap(2) and its relatives, on the driver's node and on a file side by side.

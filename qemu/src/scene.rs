@@ -68,6 +68,9 @@ const LOCKDOWN: &str = include_str!("../kernel/arm64-lockdown.dtso");
 /// Memory for windows, but no windows, in the device tree.
 const OVERLAY: &str = include_str!("../kernel/arm64-overlay.dtso");
 
+/// Windows that can be changed, in the device tree.
+const OVERLAY_WINDOWS: &str = include_str!("../kernel/arm64-overlay-windows.dtso");
+
 /// The overlays of `qemu/kernel/overlay` with these names.
 macro_rules! late {
     ($($name:literal),* $(,)?) => {
@@ -95,6 +98,14 @@ pub const ALL: &[Scene] = &[
         suite: Suite::Overlay,
         overlay: Some(OVERLAY),
         late: late!["late", "shelf", "shelf-off", "enable", "own"],
+        flavours: &["plain"],
+        ..ORDINARY
+    },
+    Scene {
+        name: "overlays on windows",
+        suite: Suite::OverlayWindows,
+        overlay: Some(OVERLAY_WINDOWS),
+        late: late!["add", "disable", "move", "touch", "memory"],
         flavours: &["plain"],
         ..ORDINARY
     },

@@ -32,6 +32,7 @@ mod memory;
 mod mmap;
 mod node;
 mod overlay;
+mod overlay_windows;
 mod pci;
 mod plain;
 mod plan;
@@ -102,6 +103,7 @@ suites! {
     Lockdown: [lockdown::TESTS],
     LockdownTree: [lockdown_tree::TESTS],
     Overlay: [overlay::TESTS],
+    OverlayWindows: [overlay_windows::TESTS],
     Devmap: [devmap::TESTS, status::TESTS, compat::TESTS, arch::DEVMAP],
     Mmap: [mmap::TESTS],
     Hotplug: [hotplug::TESTS],
