@@ -88,6 +88,8 @@ pub enum Suite {
     Overlay,
     /// The same with windows in it from the boot on.
     OverlayWindows,
+    /// That on a kernel that is locked down.
+    LockdownOverlay,
     /// The command line `devmap`.
     Devmap,
     /// mmap(2) and its relatives, on the driver's node and on a file side by side.

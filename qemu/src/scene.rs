@@ -109,6 +109,15 @@ pub const ALL: &[Scene] = &[
         flavours: &["plain"],
         ..ORDINARY
     },
+    Scene {
+        name: "locked-down overlays",
+        suite: Suite::LockdownOverlay,
+        append: "lockdown=integrity",
+        overlay: Some(OVERLAY_WINDOWS),
+        late: late!["late", "add", "disable", "move", "touch", "memory"],
+        flavours: &["plain"],
+        ..ORDINARY
+    },
     Scene { name: "devmap", suite: Suite::Devmap, ..ORDINARY },
     Scene { name: "mmap", suite: Suite::Mmap, ..ORDINARY },
     Scene {

@@ -27,6 +27,7 @@ mod kmemleak;
 mod kobject;
 mod lifetime;
 mod lockdown;
+mod lockdown_overlay;
 mod lockdown_tree;
 mod memory;
 mod mmap;
@@ -104,6 +105,7 @@ suites! {
     LockdownTree: [lockdown_tree::TESTS],
     Overlay: [overlay::TESTS],
     OverlayWindows: [overlay_windows::TESTS],
+    LockdownOverlay: [lockdown_overlay::TESTS],
     Devmap: [devmap::TESTS, status::TESTS, compat::TESTS, arch::DEVMAP],
     Mmap: [mmap::TESTS],
     Hotplug: [hotplug::TESTS],
