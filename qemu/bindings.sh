@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 #
 # Checks the device tree binding with dt-schema: the binding itself, its example, and the trees of the guests' tests, of
-# which one is right and one is wrong. It needs python3-venv and device-tree-compiler.
+# which one is wrong. It needs python3-venv and device-tree-compiler.
 #
 #     qemu/bindings.sh DIRECTORY
 #
@@ -65,8 +65,10 @@ dt-extract-example "$binding" >"$work/example.dts"
 compile "$work/example.dts" "$work/example.dtb"
 is_valid "$work/example.dtb" || fail "the example of $binding is wrong:" "$work/said"
 
-guest_tree arm64-windows.dtso "$work/good.dtb"
-is_valid "$work/good.dtb" || fail "arm64-windows.dtso is wrong:" "$work/said"
+for tree in arm64-windows.dtso arm64-overlay.dtso arm64-overlay-windows.dtso; do
+    guest_tree "$tree" "$work/good.dtb"
+    is_valid "$work/good.dtb" || fail "$tree is wrong:" "$work/said"
+done
 
 # What a schema can find. The driver finds the rest, which takes a look at other nodes or at the machine.
 guest_tree arm64-wrong.dtso "$work/wrong.dtb"

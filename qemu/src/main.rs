@@ -138,7 +138,7 @@ fn kit(target: Target, ui: &Ui) -> Result<Kit> {
     target.check()?;
     let tools = setup::prepare(target.arch, ui)?;
     let kernel = tools.kernel(target.flavour, ui)?;
-    let module = module::build(&tools, &kernel, Compiler::Rustc, ui)?;
+    let module = module::build(&tools, &kernel, &module::DRIVER, Compiler::Rustc, ui)?;
     let programs = programs::build(&tools, ui)?;
     Ok(Kit { tools: tools.into(), kernel, module, programs: programs.into() })
 }

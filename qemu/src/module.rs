@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The driver, built for the guest's kernel.
+//! The driver, and the tests' own modules, built for the guest's kernel.
 
 use std::{
     fs,
@@ -16,7 +16,31 @@ use crate::{
     ui::Ui,
 };
 
-/// How the module is built.
+/// A module of the kernel's of which the project has the source.
+#[derive(Debug)]
+pub struct Source {
+    /// What people call it.
+    title: &'static str,
+    /// Where make begins, below the project's root.
+    root: &'static str,
+    /// The file that make makes, below the directory for what it makes.
+    file: &'static str,
+    /// What that directory lies in, below the one for all that is built.
+    output: &'static str,
+}
+
+/// The driver.
+pub const DRIVER: Source = Source { title: "the driver", root: "", file: "driver/map.ko", output: "module" };
+
+/// What puts an overlay on the device tree while the guest runs.
+pub const OVERLAY: Source = Source {
+    title: "the module for overlays",
+    root: "qemu/modules",
+    file: "overlay/overlay.ko",
+    output: "test-module",
+};
+
+/// How a module is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compiler {
     /// By rustc.
@@ -25,8 +49,9 @@ pub enum Compiler {
     Clippy,
 }
 
-/// Builds the driver and gives its path. A warning is an error.
-pub fn build(tools: &Tools, kernel: &Kernel, compiler: Compiler, ui: &Ui) -> Result<PathBuf> {
+/// Builds a module and gives its path. A warning is an error.
+pub fn build(tools: &Tools, kernel: &Kernel, source: &Source, compiler: Compiler, ui: &Ui) -> Result<PathBuf> {
+    let title = source.title;
     let directory = match compiler {
         Compiler::Rustc => tools.arch.name.to_owned(),
         Compiler::Clippy => format!("{}-clippy", tools.arch.name),
@@ -34,13 +59,13 @@ pub fn build(tools: &Tools, kernel: &Kernel, compiler: Compiler, ui: &Ui) -> Res
     // Objects that another kernel's headers went into are no good: each kernel has a directory of its own.
     let place = kernel.build.parent().and_then(Path::file_name);
     let key = place.context("the kernel's build directory has no name")?;
-    let output = crate::target().join("module").join(directory).join(key);
+    let output = crate::target().join(source.output).join(directory).join(key);
     fs::create_dir_all(&output).with_context(|| format!("cannot create {}", output.display()))?;
-    let _lock = setup::lock(&output, "building the driver", ui)?;
+    let _lock = setup::lock(&output, &format!("building {title}"), ui)?;
     let mut make = tools.toolchain.make();
     make.arg("-C")
         .arg(&kernel.build)
-        .arg(format!("M={}", crate::root().display()))
+        .arg(format!("M={}", crate::root().join(source.root).display()))
         .arg(format!("MO={}", output.display()))
         .arg("modules");
     if compiler == Compiler::Clippy {
@@ -53,32 +78,34 @@ pub fn build(tools: &Tools, kernel: &Kernel, compiler: Compiler, ui: &Ui) -> Res
             warnings.push(line.to_owned());
         } else if line.contains("[M]") && !building {
             building = true;
-            ui.step(format!("Building the driver for Linux {} on {}", kernel.release, kernel.title()));
+            ui.step(format!("Building {title} for Linux {} on {}", kernel.release, kernel.title()));
         }
     });
-    built.context("cannot build the driver")?;
+    built.with_context(|| format!("cannot build {title}"))?;
     if !warnings.is_empty() {
-        bail!("building the driver gave warnings:\n{}", warnings.join("\n"));
+        bail!("building {title} gave warnings:\n{}", warnings.join("\n"));
     }
-    sign(kernel, &output)
+    sign(kernel, source, &output)
 }
 
-/// Signs the driver with the key that the kernel's build made, as a distribution does: a locked-down kernel loads
+/// Signs a module with the key that the kernel's build made, as a distribution does: a locked-down kernel loads
 /// nothing else.
-fn sign(kernel: &Kernel, output: &Path) -> Result<PathBuf> {
+fn sign(kernel: &Kernel, source: &Source, output: &Path) -> Result<PathBuf> {
     let build = &kernel.build;
-    let (driver, signed) = (output.join("driver/map.ko"), output.join("map.ko"));
+    let module = output.join(source.file);
+    let name = module.file_name().context("the module has no name")?;
+    let signed = output.join(name);
     let made = |path| fs::metadata(path).and_then(|file| file.modified());
-    if made(&signed).is_ok_and(|signed| made(&driver).is_ok_and(|driver| driver < signed)) {
+    if made(&signed).is_ok_and(|signed| made(&module).is_ok_and(|module| module < signed)) {
         // Another run may be reading it.
         return Ok(signed);
     }
-    let part = output.join("map.ko.part");
+    let part = signed.with_extension("ko.part");
     let mut sign = Command::new(build.join("scripts/sign-file"));
     sign.arg("sha512")
         .args([build.join("certs/signing_key.pem"), build.join("certs/signing_key.x509")])
-        .args([&driver, &part]);
-    Job::new(sign).output().context("cannot sign the driver")?;
+        .args([&module, &part]);
+    Job::new(sign).output().with_context(|| format!("cannot sign {}", source.title))?;
     fs::rename(part, &signed)?;
     Ok(signed)
 }

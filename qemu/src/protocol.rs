@@ -16,6 +16,14 @@ pub const JOB: &str = "/etc/map/job.json";
 /// Where the guest finds the driver.
 pub const MODULE: &str = "/root/map.ko";
 
+/// Where the guest finds the module that puts overlays on its device tree, if it has some.
+pub const OVERLAY: &str = "/root/overlay.ko";
+
+/// Where the guest finds the overlay that is called so.
+pub fn overlay(name: &str) -> String {
+    format!("/root/{name}.dtbo")
+}
+
 /// What a guest is booted for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
@@ -76,6 +84,12 @@ pub enum Suite {
     Lockdown,
     /// The same with windows of the device tree.
     LockdownTree,
+    /// The driver with a device tree that changes.
+    Overlay,
+    /// The same with windows in it from the boot on.
+    OverlayWindows,
+    /// That on a kernel that is locked down.
+    LockdownOverlay,
     /// The command line `devmap`.
     Devmap,
     /// mmap(2) and its relatives, on the driver's node and on a file side by side.

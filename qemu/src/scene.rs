@@ -19,6 +19,8 @@ pub struct Scene {
     pub append: &'static str,
     /// What the device tree has beside the reserved memory; on a machine without one this scene makes no sense.
     pub overlay: Option<&'static str>,
+    /// What the tests put on the device tree while the guest runs.
+    pub late: &'static [Late],
     /// What the machine has that others have not.
     pub hardware: Hardware,
     /// The architectures on which it makes sense.
@@ -29,6 +31,15 @@ pub struct Scene {
     pub death: Option<&'static str>,
 }
 
+/// An overlay on the device tree of a guest that runs.
+#[derive(Debug)]
+pub struct Late {
+    /// What the tests call it.
+    pub name: &'static str,
+    /// Its source.
+    pub source: &'static str,
+}
+
 /// A guest like any other.
 const ORDINARY: Scene = Scene {
     name: "",
@@ -36,6 +47,7 @@ const ORDINARY: Scene = Scene {
     dev: Dev::Devtmpfs,
     append: "",
     overlay: None,
+    late: &[],
     hardware: ORDINARY_HARDWARE,
     arches: &["x86_64", "arm64"],
     flavours: &["plain", "debug"],
@@ -53,6 +65,19 @@ const WRONG: &str = include_str!("../kernel/arm64-wrong.dtso");
 /// What a locked-down kernel may show, and what it may not, in the device tree.
 const LOCKDOWN: &str = include_str!("../kernel/arm64-lockdown.dtso");
 
+/// Memory for windows, but no windows, in the device tree.
+const OVERLAY: &str = include_str!("../kernel/arm64-overlay.dtso");
+
+/// Windows that can be changed, in the device tree.
+const OVERLAY_WINDOWS: &str = include_str!("../kernel/arm64-overlay-windows.dtso");
+
+/// The overlays of `qemu/kernel/overlay` with these names.
+macro_rules! late {
+    ($($name:literal),* $(,)?) => {
+        &[$(Late { name: $name, source: include_str!(concat!("../kernel/overlay/", $name, ".dtso")) }),*]
+    };
+}
+
 /// A guest of its own for each of them.
 pub const ALL: &[Scene] = &[
     Scene { name: "driver", suite: Suite::Driver, ..ORDINARY },
@@ -66,6 +91,31 @@ pub const ALL: &[Scene] = &[
         suite: Suite::LockdownTree,
         append: "lockdown=integrity",
         overlay: Some(LOCKDOWN),
+        ..ORDINARY
+    },
+    Scene {
+        name: "overlays at run time",
+        suite: Suite::Overlay,
+        overlay: Some(OVERLAY),
+        late: late!["late", "shelf", "shelf-off", "enable", "own"],
+        flavours: &["plain"],
+        ..ORDINARY
+    },
+    Scene {
+        name: "overlays on windows",
+        suite: Suite::OverlayWindows,
+        overlay: Some(OVERLAY_WINDOWS),
+        late: late!["add", "disable", "move", "touch", "memory"],
+        flavours: &["plain"],
+        ..ORDINARY
+    },
+    Scene {
+        name: "locked-down overlays",
+        suite: Suite::LockdownOverlay,
+        append: "lockdown=integrity",
+        overlay: Some(OVERLAY_WINDOWS),
+        late: late!["late", "add", "disable", "move", "touch", "memory"],
+        flavours: &["plain"],
         ..ORDINARY
     },
     Scene { name: "devmap", suite: Suite::Devmap, ..ORDINARY },

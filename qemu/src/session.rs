@@ -43,6 +43,9 @@ pub struct Kit {
     pub programs: Arc<Programs>,
 }
 
+/// Files by their names in the guest.
+pub type Files = Vec<(String, Vec<u8>)>;
+
 /// One guest.
 #[derive(Debug)]
 pub struct Guest<'a> {
@@ -51,6 +54,7 @@ pub struct Guest<'a> {
     append: Vec<String>,
     overlays: Vec<&'static str>,
     add: Vec<(PathBuf, PathBuf)>,
+    files: Files,
     timeout: Duration,
     icount: bool,
     hardware: Hardware,
@@ -81,6 +85,7 @@ impl<'a> Guest<'a> {
             append,
             overlays,
             add: Vec::new(),
+            files: Files::new(),
             timeout,
             icount: false,
             hardware: Hardware::default(),
@@ -103,6 +108,12 @@ impl<'a> Guest<'a> {
     /// Adds files of the host, each under its name in the guest.
     pub fn add(mut self, files: &[(PathBuf, PathBuf)]) -> Self {
         self.add.extend_from_slice(files);
+        self
+    }
+
+    /// Adds files of these bytes.
+    pub fn files(mut self, files: Files) -> Self {
+        self.files.extend(files);
         self
     }
 
@@ -251,6 +262,9 @@ impl<'a> Guest<'a> {
         archive.text(Path::new("/etc/passwd"), 0o644, PASSWD.as_bytes())?;
         archive.text(Path::new("/etc/group"), 0o644, GROUP.as_bytes())?;
         archive.text(Path::new(JOB), 0o644, &serde_json::to_vec_pretty(&self.job)?)?;
+        for (guest, bytes) in &self.files {
+            archive.text(Path::new(guest), 0o644, bytes)?;
+        }
         for (host, guest) in &self.add {
             libraries::add(&mut archive, host, guest)
                 .with_context(|| format!("cannot add {}:{}", host.display(), guest.display()))?;

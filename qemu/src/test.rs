@@ -17,7 +17,7 @@ use std::{
 use anyhow::{bail, Context, Result};
 use map_qemu::{
     plan,
-    protocol::{Job, Outcome, Suite, Task, ToHost},
+    protocol::{self, Job, Outcome, Suite, Task, ToHost},
 };
 
 use crate::{
@@ -30,9 +30,10 @@ use crate::{
     programs::{self, Programs},
     progress::{Ended, Progress},
     scene::{self, Scene},
-    session::{Guest, Kit, Outside},
+    session::{Files, Guest, Kit, Outside},
     setup::{self, Tools},
     tally::Tally,
+    tree,
     ui::Ui,
     Target,
 };
@@ -157,6 +158,7 @@ struct Run {
     kit: Arc<Kit>,
     scene: &'static Scene,
     plan: Arc<Plan>,
+    files: Files,
 }
 
 /// Plays them all, as many at a time as there are processors.
@@ -210,8 +212,11 @@ fn guests(
         }
         let Some(kit) = kit(&tools, &programs, flavour, options, tally, ui)? else { continue };
         let kit = Arc::new(kit);
-        let run = |scene| Run { kit: Arc::clone(&kit), scene, plan: Arc::clone(&plan) };
-        played.extend(scenes.into_iter().map(run));
+        for scene in scenes {
+            if let Some(files) = late(&kit, scene, tally, ui)? {
+                played.push(Run { kit: Arc::clone(&kit), scene, plan: Arc::clone(&plan), files });
+            }
+        }
     }
     Ok(played)
 }
@@ -237,10 +242,11 @@ fn kit(
     let thorough = flavour.is_plain() && options.only.is_none();
     if thorough {
         let name = format!("{title}: the driver builds under clippy without a warning");
-        tally.check(&name, || module::build(tools, &kernel, Compiler::Clippy, ui))?;
+        tally.check(&name, || module::build(tools, &kernel, &module::DRIVER, Compiler::Clippy, ui))?;
     }
     let name = format!("{title}: the driver builds without a warning");
-    let Some(module) = tally.check(&name, || module::build(tools, &kernel, Compiler::Rustc, ui))? else {
+    let Some(module) = tally.check(&name, || module::build(tools, &kernel, &module::DRIVER, Compiler::Rustc, ui))?
+    else {
         return Ok(None);
     };
     if thorough {
@@ -250,10 +256,28 @@ fn kit(
     Ok(Some(Kit { tools: Arc::clone(tools), kernel, module, programs: Arc::clone(programs) }))
 }
 
+/// The files of a guest that puts overlays on its device tree while it runs: these, and the module that does it. Nothing
+/// if they cannot be made.
+fn late(kit: &Kit, scene: &Scene, tally: &mut Tally, ui: &Ui) -> Result<Option<Files>> {
+    if scene.late.is_empty() {
+        return Ok(Some(Files::new()));
+    }
+    let name = format!("{}: {}: the overlays, and the module for them, build", kit.kernel.title(), scene.name);
+    tally.check(&name, || {
+        let module = module::build(&kit.tools, &kit.kernel, &module::OVERLAY, Compiler::Rustc, ui)?;
+        let mut files = vec![(protocol::OVERLAY.to_owned(), fs::read(module)?)];
+        for overlay in scene.late {
+            let bytes = tree::late(overlay.source).with_context(|| format!("the overlay {:?}", overlay.name))?;
+            files.push((protocol::overlay(overlay.name), bytes));
+        }
+        Ok(files)
+    })
+}
+
 /// Boots a guest and counts the tests that run in it. One that began and did not end has failed, unless it had to be the
 /// guest's end, and so have those that never began.
 fn run_scene(run: &Run, filter: &str, tally: &Mutex<Tally>, ui: &Ui) -> Result<()> {
-    let Run { kit, scene, plan } = run;
+    let Run { kit, scene, plan, files } = run;
     let count = |name: &str, outcome: &Outcome, took, note: &str| {
         let name = format!("{}: {}: {name}", kit.kernel.title(), scene.name);
         tally.lock().unwrap_or_else(PoisonError::into_inner).count_with(name, outcome, took, note);
@@ -270,6 +294,7 @@ fn run_scene(run: &Run, filter: &str, tally: &Mutex<Tally>, ui: &Ui) -> Result<(
     let guest = Guest::new(kit, &stem, job, TIMEOUT * kit.kernel.flavour.patience)?
         .append(&[append.to_owned()])
         .overlay(overlay)
+        .files(files.clone())
         .hardware(hardware);
     let hear = |message: &ToHost, _: &mut Outside<'_>| {
         if let Some(Ended { name: test, outcome, took, note }) = progress.hear(message) {

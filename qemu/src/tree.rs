@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The device tree that a guest boots with: QEMU's own, with overlays on it.
+//! The device tree that a guest boots with, QEMU's own with overlays on it, and overlays that come while the guest runs.
 
 use std::{
     fs::{self, File},
@@ -27,7 +27,8 @@ pub fn make(mut qemu: Command, machine: &str, overlays: &[&str]) -> Result<File>
     apply.arg("-i").arg(&base).arg("-o").arg(&tree);
     for (number, source) in overlays.iter().enumerate() {
         let overlay = place.path().join(format!("{number}.dtbo"));
-        compile(source, &overlay)?;
+        // With its labels as symbols, so that overlays for later know them.
+        compile(source, &overlay, &["-@"])?;
         apply.arg(overlay);
     }
     Job::new(apply).output().context("cannot put the overlays on the device tree")?;
@@ -37,13 +38,22 @@ pub fn make(mut qemu: Command, machine: &str, overlays: &[&str]) -> Result<File>
     Ok(file)
 }
 
-fn compile(source: &str, overlay: &Path) -> Result<()> {
+/// Compiles an overlay that the guest puts on its tree itself. It keeps its labels for itself: the kernel cannot give back
+/// a symbol's memory.
+pub fn late(source: &str) -> Result<Vec<u8>> {
+    let place = TempDir::new().context("cannot make a directory for an overlay")?;
+    let overlay = place.path().join("late.dtbo");
+    compile(source, &overlay, &[])?;
+    fs::read(&overlay).context("there is no overlay")
+}
+
+fn compile(source: &str, overlay: &Path, arguments: &[&str]) -> Result<()> {
     let text = overlay.with_extension("dtso");
     fs::write(&text, source)?;
     let mut dtc = Command::new("dtc");
     // The overlay alone does not show what its numbers mean, and that they are right.
     dtc.args(["-I", "dts", "-O", "dtb", "-W", "no-avoid_default_addr_size", "-W", "no-reg_format"]);
-    dtc.arg("-o").arg(overlay).arg(&text);
+    dtc.args(arguments).arg("-o").arg(overlay).arg(&text);
     Job::new(dtc).output().context("cannot compile an overlay of the device tree")?;
     Ok(())
 }

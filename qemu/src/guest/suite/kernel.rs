@@ -42,12 +42,22 @@ impl Drop for Loaded {
 
 /// Loads the driver with `insmod`. The inner error is the kernel's.
 pub fn insmod(parameters: &[&str]) -> Result<Result<(), Errno>> {
-    judge(Command::new("insmod").arg(MODULE).args(parameters))
+    load(MODULE, parameters)
 }
 
 /// Unloads the driver with `rmmod`. The inner error is the kernel's.
 pub fn rmmod() -> Result<Result<(), Errno>> {
-    judge(Command::new("rmmod").arg("map"))
+    unload("map")
+}
+
+/// Loads the module of this file. The inner error is the kernel's.
+pub fn load(file: &str, parameters: &[&str]) -> Result<Result<(), Errno>> {
+    judge(Command::new("insmod").arg(file).args(parameters))
+}
+
+/// Unloads the module that is called so. The inner error is the kernel's.
+pub fn unload(name: &str) -> Result<Result<(), Errno>> {
+    judge(Command::new("rmmod").arg(name))
 }
 
 /// Runs busybox's insmod or rmmod, which end with the text of the errno.
@@ -130,11 +140,15 @@ pub fn traces() -> Result<String> {
     Ok(traces)
 }
 
-/// Unloads a driver that a test has left behind, which is a failure of the test.
+/// Unloads what a test has left behind, which is a failure of the test.
 pub fn clean_up() -> Result<()> {
-    if Path::new("/sys/module/map").exists() {
-        rmmod()?.context("the test left the driver in use, and it cannot be unloaded")?;
-        bail!("the test left the driver loaded");
+    let mut left = Vec::new();
+    for (name, what) in [("overlay", "an overlay"), ("map", "the driver")] {
+        if Path::new("/sys/module").join(name).exists() {
+            unload(name)?.with_context(|| format!("the test left {what} in use, and it cannot be unloaded"))?;
+            left.push(what);
+        }
     }
+    ensure!(left.is_empty(), "the test left {} loaded", left.join(" and "));
     Ok(())
 }

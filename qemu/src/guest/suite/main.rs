@@ -27,10 +27,13 @@ mod kmemleak;
 mod kobject;
 mod lifetime;
 mod lockdown;
+mod lockdown_overlay;
 mod lockdown_tree;
 mod memory;
 mod mmap;
 mod node;
+mod overlay;
+mod overlay_windows;
 mod pci;
 mod plain;
 mod plan;
@@ -100,6 +103,9 @@ suites! {
     WrongTree: [wrong::TESTS],
     Lockdown: [lockdown::TESTS],
     LockdownTree: [lockdown_tree::TESTS],
+    Overlay: [overlay::TESTS],
+    OverlayWindows: [overlay_windows::TESTS],
+    LockdownOverlay: [lockdown_overlay::TESTS],
     Devmap: [devmap::TESTS, status::TESTS, compat::TESTS, arch::DEVMAP],
     Mmap: [mmap::TESTS],
     Hotplug: [hotplug::TESTS],

@@ -100,18 +100,20 @@ impl Seen {
 }
 
 /// Binds a device to the driver, or unbinds it, with what sysfs gives for that. The inner error is the kernel's.
-fn sysfs(what: &str, device: &str) -> Result<Result<(), Errno>> {
+pub fn sysfs(what: &str, device: &str) -> Result<Result<(), Errno>> {
     match fs::write(format!("{DRIVER}/{what}"), device) {
         Ok(()) => Ok(Ok(())),
         Err(error) => Ok(Err(Errno::from_raw(error.raw_os_error().context("no errno")?))),
     }
 }
 
-fn unbind(device: &str) -> Result<()> {
+/// Takes a device away from the driver.
+pub fn unbind(device: &str) -> Result<()> {
     sysfs("unbind", device)?.with_context(|| format!("unbinding {device}"))
 }
 
-fn bind(device: &str) -> Result<()> {
+/// Gives a device to the driver.
+pub fn bind(device: &str) -> Result<()> {
     sysfs("bind", device)?.with_context(|| format!("binding {device}"))
 }
 

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Overlays that change windows of the boot while the driver is at work. The boot's tree is that of
+//! `qemu/kernel/arm64-overlay-windows.dtso`, and the overlays are those of `qemu/kernel/overlay`.
+//!
+//! A device reads its windows when it is bound, and only then.
+
+use anyhow::{ensure, Result};
+use map_core::{
+    Origin::{self, BootTree, Tree},
+    Window,
+};
+
+use crate::{
+    host::Host,
+    kernel::Loaded,
+    overlay::Applied,
+    tree::{bind, unbind, Seen},
+};
+
+crate::tests! {
+    an_added_child_is_a_window_from_the_next_bind_on,
+    a_disabled_child_is_no_window_from_the_next_bind_on,
+    a_window_that_is_moved_is_not_of_the_boot,
+    no_window_of_a_node_that_is_changed_is_of_the_boot,
+    no_window_onto_memory_that_is_changed_is_of_the_boot,
+}
+
+/// The device, as sysfs calls it.
+pub const DEVICE: &str = "windows";
+
+pub const FIFO: &str = "fifo@0xc0400000+0x10000";
+const TABLE: &str = "table@0xc0500000+0x10000";
+/// The window of the overlay `add`.
+pub const SPARE: &str = "spare@0xc0600000+0x10000";
+/// The window that the overlay `move` moves.
+pub const MOVED: &str = "fifo@0xc0600000+0x10000";
+
+/// The windows of the boot.
+pub const OF_THE_BOOT: &[(&str, Origin)] = &[(FIFO, BootTree), (TABLE, BootTree)];
+
+/// What is left of them with the overlay `disable`.
+pub const WITHOUT_TABLE: &[(&str, Origin)] = &[(FIFO, BootTree)];
+
+/// There are these windows, and no others; the memory of each is set aside.
+pub fn are(expected: &[(&str, Origin)]) -> Result<()> {
+    let seen = Seen::now()?;
+    let names: Vec<_> = expected.iter().map(|(name, _)| *name).collect();
+    seen.are(&names)?;
+    let found: Vec<_> = seen.windows.iter().map(|window| (window.reserved, window.origin)).collect();
+    let expected: Vec<_> = expected.iter().map(|(_, origin)| (true, *origin)).collect();
+    let windows: Vec<_> = seen.windows.iter().map(Window::to_string).collect();
+    ensure!(found == expected, "whether reserved, and where from: {found:?}, not {expected:?} for {windows:?}");
+    Ok(())
+}
+
+fn rebind() -> Result<()> {
+    unbind(DEVICE)?;
+    bind(DEVICE)
+}
+
+/// With this overlay on the tree there are these windows, but only once the device is bound anew; and when the overlay
+/// has gone, so it is with those of the boot.
+fn changes(overlay: &str, windows: &[(&str, Origin)]) -> Result<()> {
+    {
+        let _loaded = Loaded::new()?;
+        are(OF_THE_BOOT)?;
+        let overlay = Applied::new(overlay)?;
+        are(OF_THE_BOOT)?;
+        rebind()?;
+        are(windows)?;
+        overlay.remove()?;
+        are(windows)?;
+        rebind()?;
+        are(OF_THE_BOOT)?;
+    }
+    // A driver that is loaded later sees the same.
+    let _overlay = Applied::new(overlay)?;
+    let _loaded = Loaded::new()?;
+    are(windows)
+}
+
+fn an_added_child_is_a_window_from_the_next_bind_on(_: &mut Host) -> Result<()> {
+    // The others are as they were.
+    changes("add", &[(FIFO, BootTree), (TABLE, BootTree), (SPARE, Tree)])
+}
+
+fn a_disabled_child_is_no_window_from_the_next_bind_on(_: &mut Host) -> Result<()> {
+    changes("disable", WITHOUT_TABLE)
+}
+
+fn a_window_that_is_moved_is_not_of_the_boot(_: &mut Host) -> Result<()> {
+    changes("move", &[(TABLE, BootTree), (MOVED, Tree)])
+}
+
+fn no_window_of_a_node_that_is_changed_is_of_the_boot(_: &mut Host) -> Result<()> {
+    changes("touch", &[(FIFO, Tree), (TABLE, Tree)])
+}
+
+fn no_window_onto_memory_that_is_changed_is_of_the_boot(_: &mut Host) -> Result<()> {
+    changes("memory", &[(FIFO, Tree), (TABLE, BootTree)])
+}
