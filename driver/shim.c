@@ -504,21 +504,6 @@ bool map_tree_reserved(unsigned int index, u64 *start, u64 *length, bool *plain)
 }
 
 /*
- * Whether a node, the one above it, and the only one that its property
- * memory-region names are as the kernel was booted with them.
- */
-bool map_tree_is_of_boot(const struct fwnode_handle *fwnode)
-{
-	struct device_node *np = to_of_node(fwnode);
-	struct device_node *parent __free(device_node) = of_get_parent(np);
-	struct device_node *memory __free(device_node) =
-		of_parse_phandle(np, "memory-region", 0);
-
-	return parent && memory && map_tree_is_unchanged(np) &&
-	       map_tree_is_unchanged(parent) && map_tree_is_unchanged(memory);
-}
-
-/*
  * The value of a property; false if the node does not have it. It lives as long
  * as the node: one that is replaced is kept.
  */
@@ -538,22 +523,38 @@ bool map_tree_property(const struct fwnode_handle *fwnode, const char *name,
 /*
  * How many regions the property memory-region of a node names, and where the
  * only one is; negative, or 0, if it is none that the kernel has reserved.
+ *
+ * It is of the boot if the kernel was booted with the node, the one above it,
+ * the property, and the node that it names. The property is read once, so that
+ * an overlay which comes or goes meanwhile does not lend one its value and the
+ * other its origin.
  */
 int map_tree_memory_region(const struct fwnode_handle *fwnode, u64 *start,
-			   u64 *length)
+			   u64 *length, bool *of_boot)
 {
 	struct device_node *np = to_of_node(fwnode);
-	struct resource region;
-	int count = of_reserved_mem_region_count(np);
+	struct device_node *parent __free(device_node) = of_get_parent(np);
+	struct property *property = of_find_property(np, "memory-region", NULL);
+	struct device_node *memory __free(device_node) = NULL;
+	struct reserved_mem *region;
+	int count;
 
-	if (count == 1) {
-		int error = of_reserved_mem_region_to_resource(np, 0, &region);
-
-		if (error)
-			return error;
-		*start = region.start;
-		*length = resource_size(&region);
-	}
+	if (!property || property->length % sizeof(__be32))
+		return -EINVAL;
+	count = property->length / sizeof(__be32);
+	if (count != 1)
+		return count;
+	memory = of_find_node_by_phandle(be32_to_cpup(property->value));
+	if (!memory || !of_device_is_available(memory))
+		return -ENODEV;
+	region = of_reserved_mem_lookup(memory);
+	if (!region)
+		return -ENODEV;
+	*start = region->base;
+	*length = region->size;
+	*of_boot = parent && map_tree_is_unchanged(parent) &&
+		   map_tree_is_unchanged(np) && map_tree_is_unchanged(memory) &&
+		   !of_property_check_flag(property, OF_DYNAMIC);
 	return count;
 }
 

@@ -48,11 +48,10 @@ void map_unwatch_tree(void);
 bool map_tree_has_windows(void);
 bool map_tree_reserved(unsigned int index, u64 *start, u64 *length,
 		       bool *plain);
-bool map_tree_is_of_boot(const struct fwnode_handle *fwnode);
 bool map_tree_property(const struct fwnode_handle *fwnode, const char *name,
 		       const void **value, size_t *length);
 int map_tree_memory_region(const struct fwnode_handle *fwnode, u64 *start,
-			   u64 *length);
+			   u64 *length, bool *of_boot);
 int map_tree_reg(const struct fwnode_handle *fwnode, u64 *start, u64 *length);
 
 /* What the driver does at an event; notifier.rs has these two. */

@@ -138,7 +138,6 @@ unsafe extern "C" {
         length: *mut u64,
         plain: *mut bool,
     ) -> bool;
-    fn map_tree_is_of_boot(node: *const fwnode_handle) -> bool;
     fn map_tree_property(
         node: *const fwnode_handle,
         name: *const c_char,
@@ -149,6 +148,7 @@ unsafe extern "C" {
         node: *const fwnode_handle,
         start: *mut u64,
         length: *mut u64,
+        of_boot: *mut bool,
     ) -> c_int;
     fn map_tree_reg(node: *const fwnode_handle, start: *mut u64, length: *mut u64) -> c_int;
 }
@@ -252,13 +252,6 @@ pub(crate) fn reserved_region(index: u32) -> Option<Reserved> {
     found.then_some(region)
 }
 
-/// Whether the tree that the kernel was booted with has `node`, the one above it, and the memory that its `memory-region`
-/// names as they are now.
-pub(crate) fn is_of_boot(node: &FwNode) -> bool {
-    // SAFETY: The node is held by the reference.
-    unsafe { map_tree_is_of_boot(raw(node)) }
-}
-
 /// The bytes of the property `name`, if `node` has it.
 ///
 /// The kernel's own vector, which the kernel's own functions for this make, can panic.
@@ -276,12 +269,13 @@ pub(crate) fn property<'a>(node: &'a FwNode, name: &CStr) -> Option<&'a [u8]> {
     }
 }
 
-/// What the property `memory-region` of `node`, which has it, comes to.
-pub(crate) fn memory_region(node: &FwNode) -> Place {
-    let (mut start, mut length) = (0, 0);
-    // SAFETY: The node is held by the reference, and the two numbers can be written to.
-    let count = unsafe { map_tree_memory_region(raw(node), &mut start, &mut length) };
-    place(count, start, length)
+/// What the property `memory-region` of `node` comes to, and whether the tree that the kernel was booted with has all of it
+/// as it is.
+pub(crate) fn memory_region(node: &FwNode) -> (Place, bool) {
+    let (mut start, mut length, mut of_boot) = (0, 0, false);
+    // SAFETY: The node is held by the reference, and the two numbers and the flag can be written to.
+    let count = unsafe { map_tree_memory_region(raw(node), &mut start, &mut length, &mut of_boot) };
+    (place(count, start, length), of_boot)
 }
 
 /// What the property `reg` of `node`, which has it, comes to.

@@ -157,8 +157,16 @@ fn read(device: &Device, parent: &FwNode) -> Result<List<Window>> {
 /// The window that `node` stands for. The outer error is the kernel's.
 fn window(node: &FwNode, page_size: u64) -> Result<Result<Window, tree::NodeError>> {
     let name = CString::try_from_fmt(fmt!("{}", node.display_name()))?;
-    let place = |name, ask: fn(&FwNode) -> Place| {
-        shim::property(node, name).map_or(Place::Absent, |_| ask(node))
+    let has = |name| shim::property(node, name).is_some();
+    let (memory_region, of_boot) = if has(tree::MEMORY_REGION) {
+        shim::memory_region(node)
+    } else {
+        (Place::Absent, false)
+    };
+    let reg = if has(tree::REG) {
+        shim::reg(node)
+    } else {
+        Place::Absent
     };
     let node = Node {
         // Node names are ASCII. The way to the bytes that goes without a string can panic.
@@ -167,9 +175,9 @@ fn window(node: &FwNode, page_size: u64) -> Result<Result<Window, tree::NodeErro
         read_only: shim::property(node, tree::READ_ONLY),
         cache: shim::property(node, tree::CACHE),
         shared: shim::property(node, tree::SHARED),
-        memory_region: place(tree::MEMORY_REGION, shim::memory_region),
-        reg: place(tree::REG, shim::reg),
-        of_boot: shim::is_of_boot(node),
+        memory_region,
+        reg,
+        of_boot,
     };
     Ok(node.window(page_size))
 }
