@@ -28,6 +28,9 @@ use crate::{
 /// A page that somebody in the kernel has claimed: the registers of the first serial port.
 pub const CLAIMED: u64 = 0x0900_0000;
 
+/// The code of a function that only returns.
+pub const RETURN: [u8; 4] = [0xc0, 0x03, 0x5f, 0xd6];
+
 /// Whether the free memory counts as reserved. The device tree sets the free memory aside.
 pub const RESERVED: bool = true;
 

@@ -29,6 +29,7 @@ use nix::{
 };
 
 use crate::{
+    arch::RETURN,
     area::{dies_of, succeeds_in_child, Area, READ_WRITE},
     host::{Host, LENGTH, START},
     kernel::{self, Loaded},
@@ -48,6 +49,9 @@ crate::tests! {
 }
 
 const PAGE: u64 = 4096;
+
+/// Where a test puts the code of a function.
+const CODE: u64 = 8;
 
 /// Opens the node to everybody.
 fn open_to_all() -> Result<()> {
@@ -124,6 +128,10 @@ fn an_old_program_gets_its_mapping_and_it_is_not_executable(host: &mut Host) -> 
     let seed = 202;
     host.fill(seed)?;
     let _loaded = Loaded::with(&["windows=0xc0000000+1M"])?;
+    {
+        let area = Area::shared(&user::open()?, START, PAGE as usize)?;
+        (0..).zip(RETURN).for_each(|(offset, byte)| area.store(CODE as usize + offset, byte));
+    }
     // As the kernel sets it for a program of 32 bits that does not say whether its stack is executable.
     personality::set(Persona::READ_IMPLIES_EXEC)?;
     let node = user::open()?;
@@ -134,22 +142,21 @@ fn an_old_program_gets_its_mapping_and_it_is_not_executable(host: &mut Host) -> 
             .with_context(|| format!("{protection:?}"))?;
         let found = access(area.address())?;
         ensure!(!found.contains('x'), "{protection:?}: {found}");
+        // The processor says the same: a function that only returns would do so.
+        let code = area.address() + CODE as usize;
+        dies_of(Signal::SIGSEGV, || {
+            // SAFETY: nothing is executed there: this process dies, as it is to.
+            unsafe { std::mem::transmute::<usize, extern "C" fn()>(code)() }
+        })?;
         // Nor does it become so, by itself or because it is told to.
         area.protect(READ_WRITE)?;
         ensure!(access(area.address())? == "rw-s", "after mprotect(2)");
         let result = area.protect(READ_WRITE | ProtFlags::PROT_EXEC);
         ensure!(result == Err(Errno::EACCES), "mprotect(2) to executable: {result:?}");
-        area.store(5, 0x77);
-        // The processor says the same.
-        let code = area.address();
-        dies_of(Signal::SIGSEGV, || {
-            // SAFETY: nothing is executed there: this process dies, as it is to.
-            unsafe { std::mem::transmute::<usize, extern "C" fn()>(code)() }
-        })?;
     }
     let result = Area::map(&node, START, PAGE as usize, ProtFlags::PROT_EXEC, MapFlags::MAP_SHARED).map(drop);
     ensure!(result == Err(Errno::EPERM), "what nobody but the program can have asked for: {result:?}");
-    host.changed(seed, &[5..6], |_| 0x77)
+    host.changed(seed, &[CODE..CODE + 4], |offset| RETURN[(offset - CODE) as usize])
 }
 
 fn a_mapping_of_more_than_4_gib_is_einval(_: &mut Host) -> Result<()> {

@@ -21,6 +21,7 @@ use nix::{
     errno::Errno,
     fcntl::{open, OFlag},
     libc,
+    mount::{mount, umount, MsFlags},
     sys::{
         mman::{MapFlags, ProtFlags},
         personality::{self, Persona},
@@ -453,15 +454,18 @@ impl Random {
     }
 }
 
-/// The node, opened in every way in which it can be, and under two names: /dev may be mounted noexec.
+/// The node, opened in every way in which it can be, and under two names: /dev, and a file system that is mounted noexec.
 struct Nodes(Vec<File>);
 
 impl Nodes {
-    /// A second name, on a file system that programs can be run from.
-    const OTHER: &'static str = "/tmp/map-check";
+    /// Where the other file system is.
+    const PLACE: &'static str = "/mnt";
+    /// The second name.
+    const OTHER: &'static str = "/mnt/map";
 
     fn open() -> Result<Self> {
         let number = fs::metadata("/dev/map")?.rdev();
+        mount(None::<&str>, Self::PLACE, Some("tmpfs"), MsFlags::MS_NOEXEC, None::<&str>)?;
         mknod(Self::OTHER, SFlag::S_IFCHR, Mode::S_IRUSR | Mode::S_IWUSR, number)?;
         let mut nodes = Vec::new();
         for path in ["/dev/map", Self::OTHER] {
@@ -483,7 +487,8 @@ impl Nodes {
 
 impl Drop for Nodes {
     fn drop(&mut self) {
-        let _ = fs::remove_file(Self::OTHER);
+        self.0.clear();
+        let _ = umount(Self::PLACE);
     }
 }
 

@@ -29,6 +29,9 @@ use crate::{
 /// A page that somebody in the kernel has claimed: the registers of the I/O APIC.
 pub const CLAIMED: u64 = 0xfec0_0000;
 
+/// The code of a function that only returns.
+pub const RETURN: [u8; 4] = [0xc3; 4];
+
 /// Whether the free memory counts as reserved. The firmware calls the memory reserved, which counts for nothing.
 pub const RESERVED: bool = false;
 
