@@ -18,10 +18,7 @@ use crate::{
         PhysRange,
         Window, //
     },
-    platform::{
-        intersects,
-        is_set_aside, //
-    },
+    platform::intersects,
     state::Shown,
     windows::Unfit, //
 };
@@ -45,8 +42,7 @@ pub(crate) struct Claim {
 impl Claim {
     /// Claims the region of `window` as `map: NAME`.
     ///
-    /// Fails with [`Unfit::Claimed`] if somebody else has a part of it, and with [`Unfit::Inside`] if it lies inside of a
-    /// region that may go: the claim would go with it, and nobody would be told.
+    /// Fails with [`Unfit::Claimed`] if somebody else has a part of it.
     pub(crate) fn new(window: &Window) -> Result<Self, Unfit> {
         let (start, length) = numbers(&window.range)?;
         let name = if window.name.is_empty() {
@@ -68,20 +64,14 @@ impl Claim {
         let Some(region) = NonNull::new(region) else {
             return Err(Unfit::Claimed(*window));
         };
-        let stays = lies_in_what_stays(&window.range, region);
         // SAFETY: The resource is ours. Who looks at the field meanwhile finds no description that they look for.
         unsafe { (*region.as_ptr()).desc = description(region) };
         // INVARIANT: It was just claimed, and nothing else has its address.
-        let claim = Self {
+        Ok(Self {
             range: window.range,
             region,
             name: Some(name),
-        };
-        if stays {
-            Ok(claim)
-        } else {
-            Err(Unfit::Inside(*window))
-        }
+        })
     }
 
     /// The region.
@@ -118,18 +108,6 @@ impl Drop for Claim {
 /// A description of the resource that no other one has: the kernel's own are small numbers.
 fn description(region: NonNull<bindings::resource>) -> usize {
     region.as_ptr().addr()
-}
-
-/// Whether what `region` lies in, which was just claimed for `range`, stays as long as the kernel runs: nothing, memory
-/// that a PC's firmware or command line reserves, or memory that the device tree sets aside.
-fn lies_in_what_stays(range: &PhysRange, region: NonNull<bindings::resource>) -> bool {
-    // SAFETY: The resource is ours, and the kernel changes the field only when what it names goes.
-    let parent = unsafe { (*region.as_ptr()).parent };
-    // SAFETY: As above. The kernel takes this from the parent, which need not be looked at: it might be going.
-    let kind = unsafe { (*region.as_ptr()).desc };
-    core::ptr::eq(parent, &raw const bindings::iomem_resource)
-        || kind == bindings::IORES_DESC_RESERVED as usize
-        || is_set_aside(range)
 }
 
 // SAFETY: A region may be given back by another thread than the one that claimed it.

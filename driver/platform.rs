@@ -14,10 +14,7 @@ use crate::{
         PhysRange,
         Platform, //
     },
-    shim::{
-        self,
-        Reserved, //
-    }, //
+    shim, //
 };
 
 /// The page size, and the sizes of the address spaces.
@@ -80,7 +77,10 @@ impl Facts for Kernel {
     }
 
     fn is_reserved(&self, range: &PhysRange) -> bool {
-        reserved_holds(range, |region| region.plain)
+        (0..u32::MAX)
+            .map_while(shim::reserved_region)
+            .filter_map(|(start, length)| PhysRange::new(start, length))
+            .any(|region| region.contains(range))
     }
 
     fn gives(&self, range: &PhysRange, cache: Cache) -> bool {
@@ -91,19 +91,6 @@ impl Facts for Kernel {
         };
         gives(range.start(), range.last())
     }
-}
-
-/// Whether all of `range` lies in one node of `/reserved-memory` with `no-map`, whoever uses it.
-pub(crate) fn is_set_aside(range: &PhysRange) -> bool {
-    reserved_holds(range, |_| true)
-}
-
-fn reserved_holds(range: &PhysRange, counts: impl Fn(&Reserved) -> bool) -> bool {
-    (0..u32::MAX)
-        .map_while(shim::reserved_region)
-        .filter(counts)
-        .filter_map(|region| PhysRange::new(region.start, region.length))
-        .any(|region| region.contains(range))
 }
 
 /// Whether a part of `range` lies in resources that have all of `flags` and are of the kind `description`.

@@ -478,13 +478,14 @@ static bool map_tree_is_unchanged(struct device_node *np)
 
 /*
  * The memory of one of the nodes in /reserved-memory that the kernel keeps out
- * of its page tables, counted from 0; false if there are no more of them.
+ * of its page tables and does not use itself, counted from 0; false if there are
+ * no more of them.
  *
- * It is plain if nothing in the kernel uses it. What the kernel uses itself it
- * does not claim, but such a node is compatible with something, or has
- * operations. And it is as the kernel was booted with it.
+ * What the kernel uses itself it does not claim, but such a node is compatible
+ * with something, or has operations. And what was set aside is as the kernel was
+ * booted with it.
  */
-bool map_tree_reserved(unsigned int index, u64 *start, u64 *length, bool *plain)
+bool map_tree_reserved(unsigned int index, u64 *start, u64 *length)
 {
 	struct device_node *parent __free(device_node) =
 		of_find_node_by_path("/reserved-memory");
@@ -492,12 +493,13 @@ bool map_tree_reserved(unsigned int index, u64 *start, u64 *length, bool *plain)
 	for_each_available_child_of_node_scoped(parent, np) {
 		struct reserved_mem *memory = of_reserved_mem_lookup(np);
 
-		if (!memory || !of_property_read_bool(np, "no-map") || index--)
+		if (!memory || memory->ops ||
+		    !of_property_read_bool(np, "no-map") ||
+		    of_property_present(np, "compatible") ||
+		    !map_tree_is_unchanged(np) || index--)
 			continue;
 		*start = memory->base;
 		*length = memory->size;
-		*plain = !memory->ops && map_tree_is_unchanged(np) &&
-			 !of_property_present(np, "compatible");
 		return true;
 	}
 	return false;

@@ -46,8 +46,7 @@ void map_unwatch_memory(void);
 int map_watch_tree(void);
 void map_unwatch_tree(void);
 bool map_tree_has_windows(void);
-bool map_tree_reserved(unsigned int index, u64 *start, u64 *length,
-		       bool *plain);
+bool map_tree_reserved(unsigned int index, u64 *start, u64 *length);
 bool map_tree_property(const struct fwnode_handle *fwnode, const char *name,
 		       const void **value, size_t *length);
 int map_tree_memory_region(const struct fwnode_handle *fwnode, u64 *start,

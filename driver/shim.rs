@@ -132,12 +132,7 @@ unsafe extern "C" {
     /// Whether the device tree has an enabled node whose children are windows.
     pub(crate) safe fn map_tree_has_windows() -> bool;
 
-    fn map_tree_reserved(
-        index: c_uint,
-        start: *mut u64,
-        length: *mut u64,
-        plain: *mut bool,
-    ) -> bool;
+    fn map_tree_reserved(index: c_uint, start: *mut u64, length: *mut u64) -> bool;
     fn map_tree_property(
         node: *const fwnode_handle,
         name: *const c_char,
@@ -225,31 +220,13 @@ pub(crate) fn watch_tree() -> Result {
     to_result(map_watch_tree())
 }
 
-/// The memory of a node in `/reserved-memory` that the kernel keeps out of its page tables.
-pub(crate) struct Reserved {
-    pub(crate) start: u64,
-    pub(crate) length: u64,
-    /// Whether nothing in the kernel uses it.
-    pub(crate) plain: bool,
-}
-
-/// The memory of one of these nodes, counted from 0.
-pub(crate) fn reserved_region(index: u32) -> Option<Reserved> {
-    let mut region = Reserved {
-        start: 0,
-        length: 0,
-        plain: false,
-    };
-    // SAFETY: The two numbers and the flag can be written to.
-    let found = unsafe {
-        map_tree_reserved(
-            index,
-            &mut region.start,
-            &mut region.length,
-            &mut region.plain,
-        )
-    };
-    found.then_some(region)
+/// Start and length of the memory of one of the nodes in `/reserved-memory` that the kernel keeps out of its page tables and
+/// does not use itself, counted from 0.
+pub(crate) fn reserved_region(index: u32) -> Option<(u64, u64)> {
+    let (mut start, mut length) = (0, 0);
+    // SAFETY: The two numbers can be written to.
+    let found = unsafe { map_tree_reserved(index, &mut start, &mut length) };
+    found.then_some((start, length))
 }
 
 /// The bytes of the property `name`, if `node` has it.

@@ -305,8 +305,6 @@ pub(crate) enum Unfit {
     Refused(Window, AddError),
     /// Somebody else has claimed a part of this one.
     Claimed(Window),
-    /// This one lies inside of a region that may go while it is claimed.
-    Inside(Window),
     /// Something else failed.
     Failed(Error),
 }
@@ -317,7 +315,7 @@ impl Unfit {
         match self {
             Self::Table(_) => EINVAL,
             Self::Refused(_, reason) => error_of(reason.errno()),
-            Self::Claimed(_) | Self::Inside(_) => EBUSY,
+            Self::Claimed(_) => EBUSY,
             Self::Failed(error) => *error,
         }
     }
@@ -341,14 +339,6 @@ impl From<AllocError> for Unfit {
     }
 }
 
-/// What a window has that makes no claim.
-fn no_claim(window: &Window) -> &'static str {
-    match window.origin {
-        Origin::Parameter => "option shared",
-        Origin::Tree | Origin::BootTree => "property map,shared",
-    }
-}
-
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -366,13 +356,10 @@ impl fmt::Display for Unfit {
                 f,
                 "{}: a part of it is claimed already, see /proc/iomem; the {} makes no claim",
                 window,
-                no_claim(window)
-            ),
-            Self::Inside(window) => write!(
-                f,
-                "{}: it lies inside the region of a device that may go, see /proc/iomem; the {} makes no claim",
-                window,
-                no_claim(window)
+                match window.origin {
+                    Origin::Parameter => "option shared",
+                    Origin::Tree | Origin::BootTree => "property map,shared",
+                }
             ),
             Self::Failed(error) => write!(f, "error {}", error.to_errno()),
         }

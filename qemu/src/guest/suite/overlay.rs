@@ -137,7 +137,8 @@ fn raw_mode_ends(name: &str, windows: &[&str]) -> Result<()> {
     }
     let _loaded = Loaded::new()?;
     is_raw()?;
-    map_page(&user::open()?, HOLE).context("the driver is loaded anew")
+    let node = user::open()?;
+    map_page(&node, HOLE).context("the driver is loaded anew")
 }
 
 fn raw_mode_ends_when_a_device_with_windows_comes(_: &mut Host) -> Result<()> {

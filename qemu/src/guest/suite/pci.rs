@@ -11,18 +11,11 @@ use anyhow::{ensure, Context, Result};
 use map_core::AddError;
 use nix::errno::Errno;
 
-use crate::{
-    arch::VACANT,
-    area::Area,
-    host::Host,
-    kernel::{self, Loaded},
-    user,
-};
+use crate::{area::Area, host::Host, kernel, user};
 
 crate::tests! {
     the_device_is_on_the_bus_and_in_the_list_of_memory,
     a_window_in_a_bar_is_eperm,
-    a_claim_inside_of_what_may_go_is_ebusy,
     a_device_that_is_removed_takes_no_claim_along,
 }
 
@@ -94,38 +87,18 @@ fn a_window_in_a_bar_is_eperm(_: &mut Host) -> Result<()> {
     Ok(())
 }
 
-fn a_claim_inside_of_what_may_go_is_ebusy(_: &mut Host) -> Result<()> {
-    let list = fs::read_to_string("/proc/iomem")?;
-    let window = format!("{VACANT:#x}+4K");
-    if list.contains(" : PCI Bus ") {
-        // With ACPI the kernel knows what belongs to the bus, and the bus can be removed.
-        refused(&window, Errno::EBUSY, "it lies inside the region of a device that may go")?;
-    } else {
-        drop(Loaded::with(&[&format!("windows={window}")])?);
-    }
-    // Who makes no claim has none to lose.
-    drop(Loaded::with(&[&format!("windows={window}:shared")])?);
-    Ok(())
-}
-
 fn a_device_that_is_removed_takes_no_claim_along(_: &mut Host) -> Result<()> {
     let place = device()?;
     let (first, _) = registers(&place)?;
     fs::write(place.join("remove"), "1")?;
     ensure!(device().is_err(), "the device is still there");
-    // Now it is a hole like any other; only where ACPI speaks of buses is it inside of one.
-    let window = format!("windows=was@{first:#x}+4K");
-    let claimed = kernel::insmod(&[&window])?;
-    if claimed == Err(Errno::EBUSY) {
-        kernel::insmod(&[&format!("{window}:shared")])??;
-    } else {
-        claimed?;
-    }
+    // Now it is a hole like any other.
+    kernel::insmod(&[&format!("windows=was@{first:#x}+4K")])??;
     let area = Area::shared(&user::open()?, first, 4096)?;
     // It comes again, and its registers have to find a place beside a claim.
     fs::write("/sys/bus/pci/rescan", "1")?;
     let (again, _) = registers(&device()?)?;
-    ensure!(claimed.is_err() || again != first, "the device has its registers over a claim");
+    ensure!(again != first, "the device has its registers over a claim");
     fs::write(device()?.join("remove"), "1")?;
     drop(area);
     kernel::rmmod()??;

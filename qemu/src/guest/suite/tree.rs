@@ -245,7 +245,7 @@ fn memory_is_reserved_as_a_whole_and_by_nobody_in_the_kernel(_: &mut Host) -> Re
     for (list, reserved, expected) in [
         ("edge@0xc1bf0000+64K", true, Ok(8)),
         // Half of it is set aside, and behind the other half is nothing.
-        ("edge@0xc1bf0000+128K", false, Err(Errno::EIO)),
+        ("edge@0xc1bf0000+128K:shared", false, Err(Errno::EIO)),
         ("edge@0xc1c00000+64K", false, Err(Errno::EIO)),
         // Set aside, but not for us.
         ("edge@0xb0000000+1M", false, Err(Errno::EIO)),
