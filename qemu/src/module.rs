@@ -101,10 +101,15 @@ fn sign(kernel: &Kernel, source: &Source, output: &Path) -> Result<PathBuf> {
         return Ok(signed);
     }
     let part = signed.with_extension("ko.part");
+    let key = build.join("certs/signing_key.pem");
+    if !key.exists() {
+        // A kernel that checks no signatures has none.
+        fs::copy(&module, &part).with_context(|| format!("cannot copy {}", module.display()))?;
+        fs::rename(part, &signed)?;
+        return Ok(signed);
+    }
     let mut sign = Command::new(build.join("scripts/sign-file"));
-    sign.arg("sha512")
-        .args([build.join("certs/signing_key.pem"), build.join("certs/signing_key.x509")])
-        .args([&module, &part]);
+    sign.arg("sha512").args([key, build.join("certs/signing_key.x509")]).args([&module, &part]);
     Job::new(sign).output().with_context(|| format!("cannot sign {}", source.title))?;
     fs::rename(part, &signed)?;
     Ok(signed)
