@@ -82,7 +82,9 @@ pub enum Suite {
     WrongTree,
     /// The driver on a kernel that is locked down.
     Lockdown,
-    /// The same with windows of the device tree.
+    /// The driver on a kernel that is locked down while it is loaded.
+    LockdownLate,
+    /// The driver on a kernel that is locked down, with windows of the device tree.
     LockdownTree,
     /// The driver with a device tree that changes.
     Overlay,

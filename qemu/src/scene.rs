@@ -86,6 +86,7 @@ pub const ALL: &[Scene] = &[
     Scene { name: "device tree", suite: Suite::Tree, overlay: Some(TREE), ..ORDINARY },
     Scene { name: "wrong device tree", suite: Suite::WrongTree, overlay: Some(WRONG), ..ORDINARY },
     Scene { name: "lockdown", suite: Suite::Lockdown, append: "lockdown=integrity", ..ORDINARY },
+    Scene { name: "late lockdown", suite: Suite::LockdownLate, flavours: &["plain"], ..ORDINARY },
     Scene {
         name: "locked-down device tree",
         suite: Suite::LockdownTree,

@@ -27,6 +27,7 @@ mod kmemleak;
 mod kobject;
 mod lifetime;
 mod lockdown;
+mod lockdown_late;
 mod lockdown_overlay;
 mod lockdown_tree;
 mod memory;
@@ -102,6 +103,7 @@ suites! {
     Tree: [tree::TESTS],
     WrongTree: [wrong::TESTS],
     Lockdown: [lockdown::TESTS],
+    LockdownLate: [lockdown_late::TESTS],
     LockdownTree: [lockdown_tree::TESTS],
     Overlay: [overlay::TESTS],
     OverlayWindows: [overlay_windows::TESTS],
