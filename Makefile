@@ -34,7 +34,7 @@ MAP_QEMU = cargo run --quiet --release --locked --package map-qemu --
 .DEFAULT_GOAL := help
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: rust ## Boot a guest, load the driver, write through it, look from outside
@@ -43,6 +43,10 @@ run: rust ## Boot a guest, load the driver, write through it, look from outside
 .PHONY: test
 test: rust ## Run all tests: of the host, and in guests
 	@$(MAP_QEMU) test $(GUEST)
+
+.PHONY: test-all
+test-all: rust ## Run all tests, those that take long as well
+	@$(MAP_QEMU) test --all $(GUEST)
 
 .PHONY: shell
 shell: rust ## Get a shell in a guest with the driver loaded

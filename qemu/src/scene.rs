@@ -27,6 +27,8 @@ pub struct Scene {
     pub arches: &'static [&'static str],
     /// The flavours of the kernel with which it makes sense.
     pub flavours: &'static [&'static str],
+    /// Those of them with which it takes so long that it is played only if all is asked for, or the flavour.
+    pub slow: &'static [&'static str],
     /// The last test of the suite is the guest's end, with this as the first fault in its kernel's log.
     pub death: Option<&'static str>,
 }
@@ -51,6 +53,7 @@ const ORDINARY: Scene = Scene {
     hardware: ORDINARY_HARDWARE,
     arches: &["x86_64", "arm64"],
     flavours: &["plain", "debug"],
+    slow: &[],
     death: None,
 };
 
@@ -119,8 +122,8 @@ pub const ALL: &[Scene] = &[
         flavours: &["plain"],
         ..ORDINARY
     },
-    Scene { name: "devmap", suite: Suite::Devmap, ..ORDINARY },
-    Scene { name: "mmap", suite: Suite::Mmap, ..ORDINARY },
+    Scene { name: "devmap", suite: Suite::Devmap, slow: &["debug"], ..ORDINARY },
+    Scene { name: "mmap", suite: Suite::Mmap, slow: &["debug"], ..ORDINARY },
     Scene {
         name: "memory hotplug",
         suite: Suite::Hotplug,

@@ -50,6 +50,9 @@ pub struct Options {
     /// The flavours of their kernels; all there are if none is named.
     #[arg(long, value_parser = crate::find_flavour)]
     flavour: Vec<&'static Flavour>,
+    /// Runs what takes long as well, which a flavour that is named does by itself.
+    #[arg(long)]
+    all: bool,
     /// Runs only the tests in guests, and of these only those whose name contains this.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
@@ -205,7 +208,9 @@ fn guests(
     }
     let mut played = Vec::new();
     for flavour in flavours {
-        let fits = |scene: &&'static Scene| scene.fits(arch, flavour) && runs(scene);
+        let patient = options.all || !options.flavour.is_empty();
+        let quick = |scene: &Scene| patient || !scene.slow.contains(&flavour.name);
+        let fits = |scene: &&'static Scene| scene.fits(arch, flavour) && quick(scene) && runs(scene);
         let scenes: Vec<_> = scene::ALL.iter().filter(fits).collect();
         if scenes.is_empty() {
             continue;
@@ -339,6 +344,7 @@ mod tests {
             let options = Options {
                 arch: arches.iter().filter_map(|name| Arch::find(name)).collect(),
                 flavour: flavours.iter().filter_map(|name| Flavour::find(name)).collect(),
+                all: false,
                 only: None,
             };
             let kernels = kernels(&options)?;
