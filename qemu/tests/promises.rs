@@ -2,26 +2,11 @@
 
 //! docs/safety.md names a test for each of its promises. They exist, and are run.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+mod common;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
+use std::fs;
 
-/// The text of every source file below `directory`.
-fn sources(directory: &Path, text: &mut String) {
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, text);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            *text += &fs::read_to_string(path).unwrap();
-        }
-    }
-}
+use common::{root, sources};
 
 /// The rows of the tables of promises: the promise, and what stands in its second column.
 fn promises(documentation: &str) -> Vec<(&str, &str)> {

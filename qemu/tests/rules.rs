@@ -2,15 +2,11 @@
 
 //! docs/mmap.md names tests for its rules. They exist, and no test of the suite is without a rule.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+mod common;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
+use std::{collections::BTreeSet, fs};
+
+use common::{root, sources};
 
 fn read(path: &str) -> String {
     let path = root().join(path);
@@ -44,18 +40,6 @@ fn every_rule_names_its_test() {
     for rule in rules {
         let has_test = rule.contains("`mmap: ") || rule.contains("`host: ") || rule.contains("no test asks");
         assert!(has_test, "no test is named: {rule}");
-    }
-}
-
-/// The text of every source file below `directory`.
-fn sources(directory: &Path, text: &mut String) {
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, text);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            *text += &fs::read_to_string(path).unwrap();
-        }
     }
 }
 

@@ -131,13 +131,18 @@ pub fn traces() -> Result<String> {
     }
     for directory in ["/sys/class", "/sys/module", "/sys/dev/char", "/sys/devices/virtual", "/sys/kernel/debug", "/dev"]
     {
-        let mut names = fs::read_dir(directory)?
-            .map(|entry| Ok(entry?.file_name().into_string().unwrap_or_default()))
-            .collect::<Result<Vec<_>>>()?;
-        names.sort();
-        traces += &format!("{directory}: {}\n", names.join(" "));
+        traces += &listing(directory)?;
     }
     Ok(traces)
+}
+
+/// A line with the names in a directory, in order.
+pub fn listing(directory: &str) -> Result<String> {
+    let mut names = fs::read_dir(directory)?
+        .map(|entry| Ok(entry?.file_name().into_string().unwrap_or_default()))
+        .collect::<Result<Vec<_>>>()?;
+    names.sort();
+    Ok(format!("{directory}: {}\n", names.join(" ")))
 }
 
 /// Unloads what a test has left behind, which is a failure of the test.

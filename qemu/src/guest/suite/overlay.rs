@@ -88,11 +88,7 @@ impl Drop for Applied {
 fn traces() -> Result<String> {
     let mut traces = kernel::traces()?;
     for directory in [TREE, "/sys/firmware/devicetree/base/reserved-memory", DEVICES] {
-        let mut names = fs::read_dir(directory)?
-            .map(|entry| Ok(entry?.file_name().into_string().unwrap_or_default()))
-            .collect::<Result<Vec<_>>>()?;
-        names.sort();
-        traces += &format!("{directory}: {}\n", names.join(" "));
+        traces += &kernel::listing(directory)?;
     }
     Ok(traces)
 }
