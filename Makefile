@@ -31,6 +31,14 @@ RELEASE = $(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null)
 LLVM_FLAG = $(if $(call config,CC_IS_CLANG),LLVM=1)
 MAP_QEMU = cargo run --quiet --release --locked --package map-qemu --
 
+# Where everything is kept that takes long to make and does not depend on this clone.
+CACHE = $(or $(MAP_CACHE),$(XDG_CACHE_HOME:%=%/map),$(HOME:%=%/.cache/map))
+# What cargo makes on the way to its results: a fresh clone finds its dependencies compiled. A cargo that does not know
+# the variable (before 1.91) has it all in target/.
+ifneq ($(CACHE),)
+export CARGO_BUILD_BUILD_DIR ?= $(CACHE)/cargo
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help
 help: ## List the targets

@@ -226,7 +226,14 @@ fn rust_src(rustc: &Rustc, cache: &Cache, archive: &Archive<'_>, ui: &Ui) -> Res
 pub fn cargo_in(place: &Path) -> Command {
     let mut command = process::cargo();
     command.current_dir(place).env("CARGO_TARGET_DIR", place.join("target")).env("CARGO_TERM_PROGRESS_WHEN", "never");
-    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "MAKEFLAGS", "CARGO_MAKEFLAGS"] {
+    for name in [
+        "RUSTFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_BUILD_TARGET",
+        "CARGO_BUILD_BUILD_DIR",
+        "MAKEFLAGS",
+        "CARGO_MAKEFLAGS",
+    ] {
         command.env_remove(name);
     }
     command
