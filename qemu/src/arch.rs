@@ -91,8 +91,9 @@ const X86_64: Arch = Arch {
     image: "arch/x86/boot/bzImage",
     config: include_str!("../kernel/x86_64.config"),
     qemu: "qemu-system-x86_64",
-    // The i440FX has its memory below 3.5 GiB in one piece, so 0xc0000000 can be memory.
-    machine: "pc",
+    // The i440FX has its memory below 3.5 GiB in one piece, so 0xc0000000 can be memory. ACPI's tables are read by few
+    // kernels here, and to interpret them takes seconds.
+    machine: "pc,acpi=off",
     // Everything that TCG can emulate, but for five levels of page tables, which only cost time.
     cpu: "max,la57=off",
     memory_mib: 3100,

@@ -31,6 +31,8 @@ const GLANCE: Duration = Duration::from_millis(100);
 pub struct Hardware {
     /// Another board than the architecture's.
     pub board: Option<&'static str>,
+    /// Another number of processors than the kernel's flavour has.
+    pub processors: Option<usize>,
     /// Another amount of RAM than the architecture's, in MiB.
     pub memory_mib: Option<u64>,
     /// What is said of memory beside its amount, as in `slots=2,maxmem=8G`.
@@ -52,7 +54,9 @@ pub struct Parts<'a> {
     pub overlays: &'a [&'a str],
     /// More words for the kernel's command line.
     pub append: &'a [String],
-    /// Whether the guest's clock counts instructions, on one processor, so that a measurement can be repeated.
+    /// How many processors it has.
+    pub processors: usize,
+    /// Whether the guest's clock counts instructions, so that a measurement can be repeated.
     pub icount: bool,
     /// What it has that others have not.
     pub hardware: Hardware,
@@ -123,7 +127,7 @@ impl Machine {
         };
         let _ = fs::remove_file(&errors);
         let gdb = Stub::Silent(Some(gdb));
-        Ok(Self { child, channel: Channel::new(channel), monitor, gdb, processors: processors(parts), plugged: 0 })
+        Ok(Self { child, channel: Channel::new(channel), monitor, gdb, processors: parts.processors, plugged: 0 })
     }
 
     /// The guest's next message; `None` if it ended without one.
@@ -255,14 +259,6 @@ struct Doors {
 /// The name of the stub's end of the stream.
 const GDB: &str = "gdb";
 
-fn processors(parts: &Parts<'_>) -> usize {
-    if parts.icount {
-        1
-    } else {
-        2
-    }
-}
-
 /// The device tree of the machine, where it has one.
 fn tree(parts: &Parts<'_>, memory: &Memory) -> Result<Option<File>> {
     if parts.overlays.is_empty() {
@@ -279,7 +275,8 @@ fn hardware(parts: &Parts<'_>, memory: &Memory) -> Vec<String> {
     if let Some(more) = parts.hardware.memory {
         size += &format!(",{more}");
     }
-    let processors = processors(parts).to_string();
+    // In sockets of their own: the firmware lists one processor a socket for a kernel that reads no ACPI tables.
+    let processors = format!("{0},sockets={0}", parts.processors);
     let words = ["-cpu", parts.arch.cpu, "-smp", &processors, "-m", &size, "-display", "none"];
     words.iter().chain(parts.hardware.devices).map(|word| (*word).to_owned()).collect()
 }
@@ -371,6 +368,7 @@ mod tests {
             initramfs: &initramfs,
             overlays: &[],
             append: &append,
+            processors: 2,
             icount: false,
             hardware,
             log: &path,
@@ -399,6 +397,7 @@ mod tests {
         let words = words_of(hardware, Port::Terminal, None);
         assert!(words.windows(2).any(|pair| pair == ["-machine", "q35,memory-backend=ram"]), "{words:?}");
         assert!(words.windows(2).any(|pair| pair == ["-m", "3100M,slots=2,maxmem=8G"]), "{words:?}");
+        assert!(words.windows(2).any(|pair| pair == ["-smp", "2,sockets=2"]), "{words:?}");
         assert!(words.windows(2).any(|pair| pair == ["-device", "edu"]), "{words:?}");
     }
 

@@ -57,7 +57,8 @@ const ORDINARY: Scene = Scene {
     death: None,
 };
 
-const ORDINARY_HARDWARE: Hardware = Hardware { board: None, memory_mib: None, memory: None, devices: &[] };
+const ORDINARY_HARDWARE: Hardware =
+    Hardware { board: None, processors: None, memory_mib: None, memory: None, devices: &[] };
 
 /// Windows of every kind, for the device tree.
 const TREE: &str = include_str!("../kernel/arm64-windows.dtso");
@@ -85,7 +86,13 @@ macro_rules! late {
 pub const ALL: &[Scene] = &[
     Scene { name: "driver", suite: Suite::Driver, ..ORDINARY },
     Scene { name: "plain /dev", suite: Suite::PlainDev, dev: Dev::Plain, ..ORDINARY },
-    Scene { name: "windows", suite: Suite::Windows, ..ORDINARY },
+    Scene {
+        name: "windows",
+        suite: Suite::Windows,
+        // Some of its tests race with each other.
+        hardware: Hardware { processors: Some(2), ..ORDINARY_HARDWARE },
+        ..ORDINARY
+    },
     Scene { name: "device tree", suite: Suite::Tree, overlay: Some(TREE), ..ORDINARY },
     Scene { name: "wrong device tree", suite: Suite::WrongTree, overlay: Some(WRONG), ..ORDINARY },
     Scene { name: "lockdown", suite: Suite::Lockdown, append: "lockdown=integrity", ..ORDINARY },
@@ -122,13 +129,14 @@ pub const ALL: &[Scene] = &[
         flavours: &["plain"],
         ..ORDINARY
     },
-    Scene { name: "devmap", suite: Suite::Devmap, slow: &["debug"], ..ORDINARY },
-    Scene { name: "mmap", suite: Suite::Mmap, slow: &["debug"], ..ORDINARY },
+    Scene { name: "devmap", suite: Suite::Devmap, ..ORDINARY },
+    Scene { name: "mmap", suite: Suite::Mmap, ..ORDINARY },
     Scene {
         name: "memory hotplug",
         suite: Suite::Hotplug,
         append: "memory_hotplug.memmap_on_memory=1",
-        hardware: Hardware { memory: Some("slots=6,maxmem=10G"), ..ORDINARY_HARDWARE },
+        // ACPI tells the kernel of the memory that comes.
+        hardware: Hardware { board: Some("pc"), memory: Some("slots=6,maxmem=10G"), ..ORDINARY_HARDWARE },
         arches: &["x86_64"],
         flavours: &["debug"],
         ..ORDINARY

@@ -174,12 +174,15 @@ impl<'a> Guest<'a> {
     }
 
     fn parts<'b>(&'b self, initramfs: &'b File) -> Parts<'b> {
+        let flavour = self.kit.kernel.flavour;
         Parts {
             arch: self.kit.tools.arch,
             image: &self.kit.kernel.image,
             initramfs,
             overlays: &self.overlays,
             append: &self.append,
+            // A clock that counts the instructions of one processor is no clock for another.
+            processors: if self.icount { 1 } else { self.hardware.processors.unwrap_or(flavour.processors) },
             icount: self.icount,
             hardware: self.hardware,
             log: &self.log,

@@ -43,6 +43,7 @@ use crate::{
 };
 
 crate::tests! {
+    two_processors_share_the_work,
     every_malformed_list_is_einval_with_its_place_in_the_log,
     sixty_four_windows_can_be_mapped,
     sixty_five_windows_are_einval,
@@ -70,6 +71,13 @@ pub const MIB: u64 = 1 << 20;
 
 /// Three windows of 1 MiB, each of another kind, that fill the free memory.
 pub const THREE: &str = "windows=one@0xc0000000+1M,two@0xc0100000+1M:ro:wc,three@0xc0200000-0xc02fffff:wb";
+
+/// Without this no test here could find a race.
+fn two_processors_share_the_work(_: &mut Host) -> Result<()> {
+    let processors = std::thread::available_parallelism()?.get();
+    ensure!(processors >= 2, "the guest has {processors}");
+    Ok(())
+}
 
 /// The load must fail with `errno` and leave nothing behind; gives what the log says.
 fn refused(parameter: &str, errno: Errno) -> Result<String> {
