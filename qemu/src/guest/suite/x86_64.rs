@@ -5,10 +5,12 @@
 use std::{
     fs::{self, File},
     os::unix::fs::OpenOptionsExt,
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use anyhow::{ensure, Context, Result};
-use map_core::{AddError, Refusal};
+use map_core::{AddError, LogLimit, Refusal};
 use nix::{
     errno::Errno,
     libc,
@@ -52,6 +54,7 @@ pub const RAW: &[Test] = &[
 pub const WINDOWS: &[Test] = &[
     Test { name: "the_kernel_lists_every_cache_type", run: the_kernel_lists_every_cache_type },
     Test { name: "another_cache_type_elsewhere_is_eagain", run: another_cache_type_elsewhere_is_eagain },
+    Test { name: "a_conflict_costs_few_lines_of_the_kernels_log", run: a_conflict_costs_few_lines_of_the_kernels_log },
     Test {
         name: "a_cache_type_that_the_mtrrs_do_not_give_is_einval",
         run: a_cache_type_that_the_mtrrs_do_not_give_is_einval,
@@ -155,6 +158,32 @@ fn another_cache_type_elsewhere_is_eagain(_: &mut Host) -> Result<()> {
     for index in 0..3 {
         Area::shared(&node, START + index * MIB, MIB as usize).with_context(|| format!("window {index} alone"))?;
     }
+    Ok(())
+}
+
+fn a_conflict_costs_few_lines_of_the_kernels_log(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::with(&["windows=one@0xc0000000+1M,two@0xc0100000+1M"])?;
+    let node = user::open()?;
+    // Cached, as it was not opened with O_SYNC.
+    let mem = File::options().read(true).write(true).open("/dev/mem")?;
+    let other = Area::shared(&mem, START, PAGE as usize)?;
+    let begin = Instant::now();
+    let attempts = 200;
+    for _ in 0..attempts {
+        shared_fails(&node, START, PAGE as usize, Errno::EAGAIN)?;
+    }
+    let intervals = begin.elapsed().as_secs() / LogLimit::INTERVAL + 1;
+    let log = kernel::log_since("map-suite:")?;
+    let lines = log.lines().filter(|line| line.contains("conflicting memory types")).count() as u64;
+    let limit = intervals * u64::from(LogLimit::BURST);
+    ensure!(limit < attempts, "{attempts} attempts took too long for this test");
+    ensure!((1..=limit).contains(&lines), "{lines} lines in {intervals} intervals: {log}");
+    // That was one window; the other one goes on.
+    Area::shared(&node, START + MIB, PAGE as usize).context("the other window")?;
+    drop(other);
+    // Nothing is in the way any more, and the kernel is asked again when the interval is over.
+    sleep(Duration::from_secs(LogLimit::INTERVAL + 1));
+    Area::shared(&node, START, PAGE as usize).context("after the conflict is over")?;
     Ok(())
 }
 
