@@ -18,9 +18,9 @@ use crate::{
         PhysRange,
         Window, //
     },
-    platform::intersects,
-    state::Shown,
-    windows::Unfit, //
+    state::CoreDisplay,
+    system::intersects,
+    windows::AddError, //
 };
 
 /// The claim on one region, given back when dropped.
@@ -42,13 +42,13 @@ pub(crate) struct Claim {
 impl Claim {
     /// Claims the region of `window` as `map: NAME`.
     ///
-    /// Fails with [`Unfit::Claimed`] if somebody else has a part of it.
-    pub(crate) fn new(window: &Window) -> Result<Self, Unfit> {
+    /// Fails with [`AddError::Claimed`] if somebody else has a part of it.
+    pub(crate) fn new(window: &Window) -> Result<Self, AddError> {
         let (start, length) = numbers(&window.range)?;
         let name = if window.name.is_empty() {
             CString::try_from_fmt(fmt!("map"))?
         } else {
-            CString::try_from_fmt(fmt!("map: {}", Shown(window.name)))?
+            CString::try_from_fmt(fmt!("map: {}", CoreDisplay(window.name)))?
         };
         // SAFETY: The tree of resources is locked by the function. The text lives as long as the claim: it is on the
         // heap, and moves with nothing.
@@ -62,7 +62,7 @@ impl Claim {
             )
         };
         let Some(region) = NonNull::new(region) else {
-            return Err(Unfit::Claimed(*window));
+            return Err(AddError::Claimed(*window));
         };
         // SAFETY: The resource is ours. Who looks at the field meanwhile finds no description that they look for.
         unsafe { (*region.as_ptr()).desc = description(region) };
@@ -91,7 +91,7 @@ impl Drop for Claim {
             // A device whose region was laid around ours has taken it along, and may bring it back.
             pr_warn!(
                 "the claim on {} went with what it lay in\n",
-                Shown(self.range)
+                CoreDisplay(self.range)
             );
             core::mem::forget(self.name.take());
             return;

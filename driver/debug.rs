@@ -17,7 +17,7 @@ use crate::{
     shim,
     state::{
         self,
-        Shown,
+        CoreDisplay,
         State, //
     }, //
 };
@@ -53,19 +53,19 @@ unsafe extern "C" fn map_debug_show(out: *mut bindings::seq_file, which: u32) {
     let out = unsafe { SeqFile::from_raw(out) };
     match which {
         0 => windows(&state, out),
-        1 => seq_print!(out, "{}\n", state.counts.areas()),
+        1 => seq_print!(out, "{}\n", state.counts.vmas()),
         _ => refusals(&state, out),
     }
 }
 
 fn windows(state: &State, out: &SeqFile) {
     for window in state.windows.lock().mode().windows() {
-        seq_print!(out, "{}\n", Shown(window));
+        seq_print!(out, "{}\n", CoreDisplay(window));
     }
 }
 
 fn refusals(state: &State, out: &SeqFile) {
     for (reason, count) in state.counts.refusals() {
-        seq_print!(out, "{count:>10} {}\n", Shown(reason));
+        seq_print!(out, "{count:>10} {}\n", CoreDisplay(reason));
     }
 }

@@ -26,19 +26,19 @@ use kernel::{
 };
 
 use crate::{
-    area,
     ioctl,
     map_core::{
         may_open,
         Refusal, //
     },
-    platform::Kernel,
     report,
     shim,
     state::{
         self,
         State, //
     },
+    system::Kernel,
+    vma,
     windows::{
         error_of,
         Denial,
@@ -109,7 +109,7 @@ pub(crate) unsafe fn state_of<'a>(file: *mut bindings::file) -> ArcBorrow<'a, St
 
 /// # Safety
 ///
-/// `file` must be one that [`open_raw()`] has opened; `vma` must be an area that is being set up on it, with the lock of
+/// `file` must be one that [`open_raw()`] has opened; `vma` must be a VMA that is being set up on it, with the lock of
 /// its address space held for writing.
 unsafe extern "C" fn mmap_raw(
     file: *mut bindings::file,
@@ -159,12 +159,12 @@ fn open(state: &State) -> Result {
 }
 
 fn mmap(state: ArcBorrow<'_, State>, file: &File, vma: &VmaNew) -> Result {
-    let request = area::request(vma, file);
-    // The lock is not held while the area is filled, which takes long: if the window goes meanwhile, it is as if the
+    let request = vma::request(vma, file);
+    // The lock is not held while the VMA is filled, which takes long: if the window goes meanwhile, it is as if the
     // mapping had been made before. The mapping is registered, and its claim held, by now.
     let made = Permit::new(state, &request).and_then(|permit| {
         let grant = permit.grant;
-        area::fill(vma, permit, &state).inspect_err(|denial| {
+        vma::fill(vma, permit, &state).inspect_err(|denial| {
             if matches!(denial, Denial::Refused(Refusal::CacheConflict, _)) {
                 state.windows.lock().conflicts(&grant);
             }

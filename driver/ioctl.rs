@@ -27,12 +27,12 @@ use crate::{
         decide,
         Request, //
     },
-    platform::{
-        platform,
-        Kernel, //
-    },
     shim,
     state::State, //
+    system::{
+        limits,
+        Kernel, //
+    },
 };
 
 // SAFETY: The structures of the ABI are made of integers only, and `abi` asserts that they have no padding.
@@ -58,7 +58,7 @@ pub(crate) fn ioctl(
 ) -> Result {
     match command {
         abi::IOC_INFO => {
-            let info = MapInfo::new(state.windows.lock().mode(), &platform());
+            let info = MapInfo::new(state.windows.lock().mode(), &limits());
             let slice = UserSlice::new(UserPtr::from_addr(argument), size_of::<MapInfo>());
             slice.writer().write(&info)
         }
@@ -85,7 +85,7 @@ fn exchange<T: FromBytes + AsBytes>(
 fn check(state: &State, file: &File, mut check: MapCheck) -> Result<MapCheck> {
     let request = Request::from_check(&check, &shim::caller(file)).ok_or(EINVAL)?;
     let windows = state.windows.lock();
-    let verdict = decide(&request, windows.mode(), &platform(), &Kernel);
+    let verdict = decide(&request, windows.mode(), &limits(), &Kernel);
     check.answer(&verdict, windows.mode());
     Ok(check)
 }

@@ -18,31 +18,31 @@ use kernel::{
     ModuleMetadata, //
 };
 
-mod area;
+mod array_vec;
+mod chrdev;
 mod claim;
 mod debug;
 mod file;
 mod ioctl;
-mod list;
 #[path = "core/mod.rs"]
 pub mod map_core;
 mod mapping;
-mod node;
 mod notifier;
-mod platform;
+mod of;
 mod report;
 mod shim;
 mod state;
-mod tree;
+mod system;
+mod vma;
 mod windows;
 
-use node::Node;
+use chrdev::CharDevice;
 use notifier::Notifiers;
+use of::OfDriver;
 use state::{
     Published,
     State, //
 };
-use tree::Tree;
 use windows::Windows;
 
 module! {
@@ -59,10 +59,10 @@ module! {
 /// device tree with their windows; the others are given back with the last reference on the state.
 #[pin_data]
 struct Map {
-    _node: Node,
+    _chrdev: CharDevice,
     _debug: debug::Files,
     #[pin]
-    _tree: Tree,
+    _of: OfDriver,
     _notifiers: Notifiers,
     _published: Published,
     _last_words: report::LastWords,
@@ -82,9 +82,9 @@ impl kernel::InPlaceModule for Map {
                 _published: unsafe { Published::new(state.clone()) },
                 _notifiers: Notifiers::register(&state)?,
                 _debug: debug::Files::new(),
-                _tree <- Tree::register(Self::NAME, module),
+                _of <- OfDriver::register(Self::NAME, module),
                 // The last step that can fail.
-                _node: Node::register(shim::map_major())?,
+                _chrdev: CharDevice::register(shim::map_major())?,
                 _: { report::loaded(&state) },
             }))
         })

@@ -16,17 +16,17 @@ use crate::{
 /// The registration of both notifiers. The state must be published before, and until this is dropped.
 pub(crate) struct Notifiers {
     _memory: Memory,
-    _tree: Tree,
+    _of: OfChanges,
 }
 
 impl Notifiers {
     pub(crate) fn register(state: &State) -> Result<Self> {
         let notifiers = Self {
             _memory: Memory::watch()?,
-            _tree: Tree::watch()?,
+            _of: OfChanges::watch()?,
         };
         // The tree was asked before, but a change may have come between.
-        if shim::map_tree_has_windows() {
+        if shim::map_of_has_windows() {
             state.windows.lock().leave_raw()?;
         }
         Ok(notifiers)
@@ -50,18 +50,18 @@ impl Drop for Memory {
 }
 
 /// Changes of the device tree are told.
-struct Tree(());
+struct OfChanges(());
 
-impl Tree {
+impl OfChanges {
     fn watch() -> Result<Self> {
-        shim::watch_tree()?;
+        shim::watch_of()?;
         Ok(Self(()))
     }
 }
 
-impl Drop for Tree {
+impl Drop for OfChanges {
     fn drop(&mut self) {
-        shim::map_unwatch_tree();
+        shim::map_unwatch_of();
     }
 }
 

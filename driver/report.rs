@@ -25,7 +25,7 @@ use crate::{
         Comm, //
     },
     state::{
-        Shown,
+        CoreDisplay,
         State, //
     },
     windows::Denial, //
@@ -47,7 +47,7 @@ pub(crate) fn refused_open(state: &State, reason: Refusal) {
             "{}[{}]: open refused: {}\n",
             Comm::current().as_c_str(),
             shim::map_current_pid(),
-            Shown(reason)
+            CoreDisplay(reason)
         );
     }
 }
@@ -119,6 +119,6 @@ pub(crate) fn fdinfo(state: &State, out: &SeqFile) {
     };
     seq_print!(out, "map-mode:\t{mode}\n");
     for window in windows.mode().windows() {
-        seq_print!(out, "map-window:\t{}\n", Shown(window));
+        seq_print!(out, "map-window:\t{}\n", CoreDisplay(window));
     }
 }

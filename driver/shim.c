@@ -410,51 +410,51 @@ void map_unwatch_memory(void)
 
 #ifdef CONFIG_OF_DYNAMIC
 /* A node whose children are windows may come, and no device be made of it. */
-static int map_tree_event(struct notifier_block *nb, unsigned long action,
+static int map_of_event(struct notifier_block *nb, unsigned long action,
 			  void *arg)
 {
-	if (action != OF_RECONFIG_DETACH_NODE && map_tree_has_windows())
+	if (action != OF_RECONFIG_DETACH_NODE && map_of_has_windows())
 		map_leave_raw();
 	return NOTIFY_OK;
 }
 
-static struct notifier_block map_tree_notifier = {
-	.notifier_call = map_tree_event,
+static struct notifier_block map_of_notifier = {
+	.notifier_call = map_of_event,
 };
 
-int map_watch_tree(void)
+int map_watch_of(void)
 {
-	return of_reconfig_notifier_register(&map_tree_notifier);
+	return of_reconfig_notifier_register(&map_of_notifier);
 }
 
-void map_unwatch_tree(void)
+void map_unwatch_of(void)
 {
-	of_reconfig_notifier_unregister(&map_tree_notifier);
+	of_reconfig_notifier_unregister(&map_of_notifier);
 }
 #else
-int map_watch_tree(void)
+int map_watch_of(void)
 {
 	return 0;
 }
 
-void map_unwatch_tree(void)
+void map_unwatch_of(void)
 {
 }
 #endif
 
-/* What udev loads the module for; tree.rs has the same for the driver. */
-static const struct of_device_id map_tree_ids[] = {
+/* What udev loads the module for; of.rs has the same for the driver. */
+static const struct of_device_id map_of_ids[] = {
 	{ .compatible = "map,windows" },
 	{}
 };
-MODULE_DEVICE_TABLE(of, map_tree_ids);
+MODULE_DEVICE_TABLE(of, map_of_ids);
 
 /* Whether the device tree has an enabled node whose children are windows. */
-bool map_tree_has_windows(void)
+bool map_of_has_windows(void)
 {
 	struct device_node *np;
 
-	for_each_matching_node(np, map_tree_ids) {
+	for_each_matching_node(np, map_of_ids) {
 		if (of_device_is_available(np)) {
 			of_node_put(np);
 			return true;
@@ -464,7 +464,7 @@ bool map_tree_has_windows(void)
 }
 
 /* Whether a node is as the kernel was booted with it. */
-static bool map_tree_is_unchanged(struct device_node *np)
+static bool map_of_is_unchanged(struct device_node *np)
 {
 	struct property *property;
 
@@ -485,7 +485,7 @@ static bool map_tree_is_unchanged(struct device_node *np)
  * with something, or has operations. And what was set aside is as the kernel was
  * booted with it.
  */
-bool map_tree_reserved(unsigned int index, u64 *start, u64 *length)
+bool map_of_reserved(unsigned int index, u64 *start, u64 *length)
 {
 	struct device_node *parent __free(device_node) =
 		of_find_node_by_path("/reserved-memory");
@@ -496,7 +496,7 @@ bool map_tree_reserved(unsigned int index, u64 *start, u64 *length)
 		if (!memory || memory->ops ||
 		    !of_property_read_bool(np, "no-map") ||
 		    of_property_present(np, "compatible") ||
-		    !map_tree_is_unchanged(np) || index--)
+		    !map_of_is_unchanged(np) || index--)
 			continue;
 		*start = memory->base;
 		*length = memory->size;
@@ -509,7 +509,7 @@ bool map_tree_reserved(unsigned int index, u64 *start, u64 *length)
  * The value of a property; false if the node does not have it. It lives as long
  * as the node: one that is replaced is kept.
  */
-bool map_tree_property(const struct fwnode_handle *fwnode, const char *name,
+bool map_of_property(const struct fwnode_handle *fwnode, const char *name,
 		       const void **value, size_t *length)
 {
 	struct property *property =
@@ -531,7 +531,7 @@ bool map_tree_property(const struct fwnode_handle *fwnode, const char *name,
  * an overlay which comes or goes meanwhile does not lend one its value and the
  * other its origin.
  */
-int map_tree_memory_region(const struct fwnode_handle *fwnode, u64 *start,
+int map_of_memory_region(const struct fwnode_handle *fwnode, u64 *start,
 			   u64 *length, bool *of_boot)
 {
 	struct device_node *np = to_of_node(fwnode);
@@ -554,8 +554,8 @@ int map_tree_memory_region(const struct fwnode_handle *fwnode, u64 *start,
 		return -ENODEV;
 	*start = region->base;
 	*length = region->size;
-	*of_boot = parent && map_tree_is_unchanged(parent) &&
-		   map_tree_is_unchanged(np) && map_tree_is_unchanged(memory) &&
+	*of_boot = parent && map_of_is_unchanged(parent) &&
+		   map_of_is_unchanged(np) && map_of_is_unchanged(memory) &&
 		   !of_property_check_flag(property, OF_DYNAMIC);
 	return count;
 }
@@ -564,7 +564,7 @@ int map_tree_memory_region(const struct fwnode_handle *fwnode, u64 *start,
  * Whether the property reg of a node names one region (1) or more (2), and where
  * the first is for the processor; negative if it is no memory address.
  */
-int map_tree_reg(const struct fwnode_handle *fwnode, u64 *start, u64 *length)
+int map_of_reg(const struct fwnode_handle *fwnode, u64 *start, u64 *length)
 {
 	struct device_node *np = to_of_node(fwnode);
 	struct resource region;

@@ -43,15 +43,15 @@ bool map_capable_resource(void);
 u64 map_seconds(void);
 int map_watch_memory(void);
 void map_unwatch_memory(void);
-int map_watch_tree(void);
-void map_unwatch_tree(void);
-bool map_tree_has_windows(void);
-bool map_tree_reserved(unsigned int index, u64 *start, u64 *length);
-bool map_tree_property(const struct fwnode_handle *fwnode, const char *name,
+int map_watch_of(void);
+void map_unwatch_of(void);
+bool map_of_has_windows(void);
+bool map_of_reserved(unsigned int index, u64 *start, u64 *length);
+bool map_of_property(const struct fwnode_handle *fwnode, const char *name,
 		       const void **value, size_t *length);
-int map_tree_memory_region(const struct fwnode_handle *fwnode, u64 *start,
+int map_of_memory_region(const struct fwnode_handle *fwnode, u64 *start,
 			   u64 *length, bool *of_boot);
-int map_tree_reg(const struct fwnode_handle *fwnode, u64 *start, u64 *length);
+int map_of_reg(const struct fwnode_handle *fwnode, u64 *start, u64 *length);
 
 /* What the driver does at an event; notifier.rs has these two. */
 bool map_is_in_use(u64 start, u64 length);

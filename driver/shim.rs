@@ -33,7 +33,7 @@ use kernel::{
 };
 
 use crate::map_core::{
-    tree::Place,
+    dt::Place,
     Caller, //
 };
 
@@ -124,28 +124,28 @@ unsafe extern "C" {
     /// Takes them away.
     pub(crate) safe fn map_debug_remove();
 
-    safe fn map_watch_tree() -> c_int;
+    safe fn map_watch_of() -> c_int;
 
-    /// Undoes [`watch_tree()`].
-    pub(crate) safe fn map_unwatch_tree();
+    /// Undoes [`watch_of()`].
+    pub(crate) safe fn map_unwatch_of();
 
     /// Whether the device tree has an enabled node whose children are windows.
-    pub(crate) safe fn map_tree_has_windows() -> bool;
+    pub(crate) safe fn map_of_has_windows() -> bool;
 
-    fn map_tree_reserved(index: c_uint, start: *mut u64, length: *mut u64) -> bool;
-    fn map_tree_property(
+    fn map_of_reserved(index: c_uint, start: *mut u64, length: *mut u64) -> bool;
+    fn map_of_property(
         node: *const fwnode_handle,
         name: *const c_char,
         value: *mut *const c_void,
         length: *mut usize,
     ) -> bool;
-    fn map_tree_memory_region(
+    fn map_of_memory_region(
         node: *const fwnode_handle,
         start: *mut u64,
         length: *mut u64,
         of_boot: *mut bool,
     ) -> c_int;
-    fn map_tree_reg(node: *const fwnode_handle, start: *mut u64, length: *mut u64) -> c_int;
+    fn map_of_reg(node: *const fwnode_handle, start: *mut u64, length: *mut u64) -> c_int;
 }
 
 const COMM_LENGTH: usize = kernel::bindings::TASK_COMM_LEN as usize;
@@ -216,8 +216,8 @@ pub(crate) fn watch_memory() -> Result {
 }
 
 /// Has [`crate::notifier`] told when the device tree has changed.
-pub(crate) fn watch_tree() -> Result {
-    to_result(map_watch_tree())
+pub(crate) fn watch_of() -> Result {
+    to_result(map_watch_of())
 }
 
 /// Start and length of the memory of one of the nodes in `/reserved-memory` that the kernel keeps out of its page tables and
@@ -225,7 +225,7 @@ pub(crate) fn watch_tree() -> Result {
 pub(crate) fn reserved_region(index: u32) -> Option<(u64, u64)> {
     let (mut start, mut length) = (0, 0);
     // SAFETY: The two numbers can be written to.
-    let found = unsafe { map_tree_reserved(index, &mut start, &mut length) };
+    let found = unsafe { map_of_reserved(index, &mut start, &mut length) };
     found.then_some((start, length))
 }
 
@@ -235,8 +235,7 @@ pub(crate) fn reserved_region(index: u32) -> Option<(u64, u64)> {
 pub(crate) fn property<'a>(node: &'a FwNode, name: &CStr) -> Option<&'a [u8]> {
     let (mut value, mut length) = (core::ptr::null(), 0);
     // SAFETY: The node is held by the reference, the name ends in a NUL, and the other two can be written to.
-    let found =
-        unsafe { map_tree_property(raw(node), name.as_char_ptr(), &mut value, &mut length) };
+    let found = unsafe { map_of_property(raw(node), name.as_char_ptr(), &mut value, &mut length) };
     match length {
         _ if !found => None,
         // Without a value there need not be a place for it.
@@ -251,7 +250,7 @@ pub(crate) fn property<'a>(node: &'a FwNode, name: &CStr) -> Option<&'a [u8]> {
 pub(crate) fn memory_region(node: &FwNode) -> (Place, bool) {
     let (mut start, mut length, mut of_boot) = (0, 0, false);
     // SAFETY: The node is held by the reference, and the two numbers and the flag can be written to.
-    let count = unsafe { map_tree_memory_region(raw(node), &mut start, &mut length, &mut of_boot) };
+    let count = unsafe { map_of_memory_region(raw(node), &mut start, &mut length, &mut of_boot) };
     (place(count, start, length), of_boot)
 }
 
@@ -259,7 +258,7 @@ pub(crate) fn memory_region(node: &FwNode) -> (Place, bool) {
 pub(crate) fn reg(node: &FwNode) -> Place {
     let (mut start, mut length) = (0, 0);
     // SAFETY: As above.
-    let count = unsafe { map_tree_reg(raw(node), &mut start, &mut length) };
+    let count = unsafe { map_of_reg(raw(node), &mut start, &mut length) };
     place(count, start, length)
 }
 

@@ -86,32 +86,32 @@ impl Drop for Published {
 
 /// What is counted.
 pub(crate) struct Counts {
-    /// The areas of address spaces that are mapped now. A fork or a partial munmap(2) makes more of them.
-    areas: Atomic<i64>,
+    /// The VMAs that are mapped now. A fork or a partial munmap(2) makes more of them.
+    vmas: Atomic<i64>,
     refusals: [Atomic<u64>; Refusal::ALL.len()],
 }
 
 impl Counts {
     fn new() -> Self {
         Self {
-            areas: Atomic::new(0),
+            vmas: Atomic::new(0),
             refusals: [const { Atomic::new(0) }; Refusal::ALL.len()],
         }
     }
 
-    /// One more area is mapped.
-    pub(crate) fn area_opened(&self) {
-        self.areas.add(1, Relaxed);
+    /// One more VMA is mapped.
+    pub(crate) fn vma_opened(&self) {
+        self.vmas.add(1, Relaxed);
     }
 
-    /// An area is gone.
-    pub(crate) fn area_closed(&self) {
-        self.areas.add(-1, Relaxed);
+    /// A VMA is gone.
+    pub(crate) fn vma_closed(&self) {
+        self.vmas.add(-1, Relaxed);
     }
 
-    /// The areas that are mapped now.
-    pub(crate) fn areas(&self) -> i64 {
-        self.areas.load(Relaxed)
+    /// The VMAs that are mapped now.
+    pub(crate) fn vmas(&self) -> i64 {
+        self.vmas.load(Relaxed)
     }
 
     /// One more call was refused.
@@ -131,9 +131,9 @@ impl Counts {
 }
 
 /// A value of `map_core` for the kernel's printing macros, whose `Display` is a trait of their own.
-pub(crate) struct Shown<T>(pub(crate) T);
+pub(crate) struct CoreDisplay<T>(pub(crate) T);
 
-impl<T: core::fmt::Display> fmt::Display for Shown<T> {
+impl<T: core::fmt::Display> fmt::Display for CoreDisplay<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         core::fmt::Display::fmt(&self.0, f)
     }

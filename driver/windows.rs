@@ -13,16 +13,15 @@ use kernel::{
 };
 
 use crate::{
+    array_vec::ArrayVec,
     claim::Claim,
-    list::List,
     map_core::{
-        admit,
+        check_window,
         decide,
         parse,
-        AddError,
         Errno,
-        Facts,
         Grant,
+        KernelQuery,
         LogLimit,
         Mode,
         Origin,
@@ -32,6 +31,7 @@ use crate::{
         Table,
         TableError,
         Window,
+        WindowError,
         MAX_WINDOWS, //
     },
     mapping::{
@@ -40,22 +40,22 @@ use crate::{
         Mappings,
         Room, //
     },
-    platform::{
-        platform,
-        Kernel, //
-    },
     shim,
     state::{
-        Shown,
+        CoreDisplay,
         State, //
     }, //
+    system::{
+        limits,
+        Kernel, //
+    },
 };
 
 /// The windows that there are now, and the mappings.
 pub(crate) struct Windows {
-    mode: Mode<List<Window>>,
+    mode: Mode<ArrayVec<Window>>,
     // The claims on those that make one, in no order. The place of one that is gone is empty.
-    claims: List<Option<Arc<Claim>>>,
+    claims: ArrayVec<Option<Arc<Claim>>>,
     mappings: Mappings,
     /// How often it was found, by the index of the window, that its memory is mapped with another cache type.
     conflicts: LogLimit,
@@ -70,23 +70,23 @@ impl Windows {
     pub(crate) fn at_load() -> Result<Self> {
         let mut windows = Self {
             mode: Mode::Raw,
-            claims: List::new(|| None)?,
+            claims: ArrayVec::new(|| None)?,
             mappings: Mappings::new(),
             conflicts: LogLimit::new(),
         };
         if let Some(text) = shim::windows() {
-            windows.add(&mut listed(text)?).map_err(|unfit| {
-                pr_err!("windows: {unfit}\n");
-                unfit.error()
+            windows.add(&mut listed(text)?).map_err(|error| {
+                pr_err!("windows: {error}\n");
+                error.error()
             })?;
-        } else if shim::map_tree_has_windows() {
+        } else if shim::map_of_has_windows() {
             windows.leave_raw()?;
         }
         Ok(windows)
     }
 
     /// The mode, with the windows in the order of their addresses.
-    pub(crate) fn mode(&self) -> &Mode<List<Window>> {
+    pub(crate) fn mode(&self) -> &Mode<ArrayVec<Window>> {
         &self.mode
     }
 
@@ -96,7 +96,7 @@ impl Windows {
         request: &Request,
         room: Room,
     ) -> Result<(Grant, Key, Option<Arc<Claim>>), Denial> {
-        let verdict = decide(request, &self.mode, &platform(), &Kernel);
+        let verdict = decide(request, &self.mode, &limits(), &Kernel);
         let grant = verdict.map_err(|refused| {
             let nearest = refused.nearest;
             let nearest = nearest.and_then(|index| self.mode.windows().get(index));
@@ -148,7 +148,7 @@ impl Windows {
     /// Leaves raw mode, for good: from now on only windows can be mapped.
     pub(crate) fn leave_raw(&mut self) -> Result {
         if matches!(self.mode, Mode::Raw) {
-            let table = Table::new(list()?, &platform()).map_err(|_| EINVAL)?;
+            let table = Table::new(list()?, &limits()).map_err(|_| EINVAL)?;
             self.mode = Mode::Windows(table);
         }
         Ok(())
@@ -158,7 +158,7 @@ impl Windows {
     /// are to be shared with other drivers. There is no raw mode any more.
     ///
     /// If it fails, everything is as before.
-    pub(crate) fn add(&mut self, new: &mut [Window]) -> Result<(), Unfit> {
+    pub(crate) fn add(&mut self, new: &mut [Window]) -> Result<(), AddError> {
         let old = self.mode.windows();
         let mut windows = list()?;
         for window in new.iter_mut() {
@@ -170,11 +170,11 @@ impl Windows {
                 .push(*window)
                 .map_err(|_| TableError::TooMany(all))?;
         }
-        let table = Table::new(windows, &platform())?;
+        let table = Table::new(windows, &limits())?;
         for window in &*new {
-            admit(window, &Kernel).map_err(|reason| Unfit::Refused(*window, reason))?;
+            check_window(window, &Kernel).map_err(|reason| AddError::Refused(*window, reason))?;
         }
-        let mut claims = List::new(|| None)?;
+        let mut claims = ArrayVec::new(|| None)?;
         for claim in self.claims.iter().flatten() {
             claims.push(Some(claim.clone())).map_err(|_| EINVAL)?;
         }
@@ -272,24 +272,24 @@ pub(crate) fn error_of(errno: Errno) -> Error {
 }
 
 /// An empty list for windows.
-pub(crate) fn list() -> Result<List<Window>> {
+pub(crate) fn list() -> Result<ArrayVec<Window>> {
     // Any window does to fill the free places with.
-    let page = PhysRange::new(0, platform().page_size).ok_or(EINVAL)?;
-    List::new(|| Window::new(page))
+    let page = PhysRange::new(0, limits().page_size).ok_or(EINVAL)?;
+    ArrayVec::new(|| Window::new(page))
 }
 
 /// The windows in the text of the parameter.
-fn listed(text: &[u8]) -> Result<List<Window>> {
+fn listed(text: &[u8]) -> Result<ArrayVec<Window>> {
     let mut windows = list()?;
-    for window in parse(text, platform().page_size) {
+    for window in parse(text, limits().page_size) {
         let window = window.map_err(|error| {
-            pr_err!("windows: {}\n", Shown(error));
+            pr_err!("windows: {}\n", CoreDisplay(error));
             EINVAL
         })?;
         windows.push(window).map_err(|window| {
             pr_err!(
                 "windows: {}: this is one window too many; there can be {MAX_WINDOWS}\n",
-                Shown(window)
+                CoreDisplay(window)
             );
             EINVAL
         })?;
@@ -298,18 +298,18 @@ fn listed(text: &[u8]) -> Result<List<Window>> {
 }
 
 /// Why windows cannot be added.
-pub(crate) enum Unfit {
+pub(crate) enum AddError {
     /// They do not fit together, or not with those that there are.
     Table(TableError),
     /// This one is not to be had.
-    Refused(Window, AddError),
+    Refused(Window, WindowError),
     /// Somebody else has claimed a part of this one.
     Claimed(Window),
     /// Something else failed.
     Failed(Error),
 }
 
-impl Unfit {
+impl AddError {
     /// What the load or the probe fails with.
     pub(crate) fn error(&self) -> Error {
         match self {
@@ -321,32 +321,32 @@ impl Unfit {
     }
 }
 
-impl From<TableError> for Unfit {
+impl From<TableError> for AddError {
     fn from(error: TableError) -> Self {
         Self::Table(error)
     }
 }
 
-impl From<Error> for Unfit {
+impl From<Error> for AddError {
     fn from(error: Error) -> Self {
         Self::Failed(error)
     }
 }
 
-impl From<AllocError> for Unfit {
+impl From<AllocError> for AddError {
     fn from(error: AllocError) -> Self {
         Self::Failed(error.into())
     }
 }
 
-impl fmt::Display for Unfit {
+impl fmt::Display for AddError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Table(error) => write!(f, "{}", error),
             Self::Refused(window, reason) => {
                 write!(f, "{}: {}", window, reason)?;
                 match reason {
-                    AddError::SystemRam if window.origin != Origin::Parameter => f.write_str(
+                    WindowError::SystemRam if window.origin != Origin::Parameter => f.write_str(
                         "; if it is the memory of a node in /reserved-memory, give that node no-map",
                     ),
                     _ => Ok(()),
@@ -358,7 +358,7 @@ impl fmt::Display for Unfit {
                 window,
                 match window.origin {
                     Origin::Parameter => "option shared",
-                    Origin::Tree | Origin::BootTree => "property map,shared",
+                    Origin::Dt | Origin::BootDt => "property map,shared",
                 }
             ),
             Self::Failed(error) => write!(f, "error {}", error.to_errno()),

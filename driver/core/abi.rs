@@ -12,13 +12,13 @@ use core::{
 
 use super::{
     Access,
-    Cache,
+    CacheMode,
     Grant,
+    Limits,
     Mode,
     Name,
     Origin,
     PhysRange,
-    Platform,
     Refused,
     Window, //
 };
@@ -56,7 +56,7 @@ pub const WINDOW_RESERVED: u32 = 1 << 2;
 
 /// In [`MapWindow::flags`]: the window comes from the device tree, and goes with its device. The others come from the
 /// module's parameter.
-pub const WINDOW_TREE: u32 = 1 << 3;
+pub const WINDOW_DT: u32 = 1 << 3;
 
 /// In [`MapWindow::flags`]: the administrator declares that all of the window is memory, so that every load is answered.
 pub const WINDOW_MEMORY: u32 = 1 << 4;
@@ -138,10 +138,10 @@ pub struct MapInfo {
 pub struct MapWindow {
     /// In: which window, from 0 in the order of their addresses.
     pub index: u32,
-    /// [`WINDOW_READ_ONLY`], [`WINDOW_CLAIMED`], [`WINDOW_RESERVED`], [`WINDOW_TREE`], [`WINDOW_MEMORY`],
+    /// [`WINDOW_READ_ONLY`], [`WINDOW_CLAIMED`], [`WINDOW_RESERVED`], [`WINDOW_DT`], [`WINDOW_MEMORY`],
     /// [`WINDOW_BOOT`].
     pub flags: u32,
-    /// The cache type, as [`Cache::code()`] has it.
+    /// The cache type, as [`CacheMode::code()`] has it.
     pub cache: u32,
     /// 0.
     pub reserved: u32,
@@ -172,7 +172,7 @@ pub struct MapCheck {
     /// Out: the index of the window that the range lies in, touches, or is nearest to. [`NONE`] if there are no windows,
     /// and if the reason has nothing to do with them.
     pub window: u32,
-    /// Out: the cache type of the mapping, as [`Cache::code()`] has it; [`NONE`] if it is refused.
+    /// Out: the cache type of the mapping, as [`CacheMode::code()`] has it; [`NONE`] if it is refused.
     pub cache: u32,
     /// Out: the physical address of the first byte of `window`; 0 if there is none.
     pub near_start: u64,
@@ -186,8 +186,8 @@ const _: () = assert!(size_of::<MapWindow>() == 4 * 4 + 2 * 8 + 32);
 const _: () = assert!(size_of::<MapCheck>() == 2 * 8 + 6 * 4 + 2 * 8);
 
 impl MapInfo {
-    /// The driver in `mode` on `platform`.
-    pub fn new<S>(mode: &Mode<S>, platform: &Platform) -> Self
+    /// The driver in `mode` on `limits`.
+    pub fn new<S>(mode: &Mode<S>, limits: &Limits) -> Self
     where
         S: Deref<Target = [Window]>,
     {
@@ -198,8 +198,8 @@ impl MapInfo {
                 Mode::Windows(_) => MODE_WINDOWS,
             },
             windows: index_code(mode.windows().len()),
-            page_size: u32::try_from(platform.page_size).unwrap_or(0),
-            last_address: platform.last_address,
+            page_size: u32::try_from(limits.page_size).unwrap_or(0),
+            last_address: limits.last_address,
         }
     }
 }
@@ -217,9 +217,9 @@ impl MapWindow {
             flags: flag(window.access == Access::ReadOnly, WINDOW_READ_ONLY)
                 | flag(window.claim, WINDOW_CLAIMED)
                 | flag(window.reserved, WINDOW_RESERVED)
-                | flag(window.origin != Origin::Parameter, WINDOW_TREE)
+                | flag(window.origin != Origin::Parameter, WINDOW_DT)
                 | flag(window.memory, WINDOW_MEMORY)
-                | flag(window.origin == Origin::BootTree, WINDOW_BOOT),
+                | flag(window.origin == Origin::BootDt, WINDOW_BOOT),
             cache: window.cache.code(),
             reserved: 0,
             start: window.range.start(),
@@ -243,14 +243,14 @@ impl MapWindow {
             } else {
                 Access::ReadWrite
             },
-            cache: Cache::from_code(self.cache)?,
+            cache: CacheMode::from_code(self.cache)?,
             claim: has(WINDOW_CLAIMED),
             memory: has(WINDOW_MEMORY),
             reserved: has(WINDOW_RESERVED),
-            origin: match (has(WINDOW_TREE), has(WINDOW_BOOT)) {
+            origin: match (has(WINDOW_DT), has(WINDOW_BOOT)) {
                 (false, _) => Origin::Parameter,
-                (true, false) => Origin::Tree,
-                (true, true) => Origin::BootTree,
+                (true, false) => Origin::Dt,
+                (true, true) => Origin::BootDt,
             },
         })
     }
@@ -307,7 +307,7 @@ mod tests {
         *,
     };
 
-    const PC: Platform = Platform {
+    const PC: Limits = Limits {
         page_size: 0x1000,
         last_address: (1 << 40) - 1,
         last_offset: u64::MAX,
@@ -321,14 +321,14 @@ mod tests {
         let sdram = Window {
             name: Name::new(b"sdram").unwrap(),
             access: Access::ReadOnly,
-            cache: Cache::Cached,
+            cache: CacheMode::Cached,
             reserved: true,
             ..Window::new(PhysRange::new(0xc000_0000, 0x30_0000).unwrap())
         };
         let registers = Window {
             claim: false,
             memory: true,
-            origin: Origin::BootTree,
+            origin: Origin::BootDt,
             ..Window::new(PhysRange::new(0xff20_0000, 0x1000).unwrap())
         };
         Mode::Windows(Table::new(vec![registers, sdram], &PC).unwrap())
@@ -372,7 +372,7 @@ mod tests {
         assert!(sdram.name.starts_with(b"sdram\0"));
         assert_eq!(
             MapWindow::new(&mode, 1).unwrap().flags,
-            WINDOW_TREE | WINDOW_MEMORY | WINDOW_BOOT
+            WINDOW_DT | WINDOW_MEMORY | WINDOW_BOOT
         );
 
         for index in [2, 64, u32::MAX] {
@@ -422,7 +422,7 @@ mod tests {
         };
         let grant = Grant {
             range: PhysRange::new(0xc000_0000, 0x1000).unwrap(),
-            cache: Cache::Cached,
+            cache: CacheMode::Cached,
             access: Access::ReadOnly,
             memory: true,
             window: Some(0),

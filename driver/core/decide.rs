@@ -10,7 +10,7 @@ use core::{
 use super::{
     abi,
     Access,
-    Cache,
+    CacheMode,
     Errno,
     Lookup,
     Mode,
@@ -95,7 +95,7 @@ pub struct Caller {
 
 /// What is known of the machine, and of the process that calls, before anything is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Platform {
+pub struct Limits {
     /// The page size in bytes, a power of two.
     pub page_size: u64,
     /// The highest physical address that the processor can put into a page table entry.
@@ -111,7 +111,7 @@ pub struct Platform {
 
 /// What the kernel has to be asked, and is asked only if the answer matters and nothing else does: a question may leave
 /// a line in the log or a mark on the process.
-pub trait Facts {
+pub trait KernelQuery {
     /// Whether the process that calls has CAP_SYS_RAWIO.
     fn has_rawio(&self) -> bool;
 
@@ -132,7 +132,7 @@ pub trait Facts {
     fn is_reserved(&self, range: &PhysRange) -> bool;
 
     /// Whether the machine can map all of `range` with `cache`.
-    fn gives(&self, range: &PhysRange, cache: Cache) -> bool;
+    fn gives(&self, range: &PhysRange, cache: CacheMode) -> bool;
 }
 
 /// A mapping that the driver will make.
@@ -141,7 +141,7 @@ pub struct Grant {
     /// The physical memory to map: whole pages.
     pub range: PhysRange,
     /// With which cache type.
-    pub cache: Cache,
+    pub cache: CacheMode,
     /// Whether the mapping may ever become writable, by mprotect(2) for one.
     pub access: Access,
     /// Whether the range is [known to be memory](is_known_memory).
@@ -170,11 +170,11 @@ impl From<Refusal> for Refused {
 }
 
 /// Whether the process that calls may open the node. With windows the node's permissions have said so already.
-pub fn may_open<S>(mode: &Mode<S>, facts: &impl Facts) -> Result<(), Refusal> {
+pub fn may_open<S>(mode: &Mode<S>, kernel: &impl KernelQuery) -> Result<(), Refusal> {
     match mode {
         Mode::Windows(_) => Ok(()),
-        Mode::Raw if !facts.has_rawio() => Err(Refusal::NotCapable),
-        Mode::Raw if facts.is_locked_down() => Err(Refusal::LockedDown),
+        Mode::Raw if !kernel.has_rawio() => Err(Refusal::NotCapable),
+        Mode::Raw if kernel.is_locked_down() => Err(Refusal::LockedDown),
         Mode::Raw => Ok(()),
     }
 }
@@ -183,26 +183,26 @@ pub fn may_open<S>(mode: &Mode<S>, facts: &impl Facts) -> Result<(), Refusal> {
 ///
 /// # Errors
 ///
-/// With the first reason in the order of [`AddError`] that holds.
-pub fn admit(window: &Window, facts: &impl Facts) -> Result<(), AddError> {
-    if !window.survives_lockdown() && facts.is_locked_down() {
-        return Err(AddError::LockedDown);
+/// With the first reason in the order of [`WindowError`] that holds.
+pub fn check_window(window: &Window, kernel: &impl KernelQuery) -> Result<(), WindowError> {
+    if !window.survives_lockdown() && kernel.is_locked_down() {
+        return Err(WindowError::LockedDown);
     }
-    if facts.is_system_ram(&window.range) {
-        return Err(AddError::SystemRam);
+    if kernel.is_system_ram(&window.range) {
+        return Err(WindowError::SystemRam);
     }
-    if facts.is_in_pci_bar(&window.range) {
-        return Err(AddError::PciBar);
+    if kernel.is_in_pci_bar(&window.range) {
+        return Err(WindowError::PciBar);
     }
-    if !facts.gives(&window.range, window.cache) {
-        return Err(AddError::CacheType);
+    if !kernel.gives(&window.range, window.cache) {
+        return Err(WindowError::CacheType);
     }
     Ok(())
 }
 
 /// Why there may not be a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AddError {
+pub enum WindowError {
     /// The kernel is locked down, and the boot's device tree does not describe and reserve the window.
     LockedDown,
     /// It holds memory that the kernel uses as its own.
@@ -213,7 +213,7 @@ pub enum AddError {
     CacheType,
 }
 
-impl AddError {
+impl WindowError {
     /// What the load, or the probe of the device, fails with.
     pub const fn errno(self) -> Errno {
         match self {
@@ -223,7 +223,7 @@ impl AddError {
     }
 }
 
-impl fmt::Display for AddError {
+impl fmt::Display for WindowError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::LockedDown => {
@@ -248,19 +248,19 @@ impl fmt::Display for AddError {
 ///
 /// That is so
 ///
-/// - on a machine where no such access [aborts](Platform::aborts);
+/// - on a machine where no such access [aborts](Limits::aborts);
 /// - in memory that `/reserved-memory` sets aside with `no-map`, and that nothing in the kernel uses;
 /// - in a window that the administrator declares to be memory, who answers for it.
 pub fn is_known_memory(
     range: &PhysRange,
     window: Option<&Window>,
-    platform: &Platform,
-    facts: &impl Facts,
+    limits: &Limits,
+    kernel: &impl KernelQuery,
 ) -> bool {
-    !platform.aborts
+    !limits.aborts
         || match window {
             Some(window) => window.memory || window.reserved,
-            None => facts.is_reserved(range),
+            None => kernel.is_reserved(range),
         }
 }
 
@@ -283,26 +283,26 @@ pub fn accessible(address: u64, length: u64, end: u64, page_size: u64) -> u64 {
 pub fn decide<S>(
     request: &Request,
     mode: &Mode<S>,
-    platform: &Platform,
-    facts: &impl Facts,
+    limits: &Limits,
+    kernel: &impl KernelQuery,
 ) -> Result<Grant, Refused>
 where
     S: Deref<Target = [Window]>,
 {
-    let range = whole_pages(request, platform)?;
+    let range = whole_pages(request, limits)?;
     check_protection(request)?;
-    if range.last() > platform.last_address {
+    if range.last() > limits.last_address {
         return Err(Refusal::Address.into());
     }
     match mode {
-        Mode::Raw => decide_raw(range, platform, facts),
-        Mode::Windows(table) => decide_in(table, range, request.write, platform, facts),
+        Mode::Raw => decide_raw(range, limits, kernel),
+        Mode::Windows(table) => decide_in(table, range, request.write, limits, kernel),
     }
 }
 
 /// The pages that `request` touches, by the rules of mmap(2).
-fn whole_pages(request: &Request, platform: &Platform) -> Result<PhysRange, Refusal> {
-    let page_mask = platform.page_size.wrapping_sub(1);
+fn whole_pages(request: &Request, limits: &Limits) -> Result<PhysRange, Refusal> {
+    let page_mask = limits.page_size.wrapping_sub(1);
     if request.start & page_mask != 0 {
         return Err(Refusal::Unaligned);
     }
@@ -313,13 +313,13 @@ fn whole_pages(request: &Request, platform: &Platform) -> Result<PhysRange, Refu
         .length
         .checked_add(page_mask)
         .map(|length| length & !page_mask)
-        .filter(|length| *length <= platform.task_size)
+        .filter(|length| *length <= limits.task_size)
         .ok_or(Refusal::TooLong)?;
     // The kernel wants the address after the last byte to be an offset as well.
     request
         .start
         .checked_add(length)
-        .filter(|end| *end <= platform.last_offset)
+        .filter(|end| *end <= limits.last_offset)
         .and_then(|_| PhysRange::new(request.start, length))
         .ok_or(Refusal::Wraps)
 }
@@ -341,28 +341,32 @@ fn check_protection(request: &Request) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn decide_raw(range: PhysRange, platform: &Platform, facts: &impl Facts) -> Result<Grant, Refused> {
-    const CACHE: Cache = Cache::Uncached;
-    if facts.is_locked_down() {
+fn decide_raw(
+    range: PhysRange,
+    limits: &Limits,
+    kernel: &impl KernelQuery,
+) -> Result<Grant, Refused> {
+    const CACHE: CacheMode = CacheMode::Uncached;
+    if kernel.is_locked_down() {
         return Err(Refusal::LockedDown.into());
     }
-    if facts.is_system_ram(&range) {
+    if kernel.is_system_ram(&range) {
         return Err(Refusal::SystemRam.into());
     }
-    if !facts.gives(&range, CACHE) {
+    if !kernel.gives(&range, CACHE) {
         return Err(Refusal::CacheType.into());
     }
     if range.length() > LARGEST_MAPPING {
         return Err(Refusal::TooLarge.into());
     }
-    if facts.is_exclusive(&range) {
+    if kernel.is_exclusive(&range) {
         return Err(Refusal::Exclusive.into());
     }
     Ok(Grant {
         range,
         cache: CACHE,
         access: Access::ReadWrite,
-        memory: is_known_memory(&range, None, platform, facts),
+        memory: is_known_memory(&range, None, limits, kernel),
         window: None,
     })
 }
@@ -371,8 +375,8 @@ fn decide_in<S>(
     table: &Table<S>,
     range: PhysRange,
     write: bool,
-    platform: &Platform,
-    facts: &impl Facts,
+    limits: &Limits,
+    kernel: &impl KernelQuery,
 ) -> Result<Grant, Refused>
 where
     S: Deref<Target = [Window]>,
@@ -390,11 +394,11 @@ where
     if write && window.access == Access::ReadOnly {
         return refuse(Refusal::ReadOnly, Some(index));
     }
-    if !window.survives_lockdown() && facts.is_locked_down() {
+    if !window.survives_lockdown() && kernel.is_locked_down() {
         return refuse(Refusal::LockedDown, Some(index));
     }
     // It was none when the window was added, but memory can come while the kernel runs.
-    if facts.is_system_ram(&range) {
+    if kernel.is_system_ram(&range) {
         return refuse(Refusal::SystemRam, Some(index));
     }
     if range.length() > LARGEST_MAPPING {
@@ -404,7 +408,7 @@ where
         range,
         cache: window.cache,
         access: window.access,
-        memory: is_known_memory(&range, Some(window), platform, facts),
+        memory: is_known_memory(&range, Some(window), limits, kernel),
         window: Some(index),
     })
 }
@@ -426,7 +430,7 @@ mod tests {
         *, //
     };
 
-    const PC: Platform = Platform {
+    const PC: Limits = Limits {
         page_size: 0x1000,
         last_address: (1 << 40) - 1,
         last_offset: u64::MAX,
@@ -458,7 +462,7 @@ mod tests {
         pci: bool,
         reserved: bool,
         /// The cache type that it does not give.
-        lacks: Option<Cache>,
+        lacks: Option<CacheMode>,
         asked: Cell<[u32; 3]>,
     }
 
@@ -470,7 +474,7 @@ mod tests {
         }
     }
 
-    impl Facts for Kernel {
+    impl KernelQuery for Kernel {
         fn has_rawio(&self) -> bool {
             self.count(0);
             self.rawio
@@ -498,7 +502,7 @@ mod tests {
             self.reserved
         }
 
-        fn gives(&self, _: &PhysRange, cache: Cache) -> bool {
+        fn gives(&self, _: &PhysRange, cache: CacheMode) -> bool {
             self.lacks != Some(cache)
         }
     }
@@ -544,11 +548,11 @@ mod tests {
         let rom = Window {
             access: Access::ReadOnly,
             reserved: true,
-            origin: Origin::BootTree,
+            origin: Origin::BootDt,
             ..window(0xa000_0000, 0x1000)
         };
         let sdram = Window {
-            cache: Cache::WriteCombine,
+            cache: CacheMode::WriteCombine,
             ..window(SDRAM.start, SDRAM.length)
         };
         Mode::Windows(Table::new(vec![sdram, rom], &PC).unwrap())
@@ -558,7 +562,7 @@ mod tests {
     fn without_windows_three_megabytes_of_sdram_are_granted_uncached() {
         let grant = Grant {
             range: PhysRange::new(0xc000_0000, 0x30_0000).unwrap(),
-            cache: Cache::Uncached,
+            cache: CacheMode::Uncached,
             access: Access::ReadWrite,
             memory: true,
             window: None,
@@ -582,7 +586,7 @@ mod tests {
     fn a_window_gives_its_cache_type_access_and_index() {
         let grant = Grant {
             range: PhysRange::new(0xc000_0000, 0x30_0000).unwrap(),
-            cache: Cache::WriteCombine,
+            cache: CacheMode::WriteCombine,
             access: Access::ReadWrite,
             memory: true,
             window: Some(1),
@@ -596,7 +600,7 @@ mod tests {
         };
         let grant = Grant {
             range: PhysRange::new(0xa000_0000, 0x1000).unwrap(),
-            cache: Cache::Uncached,
+            cache: CacheMode::Uncached,
             access: Access::ReadOnly,
             memory: true,
             window: Some(0),
@@ -702,7 +706,7 @@ mod tests {
         };
         assert_eq!(raw(across), Err(Refusal::Wraps));
 
-        let small = Platform {
+        let small = Limits {
             last_offset: u64::from(u32::MAX),
             ..PC
         };
@@ -740,7 +744,7 @@ mod tests {
         for page_size in [0, 3, 0x1001, u64::MAX] {
             for start in [0, 1, SDRAM.start, u64::MAX] {
                 for length in [1, 2, SDRAM.length, u64::MAX] {
-                    let odd = Platform { page_size, ..PC };
+                    let odd = Limits { page_size, ..PC };
                     let request = Request {
                         start,
                         length,
@@ -795,7 +799,7 @@ mod tests {
         request.length = LARGEST_MAPPING + 1;
         let mut kernel = Kernel {
             system_ram: true,
-            lacks: Some(Cache::Uncached),
+            lacks: Some(CacheMode::Uncached),
             exclusive: true,
             ..free()
         };
@@ -804,7 +808,7 @@ mod tests {
         kernel.system_ram = false;
         let first = || decide(&request, &RAW, &PC, &kernel).map_err(|refused| refused.reason);
         assert_eq!(first(), Err(Refusal::CacheType));
-        kernel.lacks = Some(Cache::Cached);
+        kernel.lacks = Some(CacheMode::Cached);
         let first = || decide(&request, &RAW, &PC, &kernel).map_err(|refused| refused.reason);
         assert_eq!(first(), Err(Refusal::TooLarge));
         request.length = SDRAM.length;
@@ -860,7 +864,7 @@ mod tests {
 
     #[test]
     fn memory_is_known_by_the_machine_the_tree_or_the_administrator() {
-        let arm = Platform { aborts: true, ..PC };
+        let arm = Limits { aborts: true, ..PC };
         let set_aside = Kernel {
             reserved: true,
             ..free()
@@ -970,17 +974,17 @@ mod tests {
             ..plain
         };
         let boot = Window {
-            origin: Origin::BootTree,
+            origin: Origin::BootDt,
             ..parameter
         };
-        assert_eq!(admit(&plain, &free()), Ok(()));
-        assert_eq!(admit(&plain, &ram()), Err(AddError::SystemRam));
+        assert_eq!(check_window(&plain, &free()), Ok(()));
+        assert_eq!(check_window(&plain, &ram()), Err(WindowError::SystemRam));
         for window in [&plain, &parameter] {
-            let verdict = admit(window, &locked_down());
-            assert_eq!(verdict, Err(AddError::LockedDown));
+            let verdict = check_window(window, &locked_down());
+            assert_eq!(verdict, Err(WindowError::LockedDown));
         }
-        assert_eq!(admit(&boot, &locked_down()), Ok(()));
-        assert_eq!(admit(&boot, &ram()), Err(AddError::SystemRam));
+        assert_eq!(check_window(&boot, &locked_down()), Ok(()));
+        assert_eq!(check_window(&boot, &ram()), Err(WindowError::SystemRam));
     }
 
     #[test]
@@ -988,26 +992,26 @@ mod tests {
         let plain = window(0xc000_0000, 0x1000);
         let pci = Kernel {
             pci: true,
-            lacks: Some(Cache::Uncached),
+            lacks: Some(CacheMode::Uncached),
             ..free()
         };
-        assert_eq!(admit(&plain, &pci), Err(AddError::PciBar));
+        assert_eq!(check_window(&plain, &pci), Err(WindowError::PciBar));
         let isa = Kernel { pci: false, ..pci };
-        assert_eq!(admit(&plain, &isa), Err(AddError::CacheType));
+        assert_eq!(check_window(&plain, &isa), Err(WindowError::CacheType));
         let cached = Window {
-            cache: Cache::Cached,
+            cache: CacheMode::Cached,
             ..plain
         };
-        assert_eq!(admit(&cached, &isa), Ok(()));
+        assert_eq!(check_window(&cached, &isa), Ok(()));
     }
 
     #[test]
     fn every_reason_for_no_window_has_words_and_an_errno() {
         let all = [
-            (AddError::LockedDown, 1),
-            (AddError::SystemRam, 1),
-            (AddError::PciBar, 1),
-            (AddError::CacheType, 22),
+            (WindowError::LockedDown, 1),
+            (WindowError::SystemRam, 1),
+            (WindowError::PciBar, 1),
+            (WindowError::CacheType, 22),
         ];
         for (error, errno) in all {
             assert_eq!(error.errno().number(), errno, "{error}");

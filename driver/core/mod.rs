@@ -3,31 +3,31 @@
 //! What the map driver promises and what it decides.
 //!
 //! Everything here is a pure function of its arguments: no allocation, no dependency, no panic. The kernel module
-//! gathers the facts, asks [`decide()`], and carries the answer out; userspace and the tests use the same code.
+//! gathers the kernel, asks [`decide()`], and carries the answer out; userspace and the tests use the same code.
 
 pub mod abi;
 mod decide;
+pub mod dt;
 mod limit;
 mod parse;
 mod range;
 mod refusal;
 mod table;
-pub mod tree;
 mod window;
 
 pub use decide::{
     accessible,
-    admit,
+    check_window,
     decide,
     is_known_memory,
     may_open,
-    AddError,
     Caller,
-    Facts,
     Grant,
-    Platform,
+    KernelQuery,
+    Limits,
     Refused,
     Request,
+    WindowError,
     LARGEST_MAPPING, //
 };
 pub use limit::{
@@ -57,7 +57,7 @@ pub use table::{
 };
 pub use window::{
     Access,
-    Cache,
+    CacheMode,
     Name,
     Origin,
     Window, //

@@ -19,7 +19,7 @@ use core::{
 
 use super::{
     Access,
-    Cache,
+    CacheMode,
     Name,
     PhysRange,
     Window, //
@@ -357,9 +357,9 @@ fn set_options<'a>(window: &mut Window, list: Part<'a>) -> Result<(), Fault<'a>>
         let given_before = match option.bytes {
             b"ro" => access.replace(Access::ReadOnly).is_some(),
             b"rw" => access.replace(Access::ReadWrite).is_some(),
-            b"uncached" | b"uc" => cache.replace(Cache::Uncached).is_some(),
-            b"writecombine" | b"wc" => cache.replace(Cache::WriteCombine).is_some(),
-            b"cached" | b"wb" => cache.replace(Cache::Cached).is_some(),
+            b"uncached" | b"uc" => cache.replace(CacheMode::Uncached).is_some(),
+            b"writecombine" | b"wc" => cache.replace(CacheMode::WriteCombine).is_some(),
+            b"cached" | b"wb" => cache.replace(CacheMode::Cached).is_some(),
             b"shared" => claim.replace(false).is_some(),
             b"memory" => memory.replace(true).is_some(),
             b"" => return Err(Fault(option, ParseErrorKind::OptionMissing)),
@@ -449,7 +449,7 @@ mod tests {
         let plain = bare(0x1000, PAGE);
         let expected = Window {
             access: Access::ReadOnly,
-            cache: Cache::WriteCombine,
+            cache: CacheMode::WriteCombine,
             claim: false,
             ..plain
         };
@@ -461,7 +461,7 @@ mod tests {
             );
         }
         let cached = Window {
-            cache: Cache::Cached,
+            cache: CacheMode::Cached,
             ..plain
         };
         assert_eq!(windows("4096+4096:cached"), [cached]);

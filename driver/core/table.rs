@@ -12,8 +12,8 @@ use core::{
 };
 
 use super::{
+    Limits,
     PhysRange,
-    Platform,
     Window, //
 };
 
@@ -54,15 +54,15 @@ impl<S: DerefMut<Target = [Window]>> Table<S> {
     ///
     /// # Errors
     ///
-    /// If they do not fit together or not into `platform`. When several reasons hold, the one that stands first in
+    /// If they do not fit together or not into `limits`. When several reasons hold, the one that stands first in
     /// [`TableError`] is given.
-    pub fn new(mut windows: S, platform: &Platform) -> Result<Self, TableError> {
+    pub fn new(mut windows: S, limits: &Limits) -> Result<Self, TableError> {
         if windows.len() > MAX_WINDOWS {
             return Err(TableError::TooMany(windows.len()));
         }
         sort(&mut windows);
 
-        let last_address = platform.last_address;
+        let last_address = limits.last_address;
         if let Some(&window) = windows
             .iter()
             .find(|window| window.range.last() > last_address)
@@ -259,7 +259,7 @@ mod tests {
         *, //
     };
 
-    const PC: Platform = Platform {
+    const PC: Limits = Limits {
         page_size: 0x1000,
         last_address: (1 << 40) - 1,
         last_offset: u64::MAX,

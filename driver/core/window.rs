@@ -23,7 +23,7 @@ pub struct Window {
     /// Whether it may be written to.
     pub access: Access,
     /// How mappings of it are cached.
-    pub cache: Cache,
+    pub cache: CacheMode,
     /// Whether the driver claims the region, so that no other driver can; false for the option `shared`.
     pub claim: bool,
     /// Whether the administrator declares that all of it is memory, so that every load is answered: the option `memory`.
@@ -42,7 +42,7 @@ impl Window {
             range,
             name: Name::NONE,
             access: Access::ReadWrite,
-            cache: Cache::Uncached,
+            cache: CacheMode::Uncached,
             claim: true,
             memory: false,
             reserved: false,
@@ -53,7 +53,7 @@ impl Window {
     /// Whether a locked-down kernel maps it: the tree that the kernel was booted with describes it and sets its memory
     /// aside, so root can neither make such a window nor move it.
     pub const fn survives_lockdown(&self) -> bool {
-        self.reserved && matches!(self.origin, Origin::BootTree)
+        self.reserved && matches!(self.origin, Origin::BootDt)
     }
 }
 
@@ -64,9 +64,9 @@ pub enum Origin {
     #[default]
     Parameter,
     /// The device tree: the window goes with its device.
-    Tree,
+    Dt,
     /// The device tree that the kernel was booted with, where the window names its memory by `memory-region`.
-    BootTree,
+    BootDt,
 }
 
 impl fmt::Display for Window {
@@ -78,7 +78,7 @@ impl fmt::Display for Window {
         if self.access != Access::default() {
             write!(f, ":{}", self.access)?;
         }
-        if self.cache != Cache::default() {
+        if self.cache != CacheMode::default() {
             write!(f, ":{}", self.cache)?;
         }
         if !self.claim {
@@ -188,7 +188,7 @@ impl fmt::Display for Access {
 /// How the processor may cache a mapping. The values are those of the ABI.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u8)]
-pub enum Cache {
+pub enum CacheMode {
     /// Every load and store goes to the memory, in program order: x86 UC-, arm64 Device-nGnRnE.
     #[default]
     Uncached = 0,
@@ -198,7 +198,7 @@ pub enum Cache {
     Cached = 2,
 }
 
-impl Cache {
+impl CacheMode {
     /// All cache types, in the order of their codes.
     pub const ALL: [Self; 3] = [Self::Uncached, Self::WriteCombine, Self::Cached];
 
@@ -222,7 +222,7 @@ impl Cache {
     }
 }
 
-impl fmt::Display for Cache {
+impl fmt::Display for CacheMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
@@ -250,11 +250,11 @@ mod tests {
         assert_eq!(bare.to_string(), "0x0+0x1000");
         let all = Window {
             access: Access::ReadOnly,
-            cache: Cache::WriteCombine,
+            cache: CacheMode::WriteCombine,
             claim: false,
             memory: true,
             reserved: true,
-            origin: Origin::Tree,
+            origin: Origin::Dt,
             ..sdram()
         };
         assert_eq!(
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn only_reserved_memory_of_the_boots_tree_survives_lockdown() {
-        for origin in [Origin::Parameter, Origin::Tree, Origin::BootTree] {
+        for origin in [Origin::Parameter, Origin::Dt, Origin::BootDt] {
             for reserved in [false, true] {
                 let window = Window {
                     origin,
@@ -273,7 +273,7 @@ mod tests {
                     memory: true,
                     ..sdram()
                 };
-                let expected = reserved && origin == Origin::BootTree;
+                let expected = reserved && origin == Origin::BootDt;
                 assert_eq!(window.survives_lockdown(), expected, "{window:?}");
             }
         }
@@ -304,11 +304,11 @@ mod tests {
 
     #[test]
     fn cache_types_keep_their_codes() {
-        for (code, cache) in (0..).zip(Cache::ALL) {
+        for (code, cache) in (0..).zip(CacheMode::ALL) {
             assert_eq!(cache.code(), code);
-            assert_eq!(Cache::from_code(code), Some(cache));
+            assert_eq!(CacheMode::from_code(code), Some(cache));
         }
-        assert_eq!(Cache::from_code(3), None);
-        assert_eq!(Cache::from_code(u32::MAX), None);
+        assert_eq!(CacheMode::from_code(3), None);
+        assert_eq!(CacheMode::from_code(u32::MAX), None);
     }
 }

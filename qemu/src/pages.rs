@@ -3,7 +3,7 @@
 //! The guest's page tables, looked at from outside: what the processor is told, not what the kernel says of it.
 
 use anyhow::{bail, ensure, Result};
-use map_qemu::protocol::{Cache, Page};
+use map_qemu::protocol::{CacheMode, Page};
 
 use crate::{arch::PageTables, gdb::Gdb, machine::Machine, memory::Memory};
 
@@ -77,17 +77,17 @@ impl X86Registers {
 }
 
 /// How an entry of a page table has the page cached, by the table of types that Linux sets up.
-fn x86_cache(entry: u64, large: bool) -> Cache {
+fn x86_cache(entry: u64, large: bool) -> CacheMode {
     let bit = |number: u32| entry >> number & 1 == 1;
     let pat = bit(if large { 12 } else { 7 });
     let (disable, through) = (bit(4), bit(3));
     match (pat, disable, through) {
-        (_, false, false) => Cache::Cached,
-        (false, false, true) => Cache::WriteCombine,
-        (_, true, false) => Cache::Uncached,
-        (false, true, true) => Cache::Other("UC".into()),
-        (true, false, true) => Cache::Other("WP".into()),
-        (true, true, true) => Cache::Other("WT".into()),
+        (_, false, false) => CacheMode::Cached,
+        (false, false, true) => CacheMode::WriteCombine,
+        (_, true, false) => CacheMode::Uncached,
+        (false, true, true) => CacheMode::Other("UC".into()),
+        (true, false, true) => CacheMode::Other("WP".into()),
+        (true, true, true) => CacheMode::Other("WT".into()),
     }
 }
 
@@ -147,12 +147,12 @@ impl Arm64Registers {
         let kind = (self.mair >> (8 * (entry >> 2 & 7))) as u8;
         let cache = match kind {
             // Device-nGnRnE: nothing gathered, nothing reordered, no early acknowledgement.
-            0x00 => Cache::Uncached,
+            0x00 => CacheMode::Uncached,
             // Normal memory, inner and outer non-cacheable.
-            0x44 => Cache::WriteCombine,
+            0x44 => CacheMode::WriteCombine,
             // Normal memory, write-back, allocated on reads and writes.
-            0xff => Cache::Cached,
-            other => Cache::Other(format!("MAIR {other:#04x}")),
+            0xff => CacheMode::Cached,
+            other => CacheMode::Other(format!("MAIR {other:#04x}")),
         };
         let bit = |number: u32| entry >> number & 1 == 1;
         Page { physical, cache, user: bit(6), writable: !bit(7), executable: !bit(54) }
@@ -187,14 +187,19 @@ mod tests {
         let walk = |address: u64| registers.walk(address, word).unwrap();
         let base = 1 << 39;
         let small =
-            Page { physical: 0xc000_0123, cache: Cache::Uncached, user: true, writable: true, executable: false };
+            Page { physical: 0xc000_0123, cache: CacheMode::Uncached, user: true, writable: true, executable: false };
         assert_eq!(walk(base + (2 << 30) + (3 << 21) + (4 << 12) + 0x123), Some(small.clone()));
         let read_only = Page { writable: false, ..small };
         assert_eq!(walk(base + (2 << 30) + (5 << 21) + (4 << 12) + 0x123), Some(read_only));
-        let large =
-            Page { physical: 0xc020_1000, cache: Cache::WriteCombine, user: true, writable: true, executable: true };
+        let large = Page {
+            physical: 0xc020_1000,
+            cache: CacheMode::WriteCombine,
+            user: true,
+            writable: true,
+            executable: true,
+        };
         assert_eq!(walk(base + (2 << 30) + (6 << 21) + 0x1000), Some(large.clone()));
-        let huge = Page { physical: 0x1_0000_2000, cache: Cache::Cached, ..large };
+        let huge = Page { physical: 0x1_0000_2000, cache: CacheMode::Cached, ..large };
         assert_eq!(walk(base + (7 << 30) + 0x2000), Some(huge));
         assert_eq!(walk(base + (2 << 30) + (3 << 21) + (5 << 12)), None);
         assert_eq!(walk(0), None);
@@ -213,9 +218,9 @@ mod tests {
         // The entries 0 to 7 of the table, for small pages and for large ones.
         let types =
             |pat: u64, large| (0..8).map(|n| x86_cache((n & 3) << 3 | (n >> 2) << pat, large)).collect::<Vec<_>>();
-        let other = |text: &str| Cache::Other(text.into());
-        let (cached, uncached) = (Cache::Cached, Cache::Uncached);
-        let first = [cached.clone(), Cache::WriteCombine, uncached.clone(), other("UC")];
+        let other = |text: &str| CacheMode::Other(text.into());
+        let (cached, uncached) = (CacheMode::Cached, CacheMode::Uncached);
+        let first = [cached.clone(), CacheMode::WriteCombine, uncached.clone(), other("UC")];
         let second = [cached, other("WP"), uncached, other("WT")];
         let expected = [first, second].concat();
         assert_eq!(types(7, false), expected);
@@ -233,7 +238,7 @@ mod tests {
         ]);
         let address = (1 << 30) + (3 << 21) + (5 << 12);
         let expected =
-            Page { physical: 0xc000_0000, cache: Cache::Uncached, user: true, writable: true, executable: false };
+            Page { physical: 0xc000_0000, cache: CacheMode::Uncached, user: true, writable: true, executable: false };
         assert_eq!(registers.walk(address, word).unwrap(), Some(expected));
         assert_eq!(registers.walk(address + 0x1000, word).unwrap(), None);
         assert_eq!(registers.walk(1 << 40, word).unwrap(), None);

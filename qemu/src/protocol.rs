@@ -203,7 +203,7 @@ pub struct Page {
     /// Its physical address.
     pub physical: u64,
     /// How the processor caches it.
-    pub cache: Cache,
+    pub cache: CacheMode,
     /// Whether programs can reach it.
     pub user: bool,
     /// Whether it can be written to.
@@ -214,7 +214,7 @@ pub struct Page {
 
 /// How the processor caches a page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Cache {
+pub enum CacheMode {
     /// Not at all, every access in its order: x86 UC-, arm64 Device-nGnRnE.
     Uncached,
     /// Not at all, but stores may be gathered: x86 WC, arm64 Normal non-cacheable.

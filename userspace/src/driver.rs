@@ -9,7 +9,7 @@ use std::fmt;
 use std::io;
 
 use map_core::abi::{self, MapCheck, MapInfo, MapWindow};
-pub use map_core::{Access, Cache, Name, Origin, Refusal, Window};
+pub use map_core::{Access, CacheMode, Name, Origin, Refusal, Window};
 use nix::errno::Errno;
 
 use crate::{ioctl, Device, Error, Kind, Result};
@@ -101,7 +101,7 @@ pub enum Verdict {
     /// It would make it.
     Granted {
         /// With this cache type.
-        cache: Cache,
+        cache: CacheMode,
         /// In this window; `None` in raw mode.
         window: Option<Window>,
     },
@@ -355,7 +355,7 @@ fn info_of(told: &MapInfo) -> Result<Info, Unknown> {
 }
 
 fn window_of(told: &MapWindow) -> Result<Window, Unknown> {
-    told.window().ok_or(match Cache::from_code(told.cache) {
+    told.window().ok_or(match CacheMode::from_code(told.cache) {
         None => Unknown { what: "cache type", code: told.cache },
         Some(_) => Unknown { what: "window", code: told.index },
     })
@@ -380,7 +380,7 @@ fn question(start: u64, length: u64, protection: Protection, sharing: Sharing) -
 /// The verdict of `answer`, which names `window`.
 fn verdict_of(answer: &MapCheck, window: Option<Window>) -> Result<Verdict, Unknown> {
     if answer.verdict == abi::GRANTED {
-        return match Cache::from_code(answer.cache) {
+        return match CacheMode::from_code(answer.cache) {
             Some(cache) => Ok(Verdict::Granted { cache, window }),
             None => Err(Unknown { what: "cache type", code: answer.cache }),
         };
@@ -458,7 +458,7 @@ mod tests {
         let (eperm, enomem) = (io::Error::from_raw_os_error(1), io::Error::from_raw_os_error(12));
         assert_eq!(Verdict::Refused(refused).explains(&eperm), Some(refused));
         assert_eq!(Verdict::Refused(refused).explains(&enomem), None);
-        assert_eq!(Verdict::Granted { cache: Cache::Cached, window: None }.explains(&eperm), None);
+        assert_eq!(Verdict::Granted { cache: CacheMode::Cached, window: None }.explains(&eperm), None);
     }
 
     #[test]
@@ -473,9 +473,9 @@ mod tests {
 
     #[test]
     fn verdicts() {
-        let granted = MapCheck { verdict: abi::GRANTED, cache: Cache::WriteCombine.code(), ..MapCheck::default() };
+        let granted = MapCheck { verdict: abi::GRANTED, cache: CacheMode::WriteCombine.code(), ..MapCheck::default() };
         let window = Some(registers());
-        assert_eq!(verdict_of(&granted, window), Ok(Verdict::Granted { cache: Cache::WriteCombine, window }));
+        assert_eq!(verdict_of(&granted, window), Ok(Verdict::Granted { cache: CacheMode::WriteCombine, window }));
         for reason in Refusal::ALL {
             let refused = MapCheck { verdict: reason.code(), cache: abi::NONE, ..MapCheck::default() };
             assert_eq!(verdict_of(&refused, window), Ok(Verdict::Refused(Refused { reason, nearest: window })));

@@ -60,7 +60,7 @@ enum map_cache {
  *	driver can.
  * @MAP_WINDOW_RESERVED: One node of /reserved-memory with no-map, which nothing
  *	in the kernel uses, holds all of the window.
- * @MAP_WINDOW_TREE: The window comes from the device tree, and goes with its
+ * @MAP_WINDOW_DT: The window comes from the device tree, and goes with its
  *	device. The others come from the module's parameter.
  * @MAP_WINDOW_MEMORY: The administrator declares that all of the window is
  *	memory, so that every load is answered.
@@ -72,7 +72,7 @@ enum map_window_flags {
 	MAP_WINDOW_READ_ONLY = 1 << 0,
 	MAP_WINDOW_CLAIMED = 1 << 1,
 	MAP_WINDOW_RESERVED = 1 << 2,
-	MAP_WINDOW_TREE = 1 << 3,
+	MAP_WINDOW_DT = 1 << 3,
 	MAP_WINDOW_MEMORY = 1 << 4,
 	MAP_WINDOW_BOOT = 1 << 5,
 };

@@ -21,7 +21,7 @@ use map_core::{
         MapInfo,
         MapWindow, //
     },
-    Cache,
+    CacheMode,
     Refusal,
     LARGEST_MAPPING, //
 };
@@ -36,13 +36,13 @@ fn rust_side() -> BTreeMap<String, u64> {
         ("MAP_NONE", abi::NONE),
         ("MAP_MODE_RAW", abi::MODE_RAW),
         ("MAP_MODE_WINDOWS", abi::MODE_WINDOWS),
-        ("MAP_CACHE_UNCACHED", Cache::Uncached.code()),
-        ("MAP_CACHE_WRITE_COMBINE", Cache::WriteCombine.code()),
-        ("MAP_CACHE_CACHED", Cache::Cached.code()),
+        ("MAP_CACHE_UNCACHED", CacheMode::Uncached.code()),
+        ("MAP_CACHE_WRITE_COMBINE", CacheMode::WriteCombine.code()),
+        ("MAP_CACHE_CACHED", CacheMode::Cached.code()),
         ("MAP_WINDOW_READ_ONLY", abi::WINDOW_READ_ONLY),
         ("MAP_WINDOW_CLAIMED", abi::WINDOW_CLAIMED),
         ("MAP_WINDOW_RESERVED", abi::WINDOW_RESERVED),
-        ("MAP_WINDOW_TREE", abi::WINDOW_TREE),
+        ("MAP_WINDOW_DT", abi::WINDOW_DT),
         ("MAP_WINDOW_MEMORY", abi::WINDOW_MEMORY),
         ("MAP_WINDOW_BOOT", abi::WINDOW_BOOT),
         ("MAP_GRANTED", abi::GRANTED),

@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 
 use map_core::{
     parse,
+    Limits,
     ParseError,
-    Platform,
     Table,
     Window, //
 };
 
-const PLATFORM: Platform = Platform {
+const PLATFORM: Limits = Limits {
     page_size: 0x1000,
     last_address: (1 << 52) - 1,
     last_offset: u64::MAX,

@@ -21,20 +21,20 @@ const CALLER: &str = r#"
 pub mod map_core;
 
 use core::fmt::{Display, Write};
-use map_core::{abi::*, tree::*, *};
+use map_core::{abi::*, dt::*, *};
 
 pub type Windows = &'static mut [Window];
 
 pub struct Asked(pub [bool; 7]);
 
-impl Facts for Asked {
+impl KernelQuery for Asked {
     fn has_rawio(&self) -> bool { self.0[0] }
     fn is_locked_down(&self) -> bool { self.0[1] }
     fn is_system_ram(&self, _: &PhysRange) -> bool { self.0[2] }
     fn is_exclusive(&self, _: &PhysRange) -> bool { self.0[3] }
     fn is_in_pci_bar(&self, _: &PhysRange) -> bool { self.0[4] }
     fn is_reserved(&self, _: &PhysRange) -> bool { self.0[5] }
-    fn gives(&self, _: &PhysRange, _: Cache) -> bool { self.0[6] }
+    fn gives(&self, _: &PhysRange, _: CacheMode) -> bool { self.0[6] }
 }
 
 pub fn ranges(a: u64, b: u64, other: &PhysRange) -> Option<(u64, u64, u64, bool, bool)> {
@@ -55,7 +55,7 @@ pub fn show(out: &mut dyn Write, things: (&Window, &PhysRange, Refusal, &TableEr
 pub fn name(text: &[u8]) -> Option<(&'static str, [u8; 32], bool)> {
     let name = Name::new(text)?;
     let _ = (name.as_str().len(), name.as_c_str().count_bytes());
-    Some((Cache::from_code(text.len() as u32)?.as_str(), name.to_bytes(), name.is_empty()))
+    Some((CacheMode::from_code(text.len() as u32)?.as_str(), name.to_bytes(), name.is_empty()))
 }
 
 pub fn fill(text: &'static [u8], page_size: u64, room: &mut dyn FnMut(Window)) -> Result<(), ParseError<'static>> {
@@ -65,8 +65,8 @@ pub fn fill(text: &'static [u8], page_size: u64, room: &mut dyn FnMut(Window)) -
     Ok(())
 }
 
-pub fn table(windows: Windows, platform: &Platform) -> Result<Mode<Windows>, TableError> {
-    Ok(Mode::Windows(Table::new(windows, platform)?))
+pub fn table(windows: Windows, limits: &Limits) -> Result<Mode<Windows>, TableError> {
+    Ok(Mode::Windows(Table::new(windows, limits)?))
 }
 
 pub fn remove(table: &mut Table<Windows>, range: &PhysRange) {
@@ -85,18 +85,18 @@ pub fn node(node: &Node<'_>, page_size: u64, out: &mut dyn Write) -> Option<Wind
     }
 }
 
-pub fn open(mode: &Mode<Windows>, facts: &Asked) -> Result<(), Refusal> { may_open(mode, facts) }
+pub fn open(mode: &Mode<Windows>, kernel: &Asked) -> Result<(), Refusal> { may_open(mode, kernel) }
 
-pub fn load(window: &Window, facts: &Asked, out: &mut dyn Write) -> Result<(), Errno> {
-    admit(window, facts).map_err(|error| {
+pub fn load(window: &Window, kernel: &Asked, out: &mut dyn Write) -> Result<(), Errno> {
+    check_window(window, kernel).map_err(|error| {
         let _ = write!(out, "{error} {error:?}");
         error.errno()
     })
 }
 
-pub fn debug(numbers: [u64; 4], range: &PhysRange, window: &Window, platform: &Platform, facts: &Asked) -> u64 {
+pub fn debug(numbers: [u64; 4], range: &PhysRange, window: &Window, limits: &Limits, kernel: &Asked) -> u64 {
     let [address, length, end, page_size] = numbers;
-    u64::from(is_known_memory(range, Some(window), platform, facts))
+    u64::from(is_known_memory(range, Some(window), limits, kernel))
         .wrapping_add(accessible(address, length, end, page_size))
 }
 
@@ -105,19 +105,19 @@ pub fn log(limit: &mut LogLimit, user: u32, now: u64) -> (Option<LeftOut>, bool)
 }
 
 pub fn map(
-    request: &Request, mode: &Mode<Windows>, platform: &Platform, facts: &Asked,
+    request: &Request, mode: &Mode<Windows>, limits: &Limits, kernel: &Asked,
 ) -> Result<Grant, Refused> {
-    decide(request, mode, platform, facts)
+    decide(request, mode, limits, kernel)
 }
 
-pub fn check(check: &mut MapCheck, mode: &Mode<Windows>, platform: &Platform, facts: &Asked) -> Option<()> {
+pub fn check(check: &mut MapCheck, mode: &Mode<Windows>, limits: &Limits, kernel: &Asked) -> Option<()> {
     let caller = Caller { file_readable: true, file_writable: false, read_implies_execute: false };
     let request = Request::from_check(check, &caller)?;
-    check.answer(&decide(&request, mode, platform, facts), mode);
+    check.answer(&decide(&request, mode, limits, kernel), mode);
     Refusal::from_code(check.verdict).map(|refusal| check.error = refusal.errno().number())
 }
 
-pub fn info(mode: &Mode<Windows>, platform: &Platform) -> MapInfo { MapInfo::new(mode, platform) }
+pub fn info(mode: &Mode<Windows>, limits: &Limits) -> MapInfo { MapInfo::new(mode, limits) }
 
 pub fn list(mode: &Mode<Windows>, index: u32) -> Option<Window> { MapWindow::new(mode, index)?.window() }
 "#;

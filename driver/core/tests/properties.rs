@@ -19,16 +19,16 @@ use map_core::{
     decide,
     parse,
     Access,
-    Cache,
+    CacheMode,
     Caller,
-    Facts,
     Grant,
+    KernelQuery,
+    Limits,
     Lookup,
     Mode,
     Name,
     Origin,
     PhysRange,
-    Platform,
     Refusal,
     Refused,
     Request,
@@ -71,8 +71,8 @@ fn place(reason: Refusal) -> usize {
     ORDER.iter().position(|other| *other == reason).unwrap()
 }
 
-/// A platform whose address space has no end, for tables that are not to be refused for their addresses.
-const WIDE: Platform = Platform {
+/// A limits whose address space has no end, for tables that are not to be refused for their addresses.
+const WIDE: Limits = Limits {
     page_size: 0x1000,
     last_address: u64::MAX,
     last_offset: u64::MAX,
@@ -111,7 +111,7 @@ struct Kernel {
     asked_ram: Cell<u32>,
 }
 
-impl Facts for Kernel {
+impl KernelQuery for Kernel {
     fn has_rawio(&self) -> bool {
         panic!("mmap(2) has nothing to do with the capability")
     }
@@ -139,7 +139,7 @@ impl Facts for Kernel {
         first <= start && end <= beyond
     }
 
-    fn gives(&self, range: &PhysRange, _: Cache) -> bool {
+    fn gives(&self, range: &PhysRange, _: CacheMode) -> bool {
         !touches(range, &self.other) || self.other.start() % 3 != 1
     }
 }
@@ -148,10 +148,10 @@ impl Facts for Kernel {
 fn reasons(
     request: &Request,
     windows: Option<&[Window]>,
-    platform: &Platform,
+    limits: &Limits,
     kernel: &Kernel,
 ) -> Vec<Refusal> {
-    let page = u128::from(platform.page_size);
+    let page = u128::from(limits.page_size);
     let start = u128::from(request.start);
     let length = u128::from(request.length).div_ceil(page) * page;
     let end = start + length;
@@ -173,13 +173,13 @@ fn reasons(
     let holds = |reason: &Refusal| match reason {
         Refusal::Unaligned => start % page != 0,
         Refusal::Empty => length == 0,
-        Refusal::TooLong => length > u128::from(platform.task_size),
-        Refusal::Wraps => end > u128::from(platform.last_offset),
+        Refusal::TooLong => length > u128::from(limits.task_size),
+        Refusal::Wraps => end > u128::from(limits.last_offset),
         Refusal::NotWritable => request.shared && request.write && !request.file_writable,
         Refusal::NotReadable => !request.file_readable,
         Refusal::Executable => request.execute && !(request.read && request.read_implies_execute),
         Refusal::Private => !request.shared,
-        Refusal::Address => end > u128::from(platform.last_address) + 1,
+        Refusal::Address => end > u128::from(limits.last_address) + 1,
         Refusal::Outside => windows.is_some() && !touched,
         Refusal::Partial => windows.is_some() && touched && inside.is_none(),
         Refusal::ReadOnly => {
@@ -188,8 +188,7 @@ fn reasons(
         Refusal::LockedDown => match windows {
             None => kernel.locked_down,
             Some(_) => {
-                let allowed =
-                    |window: &Window| window.reserved && window.origin == Origin::BootTree;
+                let allowed = |window: &Window| window.reserved && window.origin == Origin::BootDt;
                 kernel.locked_down && inside.is_some_and(|window| !allowed(window))
             }
         },
@@ -218,7 +217,7 @@ fn number() -> impl Strategy<Value = u64> {
     ]
 }
 
-fn platform() -> impl Strategy<Value = Platform> {
+fn limits() -> impl Strategy<Value = Limits> {
     let last = |most| {
         let power = (31..=63u32).prop_map(|bits| (1u64 << bits) - 1);
         prop_oneof![6 => Just(most), 2 => power, 1 => number()]
@@ -232,7 +231,7 @@ fn platform() -> impl Strategy<Value = Platform> {
         any::<bool>(),
     )
         .prop_map(
-            |(page_size, last_address, last_offset, task_size, aborts)| Platform {
+            |(page_size, last_address, last_offset, task_size, aborts)| Limits {
                 page_size,
                 last_address,
                 last_offset,
@@ -271,9 +270,9 @@ fn window() -> impl Strategy<Value = Window> {
         pages(),
         name(),
         any::<bool>(),
-        select(Cache::ALL.to_vec()),
+        select(CacheMode::ALL.to_vec()),
         any::<(bool, bool, bool)>(),
-        select(vec![Origin::Parameter, Origin::Tree, Origin::BootTree]),
+        select(vec![Origin::Parameter, Origin::Dt, Origin::BootDt]),
     )
         .prop_map(
             |(range, name, read_only, cache, (claim, memory, reserved), origin)| Window {
@@ -392,16 +391,16 @@ fn kernel((locked_down, ram, other): (bool, PhysRange, PhysRange)) -> Kernel {
 }
 
 /// A request, the windows that it is made to, and what else it depends on.
-fn case() -> impl Strategy<Value = (Option<Vec<Window>>, Request, Platform, Kernel)> {
+fn case() -> impl Strategy<Value = (Option<Vec<Window>>, Request, Limits, Kernel)> {
     let kernel = (proptest::bool::weighted(0.3), pages(), pages()).prop_map(kernel);
-    (windows(), platform(), kernel).prop_flat_map(|(windows, platform, kernel)| {
+    (windows(), limits(), kernel).prop_flat_map(|(windows, limits, kernel)| {
         let far = PhysRange::new(1 << 33, 1 << 34).unwrap();
         let marks = [kernel.ram, kernel.other, far].map(Window::new);
         let request = request_near(windows.as_deref().unwrap_or(&marks));
         let answers = (kernel.locked_down, kernel.ram, kernel.other);
-        (Just((windows, platform, answers)), request).prop_map(
-            |((windows, platform, answers), request)| {
-                (windows, request, platform, self::kernel(answers))
+        (Just((windows, limits, answers)), request).prop_map(
+            |((windows, limits, answers), request)| {
+                (windows, request, limits, self::kernel(answers))
             },
         )
     })
@@ -420,8 +419,8 @@ fn the_cases_reach_every_verdict() {
     let mut runner = TestRunner::deterministic();
     let mut reached = BTreeMap::new();
     for _ in 0..8192 {
-        let (windows, request, platform, kernel) = case().new_tree(&mut runner).unwrap().current();
-        let reasons = reasons(&request, windows.as_deref(), &platform, &kernel);
+        let (windows, request, limits, kernel) = case().new_tree(&mut runner).unwrap().current();
+        let reasons = reasons(&request, windows.as_deref(), &limits, &kernel);
         let verdict = reasons.first().map(|first| place(*first));
         *reached.entry((windows.is_some(), verdict)).or_insert(0) += 1;
     }
@@ -453,11 +452,11 @@ proptest! {
 
     #[test]
     fn what_is_refused_has_the_first_reason_that_holds_and_what_is_granted_has_none(
-        (windows, request, platform, kernel) in case()
+        (windows, request, limits, kernel) in case()
     ) {
         let mode = mode(&windows);
-        let reasons = reasons(&request, windows.as_deref(), &platform, &kernel);
-        match decide(&request, &mode, &platform, &kernel) {
+        let reasons = reasons(&request, windows.as_deref(), &limits, &kernel);
+        match decide(&request, &mode, &limits, &kernel) {
             Ok(_) => prop_assert_eq!(&reasons, &[]),
             Err(refused) => prop_assert_eq!(Some(&refused.reason), reasons.first(), "{:?}", reasons),
         }
@@ -468,23 +467,23 @@ proptest! {
     }
 
     #[test]
-    fn a_grant_is_the_whole_request_in_one_window_or_not_ram((windows, request, platform, kernel) in case()) {
+    fn a_grant_is_the_whole_request_in_one_window_or_not_ram((windows, request, limits, kernel) in case()) {
         let mode = mode(&windows);
-        if let Ok(grant) = decide(&request, &mode, &platform, &kernel) {
+        if let Ok(grant) = decide(&request, &mode, &limits, &kernel) {
             let (start, end) = bounds(&grant.range);
             let asked_end = u128::from(request.start) + u128::from(request.length);
             prop_assert_eq!(start, u128::from(request.start));
-            prop_assert!(asked_end <= end && end < asked_end + u128::from(platform.page_size));
-            prop_assert_eq!(end % u128::from(platform.page_size), 0);
-            prop_assert!(end <= u128::from(platform.last_address) + 1);
+            prop_assert!(asked_end <= end && end < asked_end + u128::from(limits.page_size));
+            prop_assert_eq!(end % u128::from(limits.page_size), 0);
+            prop_assert!(end <= u128::from(limits.last_address) + 1);
             prop_assert!(!touches(&grant.range, &kernel.ram));
             prop_assert!(end - start <= 4 << 30);
             match grant.window {
                 None => {
                     prop_assert!(windows.is_none());
                     let reserved = kernel.is_reserved(&grant.range);
-                    prop_assert_eq!(grant.memory, !platform.aborts || reserved);
-                    prop_assert_eq!((grant.cache, grant.access), (Cache::Uncached, Access::ReadWrite));
+                    prop_assert_eq!(grant.memory, !limits.aborts || reserved);
+                    prop_assert_eq!((grant.cache, grant.access), (CacheMode::Uncached, Access::ReadWrite));
                 }
                 Some(index) => {
                     let window = &mode.windows()[index];
@@ -492,7 +491,7 @@ proptest! {
                     prop_assert!(first <= start && end <= beyond);
                     prop_assert_eq!((grant.cache, grant.access), (window.cache, window.access));
                     prop_assert!(grant.access == Access::ReadWrite || !request.write);
-                    let memory = !platform.aborts || window.memory || window.reserved;
+                    let memory = !limits.aborts || window.memory || window.reserved;
                     prop_assert_eq!(grant.memory, memory);
                 }
             }
@@ -501,13 +500,13 @@ proptest! {
 
     #[test]
     fn a_refusal_names_the_nearest_window_if_windows_are_the_reason(
-        (windows, request, platform, kernel) in case()
+        (windows, request, limits, kernel) in case()
     ) {
         let mode = mode(&windows);
-        if let Err(Refused { reason, nearest: found }) = decide(&request, &mode, &platform, &kernel) {
+        if let Err(Refused { reason, nearest: found }) = decide(&request, &mode, &limits, &kernel) {
             let about_windows = windows.is_some() && place(reason) >= place(Refusal::Outside);
             let expected = about_windows.then(|| {
-                let length = request.length.next_multiple_of(platform.page_size);
+                let length = request.length.next_multiple_of(limits.page_size);
                 nearest(mode.windows(), &PhysRange::new(request.start, length).unwrap())
             });
             prop_assert_eq!(found, expected);
@@ -516,11 +515,11 @@ proptest! {
 
     /// The kernel rounds the length that it hands to the driver; a question comes as it was written.
     #[test]
-    fn mmap_and_check_agree((windows, request, platform, kernel) in case()) {
+    fn mmap_and_check_agree((windows, request, limits, kernel) in case()) {
         let mode = mode(&windows);
-        let verdict = decide(&request, &mode, &platform, &kernel);
-        if let Some(length) = request.length.checked_next_multiple_of(platform.page_size) {
-            prop_assert_eq!(decide(&Request { length, ..request }, &mode, &platform, &kernel), verdict);
+        let verdict = decide(&request, &mode, &limits, &kernel);
+        if let Some(length) = request.length.checked_next_multiple_of(limits.page_size) {
+            prop_assert_eq!(decide(&Request { length, ..request }, &mode, &limits, &kernel), verdict);
         }
 
         let prot = |set, bit| if set { bit } else { 0 };
@@ -544,7 +543,7 @@ proptest! {
         check.answer(&verdict, &mode);
         let index = usize::try_from(check.window).ok().filter(|_| check.window != abi::NONE);
         let answered: Result<Grant, Refused> = match Refusal::from_code(check.verdict) {
-            None => Ok(Grant { window: index, cache: Cache::from_code(check.cache).unwrap(), ..verdict.unwrap() }),
+            None => Ok(Grant { window: index, cache: CacheMode::from_code(check.cache).unwrap(), ..verdict.unwrap() }),
             Some(reason) => Err(Refused { reason, nearest: index }),
         };
         prop_assert_eq!(answered, verdict);
@@ -580,15 +579,15 @@ proptest! {
     /// In particular, there is no table with windows that overlap.
     #[test]
     fn a_table_is_built_from_windows_that_fit_together_and_from_no_others(
-        windows in vec(window(), 0..80), platform in platform()
+        windows in vec(window(), 0..80), limits in limits()
     ) {
         let pairs = || (0..windows.len()).flat_map(|i| (0..i).map(move |j| (i, j)));
         let overlap = pairs().any(|(i, j)| touches(&windows[i].range, &windows[j].range));
         let namesakes =
             pairs().any(|(i, j)| !windows[i].name.is_empty() && windows[i].name == windows[j].name);
-        let beyond = windows.iter().any(|w| bounds(&w.range).1 > u128::from(platform.last_address) + 1);
+        let beyond = windows.iter().any(|w| bounds(&w.range).1 > u128::from(limits.last_address) + 1);
 
-        match Table::new(windows.clone(), &platform) {
+        match Table::new(windows.clone(), &limits) {
             Ok(table) => {
                 prop_assert!(windows.len() <= MAX_WINDOWS);
                 prop_assert!(!beyond && !overlap && !namesakes);
@@ -602,7 +601,7 @@ proptest! {
             }
             Err(TableError::Address { window, last_address }) => {
                 prop_assert!(windows.len() <= MAX_WINDOWS && windows.contains(&window));
-                prop_assert_eq!(last_address, platform.last_address);
+                prop_assert_eq!(last_address, limits.last_address);
                 prop_assert!(bounds(&window.range).1 > u128::from(last_address) + 1);
             }
             Err(TableError::Overlap { first, second }) => {
@@ -678,9 +677,9 @@ proptest! {
             Access::ReadWrite => [":rw", ""][forms[3] % 2],
         };
         let cache = match window.cache {
-            Cache::Uncached => ["", ":uncached", ":uc", ""][forms[4]],
-            Cache::WriteCombine => [":wc", ":writecombine"][forms[4] % 2],
-            Cache::Cached => [":cached", ":wb"][forms[4] % 2],
+            CacheMode::Uncached => ["", ":uncached", ":uc", ""][forms[4]],
+            CacheMode::WriteCombine => [":wc", ":writecombine"][forms[4] % 2],
+            CacheMode::Cached => [":cached", ":wb"][forms[4] % 2],
         };
         let memory = if window.memory { ":memory" } else { "" };
         let options = [access, cache, if window.claim { "" } else { ":shared" }, memory];

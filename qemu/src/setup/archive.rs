@@ -15,7 +15,7 @@ use anyhow::{anyhow, bail, Context, Result};
 
 use crate::interrupt;
 use crate::process::Job;
-use crate::setup::cache::Cache;
+use crate::setup::cache::BuildCache;
 use crate::ui::Ui;
 
 /// Where packages are looked for; a mirror may lack some of these.
@@ -24,7 +24,7 @@ const SUITES: &str = "trixie-backports trixie bookworm-backports bookworm";
 /// The Debian archive, for one architecture.
 #[derive(Debug)]
 pub struct Archive<'a> {
-    cache: &'a Cache,
+    cache: &'a BuildCache,
     ui: &'a Ui,
     /// Debian's name of the architecture.
     architecture: &'static str,
@@ -43,7 +43,7 @@ pub struct Package {
 
 impl<'a> Archive<'a> {
     /// Nothing is fetched before it is asked for.
-    pub fn new(cache: &'a Cache, ui: &'a Ui, architecture: &'static str) -> Archive<'a> {
+    pub fn new(cache: &'a BuildCache, ui: &'a Ui, architecture: &'static str) -> Archive<'a> {
         Archive { cache, ui, architecture, lists: OnceCell::new() }
     }
 
@@ -161,7 +161,7 @@ pub struct Backports {
 
 impl Backports {
     /// Copies the configuration and brings the lists of packages.
-    pub fn new(cache: &Cache, ui: &Ui) -> Result<Backports> {
+    pub fn new(cache: &BuildCache, ui: &Ui) -> Result<Backports> {
         const SHELF: &str = "apt/backports";
         let _lock = cache.lock(SHELF, "the lists of Debian's backports", ui)?;
         let place = cache.path(SHELF);
@@ -221,8 +221,8 @@ impl Backports {
              Dir::Etc::SourceList \"/dev/null\";\n\
              Dir::Etc::SourceParts \"{place}/sources\";\n\
              Dir::State::Lists \"{place}/lists\";\n\
-             Dir::Cache \"{place}/cache\";\n\
-             Dir::Cache::Archives \"{place}/cache/archives\";\n"
+             Dir::BuildCache \"{place}/cache\";\n\
+             Dir::BuildCache::Archives \"{place}/cache/archives\";\n"
         );
         Ok(fs::write(&self.configuration, text)?)
     }
@@ -256,8 +256,8 @@ fn configuration(place: &Path, architecture: &str) -> String {
          Dir::Etc::PreferencesParts \"/dev/null\";\n\
          Dir::State::Lists \"{place}/lists\";\n\
          Dir::State::Status \"/dev/null\";\n\
-         Dir::Cache \"{place}/cache\";\n\
-         Dir::Cache::Archives \"{place}/cache/archives\";\n"
+         Dir::BuildCache \"{place}/cache\";\n\
+         Dir::BuildCache::Archives \"{place}/cache/archives\";\n"
     )
 }
 

@@ -29,7 +29,7 @@ const FULL: u64 = 16 << 20;
 
 /// The cache.
 #[derive(Debug)]
-pub struct Cache {
+pub struct BuildCache {
     root: PathBuf,
 }
 
@@ -64,9 +64,9 @@ impl AsFd for Lock {
     }
 }
 
-impl Cache {
+impl BuildCache {
     /// Finds the directory's name; nothing is made yet.
-    pub fn find() -> Result<Cache> {
+    pub fn find() -> Result<BuildCache> {
         let root = locate(|name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
             .context("no place for the cache: neither HOME nor MAP_CACHE is set; set MAP_CACHE to a directory")?;
         let root = std::path::absolute(&root).with_context(|| format!("MAP_CACHE={} is no path", root.display()))?;
@@ -78,7 +78,7 @@ impl Cache {
                 root.display()
             );
         }
-        Ok(Cache { root })
+        Ok(BuildCache { root })
     }
 
     /// A place in the cache.
@@ -219,9 +219,9 @@ impl std::fmt::Display for Gigabytes {
 mod tests {
     use super::*;
 
-    fn scratch() -> (tempfile::TempDir, Cache) {
+    fn scratch() -> (tempfile::TempDir, BuildCache) {
         let directory = tempfile::tempdir().unwrap();
-        let cache = Cache { root: directory.path().join("cache") };
+        let cache = BuildCache { root: directory.path().join("cache") };
         (directory, cache)
     }
 

@@ -19,7 +19,7 @@ use crate::arch::Arch;
 use crate::flavour::{self, Flavour};
 use crate::interrupt::Interrupted;
 use crate::process::{Failure, Job};
-use crate::setup::cache::{self, Cache, Lock};
+use crate::setup::cache::{self, BuildCache, Lock};
 use crate::setup::source::Source;
 use crate::setup::toolchain::Toolchain;
 use crate::ui::Ui;
@@ -49,7 +49,7 @@ impl Kernel {
         (arch, flavour): (&'static Arch, &'static Flavour),
         source: &Source,
         toolchain: &Toolchain,
-        cache: &Cache,
+        cache: &BuildCache,
         ui: &Ui,
     ) -> Result<Kernel> {
         let fragment = fold(&[COMMON, arch.config, flavour.config]);
@@ -126,7 +126,7 @@ struct Build<'a> {
     flavour: &'a Flavour,
     source: &'a Source,
     toolchain: &'a Toolchain,
-    cache: &'a Cache,
+    cache: &'a BuildCache,
     ui: &'a Ui,
     fragment: &'a str,
     place: &'a Path,

@@ -24,7 +24,7 @@ use crate::process::Job;
 use crate::ui::Ui;
 use archive::Archive;
 pub use cache::lock;
-use cache::Cache;
+use cache::BuildCache;
 pub use kernel::Kernel;
 use source::Source;
 use toolchain::Rustc;
@@ -47,13 +47,13 @@ pub struct Tools {
 impl Tools {
     /// The kernel of a flavour, built where it is missing.
     pub fn kernel(&self, flavour: &'static Flavour, ui: &Ui) -> Result<Kernel> {
-        Kernel::find((self.arch, flavour), &self.source, &self.toolchain, &Cache::find()?, ui)
+        Kernel::find((self.arch, flavour), &self.source, &self.toolchain, &BuildCache::find()?, ui)
     }
 }
 
 /// Sees to it that everything is there but a kernel.
 pub fn prepare(arch: &'static Arch, ui: &Ui) -> Result<Tools> {
-    let cache = Cache::find()?;
+    let cache = BuildCache::find()?;
     // First all that can be wrong without anything having been changed.
     let given = Source::given(arch)?;
     let rustc = Rustc::find()?;
@@ -74,7 +74,7 @@ pub fn prepare(arch: &'static Arch, ui: &Ui) -> Result<Tools> {
 ///
 /// Gives Rust's library for programs of 32 bits, if the tool chain itself has none.
 pub fn prepare_tests(tools: &Tools, ui: &Ui) -> Result<Option<PathBuf>> {
-    let cache = Cache::find()?;
+    let cache = BuildCache::find()?;
     packages::ensure(tools.arch, tools.arch.test_packages, &cache, ui)?;
     sysroot::find(tools.arch.programs_32.rust, &tools.toolchain, &cache, ui)
 }
@@ -82,7 +82,7 @@ pub fn prepare_tests(tools: &Tools, ui: &Ui) -> Result<Option<PathBuf>> {
 /// Checks the binding of windows in the device tree, and trees that follow it, with dt-schema, which the cache keeps.
 pub fn check_binding(ui: &Ui) -> Result<()> {
     const SHELF: &str = "dtschema";
-    let cache = Cache::find()?;
+    let cache = BuildCache::find()?;
     let lock = cache.lock(SHELF, "dt-schema", ui)?;
     let mut script = Command::new(crate::root().join("qemu/bindings.sh"));
     script.arg(cache.path(SHELF));
@@ -90,7 +90,7 @@ pub fn check_binding(ui: &Ui) -> Result<()> {
 }
 
 /// Debian's static busybox for the guest's architecture.
-fn busybox(arch: &Arch, cache: &Cache, archive: &Archive<'_>, ui: &Ui) -> Result<PathBuf> {
+fn busybox(arch: &Arch, cache: &BuildCache, archive: &Archive<'_>, ui: &Ui) -> Result<PathBuf> {
     const PACKAGE: &str = "busybox-static";
     let shelf = format!("busybox/{}", arch.debian);
     // Any version will do: the one that is here stays until somebody removes it.

@@ -14,7 +14,7 @@ use crate::arch::Arch;
 use crate::interrupt;
 use crate::process::{in_path, Job};
 use crate::setup::archive::{compare, Backports, Progress};
-use crate::setup::cache::Cache;
+use crate::setup::cache::BuildCache;
 use crate::setup::toolchain;
 use crate::ui::Ui;
 
@@ -52,7 +52,7 @@ const PACKAGES: &[&str] = &[
 const SPACE: u64 = 4_000_000_000;
 
 /// Sees to it that all packages are installed, and these as well. Returns the version of clang's.
-pub fn ensure(arch: &Arch, more: &[&'static str], cache: &Cache, ui: &Ui) -> Result<String> {
+pub fn ensure(arch: &Arch, more: &[&'static str], cache: &BuildCache, ui: &Ui) -> Result<String> {
     let wanted: Vec<&str> = PACKAGES.iter().chain(arch.packages).chain([&arch.emulator]).chain(more).copied().collect();
     if in_path("dpkg-query").is_none() || in_path("apt-get").is_none() {
         bail!(
@@ -86,7 +86,7 @@ pub fn ensure(arch: &Arch, more: &[&'static str], cache: &Cache, ui: &Ui) -> Res
 }
 
 /// Options for apt-get: none, or those that let it find an emulator that is new enough among the backports.
-fn sources(lacking: &[&str], arch: &Arch, cache: &Cache, ui: &Ui) -> Result<Vec<String>> {
+fn sources(lacking: &[&str], arch: &Arch, cache: &BuildCache, ui: &Ui) -> Result<Vec<String>> {
     let Arch { emulator, emulator_min, .. } = arch;
     let is_new_enough = |version: &str| compare(version, emulator_min).is_ok_and(|order| order != Ordering::Less);
     if !lacking.contains(emulator) || candidate(&[], emulator)?.is_some_and(|version| is_new_enough(&version)) {

@@ -13,7 +13,7 @@ use anyhow::{anyhow, bail, Context, Result};
 use crate::arch::Arch;
 use crate::process::Job;
 use crate::setup::archive::{file_name, lift, Archive};
-use crate::setup::cache::Cache;
+use crate::setup::cache::BuildCache;
 use crate::setup::toolchain::Version;
 use crate::ui::Ui;
 
@@ -78,7 +78,7 @@ impl Source {
     }
 
     /// The tree in the cache, else the archive's newest.
-    pub fn debian(cache: &Cache, archive: &Archive<'_>, ui: &Ui) -> Result<Source> {
+    pub fn debian(cache: &BuildCache, archive: &Archive<'_>, ui: &Ui) -> Result<Source> {
         const SHELF: &str = "source";
         // Newer versions come and go in the archive; what is here stays until somebody removes it.
         let found = || -> Option<Source> {

@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{ensure, Context, Result};
 
 use crate::process::Job;
-use crate::setup::cache::Cache;
+use crate::setup::cache::BuildCache;
 use crate::setup::toolchain::{cargo_in, Toolchain};
 use crate::ui::Ui;
 
@@ -21,7 +21,7 @@ const CRATES: u64 = 20;
 const SPACE: u64 = 500_000_000;
 
 /// A directory for rustc's `--sysroot`, or `None` if the tool chain's own has the library.
-pub fn find(target: &str, toolchain: &Toolchain, cache: &Cache, ui: &Ui) -> Result<Option<PathBuf>> {
+pub fn find(target: &str, toolchain: &Toolchain, cache: &BuildCache, ui: &Ui) -> Result<Option<PathBuf>> {
     let rustc = &toolchain.rustc;
     let own = || has_library(&rustc.sysroot, target);
     let kept = cache.path(SHELF).join(name(target, &rustc.release));

@@ -15,7 +15,7 @@ use crate::arch::Arch;
 use crate::interrupt;
 use crate::process::{self, in_path, Job};
 use crate::setup::archive::{self, Archive};
-use crate::setup::cache::Cache;
+use crate::setup::cache::BuildCache;
 use crate::ui::Ui;
 
 /// The package of the C compiler. Its version is the kernel's compiler's, which spares a call of clang.
@@ -106,7 +106,7 @@ impl Toolchain {
         arch: &'static Arch,
         rustc: Rustc,
         clang: String,
-        cache: &Cache,
+        cache: &BuildCache,
         archive: &Archive<'_>,
         ui: &Ui,
     ) -> Result<Toolchain> {
@@ -181,7 +181,7 @@ fn release(rustc: &str) -> Option<String> {
 }
 
 /// The source of the standard library: the tool chain's own, else rustup's, else Debian's.
-fn rust_src(rustc: &Rustc, cache: &Cache, archive: &Archive<'_>, ui: &Ui) -> Result<PathBuf> {
+fn rust_src(rustc: &Rustc, cache: &BuildCache, archive: &Archive<'_>, ui: &Ui) -> Result<PathBuf> {
     let Rustc { sysroot, release, .. } = rustc;
     const SHELF: &str = "rust-src";
     let own = sysroot.join("lib/rustlib/src/rust/library");
@@ -240,7 +240,7 @@ pub fn cargo_in(place: &Path) -> Command {
 }
 
 /// The directory with a bindgen that is new enough, and its version.
-fn bindgen(cache: &Cache, ui: &Ui) -> Result<(PathBuf, String)> {
+fn bindgen(cache: &BuildCache, ui: &Ui) -> Result<(PathBuf, String)> {
     const SHELF: &str = "bindgen";
     if let Some(file) = in_path("bindgen") {
         let mut command = Command::new(&file);

@@ -111,7 +111,7 @@ fn outcome(verdict: Verdict) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use devmap::driver::{Cache, Refusal, Refused};
+    use devmap::driver::{CacheMode, Refusal, Refused};
 
     use super::super::windows::tests::{nameless, sdram};
     use super::*;
@@ -131,7 +131,7 @@ mod tests {
         let granted = Checked {
             range: PhysRange::new(0xc000_0064, 4).unwrap(),
             protection: Protection::READ_WRITE,
-            ..checked(Verdict::Granted { cache: Cache::Uncached, window: Some(sdram()) })
+            ..checked(Verdict::Granted { cache: CacheMode::Uncached, window: Some(sdram()) })
         };
         assert_eq!(
             granted.to_string(),
@@ -141,7 +141,7 @@ mod tests {
              cache    uncached\n\
              window   sdram@0xc0000000+0x100000"
         );
-        let raw = checked(Verdict::Granted { cache: Cache::Uncached, window: None });
+        let raw = checked(Verdict::Granted { cache: CacheMode::Uncached, window: None });
         assert_eq!(
             raw.to_string(),
             "range    0xc0000000-0xc0000fff\nmapping  shared, read\nverdict  granted\ncache    uncached"
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_told_by_the_exit_status_alone() {
-        assert!(outcome(checked(Verdict::Granted { cache: Cache::Cached, window: None }).verdict).is_ok());
+        assert!(outcome(checked(Verdict::Granted { cache: CacheMode::Cached, window: None }).verdict).is_ok());
         let failure = outcome(refused(Refusal::Outside).verdict).unwrap_err();
         assert!(failure.is_told() && failure.status() == 3, "{failure:?}");
     }
@@ -183,7 +183,7 @@ mod tests {
         let json = |checked| serde_json::to_string(&checked).unwrap();
         let asked = r#"{"start":"0xc0000000","last":"0xc0000fff","first_page":"0xc0000000","mapped_bytes":4096,"#;
         let how = r#""read":true,"write":false,"execute":false,"shared":true,"#;
-        let raw = checked(Verdict::Granted { cache: Cache::WriteCombine, window: None });
+        let raw = checked(Verdict::Granted { cache: CacheMode::WriteCombine, window: None });
         assert_eq!(json(raw), format!(r#"{asked}{how}"granted":true,"cache":"wc","window":null}}"#));
         let row = serde_json::to_string(&Row::from(nameless())).unwrap();
         let reason = "the range is outside of every window";

@@ -41,7 +41,7 @@ impl From<Window> for Row {
             survives_lockdown: window.survives_lockdown(),
             from: match window.origin {
                 Origin::Parameter => "parameter",
-                Origin::Tree | Origin::BootTree => "tree",
+                Origin::Dt | Origin::BootDt => "tree",
             },
         }
     }
@@ -103,7 +103,7 @@ impl fmt::Display for Table<'_> {
 
 #[cfg(test)]
 pub mod tests {
-    use devmap::driver::{Access, Cache, Name};
+    use devmap::driver::{Access, CacheMode, Name};
     use devmap::PhysRange;
 
     use super::*;
@@ -112,7 +112,7 @@ pub mod tests {
         Window {
             name: Name::new(b"sdram").unwrap(),
             reserved: true,
-            origin: Origin::Tree,
+            origin: Origin::Dt,
             ..Window::new(PhysRange::new(0xc000_0000, 0x10_0000).unwrap())
         }
     }
@@ -120,7 +120,7 @@ pub mod tests {
     pub fn nameless() -> Window {
         Window {
             access: Access::ReadOnly,
-            cache: Cache::WriteCombine,
+            cache: CacheMode::WriteCombine,
             claim: false,
             memory: true,
             ..Window::new(PhysRange::new(0x12_3456_7000, 0x1000).unwrap())

@@ -4,10 +4,10 @@
 
 use map_core::{
     parse,
+    Limits,
     Lookup,
     ParseError,
     PhysRange,
-    Platform,
     Table,
     Window, //
 };
@@ -56,14 +56,14 @@ fn check_window(window: &Window, page_size: u64) {
 
 /// A table is in order and without overlaps, and every window of it is found.
 fn check_table(windows: &[Window], page_size: u64) {
-    let platform = Platform {
+    let limits = Limits {
         page_size,
         last_address: (1 << 52) - 1,
         last_offset: u64::MAX,
         task_size: u64::MAX,
         aborts: true,
     };
-    let table = match Table::new(windows.to_vec(), &platform) {
+    let table = match Table::new(windows.to_vec(), &limits) {
         Ok(table) => table,
         Err(error) => {
             assert!(error.to_string().is_ascii());
@@ -77,7 +77,7 @@ fn check_table(windows: &[Window], page_size: u64) {
         assert!(pair[0].range.last() < pair[1].range.start());
     }
     for (index, window) in sorted.iter().enumerate() {
-        assert!(window.range.last() <= platform.last_address);
+        assert!(window.range.last() <= limits.last_address);
         assert_eq!(table.find(&window.range), Lookup::Inside(index));
         let more = PhysRange::new(window.range.start(), window.range.length() + 1).unwrap();
         assert_eq!(table.find(&more), Lookup::Partial(index));
@@ -90,5 +90,5 @@ fn check_table(windows: &[Window], page_size: u64) {
     let parsed: Vec<Window> = parse(text.join(",").as_bytes(), page_size)
         .map(|window| window.unwrap())
         .collect();
-    assert_eq!(Table::new(parsed, &platform).unwrap().windows(), sorted);
+    assert_eq!(Table::new(parsed, &limits).unwrap().windows(), sorted);
 }

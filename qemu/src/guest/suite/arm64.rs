@@ -5,7 +5,7 @@
 use std::{arch::asm, fs::File, os::unix::fs::OpenOptionsExt};
 
 use anyhow::{ensure, Context, Result};
-use map_qemu::{pattern, protocol::Cache};
+use map_qemu::{pattern, protocol::CacheMode};
 use nix::{
     libc,
     sys::{
@@ -111,7 +111,7 @@ fn another_cache_type_elsewhere_changes_nothing(host: &mut Host) -> Result<()> {
         let mem = File::options().read(true).write(true).custom_flags(flags).open("/dev/mem")?;
         let other = Area::map(&mem, START, LENGTH as usize, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
         other.load(0);
-        for (index, cache) in (0..).zip([Cache::Uncached, Cache::WriteCombine, Cache::Cached]) {
+        for (index, cache) in (0..).zip([CacheMode::Uncached, CacheMode::WriteCombine, CacheMode::Cached]) {
             let area = Area::shared(&node, START + index * MIB, MIB as usize)?;
             let page = while_spinning(|| (), || host.page(area.address()))?;
             ensure!(page.cache == cache, "beside /dev/mem with flags {flags:o}: {page:x?}");

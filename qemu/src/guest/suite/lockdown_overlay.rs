@@ -6,7 +6,7 @@
 use std::{fs, path::Path};
 
 use anyhow::{ensure, Context, Result};
-use map_core::AddError;
+use map_core::WindowError;
 use nix::errno::Errno;
 
 use crate::{
@@ -37,7 +37,7 @@ fn the_boots_windows_are_there() -> Result<()> {
 /// The log says since `marker` that lockdown forbids this window of the device, or any of them.
 fn refused(device: &str, window: &str, marker: &str) -> Result<()> {
     let log = kernel::log_since(marker)?;
-    let words = format!(": {}", AddError::LockedDown);
+    let words = format!(": {}", WindowError::LockedDown);
     let is_it = |line: &str| {
         let rest = line.split_once(&format!("map {device}: ")).map(|(_, rest)| rest);
         rest.and_then(|rest| rest.strip_suffix(&words)).is_some_and(|named| window.is_empty() || named == window)

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use anyhow::{ensure, Result};
-use map_core::{AddError, Origin};
+use map_core::{Origin, WindowError};
 use nix::errno::Errno;
 
 use crate::{
@@ -34,7 +34,7 @@ fn memory_that_the_boots_tree_sets_aside_is_mapped(host: &mut Host) -> Result<()
     let seen = Seen::now()?;
     seen.are(&[SDRAM])?;
     let window = seen.windows[0];
-    ensure!(window.reserved && window.origin == Origin::BootTree, "{window:?}");
+    ensure!(window.reserved && window.origin == Origin::BootDt, "{window:?}");
     let area = Area::shared(&user::open()?, START, LENGTH as usize)?;
     area.store(100, 3);
     host.changed(seed, &[100..101], |_| 3)
@@ -51,7 +51,7 @@ fn what_the_kernel_uses_and_what_is_not_set_aside_is_refused(_: &mut Host) -> Re
     ] {
         ensure!(Path::new("/sys/bus/platform/devices").join(device).exists(), "there is no device {device}");
         ensure!(!Path::new(DRIVER).join(device).exists(), "{device} is bound");
-        let words = format!("map {device}: {window}: {}", AddError::LockedDown);
+        let words = format!("map {device}: {window}: {}", WindowError::LockedDown);
         ensure!(log.contains(&words), "the log does not say {words:?}:\n{log}");
     }
     let node = user::open()?;

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{ensure, Context, Result};
 use map_qemu::{
     pattern,
-    protocol::{Cache, Page},
+    protocol::{CacheMode, Page},
 };
 use nix::{
     errno::Errno,
@@ -298,9 +298,9 @@ fn the_page_table_says_uncached(host: &mut Host) -> Result<()> {
     let (first, last, other) =
         while_spinning(touch, || Ok((host.page(area.address())?, host.page(last_page)?, host.page(ordinary_page)?)))?;
     for (page, physical) in [(first, START), (last, START + LENGTH - page_size as u64)] {
-        let expected = Page { physical, cache: Cache::Uncached, user: true, writable: true, executable: false };
+        let expected = Page { physical, cache: CacheMode::Uncached, user: true, writable: true, executable: false };
         ensure!(page == expected, "{page:x?}");
     }
-    ensure!(other.cache == Cache::Cached, "ordinary memory is not cached: {other:x?}");
+    ensure!(other.cache == CacheMode::Cached, "ordinary memory is not cached: {other:x?}");
     Ok(())
 }

@@ -178,12 +178,12 @@ fn is_late(expected: &str) -> Result<()> {
     let seen = Seen::now()?;
     seen.are(&[expected])?;
     let window = seen.windows[0];
-    ensure!(window.reserved && window.origin == Origin::Tree, "{window} is {window:?}");
+    ensure!(window.reserved && window.origin == Origin::Dt, "{window} is {window:?}");
     // As a program of another language sees it.
     let mut raw = abi::MapWindow::default();
     ask(&user::open()?, abi::IOC_WINDOW, &mut raw)?;
-    let flags = raw.flags & (abi::WINDOW_RESERVED | abi::WINDOW_TREE | abi::WINDOW_BOOT);
-    ensure!(flags == abi::WINDOW_RESERVED | abi::WINDOW_TREE, "its flags are {:#x}", raw.flags);
+    let flags = raw.flags & (abi::WINDOW_RESERVED | abi::WINDOW_DT | abi::WINDOW_BOOT);
+    ensure!(flags == abi::WINDOW_RESERVED | abi::WINDOW_DT, "its flags are {:#x}", raw.flags);
     Ok(())
 }
 

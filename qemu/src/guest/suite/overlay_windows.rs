@@ -7,7 +7,7 @@
 
 use anyhow::{ensure, Result};
 use map_core::{
-    Origin::{self, BootTree, Tree},
+    Origin::{self, BootDt, Dt},
     Window,
 };
 
@@ -40,10 +40,10 @@ pub const SPARE: &str = "spare@0xc0600000+0x10000";
 pub const MOVED: &str = "fifo@0xc0600000+0x10000";
 
 /// The windows of the boot.
-pub const OF_THE_BOOT: &[Expected] = &[(FIFO, true, BootTree), (TABLE, true, BootTree)];
+pub const OF_THE_BOOT: &[Expected] = &[(FIFO, true, BootDt), (TABLE, true, BootDt)];
 
 /// What is left of them with the overlay `disable`.
-pub const WITHOUT_TABLE: &[Expected] = &[(FIFO, true, BootTree)];
+pub const WITHOUT_TABLE: &[Expected] = &[(FIFO, true, BootDt)];
 
 /// There are these windows, and no others.
 pub fn are(expected: &[Expected]) -> Result<()> {
@@ -85,7 +85,7 @@ fn changes(overlay: &str, windows: &[Expected]) -> Result<()> {
 
 fn an_added_child_is_a_window_from_the_next_bind_on(_: &mut Host) -> Result<()> {
     // The others are as they were.
-    changes("add", &[(FIFO, true, BootTree), (TABLE, true, BootTree), (SPARE, true, Tree)])
+    changes("add", &[(FIFO, true, BootDt), (TABLE, true, BootDt), (SPARE, true, Dt)])
 }
 
 fn a_disabled_child_is_no_window_from_the_next_bind_on(_: &mut Host) -> Result<()> {
@@ -93,14 +93,14 @@ fn a_disabled_child_is_no_window_from_the_next_bind_on(_: &mut Host) -> Result<(
 }
 
 fn a_window_that_is_moved_is_not_of_the_boot(_: &mut Host) -> Result<()> {
-    changes("move", &[(TABLE, true, BootTree), (MOVED, true, Tree)])
+    changes("move", &[(TABLE, true, BootDt), (MOVED, true, Dt)])
 }
 
 fn no_window_of_a_node_that_is_changed_is_of_the_boot(_: &mut Host) -> Result<()> {
-    changes("touch", &[(FIFO, true, Tree), (TABLE, true, Tree)])
+    changes("touch", &[(FIFO, true, Dt), (TABLE, true, Dt)])
 }
 
 fn no_window_onto_memory_that_is_changed_is_of_the_boot(_: &mut Host) -> Result<()> {
     // What was not set aside when the kernel was booted is not known to be.
-    changes("memory", &[(FIFO, false, Tree), (TABLE, true, BootTree)])
+    changes("memory", &[(FIFO, false, Dt), (TABLE, true, BootDt)])
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{ensure, Context, Result};
-use map_core::AddError;
+use map_core::WindowError;
 use nix::errno::Errno;
 
 use crate::{area::Area, host::Host, kernel, user};
@@ -70,7 +70,7 @@ fn refused(list: &str, errno: Errno, words: &str) -> Result<()> {
 
 fn a_window_in_a_bar_is_eperm(_: &mut Host) -> Result<()> {
     let (first, last) = registers(&device()?)?;
-    let words = AddError::PciBar.to_string();
+    let words = WindowError::PciBar.to_string();
     ensure!(words.contains("resource0") && words.contains("VFIO"), "it names no other way: {words}");
     for list in [
         // All of it, its first page, its last, one too many on each side, and without a claim.

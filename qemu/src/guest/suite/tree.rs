@@ -9,8 +9,8 @@ use std::{
 };
 
 use anyhow::{bail, ensure, Context, Result};
-use map_core::{abi, tree::COMPATIBLE, Origin, Refusal, Window};
-use map_qemu::protocol::{Cache, Page, MODULE};
+use map_core::{abi, dt::COMPATIBLE, Origin, Refusal, Window};
+use map_qemu::protocol::{CacheMode, Page, MODULE};
 use nix::{
     errno::Errno,
     sys::{
@@ -137,7 +137,7 @@ fn the_tree_gives_windows(_: &mut Host) -> Result<()> {
     for window in &seen.windows {
         let memory = window.range.start() >= START;
         // Registers are of the boot's tree as well, but nothing says that they are set aside.
-        let origin = if memory { Origin::BootTree } else { Origin::Tree };
+        let origin = if memory { Origin::BootDt } else { Origin::Dt };
         ensure!(window.origin == origin, "{window} is of {:?}", window.origin);
         ensure!(window.reserved == memory, "{window} is reserved: {}", window.reserved);
     }
@@ -163,9 +163,9 @@ fn windows_of_the_tree_are_mapped_as_it_says(host: &mut Host) -> Result<()> {
     ensure!(refused == Err(Errno::EACCES), "writing to a read-only window: {refused:?}");
     let table = Area::map(&node, TABLE, 0x1_0000, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
     for (area, physical, cache, writable) in [
-        (&sdram, START, Cache::Uncached, true),
-        (&fifo, FIFO, Cache::WriteCombine, true),
-        (&table, TABLE, Cache::Cached, false),
+        (&sdram, START, CacheMode::Uncached, true),
+        (&fifo, FIFO, CacheMode::WriteCombine, true),
+        (&table, TABLE, CacheMode::Cached, false),
     ] {
         let touch = || {
             let byte = area.load(0);

@@ -15,7 +15,7 @@ use caps::{CapSet, Capability};
 use map_core::{abi, Refusal};
 use map_qemu::{
     pattern,
-    protocol::{Cache, Page},
+    protocol::{CacheMode, Page},
 };
 use nix::{
     errno::Errno,
@@ -254,7 +254,7 @@ fn every_cache_type_is_what_the_page_table_says(host: &mut Host) -> Result<()> {
     let touch = || [&areas[0], &areas[2]].into_iter().for_each(|area| area.store(0, area.load(0)));
     let pages =
         while_spinning(touch, || areas.iter().map(|area| host.page(area.address())).collect::<Result<Vec<_>>>())?;
-    let expected = [(Cache::Uncached, true), (Cache::WriteCombine, false), (Cache::Cached, true)]
+    let expected = [(CacheMode::Uncached, true), (CacheMode::WriteCombine, false), (CacheMode::Cached, true)]
         .into_iter()
         .zip(0..)
         .map(|((cache, writable), index)| Page {

@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 
 use anyhow::{ensure, Result};
 use map_core::{
-    tree::{self, NodeError, NodeErrorKind},
+    dt::{self, NodeError, NodeErrorKind},
     Refusal,
 };
 use nix::errno::Errno;
@@ -29,8 +29,8 @@ crate::tests! {
 /// The device, the node below it, and what is wrong with it.
 fn mistakes() -> Vec<(&'static str, &'static str, NodeError)> {
     let error = |property, kind| NodeError { property, kind, page_size: 4096 };
-    let memory = |kind| error(tree::MEMORY_REGION, kind);
-    let reg = |kind| error(tree::REG, kind);
+    let memory = |kind| error(dt::MEMORY_REGION, kind);
+    let reg = |kind| error(dt::REG, kind);
     vec![
         ("windows-no-place", "window", memory(NodeErrorKind::PlaceMissing)),
         ("windows-two-places", "window@d0000000", reg(NodeErrorKind::PlaceTwice)),
@@ -42,13 +42,13 @@ fn mistakes() -> Vec<(&'static str, &'static str, NodeError)> {
         ("windows-empty", "window@d0000000", reg(NodeErrorKind::Empty)),
         ("windows-odd-start", "window@d0000010", reg(NodeErrorKind::StartUnaligned)),
         ("windows-odd-size", "window@d0000000", reg(NodeErrorKind::SizeUnaligned)),
-        ("windows-bad-label", "window", error(tree::LABEL, NodeErrorKind::Name)),
-        ("windows-bad-name", "Window", error(tree::LABEL, NodeErrorKind::NameMissing)),
-        ("windows-bad-cache", "window", error(tree::CACHE, NodeErrorKind::Cache)),
-        ("windows-two-caches", "window", error(tree::CACHE, NodeErrorKind::Cache)),
-        ("windows-not-read-only", "window", error(tree::READ_ONLY, NodeErrorKind::Value)),
-        ("windows-not-shared", "window", error(tree::SHARED, NodeErrorKind::Value)),
-        ("windows-one-of-two", "bad", error(tree::CACHE, NodeErrorKind::Cache)),
+        ("windows-bad-label", "window", error(dt::LABEL, NodeErrorKind::Name)),
+        ("windows-bad-name", "Window", error(dt::LABEL, NodeErrorKind::NameMissing)),
+        ("windows-bad-cache", "window", error(dt::CACHE, NodeErrorKind::CacheMode)),
+        ("windows-two-caches", "window", error(dt::CACHE, NodeErrorKind::CacheMode)),
+        ("windows-not-read-only", "window", error(dt::READ_ONLY, NodeErrorKind::Value)),
+        ("windows-not-shared", "window", error(dt::SHARED, NodeErrorKind::Value)),
+        ("windows-one-of-two", "bad", error(dt::CACHE, NodeErrorKind::CacheMode)),
     ]
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{ensure, Context, Result};
-use map_core::{AddError, LogLimit, Refusal};
+use map_core::{LogLimit, Refusal, WindowError};
 use nix::{
     errno::Errno,
     libc,
@@ -97,7 +97,7 @@ fn a_cache_type_that_the_mtrrs_do_not_give_is_einval(_: &mut Host) -> Result<()>
     let result = kernel::insmod(&["windows=fw@0xfffc0000+256K:cached"])?;
     ensure!(result == Err(Errno::EINVAL), "{result:?}");
     let log = kernel::log_since("map-suite:")?;
-    let words = format!("windows: fw@0xfffc0000+0x40000:cached: {}", AddError::CacheType);
+    let words = format!("windows: fw@0xfffc0000+0x40000:cached: {}", WindowError::CacheType);
     ensure!(log.contains(&words), "the log does not say {words:?}: {log}");
     for cache in ["uncached", "wc"] {
         let _loaded = Loaded::with(&[&format!("windows=fw@0xfffc0000+256K:{cache}")])?;
@@ -111,7 +111,7 @@ fn the_isa_bus_is_cached_or_nothing(_: &mut Host) -> Result<()> {
         let result = kernel::insmod(&[&format!("windows={list}")])?;
         ensure!(result == Err(Errno::EINVAL), "{list}: {result:?}");
         let log = kernel::log_since("map-suite:")?;
-        ensure!(log.contains(&AddError::CacheType.to_string()), "{log}");
+        ensure!(log.contains(&WindowError::CacheType.to_string()), "{log}");
     }
     {
         let _loaded = Loaded::with(&["windows=0xa0000+4K:cached:shared"])?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The area of a process's address space that an mmap(2) is about to fill, and its life afterwards.
+//! VMAs of the node: filled by mmap(2), copied and split by the kernel, read by debuggers.
 
 use kernel::{
     bindings,
@@ -32,16 +32,16 @@ use crate::{
     map_core::{
         accessible,
         Access,
-        Cache,
-        Facts,
+        CacheMode,
+        KernelQuery,
         PhysRange,
         Refusal,
         Request, //
     },
     mapping::Mapping,
-    platform::Kernel,
     shim,
     state::State,
+    system::Kernel,
     windows::{
         Denial,
         Permit, //
@@ -69,11 +69,11 @@ pub(crate) fn request(vma: &VmaNew, file: &File) -> Request {
 
 /// The length in bytes, whole pages.
 fn length(vma: &VmaNew) -> usize {
-    // The kernel never sets up an area that ends before it starts.
+    // The kernel never sets up a VMA that ends before it starts.
     vma.end().wrapping_sub(vma.start())
 }
 
-/// Fills `vma` with the memory that `permit` grants, all of it at once. The area keeps the mapping, and so does every part
+/// Fills `vma` with the memory that `permit` grants, all of it at once. The VMA keeps the mapping, and so does every part
 /// and copy of it.
 ///
 /// Fails with [`Refusal::CacheConflict`] if the memory is mapped elsewhere with another cache type: the kernel says so, or
@@ -90,24 +90,24 @@ pub(crate) fn fill(vma: &VmaNew, permit: Permit, state: &State) -> Result<(), De
         vma.try_clear_maywrite().map_err(|_| Refusal::ReadOnly)?;
     }
 
-    let area = vma.as_ptr();
+    let raw = vma.as_ptr();
     // SAFETY: `vma` is being set up, so nobody else writes to the field.
-    let plain = unsafe { (*area).vm_page_prot };
+    let plain = unsafe { (*raw).vm_page_prot };
     let wanted = match grant.cache {
-        Cache::Uncached => shim::map_pgprot_noncached(plain),
-        Cache::WriteCombine => shim::map_pgprot_writecombine(plain),
-        Cache::Cached => plain,
+        CacheMode::Uncached => shim::map_pgprot_noncached(plain),
+        CacheMode::WriteCombine => shim::map_pgprot_writecombine(plain),
+        CacheMode::Cached => plain,
     };
     // A later mprotect(2) derives the new protection from this field, and the cache type with it.
     // SAFETY: As above, and `VmaNew` is `!Sync`.
-    unsafe { (*area).vm_page_prot = wanted };
+    unsafe { (*raw).vm_page_prot = wanted };
 
     let frame = usize::try_from(grant.range.start() >> PAGE_SHIFT).map_err(|_| Refusal::Address)?;
     let filled = shim::map_pgprot_dirty(wanted);
     // SAFETY: The call is made from the mmap operation, so the lock of the address space is held for writing; start
-    // and length are those of the area. The decision has made sure that none of the memory is the kernel's own. What a
+    // and length are those of the VMA. The decision has made sure that none of the memory is the kernel's own. What a
     // failure leaves the kernel takes away by itself.
-    to_result(unsafe { bindings::remap_pfn_range(area, vma.start(), frame, length(vma), filled) })
+    to_result(unsafe { bindings::remap_pfn_range(raw, vma.start(), frame, length(vma), filled) })
         .map_err(reason_of)?;
     if !has_cache_of(vma, wanted) {
         // The kernel would do it, too, but only when the claim is given back.
@@ -116,10 +116,10 @@ pub(crate) fn fill(vma: &VmaNew, permit: Permit, state: &State) -> Result<(), De
     }
 
     // SAFETY: As for the other fields.
-    unsafe { (*area).vm_private_data = mapping.into_foreign() };
+    unsafe { (*raw).vm_private_data = mapping.into_foreign() };
     // SAFETY: As above.
-    unsafe { (*area).vm_ops = &OPERATIONS.0 };
-    state.counts.area_opened();
+    unsafe { (*raw).vm_ops = &OPERATIONS.0 };
+    state.counts.vma_opened();
     Ok(())
 }
 
@@ -142,7 +142,7 @@ fn has_cache_of(vma: &VmaNew, wanted: bindings::pgprot_t) -> bool {
         address: vma.start(),
         ..Default::default()
     };
-    // SAFETY: The lock of the address space is held, and the address is the area's.
+    // SAFETY: The lock of the address space is held, and the address is the VMA's.
     if unsafe { bindings::follow_pfnmap_start(&mut found) } != 0 {
         return false;
     }
@@ -152,7 +152,7 @@ fn has_cache_of(vma: &VmaNew, wanted: bindings::pgprot_t) -> bool {
     same
 }
 
-/// What the kernel calls when an area is copied, split, or goes away, and when a debugger looks into one.
+/// What the kernel calls when a VMA is copied, split, or goes away, and when a debugger looks into one.
 static OPERATIONS: Operations = Operations(bindings::vm_operations_struct {
     open: Some(open_raw),
     close: Some(close_raw),
@@ -168,29 +168,29 @@ unsafe impl Sync for Operations {}
 
 /// # Safety
 ///
-/// `vma` must be an area that [`fill()`] has filled, or a copy or a part of one.
+/// `vma` must be a VMA that [`fill()`] has filled, or a copy or a part of one.
 unsafe extern "C" fn open_raw(vma: *mut bindings::vm_area_struct) {
     // SAFETY: By this function's contract.
-    unsafe { state_of(vma) }.counts.area_opened();
-    // SAFETY: By this function's contract; the area that this one is a copy of still holds the mapping.
+    unsafe { state_of(vma) }.counts.vma_opened();
+    // SAFETY: By this function's contract; the VMA that this one is a copy of still holds the mapping.
     let mapping = unsafe { mapping_of(vma) };
-    // The pointer is in its place already: the area was copied with it.
+    // The pointer is in its place already: the VMA was copied with it.
     let _ = Arc::from(mapping).into_foreign();
 }
 
 /// # Safety
 ///
-/// As for [`open_raw()`]; and the area must be about to go, without a page.
+/// As for [`open_raw()`]; and the VMA must be about to go, without a page.
 unsafe extern "C" fn close_raw(vma: *mut bindings::vm_area_struct) {
     // SAFETY: By this function's contract.
-    unsafe { state_of(vma) }.counts.area_closed();
+    unsafe { state_of(vma) }.counts.vma_closed();
     // SAFETY: By this function's contract.
     let held = unsafe { (*vma).vm_private_data };
-    // SAFETY: `fill()` or `open_raw()` has put a mapping there for this area, which nobody uses any more.
+    // SAFETY: `fill()` or `open_raw()` has put a mapping there for this VMA, which nobody uses any more.
     drop(unsafe { Arc::<Mapping>::from_foreign(held) });
 }
 
-/// Reads from an area, or writes into it, for a debugger: in the kernel, where an access that nothing answers is the end of
+/// Reads from a VMA, or writes into it, for a debugger: in the kernel, where an access that nothing answers is the end of
 /// the machine on some. So this is for what is known to be memory alone.
 ///
 /// # Safety
@@ -198,40 +198,40 @@ unsafe extern "C" fn close_raw(vma: *mut bindings::vm_area_struct) {
 /// As for [`open_raw()`], with the lock of the address space held; `buffer` must be memory of `length` bytes.
 #[cfg(CONFIG_HAVE_IOREMAP_PROT)]
 unsafe extern "C" fn access_raw(
-    vma: *mut bindings::vm_area_struct,
+    raw: *mut bindings::vm_area_struct,
     address: usize,
     buffer: *mut c_void,
     length: c_int,
     write: c_int,
 ) -> c_int {
     // SAFETY: By this function's contract.
-    let mapping = unsafe { mapping_of(vma) };
+    let mapping = unsafe { mapping_of(raw) };
     // SAFETY: By this function's contract.
-    let area = unsafe { VmaRef::from_raw(vma) };
+    let vma = unsafe { VmaRef::from_raw(raw) };
     // What the process cannot load itself has, on some kernels, a page table entry that they warn of; and so do they of
     // memory that came after it was mapped, and that stays offline for that.
-    let hidden = area.flags() & (flags::READ | flags::WRITE) == 0;
+    let hidden = vma.flags() & (flags::READ | flags::WRITE) == 0;
     if !mapping.is_memory()
         || hidden
-        || page_of(area, address).is_none_or(|page| Kernel.is_system_ram(&page))
+        || page_of(vma, address).is_none_or(|page| Kernel.is_system_ram(&page))
     {
         return EIO.to_errno();
     }
     let wanted = u64::try_from(length).unwrap_or(0);
-    let length = accessible(address as u64, wanted, area.end() as u64, PAGE_SIZE as u64);
+    let length = accessible(address as u64, wanted, vma.end() as u64, PAGE_SIZE as u64);
     // It is at most what was asked for.
     let length = c_int::try_from(length).unwrap_or(0);
     // SAFETY: By this function's contract, as no more is accessed than was asked for.
-    unsafe { bindings::generic_access_phys(vma, address, buffer, length, write) }
+    unsafe { bindings::generic_access_phys(raw, address, buffer, length, write) }
 }
 
-/// The physical page behind `address`, which lies in `area`.
+/// The physical page behind `address`, which lies in `vma`.
 #[cfg(CONFIG_HAVE_IOREMAP_PROT)]
-fn page_of(area: &VmaRef, address: usize) -> Option<PhysRange> {
+fn page_of(vma: &VmaRef, address: usize) -> Option<PhysRange> {
     // SAFETY: The lock of the address space is held, so nobody changes the field.
-    let first = unsafe { (*area.as_ptr()).vm_pgoff };
+    let first = unsafe { (*vma.as_ptr()).vm_pgoff };
     let page = address
-        .checked_sub(area.start())?
+        .checked_sub(vma.start())?
         .checked_shr(PAGE_SHIFT as u32)?;
     let frame = u64::try_from(first.checked_add(page)?).ok()?;
     PhysRange::new(frame.checked_mul(PAGE_SIZE as u64)?, PAGE_SIZE as u64)
@@ -239,7 +239,7 @@ fn page_of(area: &VmaRef, address: usize) -> Option<PhysRange> {
 
 /// # Safety
 ///
-/// As for [`open_raw()`]; what is returned must be used only as long as the area, or the one it is a copy of, is there.
+/// As for [`open_raw()`]; what is returned must be used only as long as the VMA, or the one it is a copy of, is there.
 unsafe fn mapping_of<'a>(vma: *mut bindings::vm_area_struct) -> ArcBorrow<'a, Mapping> {
     // SAFETY: By this function's contract.
     let held = unsafe { (*vma).vm_private_data };
@@ -253,6 +253,6 @@ unsafe fn mapping_of<'a>(vma: *mut bindings::vm_area_struct) -> ArcBorrow<'a, Ma
 unsafe fn state_of<'a>(vma: *mut bindings::vm_area_struct) -> ArcBorrow<'a, State> {
     // SAFETY: By this function's contract.
     let file = unsafe { (*vma).vm_file };
-    // SAFETY: It is the file that the area was made on, and the area keeps it open.
+    // SAFETY: It is the file that the VMA was made on, and the VMA keeps it open.
     unsafe { file::state_of(file) }
 }

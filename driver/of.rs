@@ -24,9 +24,9 @@ use kernel::{
 };
 
 use crate::{
-    list::List,
+    array_vec::ArrayVec,
     map_core::{
-        tree::{
+        dt::{
             self,
             Node,
             Place, //
@@ -34,25 +34,25 @@ use crate::{
         Window,
         MAX_WINDOWS, //
     },
-    platform::platform as machine,
     shim,
     state::{
         self,
-        Shown,
+        CoreDisplay,
         State, //
     },
+    system::limits,
     windows::list, //
 };
 
 /// The registration of the driver. The state must be published before, and until all devices are unbound, which dropping
 /// this does.
 #[pin_data]
-pub(crate) struct Tree {
+pub(crate) struct OfDriver {
     #[pin]
-    _driver: Registration<platform::Adapter<Bound>>,
+    _driver: Registration<platform::Adapter<OfWindows>>,
 }
 
-impl Tree {
+impl OfDriver {
     /// Registers the driver. The devices that there are will be bound before the next field is initialized.
     pub(crate) fn register(
         name: &'static CStr,
@@ -65,18 +65,18 @@ impl Tree {
 }
 
 /// What a device that is bound to the driver owns: its windows, which go when this is dropped.
-pub(crate) struct Bound {
+pub(crate) struct OfWindows {
     state: Arc<State>,
-    windows: List<Window>,
+    windows: ArrayVec<Window>,
 }
 
 /// The macro of the kernel's that makes such a table takes other arguments in Linux 7.2 than in 7.3. It would also give
 /// the module its alias, which `shim.c` does instead.
 const IDS: IdArray<DeviceId, &'static (), 1> =
     // Linux 7.3 stores a reference, and 7.2 the thing itself, for which the compiler takes one reference away.
-    IdArray::new([(DeviceId::new(tree::COMPATIBLE), &&())]);
+    IdArray::new([(DeviceId::new(dt::COMPATIBLE), &&())]);
 
-impl platform::Driver for Bound {
+impl platform::Driver for OfWindows {
     type IdInfo = &'static ();
     type Data<'bound> = Self;
 
@@ -91,7 +91,7 @@ impl platform::Driver for Bound {
     }
 }
 
-impl Bound {
+impl OfWindows {
     /// Adds the windows of `device`.
     ///
     /// Fails, after a line in the log for everything that is wrong, with EINVAL if a node does not follow the binding or
@@ -103,7 +103,7 @@ impl Bound {
             .fwnode()
             .filter(|node| node.is_of_node())
             .filter(|node| {
-                let compatible = node.property_match_string(c"compatible", tree::COMPATIBLE);
+                let compatible = node.property_match_string(c"compatible", dt::COMPATIBLE);
                 compatible.is_ok()
             })
             .ok_or(ENODEV)?;
@@ -112,23 +112,23 @@ impl Bound {
         state.windows.lock().leave_raw()?;
         let mut windows = read(device, node)?;
         let added = state.windows.lock().add(&mut windows);
-        added.map_err(|unfit| {
-            dev_err!(device, "{unfit}\n");
-            unfit.error()
+        added.map_err(|error| {
+            dev_err!(device, "{error}\n");
+            error.error()
         })?;
         Ok(Self { state, windows })
     }
 }
 
-impl Drop for Bound {
+impl Drop for OfWindows {
     fn drop(&mut self) {
         self.state.windows.lock().remove(&self.windows);
     }
 }
 
 /// The windows that the enabled children of `parent` stand for.
-fn read(device: &Device, parent: &FwNode) -> Result<List<Window>> {
-    let page_size = machine().page_size;
+fn read(device: &Device, parent: &FwNode) -> Result<ArrayVec<Window>> {
+    let page_size = limits().page_size;
     let mut windows = list()?;
     let mut good = true;
     for node in parent.children() {
@@ -142,7 +142,7 @@ fn read(device: &Device, parent: &FwNode) -> Result<List<Window>> {
                 EINVAL
             })?,
             Err(error) => {
-                dev_err!(device, "{node}: {}\n", Shown(error));
+                dev_err!(device, "{node}: {}\n", CoreDisplay(error));
                 good = false;
             }
         }
@@ -155,15 +155,15 @@ fn read(device: &Device, parent: &FwNode) -> Result<List<Window>> {
 }
 
 /// The window that `node` stands for. The outer error is the kernel's.
-fn window(node: &FwNode, page_size: u64) -> Result<Result<Window, tree::NodeError>> {
+fn window(node: &FwNode, page_size: u64) -> Result<Result<Window, dt::NodeError>> {
     let name = CString::try_from_fmt(fmt!("{}", node.display_name()))?;
     let has = |name| shim::property(node, name).is_some();
-    let (memory_region, of_boot) = if has(tree::MEMORY_REGION) {
+    let (memory_region, of_boot) = if has(dt::MEMORY_REGION) {
         shim::memory_region(node)
     } else {
         (Place::Absent, false)
     };
-    let reg = if has(tree::REG) {
+    let reg = if has(dt::REG) {
         shim::reg(node)
     } else {
         Place::Absent
@@ -171,10 +171,10 @@ fn window(node: &FwNode, page_size: u64) -> Result<Result<Window, tree::NodeErro
     let node = Node {
         // Node names are ASCII. The way to the bytes that goes without a string can panic.
         name: name.to_str().unwrap_or_default().as_bytes(),
-        label: shim::property(node, tree::LABEL),
-        read_only: shim::property(node, tree::READ_ONLY),
-        cache: shim::property(node, tree::CACHE),
-        shared: shim::property(node, tree::SHARED),
+        label: shim::property(node, dt::LABEL),
+        read_only: shim::property(node, dt::READ_ONLY),
+        cache: shim::property(node, dt::CACHE),
+        shared: shim::property(node, dt::SHARED),
         memory_region,
         reg,
         of_boot,

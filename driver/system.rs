@@ -9,17 +9,17 @@ use kernel::{
 
 use crate::{
     map_core::{
-        Cache,
-        Facts,
+        CacheMode,
+        KernelQuery,
+        Limits, //
         PhysRange,
-        Platform, //
     },
     shim, //
 };
 
 /// The page size, and the sizes of the address spaces.
-pub(crate) fn platform() -> Platform {
-    Platform {
+pub(crate) fn limits() -> Limits {
+    Limits {
         page_size: page::PAGE_SIZE as u64,
         #[allow(
             clippy::useless_conversion,
@@ -35,7 +35,7 @@ pub(crate) fn platform() -> Platform {
 /// The kernel, to be asked.
 pub(crate) struct Kernel;
 
-impl Facts for Kernel {
+impl KernelQuery for Kernel {
     fn has_rawio(&self) -> bool {
         shim::map_capable_rawio()
     }
@@ -83,11 +83,11 @@ impl Facts for Kernel {
             .any(|region| region.contains(range))
     }
 
-    fn gives(&self, range: &PhysRange, cache: Cache) -> bool {
+    fn gives(&self, range: &PhysRange, cache: CacheMode) -> bool {
         let gives = match cache {
-            Cache::Uncached => shim::map_gives_uncached,
-            Cache::WriteCombine => shim::map_gives_write_combine,
-            Cache::Cached => shim::map_gives_write_back,
+            CacheMode::Uncached => shim::map_gives_uncached,
+            CacheMode::WriteCombine => shim::map_gives_write_combine,
+            CacheMode::Cached => shim::map_gives_write_back,
         };
         gives(range.start(), range.last())
     }

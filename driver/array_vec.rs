@@ -23,12 +23,12 @@ use crate::map_core::{
 };
 
 /// At most [`MAX_WINDOWS`] values.
-pub(crate) struct List<T> {
+pub(crate) struct ArrayVec<T> {
     places: KBox<[T; MAX_WINDOWS]>,
     used: usize,
 }
 
-impl<T> List<T> {
+impl<T> ArrayVec<T> {
     /// An empty list, whose free places hold what `filler` makes.
     ///
     /// Fails with ENOMEM if there is no memory.
@@ -51,7 +51,7 @@ impl<T> List<T> {
     }
 }
 
-impl<T> Deref for List<T> {
+impl<T> Deref for ArrayVec<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
@@ -59,13 +59,13 @@ impl<T> Deref for List<T> {
     }
 }
 
-impl<T> DerefMut for List<T> {
+impl<T> DerefMut for ArrayVec<T> {
     fn deref_mut(&mut self) -> &mut [T] {
         self.places.get_mut(..self.used).unwrap_or_default()
     }
 }
 
-impl Truncate for List<Window> {
+impl Truncate for ArrayVec<Window> {
     fn truncate(&mut self, length: usize) {
         self.used = self.used.min(length);
     }

@@ -27,14 +27,14 @@ const COUNT: u32 = 1;
 ///
 /// The fields are dropped in this order: nobody can find the node any more, then nobody can open it, and only then are
 /// its class and its number given back.
-pub(crate) struct Node {
+pub(crate) struct CharDevice {
     _device: Device,
     _cdev: Cdev,
     _class: Class,
     _number: Number,
 }
 
-impl Node {
+impl CharDevice {
     /// Registers the node under `major`, or under a number of the kernel's choice if that is 0. The state must be published
     /// before, and until this is dropped.
     ///
@@ -223,7 +223,7 @@ impl Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
-        // SAFETY: By the type's invariant; the class outlives the device by the order of `Node`'s fields.
+        // SAFETY: By the type's invariant; the class outlives the device by the order of `CharDevice`'s fields.
         unsafe { bindings::device_destroy(self.class.as_ptr(), self.number) };
     }
 }

@@ -11,7 +11,7 @@ use core::{
 
 use super::{
     Access,
-    Cache,
+    CacheMode,
     Name,
     Origin,
     PhysRange,
@@ -119,7 +119,7 @@ pub enum NodeErrorKind {
     /// There is no label, and the node's name is none for a window.
     NameMissing,
     /// It is not one string that is a cache type.
-    Cache,
+    CacheMode,
     /// A property that is either there or not has a value.
     Value,
 }
@@ -172,7 +172,7 @@ impl fmt::Display for NodeError {
                 "it is missing, and the name of the node is none for a window; \
                  give it one of 1 to 31 of the characters a-z, 0-9, _ and -"
             }
-            NodeErrorKind::Cache => {
+            NodeErrorKind::CacheMode => {
                 "there is no such cache type; there are uncached, write-combine and cached"
             }
             NodeErrorKind::Value => {
@@ -183,7 +183,7 @@ impl fmt::Display for NodeError {
 }
 
 impl Node<'_> {
-    /// The window that the node stands for. Whether it may exist, and beside others, is for [`admit()`](super::admit())
+    /// The window that the node stands for. Whether it may exist, and beside others, is for [`check_window()`](super::check_window())
     /// and [`Table`](super::Table) to say.
     ///
     /// `page_size` is in bytes and a power of two.
@@ -212,9 +212,9 @@ impl Node<'_> {
             cache,
             claim: !shared,
             origin: if self.of_boot && self.memory_region != Place::Absent {
-                Origin::BootTree
+                Origin::BootDt
             } else {
-                Origin::Tree
+                Origin::Dt
             },
             ..Window::new(range)
         })
@@ -260,13 +260,13 @@ impl Node<'_> {
             .ok_or((LABEL, kind))
     }
 
-    fn cache(&self) -> Result<Cache, Fault> {
+    fn cache(&self) -> Result<CacheMode, Fault> {
         match self.cache.map(string) {
-            None => Ok(Cache::default()),
-            Some(Some(b"uncached")) => Ok(Cache::Uncached),
-            Some(Some(b"write-combine")) => Ok(Cache::WriteCombine),
-            Some(Some(b"cached")) => Ok(Cache::Cached),
-            Some(_) => Err((CACHE, NodeErrorKind::Cache)),
+            None => Ok(CacheMode::default()),
+            Some(Some(b"uncached")) => Ok(CacheMode::Uncached),
+            Some(Some(b"write-combine")) => Ok(CacheMode::WriteCombine),
+            Some(Some(b"cached")) => Ok(CacheMode::Cached),
+            Some(_) => Err((CACHE, NodeErrorKind::CacheMode)),
         }
     }
 }
@@ -342,7 +342,7 @@ mod tests {
     fn a_node_with_memory_alone_has_every_option_at_its_default() {
         let expected = Window {
             name: Name::new(b"sdram").unwrap(),
-            origin: Origin::Tree,
+            origin: Origin::Dt,
             ..Window::new(PhysRange::new(0xc000_0000, 0x30_0000).unwrap())
         };
         assert_eq!(NODE.window(PAGE), Ok(expected));
@@ -369,11 +369,11 @@ mod tests {
             window.to_string(),
             "buffer@0xc0000000+0x300000:ro:wc:shared"
         );
-        assert!(window.origin == Origin::Tree && !window.reserved);
+        assert!(window.origin == Origin::Dt && !window.reserved);
         for (value, cache) in [
-            (&b"uncached\0"[..], Cache::Uncached),
-            (b"write-combine\0", Cache::WriteCombine),
-            (b"cached\0", Cache::Cached),
+            (&b"uncached\0"[..], CacheMode::Uncached),
+            (b"write-combine\0", CacheMode::WriteCombine),
+            (b"cached\0", CacheMode::Cached),
         ] {
             let node = Node {
                 cache: Some(value),
@@ -389,13 +389,13 @@ mod tests {
             of_boot: true,
             ..NODE
         };
-        assert_eq!(boot.window(PAGE).unwrap().origin, Origin::BootTree);
+        assert_eq!(boot.window(PAGE).unwrap().origin, Origin::BootDt);
         let registers = Node {
             memory_region: Place::Absent,
             reg: SDRAM,
             ..boot
         };
-        assert_eq!(registers.window(PAGE).unwrap().origin, Origin::Tree);
+        assert_eq!(registers.window(PAGE).unwrap().origin, Origin::Dt);
     }
 
     #[test]
@@ -516,7 +516,7 @@ mod tests {
             };
             assert_eq!(
                 fault(&node),
-                (CACHE, NodeErrorKind::Cache),
+                (CACHE, NodeErrorKind::CacheMode),
                 "{}",
                 value.escape_ascii()
             );
@@ -553,7 +553,7 @@ mod tests {
             NodeErrorKind::RangeTooLong,
             NodeErrorKind::Name,
             NodeErrorKind::NameMissing,
-            NodeErrorKind::Cache,
+            NodeErrorKind::CacheMode,
             NodeErrorKind::Value,
         ]
         .into_iter()
