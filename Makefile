@@ -92,6 +92,7 @@ install: modules tools ## Install driver, tools and node below DESTDIR
 	install -D -m 0755 $(TOOLS)/devmap "$(DESTDIR)$(PREFIX)/bin/devmap"
 	install -D -m 0755 $(TOOLS)/examples/sdram "$(DESTDIR)$(PREFIX)/bin/sdram"
 	ln -sf devmap "$(DESTDIR)$(PREFIX)/bin/devmem2"
+	install -D -m 0644 driver/uapi/map.h "$(DESTDIR)$(PREFIX)/include/linux/map.h"
 	install -d "$(DESTDIR)$(PREFIX)/share/man/man1" $(COMPLETIONS:%="$(DESTDIR)$(PREFIX)/share/%")
 	$(DEVMAP) man "$(DESTDIR)$(PREFIX)/share/man/man1"
 	$(DEVMAP) completions bash > "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/devmap"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A list on the heap with room for all windows that there can be.
+//! A vector on the heap with room for all windows that there can be.
 //!
-//! The kernel's own vector grows, and its arithmetic of growing can panic.
+//! `kernel::alloc::KVec` grows, and the arithmetic of its growth can panic.
 
 use core::ops::{
     Deref,
@@ -18,7 +18,6 @@ use pin_init::init_array_from_fn;
 
 use crate::map_core::{
     Truncate,
-    Window,
     MAX_WINDOWS, //
 };
 
@@ -28,16 +27,24 @@ pub(crate) struct ArrayVec<T> {
     used: usize,
 }
 
-impl<T> ArrayVec<T> {
-    /// An empty list, whose free places hold what `filler` makes.
+/// What fills a place that is not used.
+pub(crate) trait Filler {
+    /// A value that owns nothing.
+    fn filler() -> Self;
+}
+
+impl<T: Filler> ArrayVec<T> {
+    /// An empty vector.
     ///
-    /// Fails with ENOMEM if there is no memory.
-    pub(crate) fn new(filler: impl Fn() -> T) -> Result<Self> {
-        let places = KBox::init(init_array_from_fn(|_| filler()), GFP_KERNEL)?;
+    /// # Errors
+    ///
+    /// ENOMEM.
+    pub(crate) fn new() -> Result<Self> {
+        let places = KBox::init(init_array_from_fn(|_| T::filler()), GFP_KERNEL)?;
         Ok(Self { places, used: 0 })
     }
 
-    /// Adds `value` at the end, or gives it back if the list is full.
+    /// Adds `value` at the end, or gives it back if the vector is full.
     pub(crate) fn push(&mut self, value: T) -> Result<(), T> {
         match self.places.get_mut(self.used) {
             Some(place) => {
@@ -65,8 +72,11 @@ impl<T> DerefMut for ArrayVec<T> {
     }
 }
 
-impl Truncate for ArrayVec<Window> {
+impl<T: Filler> Truncate for ArrayVec<T> {
     fn truncate(&mut self, length: usize) {
+        for place in self.iter_mut().skip(length) {
+            *place = T::filler();
+        }
         self.used = self.used.min(length);
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The questions that a program can ask about the driver, its windows, and a mapping before it is made.
+//! The questions that a program can ask about the driver, its windows, and a mapping before it is
+//! made.
 
 use kernel::{
     fs::File,
@@ -27,15 +28,16 @@ use crate::{
         decide,
         Request, //
     },
-    shim,
-    state::State, //
+    state::State,
     system::{
+        caller,
         limits,
         Kernel, //
-    },
+    }, //
 };
 
-// SAFETY: The structures of the ABI are made of integers only, and `abi` asserts that they have no padding.
+// SAFETY: The structures of the ABI are made of integers only, and `abi` asserts that they have no
+// padding.
 unsafe impl AsBytes for MapInfo {}
 // SAFETY: As above.
 unsafe impl AsBytes for MapWindow {}
@@ -48,8 +50,8 @@ unsafe impl FromBytes for MapCheck {}
 
 /// Answers `command`, whose structure is at `argument` in the process.
 ///
-/// Fails with ENOTTY if there is no such command, with EFAULT if the structure is not the process's, and with EINVAL as
-/// the commands say.
+/// Fails with ENOTTY if there is no such command, with EFAULT if the structure is not the
+/// process's, and with EINVAL as the commands say.
 pub(crate) fn ioctl(
     state: ArcBorrow<'_, State>,
     file: &File,
@@ -70,8 +72,8 @@ pub(crate) fn ioctl(
     }
 }
 
-/// Reads a structure from the process and writes the answer in its place. Only `answer` may take locks: the memory of
-/// the process may have to be brought in first.
+/// Reads a structure from the process and writes the answer in its place. Only `answer` may take
+/// locks: the memory of the process may have to be brought in first.
 fn exchange<T: FromBytes + AsBytes>(
     argument: usize,
     answer: impl FnOnce(T) -> Result<T>,
@@ -83,7 +85,7 @@ fn exchange<T: FromBytes + AsBytes>(
 
 /// What mmap(2) would say.
 fn check(state: &State, file: &File, mut check: MapCheck) -> Result<MapCheck> {
-    let request = Request::from_check(&check, &shim::caller(file)).ok_or(EINVAL)?;
+    let request = Request::from_check(&check, &caller(file)).ok_or(EINVAL)?;
     let windows = state.windows.lock();
     let verdict = decide(&request, windows.mode(), &limits(), &Kernel);
     check.answer(&verdict, windows.mode());

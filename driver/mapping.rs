@@ -1,59 +1,54 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Mappings that live: what keeps their memory from others, and how many there may be.
+//! A mapping: the permission to make it, and what its VMAs keep while they live.
 
 use kernel::{
-    alloc::flags::GFP_KERNEL,
-    prelude::*,
-    rbtree::{
-        Entry,
-        RBTree,
-        RBTreeNodeReservation, //
+    mm::virt::{
+        flags,
+        VmaRef, //
     },
-    sync::Arc, //
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
+    prelude::*,
+    sync::{
+        Arc,
+        ArcBorrow, //
+    }, //
 };
 
 use crate::{
-    claim::Claim,
-    map_core::{
-        may_map,
-        PhysRange,
-        Refusal, //
+    abstractions::mm::{
+        VmaExt,
+        VmaOperations, //
     },
-    state::State, //
+    claim::Claim,
+    error::Denial,
+    map_core::{
+        accessible,
+        Grant,
+        KernelQuery,
+        PhysRange,
+        Request, //
+    },
+    registry::{
+        Key,
+        Room, //
+    },
+    state::State,
+    system::Kernel, //
 };
 
-/// What all VMAs of one mmap(2) share, the parts and the copies too. It is dropped with the last of them, when their pages
-/// are gone.
+/// What all VMAs of one mmap(2) share, parts and copies included. It is dropped with the last of
+/// them, when their pages are gone.
 pub(crate) struct Mapping {
     state: Arc<State>,
     key: Key,
-    memory: bool,
+    /// Whether the kernel itself may load from the memory and store into it.
+    is_memory: bool,
     // It is given back after the registration.
-    _claim: Option<Arc<Claim>>,
-}
-
-impl Mapping {
-    /// What keeps the mapping that is registered in `state` under `key`, on memory that is `memory` or may be none, which
-    /// `claim` keeps from others.
-    pub(crate) fn new(
-        state: Arc<State>,
-        key: Key,
-        memory: bool,
-        claim: Option<Arc<Claim>>,
-    ) -> Self {
-        Self {
-            state,
-            key,
-            memory,
-            _claim: claim,
-        }
-    }
-
-    /// Whether the kernel itself may load from its memory and store into it.
-    pub(crate) fn is_memory(&self) -> bool {
-        self.memory
-    }
+    _claim: Option<Claim>,
 }
 
 impl Drop for Mapping {
@@ -62,111 +57,58 @@ impl Drop for Mapping {
     }
 }
 
-/// What a mapping is registered under.
-pub(crate) struct Key {
-    number: u64,
-    /// Whose it counts for; nobody's if no limit is for them.
-    user: Option<u32>,
-}
-
-/// Room for one registration, from before the lock is taken.
-pub(crate) struct Room {
-    range: RBTreeNodeReservation<u64, PhysRange>,
-    user: RBTreeNodeReservation<u32, u32>,
-}
-
-impl Room {
-    /// Fails with ENOMEM.
-    pub(crate) fn new() -> Result<Self> {
-        Ok(Self {
-            range: RBTreeNodeReservation::new(GFP_KERNEL)?,
-            user: RBTreeNodeReservation::new(GFP_KERNEL)?,
-        })
+impl VmaOperations for Mapping {
+    fn opened(&self) {
+        self.state.counts.vma_opened();
     }
-}
 
-/// The mappings that there are.
-pub(crate) struct Mappings {
-    ranges: RBTree<u64, PhysRange>,
-    /// How many of them each user has, if any.
-    users: RBTree<u32, u32>,
-    /// How many all of these have.
-    count: u32,
-    next: u64,
-}
+    fn closed(&self) {
+        self.state.counts.vma_closed();
+    }
 
-impl Mappings {
-    pub(crate) fn new() -> Self {
-        Self {
-            ranges: RBTree::new(),
-            users: RBTree::new(),
-            count: 0,
-            next: 0,
+    fn accessible(&self, vma: &VmaRef, address: usize, wanted: u64) -> Option<u64> {
+        // Some kernels warn of the page table entry of a page that the process cannot load, and of
+        // memory that came after it was mapped, and that stays offline for that.
+        let hidden = vma.flags() & (flags::READ | flags::WRITE) == 0;
+        if !self.is_memory || hidden || Kernel.is_system_ram(&page_at(vma, address)?) {
+            return None;
         }
+        let end = vma.end() as u64;
+        Some(accessible(address as u64, wanted, end, PAGE_SIZE as u64))
     }
+}
 
-    /// Registers one of `range` by `user`, or by somebody for whom there is no limit.
-    ///
-    /// # Errors
-    ///
-    /// With [`Refusal::TooMany`].
-    pub(crate) fn add(
-        &mut self,
-        range: PhysRange,
-        user: Option<u32>,
-        room: Room,
-    ) -> Result<Key, Refusal> {
-        if let Some(user) = user {
-            self.count_one(user, room.user)?;
-        }
-        let number = self.next;
-        self.next = self.next.wrapping_add(1);
-        self.ranges.insert(room.range.into_node(number, range));
-        Ok(Key { number, user })
-    }
+/// The physical page at `address`, which lies in `vma`.
+fn page_at(vma: &VmaRef, address: usize) -> Option<PhysRange> {
+    let page = address
+        .checked_sub(vma.start())?
+        .checked_shr(PAGE_SHIFT as u32)?;
+    let frame = u64::try_from(vma.page_offset().checked_add(page)?).ok()?;
+    PhysRange::new(frame.checked_mul(PAGE_SIZE as u64)?, PAGE_SIZE as u64)
+}
 
-    fn count_one(
-        &mut self,
-        user: u32,
-        room: RBTreeNodeReservation<u32, u32>,
-    ) -> Result<(), Refusal> {
-        match self.users.entry(user) {
-            Entry::Vacant(entry) => {
-                if !may_map(0, self.count) {
-                    return Err(Refusal::TooMany);
-                }
-                entry.insert(1, room);
-            }
-            Entry::Occupied(mut entry) => {
-                let own = entry.get_mut();
-                if !may_map(*own, self.count) {
-                    return Err(Refusal::TooMany);
-                }
-                *own = own.saturating_add(1);
-            }
-        }
-        self.count = self.count.saturating_add(1);
-        Ok(())
-    }
+/// A mapping that the driver will make.
+pub(crate) struct Permit {
+    pub(crate) grant: Grant,
+    /// What its VMAs keep while they live.
+    pub(crate) mapping: Arc<Mapping>,
+}
 
-    /// Undoes [`add()`](Self::add).
-    pub(crate) fn remove(&mut self, key: &Key) {
-        self.ranges.remove(&key.number);
-        let Some(user) = key.user else {
-            return;
+impl Permit {
+    /// Decides on `request`.
+    pub(crate) fn new(state: ArcBorrow<'_, State>, request: &Request) -> Result<Self, Denial> {
+        let room = Room::new()?;
+        let (grant, key, claim) = state.windows.lock().grant(request, room)?;
+        let mapping = Mapping {
+            state: state.into(),
+            key,
+            is_memory: grant.memory,
+            _claim: claim,
         };
-        self.count = self.count.saturating_sub(1);
-        if let Entry::Occupied(mut entry) = self.users.entry(user) {
-            let own = entry.get_mut();
-            *own = own.saturating_sub(1);
-            if *own == 0 {
-                entry.remove();
-            }
-        }
-    }
-
-    /// Whether one of them has a part of `range`.
-    pub(crate) fn overlap(&self, range: &PhysRange) -> bool {
-        self.ranges.values().any(|mapped| mapped.overlaps(range))
+        Ok(Self {
+            grant,
+            // A failure drops the mapping, and with it the registration.
+            mapping: Arc::new(mapping, GFP_KERNEL)?,
+        })
     }
 }

@@ -2,8 +2,8 @@
 
 //! Windows from the device tree: a platform driver for nodes whose children are windows.
 //!
-//! The windows of a device come when it is bound to the driver, all or none of them, and go when it is unbound. Here
-//! they are read; judged they are where those of the parameter are, too.
+//! The windows of a device come when it is bound to the driver, all or none of them, and go when it
+//! is unbound. Here they are read; judged they are where those of the parameter are, too.
 
 use kernel::{
     device::{
@@ -24,28 +24,34 @@ use kernel::{
 };
 
 use crate::{
+    abstractions::of::{
+        self,
+        Regions, //
+    },
     array_vec::ArrayVec,
+    display::CoreDisplay,
     map_core::{
         dt::{
             self,
             Node,
             Place, //
         },
+        KernelQuery,
         Window,
         MAX_WINDOWS, //
     },
-    shim,
     state::{
         self,
-        CoreDisplay,
         State, //
     },
-    system::limits,
-    windows::list, //
+    system::{
+        limits,
+        Kernel, //
+    }, //
 };
 
-/// The registration of the driver. The state must be published before, and until all devices are unbound, which dropping
-/// this does.
+/// The registration of the driver. The state must be published before, and until all devices are
+/// unbound, which dropping this does.
 #[pin_data]
 pub(crate) struct OfDriver {
     #[pin]
@@ -53,7 +59,8 @@ pub(crate) struct OfDriver {
 }
 
 impl OfDriver {
-    /// Registers the driver. The devices that there are will be bound before the next field is initialized.
+    /// Registers the driver. The devices that there are will be bound before the next field is
+    /// initialized.
     pub(crate) fn register(
         name: &'static CStr,
         module: &'static ThisModule,
@@ -70,10 +77,11 @@ pub(crate) struct OfWindows {
     windows: ArrayVec<Window>,
 }
 
-/// The macro of the kernel's that makes such a table takes other arguments in Linux 7.2 than in 7.3. It would also give
-/// the module its alias, which `shim.c` does instead.
+/// The macro of the kernel's that makes such a table takes other arguments in Linux 7.2 than in
+/// 7.3. It would also give the module its alias, which `shim.c` does instead.
 const IDS: IdArray<DeviceId, &'static (), 1> =
-    // Linux 7.3 stores a reference, and 7.2 the thing itself, for which the compiler takes one reference away.
+    // Linux 7.3 stores a reference, and 7.2 the thing itself, for which the compiler takes one
+    // reference away.
     IdArray::new([(DeviceId::new(dt::COMPATIBLE), &&())]);
 
 impl platform::Driver for OfWindows {
@@ -94,9 +102,10 @@ impl platform::Driver for OfWindows {
 impl OfWindows {
     /// Adds the windows of `device`.
     ///
-    /// Fails, after a line in the log for everything that is wrong, with EINVAL if a node does not follow the binding or
-    /// its window does not fit to the others, with EPERM if one is not to be had, and with EBUSY if somebody else has
-    /// claimed a part of one. None of the device's windows exists then.
+    /// Fails, after a line in the log for everything that is wrong, with EINVAL if a node does not
+    /// follow the binding or its window does not fit to the others, with EPERM if one is not to be
+    /// had, and with EBUSY if somebody else has claimed a part of one. None of the device's windows
+    /// exists then.
     fn new(device: &Device) -> Result<Self> {
         // Through sysfs root can bind any device to any driver.
         let node = device
@@ -110,8 +119,8 @@ impl OfWindows {
         let state = state::current().ok_or(ENODEV)?;
         // Even if nothing comes of it: who describes windows does not want everything to be mapped.
         state.windows.lock().leave_raw()?;
-        let mut windows = read(device, node)?;
-        let added = state.windows.lock().add(&mut windows);
+        let windows = read(device, node)?;
+        let added = state.windows.lock().add(&windows);
         added.map_err(|error| {
             dev_err!(device, "{error}\n");
             error.error()
@@ -129,12 +138,12 @@ impl Drop for OfWindows {
 /// The windows that the enabled children of `parent` stand for.
 fn read(device: &Device, parent: &FwNode) -> Result<ArrayVec<Window>> {
     let page_size = limits().page_size;
-    let mut windows = list()?;
+    let mut windows = ArrayVec::new()?;
     let mut good = true;
     for node in parent.children() {
         let node = &*node;
         match window(node, page_size)? {
-            Ok(window) => windows.push(window).map_err(|_| {
+            Ok(window) => windows.push(reserved(window)).map_err(|_| {
                 dev_err!(
                     device,
                     "{node}: this is one window too many; there can be {MAX_WINDOWS}\n"
@@ -154,30 +163,43 @@ fn read(device: &Device, parent: &FwNode) -> Result<ArrayVec<Window>> {
     }
 }
 
+/// `window`, with what the kernel knows of its memory.
+fn reserved(window: Window) -> Window {
+    window.reserved_if(|range| Kernel.is_reserved(range))
+}
+
 /// The window that `node` stands for. The outer error is the kernel's.
 fn window(node: &FwNode, page_size: u64) -> Result<Result<Window, dt::NodeError>> {
     let name = CString::try_from_fmt(fmt!("{}", node.display_name()))?;
-    let has = |name| shim::property(node, name).is_some();
-    let (memory_region, of_boot) = if has(dt::MEMORY_REGION) {
-        shim::memory_region(node)
+    let (memory_region, of_boot) = if of::has(node, dt::MEMORY_REGION) {
+        let (regions, of_boot) = of::memory_region(node);
+        (place(regions), of_boot)
     } else {
         (Place::Absent, false)
     };
-    let reg = if has(dt::REG) {
-        shim::reg(node)
+    let reg = if of::has(node, dt::REG) {
+        place(of::reg(node))
     } else {
         Place::Absent
     };
     let node = Node {
         // Node names are ASCII. The way to the bytes that goes without a string can panic.
         name: name.to_str().unwrap_or_default().as_bytes(),
-        label: shim::property(node, dt::LABEL),
-        read_only: shim::property(node, dt::READ_ONLY),
-        cache: shim::property(node, dt::CACHE),
-        shared: shim::property(node, dt::SHARED),
+        label: of::property(node, dt::LABEL),
+        read_only: of::property(node, dt::READ_ONLY),
+        cache: of::property(node, dt::CACHE),
+        shared: of::property(node, dt::SHARED),
         memory_region,
         reg,
         of_boot,
     };
     Ok(node.window(page_size))
+}
+
+fn place(regions: Regions) -> Place {
+    match regions {
+        Regions::None => Place::Nowhere,
+        Regions::One { start, length } => Place::Region { start, length },
+        Regions::Several => Place::Several,
+    }
 }

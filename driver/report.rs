@@ -3,7 +3,6 @@
 //! What the driver tells people: refusals in the log, windows in fdinfo.
 
 use kernel::{
-    fmt,
     prelude::*,
     seq_file::{
         seq_print,
@@ -13,26 +12,25 @@ use kernel::{
 };
 
 use crate::{
+    abstractions::task::{
+        self,
+        Comm, //
+    },
+    display::CoreDisplay,
+    error::Denial,
     map_core::{
+        Entry,
         LeftOut,
         LogLimit,
         Mode,
         Refusal,
         Request, //
     },
-    shim::{
-        self,
-        Comm, //
-    },
-    state::{
-        CoreDisplay,
-        State, //
-    },
-    windows::Denial, //
+    state::State, //
 };
 
-/// Says in the log if the driver is of no use as it was loaded: the node that describes windows may stand where the kernel
-/// makes no device of it, and nothing else would tell.
+/// Says in the log if the driver is of no use as it was loaded: the node that describes windows may
+/// stand where the kernel makes no device of it, and nothing else would tell.
 pub(crate) fn loaded(state: &State) {
     if matches!(state.windows.lock().mode(), Mode::Windows(table) if table.windows().is_empty()) {
         pr_warn!("there are no windows yet, and nothing else can be mapped\n");
@@ -46,13 +44,14 @@ pub(crate) fn refused_open(state: &State, reason: Refusal) {
         pr_warn!(
             "{}[{}]: open refused: {}\n",
             Comm::current().as_c_str(),
-            shim::map_current_pid(),
+            task::pid(),
             CoreDisplay(reason)
         );
     }
 }
 
-/// Counts an mmap(2) that was not made, if it was refused, and says in the log why, and which window is nearest.
+/// Counts an mmap(2) that was not made, if it was refused, and says in the log why, and which
+/// window is nearest.
 pub(crate) fn refused_mmap(state: &State, request: &Request, denial: &Denial) {
     if let Denial::Refused(reason, _) = denial {
         state.counts.refused(*reason);
@@ -63,17 +62,17 @@ pub(crate) fn refused_mmap(state: &State, request: &Request, denial: &Denial) {
     pr_warn!(
         "{}[{}]: mmap of {:#x} bytes at {:#x} {}\n",
         Comm::current().as_c_str(),
-        shim::map_current_pid(),
+        task::pid(),
         request.length,
         request.start,
         denial
     );
 }
 
-/// Whether one more line about the user of the current process may go to the log now. What was left out before of
-/// anybody is said first.
+/// Whether one more line about the user of the current process may go to the log now. What was left
+/// out before of anybody is said first.
 fn may_log(state: &State) -> bool {
-    let (user, now) = (shim::map_current_user(), shim::map_seconds());
+    let (user, now) = (task::user(), task::seconds_since_boot());
     let mut limit = state.log.lock();
     say_left_out(&mut limit, Some(now));
     limit.passes(user, now)
@@ -98,18 +97,6 @@ impl Drop for LastWords {
     }
 }
 
-impl fmt::Display for Denial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(reason, None) => write!(f, "refused: {}", reason),
-            Self::Refused(reason, Some(window)) => {
-                write!(f, "refused: {} (the nearest window is {})", reason, window)
-            }
-            Self::Failed(error) => write!(f, "failed: error {}", error.to_errno()),
-        }
-    }
-}
-
 /// What `/proc/PID/fdinfo` shows of a file of the node.
 pub(crate) fn fdinfo(state: &State, out: &SeqFile) {
     let windows = state.windows.lock();
@@ -118,7 +105,7 @@ pub(crate) fn fdinfo(state: &State, out: &SeqFile) {
         Mode::Windows(_) => "windows",
     };
     seq_print!(out, "map-mode:\t{mode}\n");
-    for window in windows.mode().windows() {
-        seq_print!(out, "map-window:\t{}\n", CoreDisplay(window));
+    for entry in windows.mode().windows() {
+        seq_print!(out, "map-window:\t{}\n", CoreDisplay(entry.window()));
     }
 }

@@ -46,7 +46,7 @@
 #include <asm/cpufeature.h>
 #endif
 
-#include "core/include/map.h"
+#include "uapi/map.h"
 #include "shim.h"
 
 /*
@@ -362,6 +362,8 @@ u64 map_seconds(void)
 }
 
 #ifdef CONFIG_MEMORY_HOTPLUG
+static bool (*map_vetoes)(u64 start, u64 length);
+
 /*
  * Asked before memory goes online: the kernel has it in /proc/iomem as System
  * RAM by now, so nothing more of it can be mapped. Whole blocks go online, but
@@ -380,16 +382,17 @@ static int map_memory_event(struct notifier_block *nb, unsigned long action,
 	start = PFN_PHYS(memory->start_pfn);
 	end = ALIGN(start + PFN_PHYS(memory->nr_pages), block);
 	start = ALIGN_DOWN(start, block);
-	return map_is_in_use(start, end - start) ? notifier_from_errno(-EBUSY) :
-						   NOTIFY_OK;
+	return map_vetoes(start, end - start) ? notifier_from_errno(-EBUSY) :
+						NOTIFY_OK;
 }
 
 static struct notifier_block map_memory_notifier = {
 	.notifier_call = map_memory_event,
 };
 
-int map_watch_memory(void)
+int map_watch_memory(bool (*vetoes)(u64 start, u64 length))
 {
+	map_vetoes = vetoes;
 	return register_memory_notifier(&map_memory_notifier);
 }
 
@@ -398,7 +401,7 @@ void map_unwatch_memory(void)
 	unregister_memory_notifier(&map_memory_notifier);
 }
 #else
-int map_watch_memory(void)
+int map_watch_memory(bool (*vetoes)(u64 start, u64 length))
 {
 	return 0;
 }
@@ -409,12 +412,14 @@ void map_unwatch_memory(void)
 #endif
 
 #ifdef CONFIG_OF_DYNAMIC
+static void (*map_has_windows)(void);
+
 /* A node whose children are windows may come, and no device be made of it. */
 static int map_of_event(struct notifier_block *nb, unsigned long action,
 			  void *arg)
 {
 	if (action != OF_RECONFIG_DETACH_NODE && map_of_has_windows())
-		map_leave_raw();
+		map_has_windows();
 	return NOTIFY_OK;
 }
 
@@ -422,8 +427,9 @@ static struct notifier_block map_of_notifier = {
 	.notifier_call = map_of_event,
 };
 
-int map_watch_of(void)
+int map_watch_of(void (*has_windows)(void))
 {
+	map_has_windows = has_windows;
 	return of_reconfig_notifier_register(&map_of_notifier);
 }
 
@@ -432,7 +438,7 @@ void map_unwatch_of(void)
 	of_reconfig_notifier_unregister(&map_of_notifier);
 }
 #else
-int map_watch_of(void)
+int map_watch_of(void (*has_windows)(void))
 {
 	return 0;
 }
@@ -580,7 +586,9 @@ int map_of_reg(const struct fwnode_handle *fwnode, u64 *start, u64 *length)
 	return of_property_read_reg(np, 1, &next, &size) ? 1 : 2;
 }
 
-/* The files in debugfs; debug.rs writes them, by their number in this order. */
+/* The files in debugfs; Rust writes them, by their number in this order. */
+static void (*map_debug_show)(struct seq_file *out, unsigned int which);
+
 static int map_debug_windows_show(struct seq_file *out, void *unused)
 {
 	map_debug_show(out, 0);
@@ -604,8 +612,9 @@ DEFINE_SHOW_ATTRIBUTE(map_debug_refusals);
 
 static struct dentry *map_debug;
 
-void map_debug_create(void)
+void map_debug_create(void (*show)(struct seq_file *out, unsigned int which))
 {
+	map_debug_show = show;
 	map_debug = debugfs_create_dir(KBUILD_MODNAME, NULL);
 	debugfs_create_file("windows", 0400, map_debug, NULL,
 			    &map_debug_windows_fops);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The C side of shim.rs: the two declare the same functions. */
+/* The C side of abstractions/shim.rs: the two declare the same functions. */
 #ifndef MAP_SHIM_H
 #define MAP_SHIM_H
 
@@ -41,9 +41,9 @@ void map_current_comm(char comm[TASK_COMM_LEN]);
 uid_t map_current_user(void);
 bool map_capable_resource(void);
 u64 map_seconds(void);
-int map_watch_memory(void);
+int map_watch_memory(bool (*vetoes)(u64 start, u64 length));
 void map_unwatch_memory(void);
-int map_watch_of(void);
+int map_watch_of(void (*has_windows)(void));
 void map_unwatch_of(void);
 bool map_of_has_windows(void);
 bool map_of_reserved(unsigned int index, u64 *start, u64 *length);
@@ -53,13 +53,7 @@ int map_of_memory_region(const struct fwnode_handle *fwnode, u64 *start,
 			   u64 *length, bool *of_boot);
 int map_of_reg(const struct fwnode_handle *fwnode, u64 *start, u64 *length);
 
-/* What the driver does at an event; notifier.rs has these two. */
-bool map_is_in_use(u64 start, u64 length);
-void map_leave_raw(void);
-
-/* The contents of a file in debugfs; debug.rs has it. */
-void map_debug_show(struct seq_file *out, unsigned int which);
-void map_debug_create(void);
+void map_debug_create(void (*show)(struct seq_file *out, unsigned int which));
 void map_debug_remove(void);
 
 #endif

@@ -3,7 +3,6 @@
 //! What the loaded driver knows: which windows there are, and what has been counted.
 
 use kernel::{
-    fmt,
     new_mutex,
     prelude::*,
     sync::{
@@ -28,7 +27,7 @@ use crate::{
 /// What every open file, every mapping, the devices of the device tree and the debug files share.
 #[pin_data]
 pub(crate) struct State {
-    /// It is taken inside of the lock of an address space, so nothing may touch a process's memory while it is held.
+    /// Lock order: mmap_lock, then this. So nothing may touch a process's memory while it is held.
     #[pin]
     pub(crate) windows: Mutex<Windows>,
     pub(crate) counts: Counts,
@@ -56,7 +55,8 @@ global_lock! {
     unsafe(uninit) static STATE: Mutex<Option<Arc<State>>> = None;
 }
 
-/// The state, for those whom the kernel calls without saying of what they are part; `None` while the module comes or goes.
+/// The state, for those whom the kernel calls without saying of what they are part; `None` while
+/// the module comes or goes.
 pub(crate) fn current() -> Option<Arc<State>> {
     STATE.lock().clone()
 }
@@ -127,14 +127,5 @@ impl Counts {
     pub(crate) fn refusals(&self) -> impl Iterator<Item = (Refusal, u64)> + '_ {
         let counts = self.refusals.iter().map(|count| count.load(Relaxed));
         Refusal::ALL.into_iter().zip(counts)
-    }
-}
-
-/// A value of `map_core` for the kernel's printing macros, whose `Display` is a trait of their own.
-pub(crate) struct CoreDisplay<T>(pub(crate) T);
-
-impl<T: core::fmt::Display> fmt::Display for CoreDisplay<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        core::fmt::Display::fmt(&self.0, f)
     }
 }

@@ -1,34 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the decisions have to know of this machine and of the process that calls.
+//! What the decisions need to know of this machine and of the current process.
 
 use kernel::{
     bindings,
+    fs::File,
     page, //
 };
 
 use crate::{
+    abstractions::{
+        fs::FileMode,
+        machine,
+        of,
+        resource,
+        task, //
+    },
     map_core::{
         CacheMode,
+        Caller,
         KernelQuery,
-        Limits, //
-        PhysRange,
-    },
-    shim, //
+        Limits,
+        PhysRange, //
+    }, //
 };
 
 /// The page size, and the sizes of the address spaces.
 pub(crate) fn limits() -> Limits {
     Limits {
         page_size: page::PAGE_SIZE as u64,
-        #[allow(
-            clippy::useless_conversion,
-            reason = "a physical address has 32 bits on some machines"
-        )]
-        last_address: u64::from(shim::map_last_phys_addr()),
+        last_address: machine::last_phys_addr(),
         last_offset: usize::MAX as u64,
-        task_size: shim::map_task_size() as u64,
-        aborts: shim::map_aborts(),
+        task_size: task::task_size() as u64,
+        aborts: machine::aborts(),
     }
 }
 
@@ -37,23 +41,23 @@ pub(crate) struct Kernel;
 
 impl KernelQuery for Kernel {
     fn has_rawio(&self) -> bool {
-        shim::map_capable_rawio()
+        task::has_cap_sys_rawio()
     }
 
     fn is_locked_down(&self) -> bool {
-        shim::map_locked_down()
+        task::is_locked_down()
     }
 
     fn is_system_ram(&self, range: &PhysRange) -> bool {
         intersects(
             range,
             bindings::IORESOURCE_SYSTEM_RAM,
-            bindings::IORES_DESC_NONE as usize,
+            bindings::IORES_DESC_NONE,
         )
     }
 
     fn is_exclusive(&self, range: &PhysRange) -> bool {
-        // As `resource_is_exclusive()` has it, but for `iomem=relaxed`, which nobody tells a module.
+        // As `resource_is_exclusive()`, but for `iomem=relaxed`, which a module cannot see.
         let exclusive = if cfg!(CONFIG_IO_STRICT_DEVMEM) {
             bindings::IORESOURCE_BUSY
         } else {
@@ -66,44 +70,45 @@ impl KernelQuery for Kernel {
             bindings::IORES_DESC_DEVICE_PRIVATE_MEMORY,
             bindings::IORES_DESC_SOFT_RESERVED,
         ];
-        intersects(range, exclusive, bindings::IORES_DESC_NONE as usize)
+        intersects(range, exclusive, bindings::IORES_DESC_NONE)
             || pages
                 .into_iter()
-                .any(|kind| intersects(range, bindings::IORESOURCE_MEM, kind as usize))
+                .any(|kind| intersects(range, bindings::IORESOURCE_MEM, kind))
     }
 
     fn is_in_pci_bar(&self, range: &PhysRange) -> bool {
-        shim::map_in_pci_bar(range.start(), range.last())
+        machine::is_in_pci_bar(range.start(), range.last())
     }
 
     fn is_reserved(&self, range: &PhysRange) -> bool {
         (0..u32::MAX)
-            .map_while(shim::reserved_region)
+            .map_while(of::reserved_region)
             .filter_map(|(start, length)| PhysRange::new(start, length))
             .any(|region| region.contains(range))
     }
 
     fn gives(&self, range: &PhysRange, cache: CacheMode) -> bool {
         let gives = match cache {
-            CacheMode::Uncached => shim::map_gives_uncached,
-            CacheMode::WriteCombine => shim::map_gives_write_combine,
-            CacheMode::Cached => shim::map_gives_write_back,
+            CacheMode::Uncached => machine::gives_uncached,
+            CacheMode::WriteCombine => machine::gives_write_combine,
+            CacheMode::Cached => machine::gives_write_back,
         };
         gives(range.start(), range.last())
     }
 }
 
-/// Whether a part of `range` lies in resources that have all of `flags` and are of the kind `description`.
-pub(crate) fn intersects(range: &PhysRange, flags: u32, description: usize) -> bool {
-    let (Ok(start), Ok(size)) = (
-        bindings::resource_size_t::try_from(range.start()),
-        usize::try_from(range.length()),
-    ) else {
-        // The kernel cannot be asked about so much, and has nothing there that it could give.
-        return true;
-    };
-    // SAFETY: `region_intersects()` takes numbers only and locks the resource tree itself.
-    let found = unsafe { bindings::region_intersects(start, size, flags as usize, description) };
-    // Anything but "disjoint", a mixture too.
-    u32::try_from(found) != Ok(bindings::REGION_DISJOINT)
+/// Whether a part of `range` lies in resources that have all of `flags` and are of the kind
+/// `description`.
+fn intersects(range: &PhysRange, flags: u32, description: u32) -> bool {
+    resource::intersects(range.start(), range.length(), flags, description as usize)
+}
+
+/// How `file` is open, and how the current process would map it.
+pub(crate) fn caller(file: &File) -> Caller {
+    let mode = FileMode::of(file);
+    Caller {
+        file_readable: mode.is_readable(),
+        file_writable: mode.is_writable(),
+        read_implies_execute: mode.read_implies_execute(),
+    }
 }

@@ -2,8 +2,8 @@
 
 //! What userspace and the driver have agreed upon.
 //!
-//! `include/map.h` says the same for C. The structures have neither padding nor pointers, and the same layout for
-//! 32-bit and for 64-bit programs; enumerations go through them as numbers.
+//! `driver/uapi/map.h` says the same for C. The structures have neither padding nor pointers, and
+//! the same layout for 32-bit and for 64-bit programs; enumerations go through them as numbers.
 
 use core::{
     ffi::CStr,
@@ -13,6 +13,7 @@ use core::{
 use super::{
     Access,
     CacheMode,
+    Entry,
     Grant,
     Limits,
     Mode,
@@ -35,7 +36,8 @@ pub const NAME: &CStr = c"map";
 /// Where devtmpfs and udev put the node, and where the tools look for it.
 pub const NODE: &str = "/dev/map";
 
-/// The version of the ioctls. It grows when the meaning of something changes, not when something is added.
+/// The version of the ioctls. It grows when the meaning of something changes, not when something is
+/// added.
 pub const VERSION: u32 = 1;
 
 /// In [`MapInfo::mode`]: there are no windows.
@@ -50,19 +52,21 @@ pub const WINDOW_READ_ONLY: u32 = 1 << 0;
 /// In [`MapWindow::flags`]: the driver has claimed the region, so that no other driver can.
 pub const WINDOW_CLAIMED: u32 = 1 << 1;
 
-/// In [`MapWindow::flags`]: one node of `/reserved-memory` with `no-map`, which nothing in the kernel uses, holds all of
-/// the window.
+/// In [`MapWindow::flags`]: one node of `/reserved-memory` with `no-map`, which nothing in the
+/// kernel uses, holds all of the window.
 pub const WINDOW_RESERVED: u32 = 1 << 2;
 
-/// In [`MapWindow::flags`]: the window comes from the device tree, and goes with its device. The others come from the
-/// module's parameter.
+/// In [`MapWindow::flags`]: the window comes from the device tree, and goes with its device. The
+/// others come from the module's parameter.
 pub const WINDOW_DT: u32 = 1 << 3;
 
-/// In [`MapWindow::flags`]: the administrator declares that all of the window is memory, so that every load is answered.
+/// In [`MapWindow::flags`]: the administrator declares that all of the window is memory, so that
+/// every load is answered.
 pub const WINDOW_MEMORY: u32 = 1 << 4;
 
-/// In [`MapWindow::flags`]: the device tree that the kernel was booted with describes the window, and names its memory by
-/// `memory-region`. With [`WINDOW_RESERVED`], a locked-down kernel maps it, and no others.
+/// In [`MapWindow::flags`]: the device tree that the kernel was booted with describes the window,
+/// and names its memory by `memory-region`. With [`WINDOW_RESERVED`], a locked-down kernel maps it,
+/// and no others.
 pub const WINDOW_BOOT: u32 = 1 << 5;
 
 /// In [`MapCheck::verdict`]: the mapping is granted. The other verdicts are those of
@@ -93,14 +97,14 @@ pub const MAP_SHARED_VALIDATE: u32 = 3;
 /// The driver as a whole: fills a [`MapInfo`].
 pub const IOC_INFO: u32 = ioc(IOC_READ, 0x00, size_of::<MapInfo>());
 
-/// One window: takes and fills a [`MapWindow`]. EINVAL if there is no window with this index: devices of the device tree
-/// come and go, and their windows with them.
+/// One window: takes and fills a [`MapWindow`]. EINVAL if there is no window with this index:
+/// devices of the device tree come and go, and their windows with them.
 pub const IOC_WINDOW: u32 = ioc(IOC_READ | IOC_WRITE, 0x01, size_of::<MapWindow>());
 
 /// Whether a mapping would be made: takes and fills a [`MapCheck`].
 ///
-/// EINVAL if the question has bits that [`MapCheck::prot`] and [`MapCheck::flags`] do not know. A mapping that is
-/// refused is an answer, not an error.
+/// EINVAL if the question has bits that [`MapCheck::prot`] and [`MapCheck::flags`] do not know. A
+/// mapping that is refused is an answer, not an error.
 pub const IOC_CHECK: u32 = ioc(IOC_READ | IOC_WRITE, 0x02, size_of::<MapCheck>());
 
 /// The type that all ioctls of the node share; nobody else's in the kernel's `ioctl-number.rst`.
@@ -109,8 +113,8 @@ pub const IOC_TYPE: u32 = 0xd7;
 const IOC_WRITE: u32 = 1;
 const IOC_READ: u32 = 2;
 
-/// The number of an ioctl in the encoding of `asm-generic/ioctl.h`, which all architectures with Rust in the kernel
-/// use.
+/// The number of an ioctl in the encoding of `asm-generic/ioctl.h`, which all architectures with
+/// Rust in the kernel use.
 const fn ioc(direction: u32, number: u32, size: usize) -> u32 {
     // There are 14 bits for the size, and the structures are much smaller.
     direction << 30 | (size as u32) << 16 | IOC_TYPE << 8 | number
@@ -138,8 +142,8 @@ pub struct MapInfo {
 pub struct MapWindow {
     /// In: which window, from 0 in the order of their addresses.
     pub index: u32,
-    /// [`WINDOW_READ_ONLY`], [`WINDOW_CLAIMED`], [`WINDOW_RESERVED`], [`WINDOW_DT`], [`WINDOW_MEMORY`],
-    /// [`WINDOW_BOOT`].
+    /// [`WINDOW_READ_ONLY`], [`WINDOW_CLAIMED`], [`WINDOW_RESERVED`], [`WINDOW_DT`],
+    /// [`WINDOW_MEMORY`], [`WINDOW_BOOT`].
     pub flags: u32,
     /// The cache type, as [`CacheMode::code()`] has it.
     pub cache: u32,
@@ -169,10 +173,11 @@ pub struct MapCheck {
     pub verdict: u32,
     /// Out: the error number that mmap(2) would give; 0 if it is granted.
     pub error: u32,
-    /// Out: the index of the window that the range lies in, touches, or is nearest to. [`NONE`] if there are no windows,
-    /// and if the reason has nothing to do with them.
+    /// Out: the index of the window that the range lies in, touches, or is nearest to. [`NONE`] if
+    /// there are no windows, and if the reason has nothing to do with them.
     pub window: u32,
-    /// Out: the cache type of the mapping, as [`CacheMode::code()`] has it; [`NONE`] if it is refused.
+    /// Out: the cache type of the mapping, as [`CacheMode::code()`] has it; [`NONE`] if it is
+    /// refused.
     pub cache: u32,
     /// Out: the physical address of the first byte of `window`; 0 if there is none.
     pub near_start: u64,
@@ -180,16 +185,18 @@ pub struct MapCheck {
     pub near_length: u64,
 }
 
-// Every field is counted, so there is no padding that could tell userspace what was in memory before.
+// Every field is counted, so there is no padding that could tell userspace what was in memory
+// before.
 const _: () = assert!(size_of::<MapInfo>() == 4 * 4 + 8);
 const _: () = assert!(size_of::<MapWindow>() == 4 * 4 + 2 * 8 + 32);
 const _: () = assert!(size_of::<MapCheck>() == 2 * 8 + 6 * 4 + 2 * 8);
 
 impl MapInfo {
     /// The driver in `mode` on `limits`.
-    pub fn new<S>(mode: &Mode<S>, limits: &Limits) -> Self
+    pub fn new<S, E>(mode: &Mode<S>, limits: &Limits) -> Self
     where
-        S: Deref<Target = [Window]>,
+        S: Deref<Target = [E]>,
+        E: Entry,
     {
         Self {
             abi_version: VERSION,
@@ -206,11 +213,12 @@ impl MapInfo {
 
 impl MapWindow {
     /// The window that has `index` in `mode`.
-    pub fn new<S>(mode: &Mode<S>, index: u32) -> Option<Self>
+    pub fn new<S, E>(mode: &Mode<S>, index: u32) -> Option<Self>
     where
-        S: Deref<Target = [Window]>,
+        S: Deref<Target = [E]>,
+        E: Entry,
     {
-        let window = mode.windows().get(usize::try_from(index).ok()?)?;
+        let window = mode.windows().get(usize::try_from(index).ok()?)?.window();
         let flag = |set, flag| if set { flag } else { 0 };
         Some(Self {
             index,
@@ -230,7 +238,8 @@ impl MapWindow {
 
     /// The window that this tells of, without the flags that a newer driver may have added.
     ///
-    /// `None` if there can be no such window, or if its cache type is one that this library does not know.
+    /// `None` if there can be no such window, or if its cache type is one that this library does
+    /// not know.
     pub fn window(&self) -> Option<Window> {
         // The methods of `CStr` do arithmetic that can panic, as far as the compiler sees.
         let name = self.name.split(|&byte| byte == 0).next()?;
@@ -258,9 +267,10 @@ impl MapWindow {
 
 impl MapCheck {
     /// Fills in the answer to the question: `verdict`, which was found in `mode`.
-    pub fn answer<S>(&mut self, verdict: &Result<Grant, Refused>, mode: &Mode<S>)
+    pub fn answer<S, E>(&mut self, verdict: &Result<Grant, Refused>, mode: &Mode<S>)
     where
-        S: Deref<Target = [Window]>,
+        S: Deref<Target = [E]>,
+        E: Entry,
     {
         let index = match verdict {
             Ok(grant) => {
@@ -278,7 +288,7 @@ impl MapCheck {
         };
         let range = index
             .and_then(|index| mode.windows().get(index))
-            .map(|window| window.range);
+            .map(|entry| entry.window().range);
         self.window = index.map_or(NONE, index_code);
         self.near_start = range.map_or(0, |range| range.start());
         self.near_length = range.map_or(0, |range| range.length());
@@ -459,7 +469,7 @@ mod tests {
 
         // There is no window that could be the nearest.
         let mut check = rubbish;
-        let empty = Mode::Windows(Table::new(vec![], &PC).unwrap());
+        let empty = Mode::Windows(Table::<Vec<Window>>::new(vec![], &PC).unwrap());
         let refused = Refused {
             nearest: None,
             ..refused

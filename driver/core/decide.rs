@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! The decisions: who may open the node, which windows may exist, and which range may be mapped how.
+//! The decisions: who may open the node, which windows may exist, and which range may be mapped
+//! how.
 
 use core::{
     fmt,
@@ -11,6 +12,7 @@ use super::{
     abi,
     Access,
     CacheMode,
+    Entry,
     Errno,
     Lookup,
     Mode,
@@ -22,8 +24,9 @@ use super::{
 
 /// The length in bytes of the longest mapping.
 ///
-/// A mapping is made whole, with the lock of the address space held, and nothing can interrupt it. This is some 20 ms of
-/// work in pages of 4 KiB, so a process that is killed meanwhile is gone soon.
+/// A mapping is made whole, with the lock of the address space held, and nothing can interrupt it.
+/// This is some 20 ms of work in pages of 4 KiB, so a process that is killed meanwhile is gone
+/// soon.
 pub const LARGEST_MAPPING: u64 = 4 << 30;
 
 /// A call of mmap(2) on the node, made or asked about.
@@ -33,20 +36,21 @@ pub struct Request {
     pub start: u64,
     /// The length in bytes. It is rounded up to whole pages, as mmap(2) does.
     pub length: u64,
-    /// Whether PROT_READ is asked for. The kernel wants a descriptor that is open for reading whatever the protection.
+    /// Whether PROT_READ is asked for. The kernel wants a descriptor that is open for reading
+    /// whatever the protection.
     pub read: bool,
     /// Whether PROT_WRITE is asked for.
     pub write: bool,
     /// Whether PROT_EXEC is asked for.
     pub execute: bool,
-    /// Whether the kernel adds PROT_EXEC to PROT_READ by itself: the personality READ_IMPLIES_EXEC, which every old
-    /// 32-bit program has, on a file that is not mounted noexec. Nobody can tell then who asked for it, so the mapping is
-    /// made, and is not executable.
+    /// Whether the kernel adds PROT_EXEC to PROT_READ by itself: the personality READ_IMPLIES_EXEC,
+    /// which every old 32-bit program has, on a file that is not mounted noexec. Nobody can tell
+    /// then who asked for it, so the mapping is made, and is not executable.
     pub read_implies_execute: bool,
     /// Whether MAP_SHARED or MAP_SHARED_VALIDATE is asked for, rather than MAP_PRIVATE.
     ///
-    /// This is VM_MAYSHARE, not VM_SHARED: the kernel clears the latter on a descriptor that is open for reading only,
-    /// and such a mapping is still a shared one.
+    /// This is VM_MAYSHARE, not VM_SHARED: the kernel clears the latter on a descriptor that is
+    /// open for reading only, and such a mapping is still a shared one.
     pub shared: bool,
     /// Whether the descriptor is open for reading.
     pub file_readable: bool,
@@ -57,8 +61,9 @@ pub struct Request {
 impl Request {
     /// What MAP_IOC_CHECK asks about, by a process and on a descriptor that are as `caller` says.
     ///
-    /// `None`, for which the ioctl fails with EINVAL, if `prot` has other bits than those of PROT_READ, PROT_WRITE and
-    /// PROT_EXEC, or if `flags` is none of MAP_SHARED, MAP_PRIVATE and MAP_SHARED_VALIDATE.
+    /// `None`, for which the ioctl fails with EINVAL, if `prot` has other bits than those of
+    /// PROT_READ, PROT_WRITE and PROT_EXEC, or if `flags` is none of MAP_SHARED, MAP_PRIVATE and
+    /// MAP_SHARED_VALIDATE.
     pub fn from_check(check: &abi::MapCheck, caller: &Caller) -> Option<Self> {
         if check.prot & !(abi::PROT_READ | abi::PROT_WRITE | abi::PROT_EXEC) != 0 {
             return None;
@@ -100,17 +105,19 @@ pub struct Limits {
     pub page_size: u64,
     /// The highest physical address that the processor can put into a page table entry.
     pub last_address: u64,
-    /// The highest offset that mmap(2) takes: the kernel's ULONG_MAX, so 2^32 - 1 on a 32-bit kernel.
+    /// The highest offset that mmap(2) takes: the kernel's ULONG_MAX, so 2^32 - 1 on a 32-bit
+    /// kernel.
     pub last_offset: u64,
-    /// TASK_SIZE of the process that calls, in bytes: a 32-bit process has less than its neighbours.
+    /// TASK_SIZE of the process that calls, in bytes: a 32-bit process has less than its
+    /// neighbours.
     pub task_size: u64,
-    /// Whether an access by the kernel itself, to an address at which no device answers, may be an abort that takes the
-    /// machine down. On x86 it is not: such a load gives ones.
+    /// Whether an access by the kernel itself, to an address at which no device answers, may be an
+    /// abort that takes the machine down. On x86 it is not: such a load gives ones.
     pub aborts: bool,
 }
 
-/// What the kernel has to be asked, and is asked only if the answer matters and nothing else does: a question may leave
-/// a line in the log or a mark on the process.
+/// What the kernel has to be asked, and is asked only if the answer matters and nothing else does:
+/// a question may leave a line in the log or a mark on the process.
 pub trait KernelQuery {
     /// Whether the process that calls has CAP_SYS_RAWIO.
     fn has_rawio(&self) -> bool;
@@ -121,14 +128,15 @@ pub trait KernelQuery {
     /// Whether `range` holds memory that the kernel uses as its own.
     fn is_system_ram(&self, range: &PhysRange) -> bool;
 
-    /// Whether /dev/mem would refuse a part of `range` because a driver has it for itself alone, or the kernel has it in
-    /// its own page tables as it has pmem.
+    /// Whether /dev/mem would refuse a part of `range` because a driver has it for itself alone, or
+    /// the kernel has it in its own page tables as it has pmem.
     fn is_exclusive(&self, range: &PhysRange) -> bool;
 
     /// Whether a device on a PCI bus has a part of `range` as its memory.
     fn is_in_pci_bar(&self, range: &PhysRange) -> bool;
 
-    /// Whether one node of `/reserved-memory` with `no-map`, which nothing in the kernel uses, holds all of `range`.
+    /// Whether one node of `/reserved-memory` with `no-map`, which nothing in the kernel uses,
+    /// holds all of `range`.
     fn is_reserved(&self, range: &PhysRange) -> bool;
 
     /// Whether the machine can map all of `range` with `cache`.
@@ -155,8 +163,8 @@ pub struct Grant {
 pub struct Refused {
     /// Why not.
     pub reason: Refusal,
-    /// The index of the window that the range lies in, touches, or is nearest to; `None` if there are no windows, and if
-    /// the reason has nothing to do with them.
+    /// The index of the window that the range lies in, touches, or is nearest to; `None` if there
+    /// are no windows, and if the reason has nothing to do with them.
     pub nearest: Option<usize>,
 }
 
@@ -169,7 +177,8 @@ impl From<Refusal> for Refused {
     }
 }
 
-/// Whether the process that calls may open the node. With windows the node's permissions have said so already.
+/// Whether the process that calls may open the node. With windows the node's permissions have said
+/// so already.
 pub fn may_open<S>(mode: &Mode<S>, kernel: &impl KernelQuery) -> Result<(), Refusal> {
     match mode {
         Mode::Windows(_) => Ok(()),
@@ -203,11 +212,13 @@ pub fn check_window(window: &Window, kernel: &impl KernelQuery) -> Result<(), Wi
 /// Why there may not be a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WindowError {
-    /// The kernel is locked down, and the boot's device tree does not describe and reserve the window.
+    /// The kernel is locked down, and the boot's device tree does not describe and reserve the
+    /// window.
     LockedDown,
     /// It holds memory that the kernel uses as its own.
     SystemRam,
-    /// It lies, at least in part, inside a BAR of a PCI device: the region comes and goes with the device.
+    /// It lies, at least in part, inside a BAR of a PCI device: the region comes and goes with the
+    /// device.
     PciBar,
     /// The machine cannot map the memory with the window's cache type.
     CacheType,
@@ -243,13 +254,14 @@ impl fmt::Display for WindowError {
     }
 }
 
-/// Whether `range`, which lies in `window` unless there are no windows, is known to be memory, so that the kernel itself
-/// may load from it and store into it, for a debugger for one.
+/// Whether `range`, which lies in `window` unless there are no windows, is known to be memory, so
+/// that the kernel itself may load from it and store into it, for a debugger for one.
 ///
 /// That is so
 ///
 /// - on a machine where no such access [aborts](Limits::aborts);
-/// - in memory that `/reserved-memory` sets aside with `no-map`, and that nothing in the kernel uses;
+/// - in memory that `/reserved-memory` sets aside with `no-map`, and that nothing in the kernel
+///   uses;
 /// - in a window that the administrator declares to be memory, who answers for it.
 pub fn is_known_memory(
     range: &PhysRange,
@@ -264,8 +276,8 @@ pub fn is_known_memory(
         }
 }
 
-/// How many bytes one access of a debugger may take that begins at `address`, wants `length`, and is in a VMA that ends
-/// before `end`: none beyond the page, and none beyond the VMA.
+/// How many bytes one access of a debugger may take that begins at `address`, wants `length`, and
+/// is in a VMA that ends before `end`: none beyond the page, and none beyond the VMA.
 pub fn accessible(address: u64, length: u64, end: u64, page_size: u64) -> u64 {
     let in_page = page_size.saturating_sub(address & page_size.wrapping_sub(1));
     length.min(in_page).min(end.saturating_sub(address))
@@ -273,21 +285,23 @@ pub fn accessible(address: u64, length: u64, end: u64, page_size: u64) -> u64 {
 
 /// Whether `request` is granted, and as what.
 ///
-/// It serves mmap(2), of which the kernel has refused the worst before the driver is asked, and MAP_IOC_CHECK, which
-/// takes anything; the two cannot disagree. What the kernel refuses for the sake of a process's other mappings and
-/// limits is not foreseen: ENOMEM, EAGAIN, and what a security module says.
+/// It serves mmap(2), of which the kernel has refused the worst before the driver is asked, and
+/// MAP_IOC_CHECK, which takes anything; the two cannot disagree. What the kernel refuses for the
+/// sake of a process's other mappings and limits is not foreseen: ENOMEM, EAGAIN, and what a
+/// security module says.
 ///
 /// # Errors
 ///
 /// With the first reason in the order of [`Refusal`] that holds.
-pub fn decide<S>(
+pub fn decide<S, E>(
     request: &Request,
     mode: &Mode<S>,
     limits: &Limits,
     kernel: &impl KernelQuery,
 ) -> Result<Grant, Refused>
 where
-    S: Deref<Target = [Window]>,
+    S: Deref<Target = [E]>,
+    E: Entry,
 {
     let range = whole_pages(request, limits)?;
     check_protection(request)?;
@@ -371,7 +385,7 @@ fn decide_raw(
     })
 }
 
-fn decide_in<S>(
+fn decide_in<S, E>(
     table: &Table<S>,
     range: PhysRange,
     write: bool,
@@ -379,7 +393,8 @@ fn decide_in<S>(
     kernel: &impl KernelQuery,
 ) -> Result<Grant, Refused>
 where
-    S: Deref<Target = [Window]>,
+    S: Deref<Target = [E]>,
+    E: Entry,
 {
     let refuse = |reason, nearest| Err(Refused { reason, nearest });
     let index = match table.find(&range) {
@@ -387,7 +402,7 @@ where
         Lookup::Partial(index) => return refuse(Refusal::Partial, Some(index)),
         Lookup::Outside(index) => return refuse(Refusal::Outside, index),
     };
-    let Some(window) = table.windows().get(index) else {
+    let Some(window) = table.windows().get(index).map(Entry::window) else {
         // The table gives no such index.
         return refuse(Refusal::Outside, None);
     };
@@ -572,7 +587,7 @@ mod tests {
 
     #[test]
     fn windows_mode_without_windows_grants_nothing() {
-        let empty = Mode::Windows(Table::new(vec![], &PC).unwrap());
+        let empty = Mode::Windows(Table::<Vec<Window>>::new(vec![], &PC).unwrap());
         let kernel = free();
         assert_eq!(
             decide(&SDRAM, &empty, &PC, &kernel),

@@ -2,8 +2,9 @@
 
 //! What the map driver promises and what it decides.
 //!
-//! Everything here is a pure function of its arguments: no allocation, no dependency, no panic. The kernel module
-//! gathers the kernel, asks [`decide()`], and carries the answer out; userspace and the tests use the same code.
+//! Everything here is a pure function of its arguments: no allocation, no dependency, no panic. The
+//! kernel module gathers the kernel, asks [`decide()`], and carries the answer out; userspace and
+//! the tests use the same code.
 
 pub mod abi;
 mod decide;
@@ -48,6 +49,7 @@ pub use refusal::{
     Refusal, //
 };
 pub use table::{
+    Entry,
     Lookup,
     Mode,
     Table,

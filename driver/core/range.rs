@@ -25,7 +25,14 @@ pub struct PhysRange {
 }
 
 impl PhysRange {
-    /// The `length` bytes from physical address `start` on; `None` if there are none or they wrap past 2^64.
+    /// The byte at address 0: the range to use where any will do.
+    pub const FIRST_BYTE: Self = Self {
+        start: 0,
+        length: 1,
+    };
+
+    /// The `length` bytes from physical address `start` on; `None` if there are none or they wrap
+    /// past 2^64.
     pub const fn new(start: u64, length: u64) -> Option<Self> {
         let Some(beyond_first) = length.checked_sub(1) else {
             return None;
@@ -49,7 +56,8 @@ impl PhysRange {
 
     /// The address of the last byte, which always exists: the address after it may not.
     pub const fn last(&self) -> u64 {
-        // By the invariant neither step wraps; the wrapping forms leave no panic in the kernel's object file.
+        // By the invariant neither step wraps; the wrapping forms leave no panic in the kernel's
+        // object file.
         self.start.wrapping_add(self.length.wrapping_sub(1))
     }
 

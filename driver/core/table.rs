@@ -23,15 +23,20 @@ pub const MAX_WINDOWS: usize = 64;
 /// What may be mapped at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode<S> {
-    /// There are no windows: any memory but the kernel's own, for CAP_SYS_RAWIO, unless the kernel is locked down.
+    /// There are no windows: any memory but the kernel's own, for CAP_SYS_RAWIO, unless the kernel
+    /// is locked down.
     Raw,
     /// Only what lies wholly inside one window, for whoever may open the node.
     Windows(Table<S>),
 }
 
-impl<S: Deref<Target = [Window]>> Mode<S> {
+impl<S, E> Mode<S>
+where
+    S: Deref<Target = [E]>,
+    E: Entry,
+{
     /// The windows in the order of their addresses; none in raw mode.
-    pub fn windows(&self) -> &[Window] {
+    pub fn windows(&self) -> &[E] {
         match self {
             Self::Raw => &[],
             Self::Windows(table) => table.windows(),
@@ -39,23 +44,39 @@ impl<S: Deref<Target = [Window]>> Mode<S> {
     }
 }
 
-/// Windows that fit together. `S` is the memory that holds them: a vector of the kernel's, or of the standard
-/// library's.
+/// A window, perhaps with what belongs to it.
+pub trait Entry {
+    /// The window.
+    fn window(&self) -> &Window;
+}
+
+impl Entry for Window {
+    fn window(&self) -> &Window {
+        self
+    }
+}
+
+/// Windows that fit together. `S` is the memory that holds their [entries](Entry): a vector of the
+/// kernel's, or of the standard library's.
 ///
 /// # Invariants
 ///
-/// There are no more than [`MAX_WINDOWS`]; they are in the order of their addresses, do not overlap, and lie inside the
-/// physical address space; no two have the same name.
+/// There are no more than [`MAX_WINDOWS`]; they are in the order of their addresses, do not
+/// overlap, and lie inside the physical address space; no two have the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Table<S>(S);
 
-impl<S: DerefMut<Target = [Window]>> Table<S> {
+impl<S, E> Table<S>
+where
+    S: DerefMut<Target = [E]>,
+    E: Entry,
+{
     /// Puts `windows` in order.
     ///
     /// # Errors
     ///
-    /// If they do not fit together or not into `limits`. When several reasons hold, the one that stands first in
-    /// [`TableError`] is given.
+    /// If they do not fit together or not into `limits`. When several reasons hold, the one that
+    /// stands first in [`TableError`] is given.
     pub fn new(mut windows: S, limits: &Limits) -> Result<Self, TableError> {
         if windows.len() > MAX_WINDOWS {
             return Err(TableError::TooMany(windows.len()));
@@ -65,6 +86,7 @@ impl<S: DerefMut<Target = [Window]>> Table<S> {
         let last_address = limits.last_address;
         if let Some(&window) = windows
             .iter()
+            .map(Entry::window)
             .find(|window| window.range.last() > last_address)
         {
             return Err(TableError::Address {
@@ -73,15 +95,17 @@ impl<S: DerefMut<Target = [Window]>> Table<S> {
             });
         }
         // In this order, windows that overlap at all have neighbours that do.
-        for (&first, &second) in windows.iter().zip(windows.iter().skip(1)) {
+        let upper = windows.iter().map(Entry::window).skip(1);
+        for (&first, &second) in windows.iter().map(Entry::window).zip(upper) {
             if first.range.overlaps(&second.range) {
                 return Err(TableError::Overlap { first, second });
             }
         }
         let mut rest = &*windows;
-        while let Some((&first, others)) = rest.split_first() {
+        while let Some((first, others)) = rest.split_first() {
+            let first = *first.window();
             let namesake = |other: &&Window| !first.name.is_empty() && other.name == first.name;
-            if let Some(&second) = others.iter().find(namesake) {
+            if let Some(&second) = others.iter().map(Entry::window).find(namesake) {
                 return Err(TableError::SameName { first, second });
             }
             rest = others;
@@ -89,11 +113,16 @@ impl<S: DerefMut<Target = [Window]>> Table<S> {
         // INVARIANT: All of it was just checked.
         Ok(Self(windows))
     }
+
+    /// The memory that holds the entries, in the order of their addresses.
+    pub fn into_entries(self) -> S {
+        self.0
+    }
 }
 
 /// The memory of a table from which windows can be taken.
-pub trait Truncate: DerefMut<Target = [Window]> {
-    /// Forgets all windows but the first `length`.
+pub trait Truncate {
+    /// Drops all entries but the first `length`.
     fn truncate(&mut self, length: usize);
 }
 
@@ -105,19 +134,27 @@ impl Truncate for &mut [Window] {
     }
 }
 
-impl<S: Truncate> Table<S> {
+impl<S, E> Table<S>
+where
+    S: DerefMut<Target = [E]> + Truncate,
+    E: Entry,
+{
     /// Takes out the windows for which `is_gone` holds.
     pub fn remove(&mut self, is_gone: impl Fn(&Window) -> bool) {
         let mut kept = 0usize;
         for index in 0..self.0.len() {
-            let Some(&window) = self.0.get(index) else {
+            let Some((before, from)) = self.0.split_at_mut_checked(index) else {
                 break;
             };
-            if is_gone(&window) {
+            let Some(entry) = from.first_mut() else {
+                break;
+            };
+            if is_gone(entry.window()) {
                 continue;
             }
-            if let Some(place) = self.0.get_mut(kept) {
-                *place = window;
+            // None if all windows so far are kept.
+            if let Some(place) = before.get_mut(kept) {
+                mem::swap(place, entry);
             }
             kept = kept.wrapping_add(1);
         }
@@ -126,9 +163,13 @@ impl<S: Truncate> Table<S> {
     }
 }
 
-impl<S: Deref<Target = [Window]>> Table<S> {
+impl<S, E> Table<S>
+where
+    S: Deref<Target = [E]>,
+    E: Entry,
+{
     /// The windows in the order of their addresses. Their indices are those of the ABI.
-    pub fn windows(&self) -> &[Window] {
+    pub fn windows(&self) -> &[E] {
         &self.0
     }
 
@@ -136,9 +177,10 @@ impl<S: Deref<Target = [Window]>> Table<S> {
     pub fn find(&self, range: &PhysRange) -> Lookup {
         let windows = self.windows();
         // The lowest window that does not end before the range, and the one below it, which does.
-        let above = windows.partition_point(|window| window.range.last() < range.start());
+        let above = windows.partition_point(|entry| entry.window().range.last() < range.start());
         let below = above.wrapping_sub(1);
-        match (windows.get(below), windows.get(above)) {
+        let at = |index| windows.get(index).map(Entry::window);
+        match (at(below), at(above)) {
             (_, Some(window)) if window.range.contains(range) => Lookup::Inside(above),
             (_, Some(window)) if window.range.overlaps(range) => Lookup::Partial(above),
             (Some(lower), Some(upper)) => {
@@ -159,10 +201,11 @@ impl<S: Deref<Target = [Window]>> Table<S> {
 pub enum Lookup {
     /// Wholly inside this window.
     Inside(usize),
-    /// Not wholly inside a window, but at least one byte of it is in this one, and in none with a lower address.
+    /// Not wholly inside a window, but at least one byte of it is in this one, and in none with a
+    /// lower address.
     Partial(usize),
-    /// Outside of every window; this one is the nearest, counted in bytes between the two, or the lower of two such.
-    /// There is none if there are no windows.
+    /// Outside of every window; this one is the nearest, counted in bytes between the two, or the
+    /// lower of two such. There is none if there are no windows.
     Outside(Option<usize>),
 }
 
@@ -229,14 +272,15 @@ impl fmt::Display for TableError {
     }
 }
 
-/// Sorts by start, by insertion: there are few windows, and the standard library's sorting can panic.
-fn sort(windows: &mut [Window]) {
+/// Sorts by start, by insertion: there are few windows, and the standard library's sorting can
+/// panic.
+fn sort<E: Entry>(windows: &mut [E]) {
     for unsorted in 1..windows.len() {
         for upper in (1..=unsorted).rev() {
             let Some([below, above]) = windows.get_mut(upper.wrapping_sub(1)..=upper) else {
                 return;
             };
-            if below.range.start() <= above.range.start() {
+            if below.window().range.start() <= above.window().range.start() {
                 break;
             }
             mem::swap(below, above);

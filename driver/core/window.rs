@@ -11,9 +11,9 @@ use super::PhysRange;
 
 /// Physical memory that the administrator lets programs map.
 ///
-/// It is displayed in the syntax of [`parse()`](super::parse()), with the range as start and size in hexadecimal and
-/// with every option that is not the default: `sdram@0xc0000000+0x300000:ro:wc`. Only `reserved` and `origin` have no
-/// syntax.
+/// It is displayed in the syntax of [`parse()`](super::parse()), with the range as start and size
+/// in hexadecimal and with every option that is not the default: `sdram@0xc0000000+0x300000:ro:wc`.
+/// Only `reserved` and `origin` have no syntax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
     /// The memory: whole pages.
@@ -24,12 +24,14 @@ pub struct Window {
     pub access: Access,
     /// How mappings of it are cached.
     pub cache: CacheMode,
-    /// Whether the driver claims the region, so that no other driver can; false for the option `shared`.
+    /// Whether the driver claims the region, so that no other driver can; false for the option
+    /// `shared`.
     pub claim: bool,
-    /// Whether the administrator declares that all of it is memory, so that every load is answered: the option `memory`.
+    /// Whether the administrator declares that all of it is memory, so that every load is answered:
+    /// the option `memory`.
     pub memory: bool,
-    /// Whether one node of `/reserved-memory` with `no-map`, which nothing in the kernel uses, holds all of it. Only the
-    /// driver can know.
+    /// Whether one node of `/reserved-memory` with `no-map`, which nothing in the kernel uses,
+    /// holds all of it. Only the driver can know.
     pub reserved: bool,
     /// Who describes it.
     pub origin: Origin,
@@ -50,8 +52,16 @@ impl Window {
         }
     }
 
-    /// Whether a locked-down kernel maps it: the tree that the kernel was booted with describes it and sets its memory
-    /// aside, so root can neither make such a window nor move it.
+    /// The window, [reserved](Self::reserved) if `is_reserved` holds for its range.
+    pub fn reserved_if(self, is_reserved: impl FnOnce(&PhysRange) -> bool) -> Self {
+        Self {
+            reserved: is_reserved(&self.range),
+            ..self
+        }
+    }
+
+    /// Whether a locked-down kernel maps it: the tree that the kernel was booted with describes it
+    /// and sets its memory aside, so root can neither make such a window nor move it.
     pub const fn survives_lockdown(&self) -> bool {
         self.reserved && matches!(self.origin, Origin::BootDt)
     }
@@ -65,7 +75,8 @@ pub enum Origin {
     Parameter,
     /// The device tree: the window goes with its device.
     Dt,
-    /// The device tree that the kernel was booted with, where the window names its memory by `memory-region`.
+    /// The device tree that the kernel was booted with, where the window names its memory by
+    /// `memory-region`.
     BootDt,
 }
 
@@ -91,7 +102,8 @@ impl fmt::Display for Window {
     }
 }
 
-/// A window's name: at most 31 characters of `a` to `z`, `0` to `9`, `_` and `-`; empty if it has none.
+/// A window's name: at most 31 characters of `a` to `z`, `0` to `9`, `_` and `-`; empty if it has
+/// none.
 ///
 /// # Invariants
 ///
@@ -192,9 +204,11 @@ pub enum CacheMode {
     /// Every load and store goes to the memory, in program order: x86 UC-, arm64 Device-nGnRnE.
     #[default]
     Uncached = 0,
-    /// Stores may be gathered and come out of order, loads may be speculative: x86 WC, arm64 Normal non-cacheable.
+    /// Stores may be gathered and come out of order, loads may be speculative: x86 WC, arm64 Normal
+    /// non-cacheable.
     WriteCombine = 1,
-    /// As the memory of any program: x86 WB, arm64 Normal write-back. Devices may not see what is stored.
+    /// As the memory of any program: x86 WB, arm64 Normal write-back. Devices may not see what is
+    /// stored.
     Cached = 2,
 }
 
@@ -212,7 +226,8 @@ impl CacheMode {
         Self::ALL.into_iter().find(|cache| cache.code() == code)
     }
 
-    /// The option that stands for it in the syntax of windows; of its spellings, the one that is displayed.
+    /// The option that stands for it in the syntax of windows; of its spellings, the one that is
+    /// displayed.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Uncached => "uncached",

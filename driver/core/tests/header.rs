@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! `include/map.h` says in C what the crate says in Rust: a C compiler is asked for every number in it.
+//! `driver/uapi/map.h` says in C what the crate says in Rust: a C compiler is asked for every
+//! number in it.
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +27,7 @@ use map_core::{
     LARGEST_MAPPING, //
 };
 
-const HEADER: &str = include_str!("../include/map.h");
+const HEADER: &str = include_str!("../../uapi/map.h");
 
 /// Every constant of the header, and every structure and field, with what C and Rust must agree on.
 fn rust_side() -> BTreeMap<String, u64> {
@@ -101,8 +102,8 @@ fn c_side<'a>(expressions: impl Iterator<Item = &'a String>) -> BTreeMap<String,
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let source = directory.join("header.c");
     let program = directory.join("header");
-    // MAP_SHARED_VALIDATE comes with the C library's extensions only, and errno.h defines a macro that no field of the
-    // header's may be called by.
+    // MAP_SHARED_VALIDATE comes with the C library's extensions only, and errno.h defines a macro
+    // that no field of the header's may be called by.
     let mut text = String::from(
         "#define _GNU_SOURCE\n#include <errno.h>\n#include <stddef.h>\n#include <stdio.h>\n\
          #include <sys/mman.h>\n#include \"map.h\"\nint main(void)\n{\n",
@@ -124,7 +125,7 @@ fn c_side<'a>(expressions: impl Iterator<Item = &'a String>) -> BTreeMap<String,
             "-Werror",
             "-I",
         ])
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("include"))
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../uapi"))
         .arg("-o")
         .args([&program, &source])
         .output()

@@ -1,8 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The node: its number, its class, and the character device behind it.
+//! Character devices with a class, so that devtmpfs and udev make a node.
+//!
+//! `kernel::miscdevice` is not enough: its devices share the major 10, and the node of this driver
+//! has a major of its own.
+//!
+//! C headers: [`include/linux/cdev.h`](srctree/include/linux/cdev.h),
+//! [`include/linux/device/class.h`](srctree/include/linux/device/class.h)
 
-use core::ptr::NonNull;
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
 
 use kernel::{
     bindings,
@@ -15,60 +24,65 @@ use kernel::{
     str::CStrExt, //
 };
 
-use crate::{
-    file,
-    map_core::abi, //
+use super::fs::{
+    FileOperations,
+    Vtable, //
 };
 
-/// How many numbers are reserved: one, since there is one node.
+/// How many numbers a registration has.
 const COUNT: u32 = 1;
 
-/// Everything that makes `/dev/map` work.
+/// The registration of a character device whose files have the operations `T`.
 ///
-/// The fields are dropped in this order: nobody can find the node any more, then nobody can open it, and only then are
-/// its class and its number given back.
-pub(crate) struct CharDevice {
+/// The fields are dropped in this order: first nobody finds the node any more, then nobody can open
+/// it, and only then its class and its number are given back.
+pub(crate) struct Registration<T> {
     _device: Device,
     _cdev: Cdev,
     _class: Class,
     _number: Number,
+    _operations: PhantomData<T>,
 }
 
-impl CharDevice {
-    /// Registers the node under `major`, or under a number of the kernel's choice if that is 0. The state must be published
-    /// before, and until this is dropped.
+impl<T: FileOperations> Registration<T> {
+    /// Registers a device called `name` under `major`, or under a major of the kernel's choice if
+    /// that is 0.
     ///
-    /// It must be the last step of a load that can fail, and adding the character device is its last: the kernel frees a
-    /// module whose load has failed even if somebody has opened it by then. An open that comes between the entry in sysfs
-    /// and that step is ENXIO.
+    /// This must be the last step of a module's initialization that can fail, and adding the
+    /// character device is the last step of this: the kernel frees a module whose initialization
+    /// has failed even while a file is open. An open between the entry in sysfs and that step is
+    /// ENXIO.
     ///
-    /// Fails with EBUSY if another driver has the number, and with EINVAL if the kernel has no such number. What was
-    /// registered before a failure is taken back.
-    pub(crate) fn register(major: u32) -> Result<Self> {
-        let number = Number::reserve(major)?;
-        let class = Class::create()?;
-        let device = Device::create(class.0, number.0)?;
-        let cdev = Cdev::add(number.0)?;
+    /// # Errors
+    ///
+    /// EBUSY if another driver has the number, EINVAL if the kernel has no such number. A failure
+    /// leaves nothing registered.
+    pub(crate) fn new(name: &'static CStr, major: u32, minor: u32) -> Result<Self> {
+        let number = Number::reserve(name, major, minor)?;
+        let class = Class::create(name)?;
+        let device = Device::create(class.0, number.0, name)?;
+        let cdev = Cdev::add(number.0, Vtable::<T>::get())?;
         Ok(Self {
             _device: device,
             _cdev: cdev,
             _class: class,
             _number: number,
+            _operations: PhantomData,
         })
     }
 }
 
-/// A device number.
+/// A device number with a name in `/proc/devices`.
 ///
 /// # Invariants
 ///
-/// The number is registered, and this driver's.
+/// The number is registered, and by this module.
 struct Number(bindings::dev_t);
 
 impl Number {
-    fn reserve(major: u32) -> Result<Self> {
+    fn reserve(name: &'static CStr, major: u32, minor: u32) -> Result<Self> {
         if major == 0 {
-            return Self::any();
+            return Self::any(name, minor);
         }
         if major >= bindings::CHRDEV_MAJOR_MAX {
             pr_err!(
@@ -77,12 +91,10 @@ impl Number {
             );
             return Err(EINVAL);
         }
-        let number = major << bindings::MINORBITS | abi::MINOR;
+        let number = major << bindings::MINORBITS | minor;
         // SAFETY: The name lives as long as the module, longer than the registration.
-        to_result(unsafe {
-            bindings::register_chrdev_region(number, COUNT, abi::NAME.as_char_ptr())
-        })
-        .inspect_err(|_| {
+        to_result(unsafe { bindings::register_chrdev_region(number, COUNT, name.as_char_ptr()) })
+            .inspect_err(|_| {
             pr_err!("character major {major} is taken; major=0 lets the kernel choose one\n");
         })?;
         // INVARIANT: It was just registered.
@@ -90,11 +102,11 @@ impl Number {
     }
 
     /// A number of the kernel's choice.
-    fn any() -> Result<Self> {
+    fn any(name: &'static CStr, minor: u32) -> Result<Self> {
         let mut number = 0;
         // SAFETY: `number` can be written to, and the name lives as long as the module.
         to_result(unsafe {
-            bindings::alloc_chrdev_region(&mut number, abi::MINOR, COUNT, abi::NAME.as_char_ptr())
+            bindings::alloc_chrdev_region(&mut number, minor, COUNT, name.as_char_ptr())
         })
         .inspect_err(|_| pr_err!("the kernel has no character major left\n"))?;
         // INVARIANT: It was just registered.
@@ -121,7 +133,7 @@ impl fmt::Display for Number {
     }
 }
 
-/// The device's class, `/sys/class/map`, by which udev and devtmpfs learn of the node.
+/// A class in `/sys/class`, by which udev and devtmpfs learn of the node.
 ///
 /// # Invariants
 ///
@@ -129,9 +141,9 @@ impl fmt::Display for Number {
 struct Class(NonNull<bindings::class>);
 
 impl Class {
-    fn create() -> Result<Self> {
+    fn create(name: &'static CStr) -> Result<Self> {
         // SAFETY: The name lives as long as the module, longer than the class.
-        let class = from_err_ptr(unsafe { bindings::class_create(abi::NAME.as_char_ptr()) })?;
+        let class = from_err_ptr(unsafe { bindings::class_create(name.as_char_ptr()) })?;
         // INVARIANT: It was just created.
         NonNull::new(class).map(Self).ok_or(ENOMEM)
     }
@@ -146,12 +158,14 @@ impl Drop for Class {
 
 // SAFETY: A class may be destroyed by another thread than its creator.
 unsafe impl Send for Class {}
-// SAFETY: Nothing can be done through a shared reference but create devices, which the kernel serializes.
+// SAFETY: Nothing can be done through a shared reference but create devices, which the kernel
+// serializes.
 unsafe impl Sync for Class {}
 
 /// The character device: what an open of the number finds.
 ///
-/// It is memory of the kernel's own, which frees it when the last reference has gone, and that may be long after this.
+/// It is memory of the kernel's own, which frees it when the last reference has gone, and that may
+/// be long after this.
 ///
 /// # Invariants
 ///
@@ -160,14 +174,17 @@ struct Cdev(NonNull<bindings::cdev>);
 
 impl Cdev {
     /// Adds a character device under `number`, which must be reserved as long as the device exists.
-    fn add(number: bindings::dev_t) -> Result<Self> {
+    fn add(
+        number: bindings::dev_t,
+        operations: &'static bindings::file_operations,
+    ) -> Result<Self> {
         // SAFETY: It can be called by anybody who may sleep.
         let cdev = NonNull::new(unsafe { bindings::cdev_alloc() }).ok_or(ENOMEM)?;
         let raw = cdev.as_ptr();
         // SAFETY: The device is nobody else's yet, and the table lives as long as the module.
-        unsafe { (*raw).ops = file::operations() };
+        unsafe { (*raw).ops = operations };
         // SAFETY: As above.
-        unsafe { (*raw).owner = file::operations().owner };
+        unsafe { (*raw).owner = operations.owner };
         // SAFETY: The device is initialized.
         let added = to_result(unsafe { bindings::cdev_add(raw, number, COUNT) });
         if let Err(error) = added {
@@ -182,7 +199,8 @@ impl Cdev {
 
 impl Drop for Cdev {
     fn drop(&mut self) {
-        // SAFETY: By the type's invariant. As every open file holds a reference on the module, none is left.
+        // SAFETY: By the type's invariant. As every open file holds a reference on the module, none
+        // is left.
         unsafe { bindings::cdev_del(self.0.as_ptr()) };
     }
 }
@@ -192,7 +210,7 @@ unsafe impl Send for Cdev {}
 // SAFETY: Nothing can be done through a shared reference.
 unsafe impl Sync for Cdev {}
 
-/// The entry in `/sys/class/map`, and with it the file in `/dev`.
+/// The entry in the class, and with it the file in `/dev`.
 ///
 /// # Invariants
 ///
@@ -204,16 +222,20 @@ struct Device {
 
 impl Device {
     /// The class and the number must outlive the device.
-    fn create(class: NonNull<bindings::class>, number: bindings::dev_t) -> Result<Self> {
-        // SAFETY: The class exists; no parent and no data are given; the name holds no conversion, so no further
-        // argument is read.
+    fn create(
+        class: NonNull<bindings::class>,
+        number: bindings::dev_t,
+        name: &'static CStr,
+    ) -> Result<Self> {
+        // SAFETY: The class exists; no parent and no data are given; the name holds no conversion,
+        // so no further argument is read.
         from_err_ptr(unsafe {
             bindings::device_create(
                 class.as_ptr(),
                 core::ptr::null_mut(),
                 number,
                 core::ptr::null_mut(),
-                abi::NAME.as_char_ptr(),
+                name.as_char_ptr(),
             )
         })?;
         // INVARIANT: It was just created.
@@ -223,7 +245,8 @@ impl Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
-        // SAFETY: By the type's invariant; the class outlives the device by the order of `CharDevice`'s fields.
+        // SAFETY: By the type's invariant; the class outlives the device by the order of
+        // `Registration`'s fields.
         unsafe { bindings::device_destroy(self.class.as_ptr(), self.number) };
     }
 }

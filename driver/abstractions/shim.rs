@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The Rust side of `shim.c`.
+//! The Rust side of `shim.c`: what bindgen cannot see.
 
 use kernel::{
     bindings::{
@@ -10,14 +10,11 @@ use kernel::{
         pgprot_t,
         phys_addr_t,
         pid_t,
+        seq_file,
         uid_t,
         vm_area_struct, //
     },
     device::property::FwNode,
-    error::{
-        to_result,
-        Result, //
-    },
     ffi::{
         c_char,
         c_int,
@@ -32,13 +29,8 @@ use kernel::{
     }, //
 };
 
-use crate::map_core::{
-    dt::Place,
-    Caller, //
-};
-
-// These are the declarations of `shim.h`, word for word. Those that are `safe` take no pointer, keep no state that a
-// caller could spoil, and ask for no other context than that of a process.
+// These are the declarations of `shim.h`, word for word. Those that are `safe` take no pointer,
+// keep no state that a caller could spoil, and ask for no other context than that of a process.
 #[allow(
     improper_ctypes,
     reason = "only pointers go through, and some structures are empty in some configurations"
@@ -60,10 +52,12 @@ unsafe extern "C" {
     /// Whether the current process has CAP_SYS_RAWIO.
     pub(crate) safe fn map_capable_rawio() -> bool;
 
-    /// Whether the kernel is locked down against access to memory; if so, it leaves a line in the log.
+    /// Whether the kernel is locked down against access to memory; if so, it leaves a line in the
+    /// log.
     pub(crate) safe fn map_locked_down() -> bool;
 
-    /// Whether the memory of this machine is encrypted, so that nobody here knows what a mapping would show.
+    /// Whether the memory of this machine is encrypted, so that nobody here knows what a mapping
+    /// would show.
     pub(crate) safe fn map_memory_is_encrypted() -> bool;
 
     /// `prot` with caching taken away: every access reaches the memory, in program order.
@@ -72,7 +66,8 @@ unsafe extern "C" {
     /// `prot` without caching, but with stores that may be gathered.
     pub(crate) safe fn map_pgprot_writecombine(prot: pgprot_t) -> pgprot_t;
 
-    /// `prot` for a page that, if it can be written to, counts as written to: the first store takes no fault.
+    /// `prot` for a page that, if it can be written to, counts as written to: the first store takes
+    /// no fault.
     pub(crate) safe fn map_pgprot_dirty(prot: pgprot_t) -> pgprot_t;
 
     /// Whether two page protections mean the same cache type.
@@ -81,17 +76,19 @@ unsafe extern "C" {
     /// Whether an access by the kernel to where no device answers is an abort.
     pub(crate) safe fn map_aborts() -> bool;
 
-    /// Whether the machine maps memory between these two addresses, the second of which belongs to it, uncached.
+    /// Whether the machine maps memory between these two addresses, the second of which belongs to
+    /// it, uncached.
     pub(crate) safe fn map_gives_uncached(start: u64, last: u64) -> bool;
 
     /// Whether it maps it write-combining.
     pub(crate) safe fn map_gives_write_combine(start: u64, last: u64) -> bool;
 
-    /// Whether it maps it write-back. This may make and end a mapping of the kernel's own, so none of it may be System
-    /// RAM.
+    /// Whether it maps it write-back. This may make and end a mapping of the kernel's own, so none
+    /// of it may be System RAM.
     pub(crate) safe fn map_gives_write_back(start: u64, last: u64) -> bool;
 
-    /// Whether a PCI device, or a bridge, has memory between these two addresses, the second of which belongs to it.
+    /// Whether a PCI device, or a bridge, has memory between these two addresses, the second of
+    /// which belongs to it.
     pub(crate) safe fn map_in_pci_bar(start: u64, last: u64) -> bool;
 
     /// The highest physical address that the processor takes in a page table.
@@ -103,8 +100,8 @@ unsafe extern "C" {
     /// The current process.
     pub(crate) safe fn map_current_pid() -> pid_t;
 
-    /// The user of the current process, as the first user namespace knows them: of a process in another one, who made
-    /// that.
+    /// The user of the current process, as the first user namespace knows them: of a process in
+    /// another one, who made that.
     pub(crate) safe fn map_current_user() -> uid_t;
 
     /// Whether the current process has CAP_SYS_RESOURCE.
@@ -113,20 +110,22 @@ unsafe extern "C" {
     /// The seconds since the boot.
     pub(crate) safe fn map_seconds() -> u64;
 
-    safe fn map_watch_memory() -> c_int;
+    /// Has `vetoes` asked before memory goes online.
+    pub(crate) safe fn map_watch_memory(vetoes: extern "C" fn(u64, u64) -> bool) -> c_int;
 
-    /// Undoes [`watch_memory()`].
+    /// Undoes [`map_watch_memory()`].
     pub(crate) safe fn map_unwatch_memory();
 
-    /// Makes the files in debugfs that [`crate::debug`] writes.
-    pub(crate) safe fn map_debug_create();
+    /// Makes the files in debugfs, which `show` writes.
+    pub(crate) safe fn map_debug_create(show: unsafe extern "C" fn(*mut seq_file, c_uint));
 
     /// Takes them away.
     pub(crate) safe fn map_debug_remove();
 
-    safe fn map_watch_of() -> c_int;
+    /// Has `has_windows` called when the device tree has changed and has windows.
+    pub(crate) safe fn map_watch_of(has_windows: extern "C" fn()) -> c_int;
 
-    /// Undoes [`watch_of()`].
+    /// Undoes [`map_watch_of()`].
     pub(crate) safe fn map_unwatch_of();
 
     /// Whether the device tree has an enabled node whose children are windows.
@@ -185,17 +184,15 @@ pub(crate) fn windows() -> Option<&'static [u8]> {
     Some(unsafe { core::slice::from_raw_parts(text.cast(), length) })
 }
 
-/// What a request depends on beside its arguments, for the current process on `file`.
-pub(crate) fn caller(file: &File) -> Caller {
+/// The bits of [`caller()`], as `shim.h` has them.
+pub(crate) const CALLER_READABLE: u32 = 1;
+pub(crate) const CALLER_WRITABLE: u32 = 2;
+pub(crate) const CALLER_READ_IMPLIES_EXEC: u32 = 4;
+
+/// How `file` is open, and how the current process would map it.
+pub(crate) fn caller(file: &File) -> u32 {
     // SAFETY: The file is open as long as the reference lives, and with it its mount.
-    let bits = unsafe { map_caller(file.as_ptr()) };
-    // These are the numbers of `shim.h`.
-    let has = |bit| bits & bit != 0;
-    Caller {
-        file_readable: has(1),
-        file_writable: has(2),
-        read_implies_execute: has(4),
-    }
+    unsafe { map_caller(file.as_ptr()) }
 }
 
 /// Takes away from `vma` that it is executable, and that it may become so.
@@ -210,18 +207,8 @@ pub(crate) fn zap(vma: &VmaNew) {
     unsafe { map_zap(vma.as_ptr()) };
 }
 
-/// Has [`crate::notifier`] asked before memory goes online.
-pub(crate) fn watch_memory() -> Result {
-    to_result(map_watch_memory())
-}
-
-/// Has [`crate::notifier`] told when the device tree has changed.
-pub(crate) fn watch_of() -> Result {
-    to_result(map_watch_of())
-}
-
-/// Start and length of the memory of one of the nodes in `/reserved-memory` that the kernel keeps out of its page tables and
-/// does not use itself, counted from 0.
+/// Start and length of the memory of one of the nodes in `/reserved-memory` that the kernel keeps
+/// out of its page tables and does not use itself, counted from 0.
 pub(crate) fn reserved_region(index: u32) -> Option<(u64, u64)> {
     let (mut start, mut length) = (0, 0);
     // SAFETY: The two numbers can be written to.
@@ -234,7 +221,8 @@ pub(crate) fn reserved_region(index: u32) -> Option<(u64, u64)> {
 /// The kernel's own vector, which the kernel's own functions for this make, can panic.
 pub(crate) fn property<'a>(node: &'a FwNode, name: &CStr) -> Option<&'a [u8]> {
     let (mut value, mut length) = (core::ptr::null(), 0);
-    // SAFETY: The node is held by the reference, the name ends in a NUL, and the other two can be written to.
+    // SAFETY: The node is held by the reference, the name ends in a NUL, and the other two can be
+    // written to.
     let found = unsafe { map_of_property(raw(node), name.as_char_ptr(), &mut value, &mut length) };
     match length {
         _ if !found => None,
@@ -245,21 +233,37 @@ pub(crate) fn property<'a>(node: &'a FwNode, name: &CStr) -> Option<&'a [u8]> {
     }
 }
 
-/// What the property `memory-region` of `node` comes to, and whether the tree that the kernel was booted with has all of it
-/// as it is.
-pub(crate) fn memory_region(node: &FwNode) -> (Place, bool) {
+/// The regions that a property names.
+pub(crate) enum Regions {
+    /// None that the kernel knows.
+    None,
+    /// One.
+    One {
+        /// The physical address of its first byte.
+        start: u64,
+        /// Its length in bytes, which may be 0.
+        length: u64,
+    },
+    /// More than one.
+    Several,
+}
+
+/// What the property `memory-region` of `node` comes to, and whether the tree that the kernel was
+/// booted with has all of it as it is.
+pub(crate) fn memory_region(node: &FwNode) -> (Regions, bool) {
     let (mut start, mut length, mut of_boot) = (0, 0, false);
-    // SAFETY: The node is held by the reference, and the two numbers and the flag can be written to.
+    // SAFETY: The node is held by the reference, and the two numbers and the flag can be written
+    // to.
     let count = unsafe { map_of_memory_region(raw(node), &mut start, &mut length, &mut of_boot) };
-    (place(count, start, length), of_boot)
+    (regions(count, start, length), of_boot)
 }
 
 /// What the property `reg` of `node`, which has it, comes to.
-pub(crate) fn reg(node: &FwNode) -> Place {
+pub(crate) fn reg(node: &FwNode) -> Regions {
     let (mut start, mut length) = (0, 0);
     // SAFETY: As above.
     let count = unsafe { map_of_reg(raw(node), &mut start, &mut length) };
-    place(count, start, length)
+    regions(count, start, length)
 }
 
 /// The C side of a node, of which the Rust side is a transparent wrapper.
@@ -267,10 +271,10 @@ fn raw(node: &FwNode) -> *const fwnode_handle {
     core::ptr::from_ref(node).cast()
 }
 
-fn place(count: c_int, start: u64, length: u64) -> Place {
+fn regions(count: c_int, start: u64, length: u64) -> Regions {
     match count {
-        1 => Place::Region { start, length },
-        2.. => Place::Several,
-        _ => Place::Nowhere,
+        1 => Regions::One { start, length },
+        2.. => Regions::Several,
+        _ => Regions::None,
     }
 }

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The machine: its addresses, its cache types, its PCI devices, and whether its memory is
+//! encrypted.
+
+use super::shim;
+pub(crate) use super::shim::{
+    map_aborts as aborts,
+    map_gives_uncached as gives_uncached,
+    map_gives_write_back as gives_write_back,
+    map_gives_write_combine as gives_write_combine,
+    map_in_pci_bar as is_in_pci_bar,
+    map_memory_is_encrypted as memory_is_encrypted, //
+};
+
+/// The highest physical address that the processor takes in a page table.
+pub(crate) fn last_phys_addr() -> u64 {
+    #[allow(
+        clippy::useless_conversion,
+        reason = "a physical address has 32 bits on some machines"
+    )]
+    u64::from(shim::map_last_phys_addr())
+}

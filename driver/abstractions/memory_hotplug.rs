@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory that is about to go online.
+//!
+//! C header: [`include/linux/memory.h`](srctree/include/linux/memory.h)
+
+use core::marker::PhantomData;
+
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
+
+use super::shim;
+
+/// Decides whether memory may go online.
+pub(crate) trait OnlineVeto: 'static {
+    /// Whether the `length` bytes at `start`, whole memory blocks, must stay offline. They are in
+    /// `/proc/iomem` as System RAM already.
+    fn vetoes(start: u64, length: u64) -> bool;
+}
+
+/// The registration of a notifier; there can be one.
+pub(crate) struct Notifier<T>(PhantomData<T>);
+
+impl<T: OnlineVeto> Notifier<T> {
+    /// Registers it.
+    pub(crate) fn register() -> Result<Self> {
+        to_result(shim::map_watch_memory(Self::vetoes))?;
+        Ok(Self(PhantomData))
+    }
+
+    extern "C" fn vetoes(start: u64, length: u64) -> bool {
+        T::vetoes(start, length)
+    }
+}
+
+impl<T> Drop for Notifier<T> {
+    fn drop(&mut self) {
+        shim::map_unwatch_memory();
+    }
+}

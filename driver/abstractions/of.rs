@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Properties of device tree nodes, reserved memory, and changes of the tree.
+//!
+//! `kernel::device::property` reads properties into vectors, whose arithmetic can panic, and knows
+//! no reserved memory.
+//!
+//! C headers: [`include/linux/of.h`](srctree/include/linux/of.h),
+//! [`include/linux/of_reserved_mem.h`](srctree/include/linux/of_reserved_mem.h)
+
+use core::marker::PhantomData;
+
+use kernel::{
+    device::property::FwNode,
+    error::to_result,
+    prelude::*, //
+};
+
+use super::shim;
+
+pub(crate) use shim::{
+    map_of_has_windows as has_windows,
+    memory_region,
+    property,
+    reg,
+    reserved_region,
+    Regions, //
+};
+
+/// Whether `node` has the property `name`.
+pub(crate) fn has(node: &FwNode, name: &CStr) -> bool {
+    property(node, name).is_some()
+}
+
+/// What happens when the device tree has changed.
+pub(crate) trait Reconfig: 'static {
+    /// The tree has an enabled node whose children are windows, and may not have had one before.
+    fn has_windows();
+}
+
+/// The registration of a notifier of changes; there can be one.
+pub(crate) struct Notifier<T>(PhantomData<T>);
+
+impl<T: Reconfig> Notifier<T> {
+    /// Registers it.
+    pub(crate) fn register() -> Result<Self> {
+        to_result(shim::map_watch_of(Self::has_windows))?;
+        Ok(Self(PhantomData))
+    }
+
+    extern "C" fn has_windows() {
+        T::has_windows();
+    }
+}
+
+impl<T> Drop for Notifier<T> {
+    fn drop(&mut self) {
+        shim::map_unwatch_of();
+    }
+}
