@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Windows as the device tree has them: the children of a node that is compatible with [`COMPATIBLE`].
+//! Windows as the device tree has them: the children of a node that is compatible with
+//! [`COMPATIBLE`].
 //!
-//! The binding is `docs/bindings/map,windows.yaml`. The driver reads the properties, and here they are judged.
+//! The binding is `docs/bindings/map,windows.yaml`. The driver reads the properties, and here they
+//! are judged.
 
 use core::{
     ffi::CStr,
@@ -27,7 +29,8 @@ pub const LABEL: &CStr = c"label";
 /// The property for the node in `/reserved-memory` that the window shows.
 pub const MEMORY_REGION: &CStr = c"memory-region";
 
-/// The property for the addresses that the window shows, if they are not reserved memory but a device's.
+/// The property for the addresses that the window shows, if they are not reserved memory but a
+/// device's.
 pub const REG: &CStr = c"reg";
 
 /// The property of a window that may not be written to.
@@ -56,8 +59,8 @@ pub struct Node<'a> {
     pub memory_region: Place,
     /// [`REG`].
     pub reg: Place,
-    /// Whether the tree that the kernel was booted with has all of it as it is now: the node, the one above it, and the
-    /// memory that it names.
+    /// Whether the tree that the kernel was booted with has all of it as it is now: the node, the
+    /// one above it, and the memory that it names.
     pub of_boot: bool,
 }
 
@@ -183,8 +186,8 @@ impl fmt::Display for NodeError {
 }
 
 impl Node<'_> {
-    /// The window that the node stands for. Whether it may exist, and beside others, is for [`check_window()`](super::check_window())
-    /// and [`Table`](super::Table) to say.
+    /// The window that the node stands for. Whether it may exist, and beside others, is for
+    /// [`check_window()`](super::check_window()) and [`Table`](super::Table) to say.
     ///
     /// `page_size` is in bytes and a power of two.
     ///

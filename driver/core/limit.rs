@@ -4,8 +4,8 @@
 
 /// How many mappings one user may have.
 ///
-/// The kernel of x86 keeps a list of those with the same memory, searched from end to end under a spinlock that all
-/// processes share. A part of a mapping, or a copy by fork(2), is not one more.
+/// The kernel of x86 keeps a list of those with the same memory, searched from end to end under a
+/// spinlock that all processes share. A part of a mapping, or a copy by fork(2), is not one more.
 pub const MAPPINGS_PER_USER: u32 = 1024;
 
 /// How many mappings all users but those with CAP_SYS_RESOURCE may have.
@@ -13,16 +13,19 @@ pub const MAPPINGS_IN_ALL: u32 = 8 * MAPPINGS_PER_USER;
 
 /// Whether a user who has `own` mappings may have one more, where all users have `all`.
 ///
-/// Nobody gets more than half of what is left, so the first users do not take all of it, and a newcomer gets some.
+/// Nobody gets more than half of what is left, so the first users do not take all of it, and a
+/// newcomer gets some.
 pub const fn may_map(own: u32, all: u32) -> bool {
     let half = MAPPINGS_IN_ALL.saturating_sub(all) / 2;
     own < MAPPINGS_PER_USER && own < half
 }
 
-/// Lets [`LogLimit::BURST`] lines of each user pass in [`LogLimit::INTERVAL`] seconds, and counts the others.
+/// Lets [`LogLimit::BURST`] lines of each user pass in [`LogLimit::INTERVAL`] seconds, and counts
+/// the others.
 ///
-/// One user does not use up what another one may log: each has a place of their own. There is room for
-/// [`LogLimit::USERS`] users in one interval; what more of them cause is counted, but not logged.
+/// One user does not use up what another one may log: each has a place of their own. There is room
+/// for [`LogLimit::USERS`] users in one interval; what more of them cause is counted, but not
+/// logged.
 #[derive(Clone, Debug)]
 pub struct LogLimit {
     places: [Place; Self::USERS],
@@ -86,10 +89,11 @@ impl LogLimit {
         }
     }
 
-    /// What was left out of the next user whose interval is over, who is then forgotten; `None` if there is nobody left.
+    /// What was left out of the next user whose interval is over, who is then forgotten; `None` if
+    /// there is nobody left.
     ///
-    /// `now` is in seconds; `None` takes all intervals for over. It is to be called until it gives `None`, before
-    /// [`passes()`](Self::passes) is asked: what was left out is to be said.
+    /// `now` is in seconds; `None` takes all intervals for over. It is to be called until it gives
+    /// `None`, before [`passes()`](Self::passes) is asked: what was left out is to be said.
     pub fn take_left_out(&mut self, now: Option<u64>) -> Option<LeftOut> {
         let over = |place: &&mut Place| now.is_none_or(|now| place.is_over(now));
         for place in self.places.iter_mut().filter(over) {

@@ -8,9 +8,9 @@
 //! option  = "ro" | "rw" | "uncached" | "uc" | "writecombine" | "wc" | "cached" | "wb" | "shared" | "memory"
 //! ```
 //!
-//! `start`, `size` and `end` are decimal, or hexadecimal after `0x`; `size` may be followed by `K`, `M` or `G`, and
-//! `end` is the address of the last byte. There are no blanks. Of each kind of option (access, cache type, `shared`,
-//! `memory`) there is at most one.
+//! `start`, `size` and `end` are decimal, or hexadecimal after `0x`; `size` may be followed by `K`,
+//! `M` or `G`, and `end` is the address of the last byte. There are no blanks. Of each kind of
+//! option (access, cache type, `shared`, `memory`) there is at most one.
 
 use core::{
     fmt,
@@ -40,8 +40,8 @@ pub struct ParseError<'a> {
 
 /// What is wrong with a part of the text.
 ///
-/// A window is judged from left to right, and the first fault is the one given: its characters, then its name, its
-/// start, its size or end, its range as a whole, and its options.
+/// A window is judged from left to right, and the first fault is the one given: its characters,
+/// then its name, its start, its size or end, its range as a whole, and its options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ParseErrorKind {
     /// There is nothing where a window should be: the text is empty, or a comma is one too many.
@@ -60,7 +60,8 @@ pub enum ParseErrorKind {
     NumberMissing,
     /// This is no number.
     Number,
-    /// A decimal number begins with a zero. In C that would be an octal one, so it is not guessed at.
+    /// A decimal number begins with a zero. In C that would be an octal one, so it is not guessed
+    /// at.
     LeadingZero,
     /// The number is 2^64 or more.
     NumberTooLarge,
@@ -85,7 +86,8 @@ pub enum ParseErrorKind {
 }
 
 impl ParseError<'_> {
-    /// The longest part that is displayed in full, in bytes: a line of the kernel's log ends somewhere.
+    /// The longest part that is displayed in full, in bytes: a line of the kernel's log ends
+    /// somewhere.
     const QUOTE: usize = 64;
 }
 
@@ -158,7 +160,8 @@ impl fmt::Display for ParseError<'_> {
 ///
 /// # Errors
 ///
-/// What is no window comes out as an error, and the windows after it follow. An empty text is an error too.
+/// What is no window comes out as an error, and the windows after it follow. An empty text is an
+/// error too.
 pub fn parse<'a>(
     text: &'a [u8],
     page_size: u64,
@@ -195,7 +198,8 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    /// What stands before the first byte that `is_stop` accepts, that byte, and what stands after it.
+    /// What stands before the first byte that `is_stop` accepts, that byte, and what stands after
+    /// it.
     fn cut(self, is_stop: impl Fn(u8) -> bool) -> Option<(Self, Self, Self)> {
         let before = self.bytes.split(|&byte| is_stop(byte)).next()?;
         let (before, rest) = self.bytes.split_at_checked(before.len())?;

@@ -12,8 +12,9 @@ use super::{
 
 /// Why a call is refused. The values are the codes of the ABI.
 ///
-/// When several reasons hold, the one that stands first here is given. The order begins as that of the kernel, which
-/// refuses some calls of mmap(2) before the driver is asked; MAP_IOC_CHECK must give the same answer without it.
+/// When several reasons hold, the one that stands first here is given. The order begins as that of
+/// the kernel, which refuses some calls of mmap(2) before the driver is asked; MAP_IOC_CHECK must
+/// give the same answer without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Refusal {
@@ -43,12 +44,13 @@ pub enum Refusal {
     Partial = 12,
     /// The mapping is to be writable, and the window is read-only.
     ReadOnly = 13,
-    /// The kernel is locked down, and the range is in no window that the boot's device tree describes and reserves.
+    /// The kernel is locked down, and the range is in no window that the boot's device tree
+    /// describes and reserves.
     LockedDown = 14,
     /// The range holds memory that the kernel uses as its own.
     SystemRam = 15,
-    /// The kernel cannot give the cache type, as the memory is mapped elsewhere with another. Nobody can decide that
-    /// beforehand; the driver finds out when it makes the mapping.
+    /// The kernel cannot give the cache type, as the memory is mapped elsewhere with another.
+    /// Nobody can decide that beforehand; the driver finds out when it makes the mapping.
     CacheConflict = 16,
     /// The machine gives this memory no mapping of the cache type, whoever asks.
     CacheType = 17,
@@ -56,7 +58,8 @@ pub enum Refusal {
     TooLarge = 18,
     /// There are no windows, and another driver has a part of the range for itself alone.
     Exclusive = 19,
-    /// The user has as many mappings as one may have, or all users together do. Only mmap(2) gives it.
+    /// The user has as many mappings as one may have, or all users together do. Only mmap(2) gives
+    /// it.
     TooMany = 20,
     /// The kernel has no memory left for the page tables. Only mmap(2) gives it.
     NoMemory = 21,
@@ -110,7 +113,8 @@ impl Refusal {
             Self::TooLong | Self::TooMany | Self::NoMemory => Errno::NoMemory,
             Self::Wraps => Errno::Overflow,
             Self::NotWritable | Self::NotReadable | Self::ReadOnly => Errno::Access,
-            // For PROT_EXEC the kernel gives the same on a file system mounted noexec, as /dev often is.
+            // For PROT_EXEC the kernel gives the same on a file system mounted noexec, as /dev
+            // often is.
             Self::NotCapable
             | Self::Executable
             | Self::Outside
@@ -166,7 +170,8 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// The error numbers that the driver gives, with the values that all architectures with Rust in the kernel share.
+/// The error numbers that the driver gives, with the values that all architectures with Rust in the
+/// kernel share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Errno {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Nothing in the crate can panic: compiled as the kernel compiles it, its object refers to no panicking code.
+//! Nothing in the crate can panic: compiled as the kernel compiles it, its object refers to no
+//! panicking code.
 //!
-//! A panic stops the machine that the driver runs on. The kernel checks overflow (CONFIG_RUST_OVERFLOW_CHECKS), so even
-//! an addition can be one.
+//! A panic stops the machine that the driver runs on. The kernel checks overflow
+//! (CONFIG_RUST_OVERFLOW_CHECKS), so even an addition can be one.
 
 use std::{
     env,
@@ -160,8 +161,8 @@ fn can_panic(name: &str, source: &str, options: &[&str]) -> bool {
         String::from_utf8_lossy(&output.stderr)
     );
 
-    // These are in the names of all that core calls to panic, such as core::panicking::panic_fmt, unwrap_failed and
-    // slice_index_fail; without debug information they are nowhere else.
+    // These are in the names of all that core calls to panic, such as core::panicking::panic_fmt,
+    // unwrap_failed and slice_index_fail; without debug information they are nowhere else.
     let object = fs::read(&object).unwrap();
     ["panic", "_fail"].iter().any(|word| {
         object

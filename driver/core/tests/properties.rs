@@ -2,8 +2,8 @@
 
 //! What holds for all windows and all requests, over all of u64.
 //!
-//! The expectations are computed here a second time, with arithmetic in u128 that cannot wrap, and with searches from
-//! end to end.
+//! The expectations are computed here a second time, with arithmetic in u128 that cannot wrap, and
+//! with searches from end to end.
 
 use std::{
     cell::Cell,
@@ -71,7 +71,8 @@ fn place(reason: Refusal) -> usize {
     ORDER.iter().position(|other| *other == reason).unwrap()
 }
 
-/// A limits whose address space has no end, for tables that are not to be refused for their addresses.
+/// A limits whose address space has no end, for tables that are not to be refused for their
+/// addresses.
 const WIDE: Limits = Limits {
     page_size: 0x1000,
     last_address: u64::MAX,
@@ -91,7 +92,8 @@ fn touches(one: &PhysRange, other: &PhysRange) -> bool {
     one_start < end && start < one_end
 }
 
-/// How far `other` is from `one`, in bytes from the last of the lower to the first of the upper; 0 if they touch.
+/// How far `other` is from `one`, in bytes from the last of the lower to the first of the upper; 0
+/// if they touch.
 fn distance(one: &PhysRange, other: &PhysRange) -> u128 {
     if touches(one, other) {
         return 0;
@@ -105,7 +107,8 @@ fn distance(one: &PhysRange, other: &PhysRange) -> u128 {
 struct Kernel {
     locked_down: bool,
     ram: PhysRange,
-    /// Where /reserved-memory has a node, and where another driver is alone or the machine forces a cache type.
+    /// Where /reserved-memory has a node, and where another driver is alone or the machine forces a
+    /// cache type.
     other: PhysRange,
     asked_lock: Cell<u32>,
     asked_ram: Cell<u32>,
@@ -249,7 +252,8 @@ fn name() -> impl Strategy<Value = Name> {
     prop_oneof![any_name, short].prop_map(|text| Name::new(&text).unwrap())
 }
 
-/// Whole pages of 4 KiB: some in a small part of the address space, where they meet, and some anywhere.
+/// Whole pages of 4 KiB: some in a small part of the address space, where they meet, and some
+/// anywhere.
 fn pages() -> impl Strategy<Value = PhysRange> {
     let small = (0..160u64, 1..6u64);
     let anywhere = (number(), number()).prop_map(|(start, length)| (start >> 12, length >> 12));
@@ -292,7 +296,8 @@ fn window() -> impl Strategy<Value = Window> {
         )
 }
 
-/// Windows that fit together, in any order: from a list, those that do not collide with one before them.
+/// Windows that fit together, in any order: from a list, those that do not collide with one before
+/// them.
 fn fitting() -> impl Strategy<Value = Vec<Window>> {
     prop_oneof![vec(window(), 1..6), vec(window(), 1..MAX_WINDOWS)].prop_map(|windows| {
         let mut fitting = Vec::<Window>::new();
@@ -406,7 +411,8 @@ fn case() -> impl Strategy<Value = (Option<Vec<Window>>, Request, Limits, Kernel
     })
 }
 
-/// The index of the window with the smallest distance, in `windows` by address; of several, the first.
+/// The index of the window with the smallest distance, in `windows` by address; of several, the
+/// first.
 fn nearest(windows: &[Window], range: &PhysRange) -> usize {
     (0..windows.len())
         .min_by_key(|index| distance(&windows[*index].range, range))
@@ -460,7 +466,8 @@ proptest! {
             Ok(_) => prop_assert_eq!(&reasons, &[]),
             Err(refused) => prop_assert_eq!(Some(&refused.reason), reasons.first(), "{:?}", reasons),
         }
-        // The kernel is asked once at most, and only when all that stands before the answer is in order.
+        // The kernel is asked once at most, and only when all that stands before the answer is in
+        // order.
         let first = reasons.first().map_or(ORDER.len(), |first| place(*first));
         prop_assert!(kernel.asked_lock.get() <= u32::from(first >= place(Refusal::LockedDown)));
         prop_assert_eq!(kernel.asked_ram.get(), u32::from(first >= place(Refusal::SystemRam)));
@@ -513,7 +520,8 @@ proptest! {
         }
     }
 
-    /// The kernel rounds the length that it hands to the driver; a question comes as it was written.
+    /// The kernel rounds the length that it hands to the driver; a question comes as it was
+    /// written.
     #[test]
     fn mmap_and_check_agree((windows, request, limits, kernel) in case()) {
         let mode = mode(&windows);

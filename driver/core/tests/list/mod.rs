@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! What holds of any text at all that is given as a list of windows; for the fuzzer and for its corpus.
+//! What holds of any text at all that is given as a list of windows; for the fuzzer and for its
+//! corpus.
 
 use map_core::{
     parse,
