@@ -11,7 +11,7 @@ use kernel::{
 use crate::map_core::{
     Errno,
     Refusal,
-    Window, //
+    Refused, //
 };
 
 /// The kernel's error for one of the core's.
@@ -28,8 +28,8 @@ pub(crate) fn error_of(errno: Errno) -> Error {
 
 /// A mapping that the driver does not make.
 pub(crate) enum Denial {
-    /// For this reason, which concerns this window.
-    Refused(Refusal, Option<Window>),
+    /// The driver refuses it.
+    Refused(Refused),
     /// The kernel failed.
     Failed(Error),
 }
@@ -38,7 +38,7 @@ impl Denial {
     /// What mmap(2) fails with.
     pub(crate) fn error(&self) -> Error {
         match self {
-            Self::Refused(reason, _) => error_of(reason.errno()),
+            Self::Refused(refused) => error_of(refused.reason.errno()),
             Self::Failed(error) => *error,
         }
     }
@@ -46,7 +46,13 @@ impl Denial {
 
 impl From<Refusal> for Denial {
     fn from(reason: Refusal) -> Self {
-        Self::Refused(reason, None)
+        Self::Refused(reason.into())
+    }
+}
+
+impl From<Refused> for Denial {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
     }
 }
 
@@ -65,9 +71,12 @@ impl From<AllocError> for Denial {
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(reason, None) => write!(f, "refused: {}", reason),
-            Self::Refused(reason, Some(window)) => {
-                write!(f, "refused: {} (the nearest window is {})", reason, window)
+            Self::Refused(Refused { reason, nearest }) => {
+                write!(f, "refused: {}", reason)?;
+                match nearest {
+                    Some(found) => write!(f, " (the nearest window is {})", found.window),
+                    None => Ok(()),
+                }
             }
             Self::Failed(error) => write!(f, "failed: error {}", error.to_errno()),
         }

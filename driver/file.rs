@@ -59,7 +59,7 @@ impl FileOperations for NodeFile {
         let made = Permit::new(state, &request).and_then(|permit| {
             let grant = permit.grant;
             vma::fill(vma, permit).inspect_err(|denial| {
-                if matches!(denial, Denial::Refused(Refusal::CacheConflict, _)) {
+                if matches!(denial, Denial::Refused(refused) if refused.reason == Refusal::CacheConflict) {
                     state.windows.lock().conflicts(&grant);
                 }
             })

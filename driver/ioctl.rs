@@ -88,6 +88,6 @@ fn check(state: &State, file: &File, mut check: MapCheck) -> Result<MapCheck> {
     let request = Request::from_check(&check, &caller(file)).ok_or(EINVAL)?;
     let windows = state.windows.lock();
     let verdict = decide(&request, windows.mode(), &limits(), &Kernel);
-    check.answer(&verdict, windows.mode());
+    check.answer(&verdict);
     Ok(check)
 }

@@ -53,8 +53,8 @@ pub(crate) fn refused_open(state: &State, reason: Refusal) {
 /// Counts an mmap(2) that was not made, if it was refused, and says in the log why, and which
 /// window is nearest.
 pub(crate) fn refused_mmap(state: &State, request: &Request, denial: &Denial) {
-    if let Denial::Refused(reason, _) = denial {
-        state.counts.refused(*reason);
+    if let Denial::Refused(refused) = denial {
+        state.counts.refused(refused.reason);
     }
     if !may_log(state) {
         return;

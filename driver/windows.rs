@@ -40,6 +40,7 @@ use crate::{
         Origin,
         PhysRange,
         Refusal,
+        Refused,
         Request,
         Table,
         TableError,
@@ -132,21 +133,20 @@ impl Windows {
         request: &Request,
         room: Room,
     ) -> Result<(Grant, Key, Option<Claim>), Denial> {
-        let verdict = decide(request, &self.mode, &limits(), &Kernel);
-        let grant = verdict.map_err(|refused| {
-            let nearest = refused.nearest;
-            let nearest = nearest.and_then(|index| self.mode.windows().get(index));
-            Denial::Refused(refused.reason, nearest.map(|entry| entry.window))
-        })?;
-        let entry = grant
-            .window
-            .and_then(|index| self.mode.windows().get(index));
-        if let Some(entry) = entry {
-            let key = conflict_key(&entry.window);
+        let grant = decide(request, &self.mode, &limits(), &Kernel)?;
+        if let Some(found) = grant.window {
+            let key = conflict_key(&found.window);
             if self.conflicts.is_used_up(key, task::seconds_since_boot()) {
-                return Err(Denial::Refused(Refusal::CacheConflict, Some(entry.window)));
+                let refused = Refused {
+                    reason: Refusal::CacheConflict,
+                    nearest: grant.window,
+                };
+                return Err(refused.into());
             }
         }
+        let entry = grant
+            .window
+            .and_then(|found| self.mode.windows().get(found.index));
         let claim = entry.and_then(|entry| entry.claim.clone());
         let user = (!task::has_cap_sys_resource()).then(|| task::user());
         let key = self.mappings.add(grant.range, user, room)?;
@@ -157,14 +157,11 @@ impl Windows {
     /// time that it finds that out, without a limit, so it is not asked for a while after it has
     /// often done so.
     pub(crate) fn conflicts(&mut self, grant: &Grant) {
-        let Some(entry) = grant
-            .window
-            .and_then(|index| self.mode.windows().get(index))
-        else {
+        let Some(found) = grant.window else {
             return;
         };
         let now = task::seconds_since_boot();
-        let key = conflict_key(&entry.window);
+        let key = conflict_key(&found.window);
         // The driver's own log has or counts them, so what was left out here is of no interest.
         while self.conflicts.take_left_out(Some(now)).is_some() {}
         self.conflicts.passes(key, now);

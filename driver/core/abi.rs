@@ -266,13 +266,9 @@ impl MapWindow {
 }
 
 impl MapCheck {
-    /// Fills in the answer to the question: `verdict`, which was found in `mode`.
-    pub fn answer<S, E>(&mut self, verdict: &Result<Grant, Refused>, mode: &Mode<S>)
-    where
-        S: Deref<Target = [E]>,
-        E: Entry,
-    {
-        let index = match verdict {
+    /// Fills in the answer to the question.
+    pub fn answer(&mut self, verdict: &Result<Grant, Refused>) {
+        let found = match verdict {
             Ok(grant) => {
                 self.verdict = GRANTED;
                 self.error = 0;
@@ -286,10 +282,8 @@ impl MapCheck {
                 refused.nearest
             }
         };
-        let range = index
-            .and_then(|index| mode.windows().get(index))
-            .map(|entry| entry.window().range);
-        self.window = index.map_or(NONE, index_code);
+        let range = found.map(|found| found.window.range);
+        self.window = found.map_or(NONE, |found| index_code(found.index));
         self.near_start = range.map_or(0, |range| range.start());
         self.near_length = range.map_or(0, |range| range.length());
     }
@@ -311,6 +305,7 @@ mod tests {
 
     use super::{
         super::{
+            IndexedWindow,
             Refusal,
             Table, //
         },
@@ -342,6 +337,12 @@ mod tests {
             ..Window::new(PhysRange::new(0xff20_0000, 0x1000).unwrap())
         };
         Mode::Windows(Table::new(vec![registers, sdram], &PC).unwrap())
+    }
+
+    /// The window of [`windows()`] with this index.
+    fn at(index: usize) -> Option<IndexedWindow> {
+        let window = windows().windows()[index];
+        Some(IndexedWindow { index, window })
     }
 
     #[test]
@@ -435,10 +436,10 @@ mod tests {
             cache: CacheMode::Cached,
             access: Access::ReadOnly,
             memory: true,
-            window: Some(0),
+            window: at(0),
         };
         let mut check = rubbish;
-        check.answer(&Ok(grant), &windows());
+        check.answer(&Ok(grant));
         let expected = MapCheck {
             verdict: GRANTED,
             error: 0,
@@ -452,10 +453,10 @@ mod tests {
 
         let refused = Refused {
             reason: Refusal::Outside,
-            nearest: Some(1),
+            nearest: at(1),
         };
         let mut check = rubbish;
-        check.answer(&Err(refused), &windows());
+        check.answer(&Err(refused));
         let expected = MapCheck {
             verdict: 11,
             error: 1,
@@ -469,12 +470,11 @@ mod tests {
 
         // There is no window that could be the nearest.
         let mut check = rubbish;
-        let empty = Mode::Windows(Table::<Vec<Window>>::new(vec![], &PC).unwrap());
         let refused = Refused {
             nearest: None,
             ..refused
         };
-        check.answer(&Err(refused), &empty);
+        check.answer(&Err(refused));
         let expected = MapCheck {
             window: NONE,
             near_start: 0,
@@ -484,7 +484,7 @@ mod tests {
         assert_eq!(check, expected);
 
         let mut check = rubbish;
-        check.answer(&Err(Refusal::Wraps.into()), &RAW);
+        check.answer(&Err(Refusal::Wraps.into()));
         let expected = MapCheck {
             verdict: 5,
             error: 75,

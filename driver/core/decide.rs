@@ -14,6 +14,7 @@ use super::{
     CacheMode,
     Entry,
     Errno,
+    IndexedWindow,
     Lookup,
     Mode,
     PhysRange,
@@ -154,8 +155,8 @@ pub struct Grant {
     pub access: Access,
     /// Whether the range is [known to be memory](is_known_memory).
     pub memory: bool,
-    /// The index of the window that the range lies in; `None` in raw mode.
-    pub window: Option<usize>,
+    /// The window that the range lies in; `None` in raw mode.
+    pub window: Option<IndexedWindow>,
 }
 
 /// A mapping that the driver will not make.
@@ -163,9 +164,9 @@ pub struct Grant {
 pub struct Refused {
     /// Why not.
     pub reason: Refusal,
-    /// The index of the window that the range lies in, touches, or is nearest to; `None` if there
+    /// The window that the range lies in, touches, or is nearest to; `None` if there
     /// are no windows, and if the reason has nothing to do with them.
-    pub nearest: Option<usize>,
+    pub nearest: Option<IndexedWindow>,
 }
 
 impl From<Refusal> for Refused {
@@ -397,34 +398,35 @@ where
     E: Entry,
 {
     let refuse = |reason, nearest| Err(Refused { reason, nearest });
-    let index = match table.find(&range) {
-        Lookup::Inside(index) => index,
-        Lookup::Partial(index) => return refuse(Refusal::Partial, Some(index)),
-        Lookup::Outside(index) => return refuse(Refusal::Outside, index),
+    let found = match table.find(&range) {
+        // The table gives no index without a window.
+        Lookup::Inside(index) => table.get(index).ok_or(Refusal::Outside)?,
+        Lookup::Partial(index) => return refuse(Refusal::Partial, table.get(index)),
+        Lookup::Outside(index) => {
+            return refuse(Refusal::Outside, index.and_then(|index| table.get(index)));
+        }
     };
-    let Some(window) = table.windows().get(index).map(Entry::window) else {
-        // The table gives no such index.
-        return refuse(Refusal::Outside, None);
-    };
+    let refuse = |reason| refuse(reason, Some(found));
+    let window = &found.window;
     if write && window.access == Access::ReadOnly {
-        return refuse(Refusal::ReadOnly, Some(index));
+        return refuse(Refusal::ReadOnly);
     }
     if !window.survives_lockdown() && kernel.is_locked_down() {
-        return refuse(Refusal::LockedDown, Some(index));
+        return refuse(Refusal::LockedDown);
     }
     // It was none when the window was added, but memory can come while the kernel runs.
     if kernel.is_system_ram(&range) {
-        return refuse(Refusal::SystemRam, Some(index));
+        return refuse(Refusal::SystemRam);
     }
     if range.length() > LARGEST_MAPPING {
-        return refuse(Refusal::TooLarge, Some(index));
+        return refuse(Refusal::TooLarge);
     }
     Ok(Grant {
         range,
         cache: window.cache,
         access: window.access,
         memory: is_known_memory(&range, Some(window), limits, kernel),
-        window: Some(index),
+        window: Some(found),
     })
 }
 
@@ -547,10 +549,16 @@ mod tests {
         decide(&request, &RAW, &PC, &free()).map_err(|refused| refused.reason)
     }
 
+    /// The window of [`windows()`] with this index.
+    fn at(index: usize) -> Option<IndexedWindow> {
+        let window = windows().windows()[index];
+        Some(IndexedWindow { index, window })
+    }
+
     fn refused(reason: Refusal, nearest: usize) -> Result<Grant, Refused> {
         Err(Refused {
             reason,
-            nearest: Some(nearest),
+            nearest: at(nearest),
         })
     }
 
@@ -604,7 +612,7 @@ mod tests {
             cache: CacheMode::WriteCombine,
             access: Access::ReadWrite,
             memory: true,
-            window: Some(1),
+            window: at(1),
         };
         assert_eq!(decide(&SDRAM, &windows(), &PC, &free()), Ok(grant));
         let rom = Request {
@@ -618,7 +626,7 @@ mod tests {
             cache: CacheMode::Uncached,
             access: Access::ReadOnly,
             memory: true,
-            window: Some(0),
+            window: at(0),
         };
         assert_eq!(decide(&rom, &windows(), &PC, &free()), Ok(grant));
     }
@@ -849,8 +857,9 @@ mod tests {
             ..SDRAM
         };
         assert_eq!(raw(request), Err(Refusal::TooLarge));
-        let verdict = decide(&request, &huge, &PC, &free());
-        assert_eq!(verdict, refused(Refusal::TooLarge, 0));
+        let refused = decide(&request, &huge, &PC, &free()).unwrap_err();
+        assert_eq!(refused.reason, Refusal::TooLarge);
+        assert_eq!(refused.nearest.map(|found| found.index), Some(0));
     }
 
     #[test]

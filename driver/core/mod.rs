@@ -50,6 +50,7 @@ pub use refusal::{
 };
 pub use table::{
     Entry,
+    IndexedWindow,
     Lookup,
     Mode,
     Table,

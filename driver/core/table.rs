@@ -173,6 +173,12 @@ where
         &self.0
     }
 
+    /// The window with this index.
+    pub fn get(&self, index: usize) -> Option<IndexedWindow> {
+        let window = *self.windows().get(index)?.window();
+        Some(IndexedWindow { index, window })
+    }
+
     /// How `range` lies to the windows.
     pub fn find(&self, range: &PhysRange) -> Lookup {
         let windows = self.windows();
@@ -194,6 +200,15 @@ where
             (None, None) => Lookup::Outside(None),
         }
     }
+}
+
+/// A window of a table, with its index there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IndexedWindow {
+    /// The index in [`Table::windows()`].
+    pub index: usize,
+    /// The window.
+    pub window: Window,
 }
 
 /// How a range lies to the windows of a table, with the index of a window in [`Table::windows()`].

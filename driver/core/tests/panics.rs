@@ -114,7 +114,7 @@ pub fn map(
 pub fn check(check: &mut MapCheck, mode: &Mode<Windows>, limits: &Limits, kernel: &Asked) -> Option<()> {
     let caller = Caller { file_readable: true, file_writable: false, read_implies_execute: false };
     let request = Request::from_check(check, &caller)?;
-    check.answer(&decide(&request, mode, limits, kernel), mode);
+    check.answer(&decide(&request, mode, limits, kernel));
     Refusal::from_code(check.verdict).map(|refusal| check.error = refusal.errno().number())
 }
 

@@ -22,6 +22,7 @@ use map_core::{
     CacheMode,
     Caller,
     Grant,
+    IndexedWindow,
     KernelQuery,
     Limits,
     Lookup,
@@ -493,7 +494,8 @@ proptest! {
                     prop_assert_eq!((grant.cache, grant.access), (CacheMode::Uncached, Access::ReadWrite));
                 }
                 Some(index) => {
-                    let window = &mode.windows()[index];
+                    let window = &mode.windows()[index.index];
+                    prop_assert_eq!(index.window, *window);
                     let (first, beyond) = bounds(&window.range);
                     prop_assert!(first <= start && end <= beyond);
                     prop_assert_eq!((grant.cache, grant.access), (window.cache, window.access));
@@ -516,7 +518,8 @@ proptest! {
                 let length = request.length.next_multiple_of(limits.page_size);
                 nearest(mode.windows(), &PhysRange::new(request.start, length).unwrap())
             });
-            prop_assert_eq!(found, expected);
+            prop_assert_eq!(found.map(|found| found.index), expected);
+            prop_assert!(found.is_none_or(|found| mode.windows()[found.index] == found.window));
         }
     }
 
@@ -548,11 +551,12 @@ proptest! {
         let asked = Request::from_check(&check, &caller);
         prop_assert_eq!(asked, Some(request));
 
-        check.answer(&verdict, &mode);
+        check.answer(&verdict);
         let index = usize::try_from(check.window).ok().filter(|_| check.window != abi::NONE);
+        let at = index.map(|index| IndexedWindow { index, window: mode.windows()[index] });
         let answered: Result<Grant, Refused> = match Refusal::from_code(check.verdict) {
-            None => Ok(Grant { window: index, cache: CacheMode::from_code(check.cache).unwrap(), ..verdict.unwrap() }),
-            Some(reason) => Err(Refused { reason, nearest: index }),
+            None => Ok(Grant { window: at, cache: CacheMode::from_code(check.cache).unwrap(), ..verdict.unwrap() }),
+            Some(reason) => Err(Refused { reason, nearest: at }),
         };
         prop_assert_eq!(answered, verdict);
         let near = PhysRange::new(check.near_start, check.near_length);
