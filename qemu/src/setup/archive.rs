@@ -221,8 +221,8 @@ impl Backports {
              Dir::Etc::SourceList \"/dev/null\";\n\
              Dir::Etc::SourceParts \"{place}/sources\";\n\
              Dir::State::Lists \"{place}/lists\";\n\
-             Dir::BuildCache \"{place}/cache\";\n\
-             Dir::BuildCache::Archives \"{place}/cache/archives\";\n"
+             Dir::Cache \"{place}/cache\";\n\
+             Dir::Cache::Archives \"{place}/cache/archives\";\n"
         );
         Ok(fs::write(&self.configuration, text)?)
     }
@@ -256,8 +256,8 @@ fn configuration(place: &Path, architecture: &str) -> String {
          Dir::Etc::PreferencesParts \"/dev/null\";\n\
          Dir::State::Lists \"{place}/lists\";\n\
          Dir::State::Status \"/dev/null\";\n\
-         Dir::BuildCache \"{place}/cache\";\n\
-         Dir::BuildCache::Archives \"{place}/cache/archives\";\n"
+         Dir::Cache \"{place}/cache\";\n\
+         Dir::Cache::Archives \"{place}/cache/archives\";\n"
     )
 }
 
