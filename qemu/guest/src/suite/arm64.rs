@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What only arm64 has: memory of a kind that forbids unaligned accesses, and page tables that nobody keeps consistent.
+
+use std::{arch::asm, fs::File, os::unix::fs::OpenOptionsExt};
+
+use anyhow::{ensure, Context, Result};
+use map_protocol::{pattern, CacheMode};
+use nix::{
+    libc,
+    sys::{
+        mman::{MapFlags, ProtFlags},
+        signal::Signal,
+    },
+};
+
+use crate::{
+    area::{dies_of, succeeds_in_child, Area},
+    host::{Host, LENGTH, START},
+    kernel::Loaded,
+    memory::while_spinning,
+    program::devmap,
+    user,
+    windows::{MIB, THREE},
+    Test,
+};
+
+/// A page that somebody in the kernel has claimed: the registers of the first serial port.
+pub const CLAIMED: u64 = 0x0900_0000;
+
+/// The code of a function that only returns.
+pub const RETURN: [u8; 4] = [0xc0, 0x03, 0x5f, 0xd6];
+
+/// Whether the free memory counts as reserved. The device tree sets the free memory aside.
+pub const RESERVED: bool = true;
+
+/// Where the machine has nothing, a part of the PCI bus's window: stores are lost, and every load gives this byte.
+pub const VACANT: u64 = 0x1000_0000;
+pub const VACANT_BYTE: u8 = 0xff;
+
+/// More bytes than a process has addresses.
+pub const ADDRESS_SPACE: u64 = 1 << 49;
+
+/// How many bits a physical address has: those of the guest's Cortex-A72, which no program can ask for.
+pub fn address_bits() -> Result<u32> {
+    Ok(44)
+}
+
+/// Tests of the driver as it is loaded without parameters.
+pub const RAW: &[Test] =
+    &[Test { name: "memcpy_on_uncached_memory_is_sigbus", run: memcpy_on_uncached_memory_is_sigbus }];
+
+/// Tests of the driver with windows.
+pub const WINDOWS: &[Test] = &[
+    Test {
+        name: "an_unaligned_access_is_sigbus_on_uncached_memory_alone",
+        run: an_unaligned_access_is_sigbus_on_uncached_memory_alone,
+    },
+    Test { name: "another_cache_type_elsewhere_changes_nothing", run: another_cache_type_elsewhere_changes_nothing },
+];
+
+/// Tests of the command line.
+pub const DEVMAP: &[Test] = &[Test { name: "a_uio_device_is_read_and_written", run: a_uio_device_is_read_and_written }];
+
+/// One store of four bytes, wherever that is.
+fn store_four(address: usize) {
+    // SAFETY: the address lies in a mapping that no reference leads to; a fault ends the process, as the caller knows.
+    unsafe { asm!("str {value:w}, [{address}]", value = in(reg) 3, address = in(reg) address) };
+}
+
+fn an_unaligned_access_is_sigbus_on_uncached_memory_alone(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::with(&[&THREE.replace(":ro", "")])?;
+    let node = user::open()?;
+    for (index, faults) in (0..).zip([true, false, false]) {
+        let area = Area::shared(&node, START + index * MIB, MIB as usize)?;
+        let aligned = area.address() + 64;
+        succeeds_in_child(|| {
+            store_four(aligned);
+            0
+        })?;
+        // On a processor `dc zva` faults as well; QEMU lets it pass.
+        let result = if faults {
+            dies_of(Signal::SIGBUS, || store_four(aligned + 1))
+        } else {
+            succeeds_in_child(|| {
+                store_four(aligned + 1);
+                0
+            })
+        };
+        result.with_context(|| format!("window {index}"))?;
+    }
+    Ok(())
+}
+
+fn memcpy_on_uncached_memory_is_sigbus(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let area = Area::shared(&user::open()?, START, LENGTH as usize)?;
+    let bytes = [0x5a; 77];
+    let copy = || {
+        let target = (area.address() + 1) as *mut libc::c_void;
+        // SAFETY: both ends hold 77 bytes, and no reference leads into the mapping; a fault is what is asked for.
+        unsafe { libc::memcpy(target, bytes.as_ptr().cast(), bytes.len()) };
+    };
+    dies_of(Signal::SIGBUS, copy)
+}
+
+fn another_cache_type_elsewhere_changes_nothing(host: &mut Host) -> Result<()> {
+    let _loaded = Loaded::with(&[&THREE.replace(":ro", "")])?;
+    let node = user::open()?;
+    for flags in [libc::O_SYNC, 0] {
+        let mem = File::options().read(true).write(true).custom_flags(flags).open("/dev/mem")?;
+        let other = Area::map(&mem, START, LENGTH as usize, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
+        other.load(0);
+        for (index, cache) in (0..).zip([CacheMode::Uncached, CacheMode::WriteCombine, CacheMode::Cached]) {
+            let area = Area::shared(&node, START + index * MIB, MIB as usize)?;
+            let page = while_spinning(|| (), || host.page(area.address()))?;
+            ensure!(page.cache == cache, "beside /dev/mem with flags {flags:o}: {page:x?}");
+        }
+    }
+    Ok(())
+}
+
+fn a_uio_device_is_read_and_written(host: &mut Host) -> Result<()> {
+    let seed = 140;
+    host.fill(seed)?;
+    // The device tree has it: the last megabyte of the free memory. Our own driver is not loaded.
+    let name = std::fs::read_to_string("/sys/class/uio/uio0/maps/map0/addr")?;
+    ensure!(name.trim() == "0x00000000c0200000", "/dev/uio0 is at {name:?}");
+    let at = START + 2 * MIB;
+    let word = |address| u32::from_ne_bytes([0, 1, 2, 3].map(|byte| pattern::byte(seed, address + byte)));
+    for offset in [0, 0x1004, MIB - 4] {
+        let address = at + offset;
+        let read = devmap(&format!("read {address:#x} --device /dev/uio0"))?;
+        read.printed(&format!("{address:#x}: {:#010x}\n", word(address)))?;
+        devmap(&format!("write {address:#x} {:#x} --device /dev/uio0", !word(address)))?.printed("")?;
+    }
+    for outside in [at - 4, at + MIB] {
+        devmap(&format!("read {outside:#x} --device /dev/uio0"))?.failed(3, &[&format!("{outside:#x}")])?;
+    }
+    let stored = [0, 0x1004, MIB - 4].map(|offset| 2 * MIB + offset..2 * MIB + offset + 4);
+    host.changed(seed, &stored, |offset| !pattern::byte(seed, START + offset))
+}

@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What somebody tries who may open the node and means harm, or is only old, and what the driver makes of it.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File, Permissions},
+    io::{Read, Write},
+    os::unix::{
+        fs::{FileExt, PermissionsExt},
+        net::UnixStream,
+    },
+    thread::sleep,
+    time::Duration,
+};
+
+use anyhow::{ensure, Context, Result};
+use map_core::{LogLimit, Refusal, LARGEST_MAPPING, MAPPINGS_PER_USER};
+use map_protocol::pattern;
+use nix::{
+    errno::Errno,
+    sys::{
+        mman::{MapFlags, ProtFlags},
+        personality::{self, Persona},
+        signal::{kill, Signal},
+        wait::waitpid,
+    },
+    unistd::{fork, setgid, setuid, ForkResult, Gid, Pid, Uid},
+};
+
+use crate::{
+    arch::RETURN,
+    area::{dies_of, succeeds_in_child, Area, READ_WRITE},
+    host::{Host, LENGTH, START},
+    kernel::{self, Loaded},
+    user,
+    windows::MIB,
+};
+
+crate::tests! {
+    a_debugger_reads_no_byte_beyond_the_mapping,
+    a_debugger_sees_nothing_that_the_process_does_not,
+    an_old_program_gets_its_mapping_and_it_is_not_executable,
+    a_mapping_of_more_than_4_gib_is_einval,
+    a_user_has_so_many_mappings_and_no_more,
+    one_user_does_not_hide_anothers_refusals,
+    the_parameter_is_for_root_and_whole_or_marked,
+    an_open_without_read_or_write_maps_nothing,
+}
+
+const PAGE: u64 = 4096;
+
+/// Where a test puts the code of a function.
+const CODE: u64 = 8;
+
+/// Opens the node to everybody.
+fn open_to_all() -> Result<()> {
+    Ok(fs::set_permissions("/dev/map", Permissions::from_mode(0o666))?)
+}
+
+/// How a child ends that does `act` as this user: well, if `act` gives 0.
+fn as_user(user: u32, act: impl FnOnce() -> i32) -> Result<()> {
+    succeeds_in_child(|| match setgid(Gid::from_raw(user)).and_then(|()| setuid(Uid::from_raw(user))) {
+        Ok(()) => act(),
+        Err(_) => 99,
+    })
+    .with_context(|| format!("user {user}"))
+}
+
+fn a_debugger_reads_no_byte_beyond_the_mapping(host: &mut Host) -> Result<()> {
+    let seed = 200;
+    host.fill(seed)?;
+    let _loaded = Loaded::with(&["windows=0xc0000000+1M:memory"])?;
+    let node = user::open()?;
+    let area = Area::shared_with_gap(&node, START, 2 * PAGE as usize)?;
+    let memory = File::options().read(true).write(true).open("/proc/self/mem")?;
+    let end = 2 * PAGE;
+    for (offset, wanted, expected) in [
+        (0, PAGE, PAGE),
+        // Across two pages, which the kernel asks for one by one.
+        (0, 2 * PAGE, 2 * PAGE),
+        (PAGE - 8, 16, 16),
+        // As far as it goes.
+        (end - 1, PAGE, 1),
+        (end - PAGE - 1, 3 * PAGE, PAGE + 1),
+        (8, 3 * PAGE, end - 8),
+    ] {
+        let mut bytes = vec![0; wanted as usize];
+        let read = memory.read_at(&mut bytes, area.address() as u64 + offset);
+        let read = read.with_context(|| format!("{wanted} bytes at {offset:#x}"))?;
+        ensure!(read as u64 == expected, "{read} of {wanted} bytes at {offset:#x}, not {expected}");
+        let there = pattern::bytes(seed, START + offset, read);
+        ensure!(bytes[..read] == there[..], "{wanted} bytes at {offset:#x} are others");
+    }
+    let past = memory.read_at(&mut [0; 8], area.address() as u64 + end).map_err(|error| error.raw_os_error());
+    ensure!(past == Err(Some(Errno::EIO as i32)), "beyond the end: {past:?}");
+    // And writes none.
+    let written = memory.write_at(&[0x5a; 4096], area.address() as u64 + end - 1)?;
+    ensure!(written == 1, "{written} bytes were written at the last one");
+    host.changed(seed, &[end - 1..end], |_| 0x5a)
+}
+
+fn a_debugger_sees_nothing_that_the_process_does_not(host: &mut Host) -> Result<()> {
+    let seed = 201;
+    host.fill(seed)?;
+    let _loaded = Loaded::with(&["windows=0xc0000000+1M:memory,0xc0100000+1M:memory:ro"])?;
+    let node = user::open()?;
+    let memory = File::options().read(true).write(true).open("/proc/self/mem")?;
+    let read_only = Area::map(&node, START + MIB, PAGE as usize, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
+    let forced = memory.write_at(&[0], read_only.address() as u64);
+    ensure!(forced.is_err(), "/proc/self/mem wrote to a read-only window");
+    let hidden = Area::map(&node, START, PAGE as usize, ProtFlags::PROT_NONE, MapFlags::MAP_SHARED)?;
+    let shown = memory.read_at(&mut [0; 8], hidden.address() as u64).map_err(|error| error.raw_os_error());
+    ensure!(shown == Err(Some(Errno::EIO as i32)), "a mapping without access: {shown:?}");
+    host.changed(seed, &[], |_| 0)
+}
+
+/// What /proc/self/maps says of the access to the mapping at `address`.
+fn access(address: usize) -> Result<String> {
+    let maps = fs::read_to_string("/proc/self/maps")?;
+    let start = format!("{address:x}-");
+    let line = maps.lines().find(|line| line.trim_start_matches('0').starts_with(&start));
+    let access = line.and_then(|line| line.split_whitespace().nth(1));
+    Ok(access.with_context(|| format!("no mapping at {address:#x}:\n{maps}"))?.to_owned())
+}
+
+fn an_old_program_gets_its_mapping_and_it_is_not_executable(host: &mut Host) -> Result<()> {
+    let seed = 202;
+    host.fill(seed)?;
+    let _loaded = Loaded::with(&["windows=0xc0000000+1M"])?;
+    {
+        let area = Area::shared(&user::open()?, START, PAGE as usize)?;
+        (0..).zip(RETURN).for_each(|(offset, byte)| area.store(CODE as usize + offset, byte));
+    }
+    // As the kernel sets it for a program of 32 bits that does not say whether its stack is executable.
+    personality::set(Persona::READ_IMPLIES_EXEC)?;
+    let node = user::open()?;
+    let ordinary = Area::map_at(0, -1, 0, PAGE as usize, READ_WRITE, MapFlags::MAP_PRIVATE | MapFlags::MAP_ANONYMOUS)?;
+    ensure!(access(ordinary.address())? == "rwxp", "the personality changes nothing");
+    for protection in [READ_WRITE, ProtFlags::PROT_READ, READ_WRITE | ProtFlags::PROT_EXEC] {
+        let area = Area::map(&node, START, PAGE as usize, protection, MapFlags::MAP_SHARED)
+            .with_context(|| format!("{protection:?}"))?;
+        let found = access(area.address())?;
+        ensure!(!found.contains('x'), "{protection:?}: {found}");
+        // The processor says the same: a function that only returns would do so.
+        let code = area.address() + CODE as usize;
+        dies_of(Signal::SIGSEGV, || {
+            // SAFETY: nothing is executed there: this process dies, as it is to.
+            unsafe { std::mem::transmute::<usize, extern "C" fn()>(code)() }
+        })?;
+        // Nor does it become so, by itself or because it is told to.
+        area.protect(READ_WRITE)?;
+        ensure!(access(area.address())? == "rw-s", "after mprotect(2)");
+        let result = area.protect(READ_WRITE | ProtFlags::PROT_EXEC);
+        ensure!(result == Err(Errno::EACCES), "mprotect(2) to executable: {result:?}");
+    }
+    let result = Area::map(&node, START, PAGE as usize, ProtFlags::PROT_EXEC, MapFlags::MAP_SHARED).map(drop);
+    ensure!(result == Err(Errno::EPERM), "what nobody but the program can have asked for: {result:?}");
+    host.changed(seed, &[CODE..CODE + 4], |offset| RETURN[(offset - CODE) as usize])
+}
+
+fn a_mapping_of_more_than_4_gib_is_einval(_: &mut Host) -> Result<()> {
+    let list = format!("windows=big@{:#x}+64G:shared", 1u64 << 36);
+    let _loaded = Loaded::with(&[&list])?;
+    let node = user::open()?;
+    let result = Area::shared(&node, 1 << 36, LARGEST_MAPPING as usize + 1).map(drop);
+    ensure!(result == Err(Errno::EINVAL), "a byte more: {result:?}");
+    let log = kernel::log_since("map-suite:")?;
+    ensure!(log.contains(&Refusal::TooLarge.to_string()), "{log}");
+    Area::shared(&node, 1 << 36, LARGEST_MAPPING as usize)?;
+    Ok(())
+}
+
+fn a_user_has_so_many_mappings_and_no_more(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::with(&["windows=0xc0000000+1M"])?;
+    open_to_all()?;
+    let map = |node: &File| Area::shared(node, START, PAGE as usize);
+    let fill = || {
+        let Ok(node) = user::open() else { return 1 };
+        let areas: Vec<_> = (0..MAPPINGS_PER_USER).map_while(|_| map(&node).ok()).collect();
+        if areas.len() != MAPPINGS_PER_USER as usize {
+            return 2;
+        }
+        // Another file is no way round it.
+        let other = user::open().ok().map(|node| map(&node).map(drop));
+        if other != Some(Err(Errno::ENOMEM)) {
+            return 3;
+        }
+        // What is given back can be had again.
+        drop(areas);
+        i32::from(map(&node).is_err()) * 5
+    };
+    as_user(1000, fill)?;
+    let log = kernel::log_since("map-suite:")?;
+    ensure!(log.contains(&Refusal::TooMany.to_string()), "{log}");
+    // The processes are gone, and with them all that was counted.
+    as_user(1000, fill)?;
+    let mappings = fs::read_to_string("/sys/kernel/debug/map/mappings")?;
+    ensure!(mappings.trim() == "0", "{mappings} mappings are left");
+    // Another user has their own, while these are there.
+    let busy = Busy::new(1000)?;
+    as_user(1001, || i32::from(user::open().ok().and_then(|node| map(&node).ok()).is_none()))?;
+    drop(busy);
+    // Root is not bound.
+    let node = user::open()?;
+    let areas: Result<Vec<_>, _> = (0..=MAPPINGS_PER_USER).map(|_| map(&node)).collect();
+    ensure!(areas.is_ok(), "root: {:?}", areas.err());
+    Ok(())
+}
+
+/// A process of a user who has as many mappings as one may have; killed when dropped.
+struct Busy(Pid);
+
+impl Busy {
+    fn new(user: u32) -> Result<Self> {
+        let (mut ready, mut begun) = UnixStream::pair()?;
+        // SAFETY: this process has one thread.
+        let child = match unsafe { fork() }? {
+            ForkResult::Child => {
+                let dropped = setgid(Gid::from_raw(user)).and_then(|()| setuid(Uid::from_raw(user)));
+                let node = user::open();
+                if let (Ok(()), Ok(node)) = (dropped, node) {
+                    let map = |_| Area::shared(&node, START, PAGE as usize).ok();
+                    let areas: Vec<_> = (0..MAPPINGS_PER_USER).map_while(map).collect();
+                    if areas.len() == MAPPINGS_PER_USER as usize && begun.write_all(b".").is_ok() {
+                        sleep(Duration::from_secs(60));
+                    }
+                }
+                std::process::exit(1);
+            }
+            ForkResult::Parent { child } => child,
+        };
+        drop(begun);
+        let busy = Self(child);
+        ready.read_exact(&mut [0]).context("the busy process is not")?;
+        Ok(busy)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let _ = kill(self.0, Signal::SIGKILL);
+        let _ = waitpid(self.0, None);
+    }
+}
+
+fn one_user_does_not_hide_anothers_refusals(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::with(&["windows=0xc0000000+1M"])?;
+    open_to_all()?;
+    // Each user asks for addresses of their own, by which the lines are told from each other.
+    let refused = |first: u64, count: u64| {
+        move || {
+            let Ok(node) = user::open() else { return 1 };
+            let granted = (first..first + count).find(|page| Area::shared(&node, page * PAGE, PAGE as usize).is_ok());
+            i32::from(granted.is_some()) * 2
+        }
+    };
+    let burst = u64::from(LogLimit::BURST);
+    let many = burst + 17;
+    as_user(1000, refused(0x1000, many))?;
+    as_user(1001, refused(0x2000, 1))?;
+    let log = kernel::log_since("map-suite:")?;
+    let lines = |log: &str, first: u64, count: u64| {
+        let pages: BTreeSet<_> = (first..first + count).map(|page| format!(" at {:#x} refused", page * PAGE)).collect();
+        pages.iter().filter(|page| log.contains(*page)).count() as u64
+    };
+    ensure!(lines(&log, 0x1000, many) == burst, "of the first user {} lines:\n{log}", lines(&log, 0x1000, many));
+    ensure!(lines(&log, 0x2000, 1) == 1, "the second user's refusal is hidden:\n{log}");
+    // What was left out is said as soon as anybody is refused again.
+    sleep(Duration::from_secs(LogLimit::INTERVAL + 1));
+    as_user(1001, refused(0x3000, 1))?;
+    let log = kernel::log_since("map-suite:")?;
+    let words = format!("map: {} more refusals of user 1000 were not logged", many - burst);
+    ensure!(log.contains(&words), "the log does not say {words:?}:\n{log}");
+    // Or when the driver goes.
+    as_user(1002, refused(0x4000, burst + 3))?;
+    drop(_loaded);
+    let log = kernel::log_since("map-suite:")?;
+    ensure!(log.contains("map: 3 more refusals of user 1002 were not logged"), "{log}");
+    Ok(())
+}
+
+fn the_parameter_is_for_root_and_whole_or_marked(_: &mut Host) -> Result<()> {
+    const PATH: &str = "/sys/module/map/parameters/windows";
+    let list = |count: u64, name: usize| {
+        let windows = (0..count).map(|index| {
+            let name = format!("{index:0name$}");
+            format!("{name}@{:#x}+4K:rw:writecombine:shared", START + 2 * PAGE * index)
+        });
+        windows.collect::<Vec<_>>().join(",")
+    };
+    let short = list(3, 8);
+    {
+        let _loaded = Loaded::with(&[&format!("windows={short}")])?;
+        let mode = fs::metadata(PATH)?.permissions().mode() & 0o777;
+        ensure!(mode == 0o400, "the parameter has mode {mode:o}");
+        ensure!(fs::read_to_string(PATH)? == format!("{short}\n"), "it is not what was given");
+        as_user(1000, || i32::from(fs::read(PATH).is_ok()))?;
+    }
+    // The kernel gives a file in sysfs one page.
+    let long = list(64, 31);
+    ensure!(long.len() > PAGE as usize, "only {} bytes", long.len());
+    let _loaded = Loaded::with(&[&format!("windows={long}")])?;
+    let found = fs::read_to_string(PATH)?;
+    let kept = found.strip_suffix(",...\n").with_context(|| format!("not marked as cut: {found:?}"))?;
+    ensure!(found.len() <= PAGE as usize && long.starts_with(kept), "{found:?}");
+    ensure!(long[kept.len()..].starts_with(','), "it is cut inside of a window: {found:?}");
+    ensure!(PAGE as usize - found.len() < 100, "more is cut than has to be: {} bytes", found.len());
+    Ok(())
+}
+
+fn an_open_without_read_or_write_maps_nothing(host: &mut Host) -> Result<()> {
+    let seed = 203;
+    host.fill(seed)?;
+    let _loaded = Loaded::with(&["windows=0xc0000000+1M"])?;
+    let node = nix::fcntl::open("/dev/map", nix::fcntl::OFlag::from_bits_retain(3), nix::sys::stat::Mode::empty())?;
+    let node = File::from(node);
+    for protection in [READ_WRITE, ProtFlags::PROT_READ, ProtFlags::PROT_NONE] {
+        let result = Area::map(&node, START, LENGTH as usize / 3, protection, MapFlags::MAP_SHARED).map(drop);
+        ensure!(result == Err(Errno::EACCES), "{protection:?}: {result:?}");
+    }
+    host.changed(seed, &[], |_| 0)
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A program of 32 bits on the kernel of 64: the same `devmap`, whose addresses, offsets and ioctls are narrower.
+
+use std::process::Command;
+
+use anyhow::{ensure, Result};
+use map_protocol::pattern;
+
+use crate::{
+    arch::VACANT,
+    host::{Host, LENGTH, START},
+    kernel::Loaded,
+    program::{devmap, Ran},
+};
+
+crate::tests! {
+    a_program_of_32_bits_reads_and_writes_above_2_gib,
+    a_program_of_32_bits_is_refused_as_any_other,
+    a_program_of_32_bits_hears_the_same_of_the_windows,
+}
+
+fn devmap32(arguments: &str) -> Result<Ran> {
+    Ran::new(Command::new("devmap32").args(arguments.split_whitespace()))
+}
+
+fn a_program_of_32_bits_reads_and_writes_above_2_gib(host: &mut Host) -> Result<()> {
+    let seed = 130;
+    host.fill(seed)?;
+    let _loaded = Loaded::with(&["windows=0xc0000000+3M"])?;
+    for offset in [0, 0x1004, LENGTH - 4] {
+        let address = START + offset;
+        let word = |seed| pattern::bytes(seed, address, 4).try_into().map(u32::from_ne_bytes).unwrap_or_default();
+        devmap32(&format!("read {address:#x}"))?.printed(&format!("{address:#x}: {:#010x}\n", word(seed)))?;
+        devmap32(&format!("write {address:#x} {:#x}", !word(seed)))?.printed("")?;
+    }
+    let stored = [0..4, 0x1004..0x1008, LENGTH - 4..LENGTH];
+    host.changed(seed, &stored, |offset| !pattern::byte(seed, START + offset))
+}
+
+fn a_program_of_32_bits_is_refused_as_any_other(host: &mut Host) -> Result<()> {
+    let seed = 131;
+    host.fill(seed)?;
+    let _loaded = Loaded::with(&["windows=0xc0000000+1M:ro,0xc0200000+4K"])?;
+    // Outside, above 4 GiB, across an edge, and read-only: the two programs say the same.
+    for arguments in [
+        "read 0x50000000",
+        "read 0x100000000",
+        "dump 0xc0200000+8K",
+        "write 0xc0000000 1",
+        "check 0xc0000000+2M --write",
+        "check 0x100000000",
+    ] {
+        let (wide, narrow) = (devmap(arguments)?, devmap32(arguments)?);
+        ensure!(wide.status == Some(3), "{wide:?}");
+        ensure!(
+            (wide.status, &wide.out, &wide.err) == (narrow.status, &narrow.out, &narrow.err),
+            "{wide:?}, but {narrow:?}"
+        );
+    }
+    // What has 64 bits is more than one access there.
+    let narrow = devmap32("read 0xc0000000 -w 64")?;
+    ensure!(narrow.status == Some(2) && narrow.err.contains("8, 16, 32"), "{narrow:?}");
+    host.changed(seed, &[], |_| 0)
+}
+
+fn a_program_of_32_bits_hears_the_same_of_the_windows(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::with(&[&format!("windows=one@0xc0000000+1M:ro:wc,two@{VACANT:#x}+4K:shared")])?;
+    for arguments in ["info", "info --json"] {
+        let (wide, narrow) = (devmap(arguments)?, devmap32(arguments)?);
+        let expected = wide.out.replace("64 bits", "32 bits").replace("\"widest_access\":64", "\"widest_access\":32");
+        ensure!(expected != wide.out, "it does not say how wide an access can be: {wide:?}");
+        narrow.printed(&expected)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,469 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The command line `devmap` on /dev/map: what each command prints, and what it does to the memory.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    os::unix::fs::symlink,
+    process::Command,
+};
+
+use anyhow::{ensure, Context, Result};
+use map_protocol::pattern;
+use nix::sys::signal::Signal;
+
+use crate::{
+    host::{Host, LENGTH, START},
+    kernel::{self, Loaded},
+    program::{devmap, shell, Ran, Running, Scratch, WHOLE},
+    user,
+};
+
+crate::tests! {
+    every_width_and_order_stores_exactly_its_bytes,
+    values_follow_each_other,
+    modify_and_bit_fields_change_their_bits_alone,
+    fill_stores_one_value_all_over_the_range,
+    load_stores_a_file_at_any_address,
+    load_replaces_all_of_the_memory,
+    save_writes_what_the_memory_holds,
+    copy_may_overlap_in_both_directions,
+    compare_and_verify_name_the_first_difference,
+    search_and_dump_show_what_the_host_wrote,
+    the_memory_test_stays_in_its_range,
+    watch_shows_what_another_process_stores,
+    busybox_devmem_and_devmap_agree,
+    devmem_by_name_prints_what_busybox_prints,
+    devmem2_by_name_takes_what_devmem2_took,
+}
+
+/// What the free memory should hold.
+struct Expected {
+    seed: u64,
+    bytes: Vec<u8>,
+}
+
+impl Expected {
+    /// The pattern of this seed, which the host stores now.
+    fn new(host: &mut Host, seed: u64) -> Result<Self> {
+        host.fill(seed)?;
+        Ok(Self { seed, bytes: pattern::bytes(seed, START, LENGTH as usize) })
+    }
+
+    /// From now on it should hold `bytes` at `offset`.
+    fn put(&mut self, offset: usize, bytes: &[u8]) {
+        self.bytes[offset..][..bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// Fails unless it does, and holds nothing else. The host tells the first changes and counts them all, and the rest
+    /// is read here.
+    fn holds(&self, host: &mut Host) -> Result<()> {
+        let before = pattern::bytes(self.seed, START, self.bytes.len());
+        let changed = self.bytes.iter().zip(&before).filter(|(now, before)| now != before).count();
+        let (first, count) = host.differences(self.seed)?;
+        ensure!(count == changed as u64, "the host sees {count} bytes changed, not {changed}: {first:02x?}");
+        for difference in first {
+            let expected = self.bytes[(difference.address - START) as usize];
+            ensure!(difference.found == expected, "the host sees {difference:02x?}, not {expected:#04x}");
+        }
+        let memory = user::map()?;
+        for (offset, expected) in (0..).step_by(8).zip(self.bytes.chunks(8)) {
+            let found = memory.read::<u64>(offset)?.to_ne_bytes();
+            ensure!(found == *expected, "at {offset:#x}: {found:02x?}, not {expected:02x?}");
+        }
+        Ok(())
+    }
+}
+
+fn every_width_and_order_stores_exactly_its_bytes(host: &mut Host) -> Result<()> {
+    let bytes = [0x81, 0x92, 0xa3, 0xb4, 0xc5, 0xd6, 0xe7, 0xf8];
+    // Uncached, as all is in raw mode, and through a window of each other cache type.
+    for parameters in [&[][..], &["windows=0xc0000000+3M:wc"], &["windows=0xc0000000+3M:wb"]] {
+        let mut expected = Expected::new(host, 90)?;
+        let _loaded = Loaded::with(parameters)?;
+        for (width, at) in [(1, 0x1001), (2, 0x2002), (4, 0x3004), (8, 0x4008)] {
+            let value = bytes[..width].iter().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
+            let reversed: Vec<_> = bytes[..width].iter().rev().copied().collect();
+            for (order, offset, stored) in [("big", at, &bytes[..width]), ("little", at + 16, &reversed)] {
+                let (address, bits, digits) = (START + offset as u64, 8 * width, 2 + 2 * width);
+                let options = format!("-w {bits} --endian {order}");
+                devmap(&format!("write {address:#x} {value:#x} {options} --verify"))?.printed("")?;
+                let line = format!("{address:#x}: {value:#0digits$x}\n");
+                devmap(&format!("read {address:#x} {options}"))?.printed(&line)?;
+                expected.put(offset, stored);
+            }
+        }
+        expected.holds(host).with_context(|| format!("map.ko {parameters:?}"))?;
+    }
+    Ok(())
+}
+
+fn values_follow_each_other(host: &mut Host) -> Result<()> {
+    let mut expected = Expected::new(host, 91)?;
+    let _loaded = Loaded::with(&[WHOLE])?;
+    // Over the edge of a page, and up to the last byte.
+    devmap("write 0xc0000ffe 0x1122 0x3344 0x5566 -w 16 --endian big --verify")?.printed("")?;
+    expected.put(0xffe, &[0x11, 0x22, 0x33, 0x44, 0x55, 0x66]);
+    devmap("write 0xc02ffffe 1 2 -w 8")?.printed("")?;
+    expected.put(0x2f_fffe, &[1, 2]);
+    let lines = "0xc0000ffe: 0x11\n0xc0000fff: 0x22\n0xc0001000: 0x33\n0xc02fffff: 0x02\n";
+    devmap("read 0xc0000ffe+3 0xc02fffff -w 8")?.printed(lines)?;
+    devmap("--json write 0xc0000000 7 -w 8")?
+        .printed("{\"address\":\"0xc0000000\",\"width\":8,\"values\":[\"0x07\"],\"verified\":false}\n")?;
+    expected.put(0, &[7]);
+    devmap("--json read 0xc0000000 -w 8")?.printed("{\"address\":\"0xc0000000\",\"width\":8,\"value\":\"0x07\"}\n")?;
+    expected.holds(host)
+}
+
+fn modify_and_bit_fields_change_their_bits_alone(host: &mut Host) -> Result<()> {
+    let mut expected = Expected::new(host, 92)?;
+    let _loaded = Loaded::with(&[WHOLE])?;
+    // From a value and from its complement, so that each bit is seen to stay, to be set and to be cleared.
+    for (offset, start) in [(0x10, 0x0f0f_1234_u32), (0x20, !0x0f0f_1234)] {
+        let address = START + offset as u64;
+        devmap(&format!("write {address:#x} {start:#x} --endian little"))?.printed("")?;
+        let mut before = start;
+        for (command, place, arguments, mask, value) in [
+            ("modify", "", "--set 0x80 --clear 0x4", 0x84, 0x80),
+            ("modify", "", "--mask 0xff0000 0x5a0000 --verify", 0xff_0000, 0x5a_0000),
+            ("write", ":31:28", "0xc --verify", 0xf000_0000, 0xc000_0000),
+            ("write", ":0", "1", 1, 1),
+        ] {
+            let after = before & !mask | value;
+            devmap(&format!("{command} {address:#x}{place} {arguments} --endian little"))?
+                .printed(&format!("{address:#x}: {before:#010x} -> {after:#010x}\n"))?;
+            before = after;
+        }
+        expected.put(offset, &before.to_le_bytes());
+        let (high, middle) = (before >> 28, before >> 4 & 0xff);
+        devmap(&format!("read {address:#x}:31:28 {address:#x}:11:4 {address:#x}:0 --endian little"))?.printed(
+            &format!("{address:#x}:31:28: {high:#x}\n{address:#x}:11:4: {middle:#04x}\n{address:#x}:0:0: 0x1\n"),
+        )?;
+    }
+    expected.holds(host)
+}
+
+fn fill_stores_one_value_all_over_the_range(host: &mut Host) -> Result<()> {
+    let mut expected = Expected::new(host, 93)?;
+    let _loaded = Loaded::with(&[WHOLE])?;
+    // Ranges that begin and end anywhere, and one of more than a block.
+    for (offset, length, value, stored, options) in [
+        (0x11, 3, "0xff", &[0xff][..], "-w 8"),
+        (0xfff, 0x1003, "0x5a", &[0x5a], "-w 8 --verify"),
+        (0x4002, 6, "0x1234", &[0x12, 0x34], "-w 16 --endian big"),
+        (0x8004, 0x2_0004, "0x11223344", &[0x11, 0x22, 0x33, 0x44], "--endian big --verify"),
+        (0x10_0000, 0x10_0000, "0x0102030405060708", &[8, 7, 6, 5, 4, 3, 2, 1], "-w 64 --endian little --verify"),
+    ] {
+        let address = START + offset as u64;
+        devmap(&format!("fill {address:#x}+{length} {value} {options}"))?.printed("")?;
+        expected.put(offset, &stored.repeat(length / stored.len()));
+    }
+    expected.holds(host)?;
+    devmap("--json fill 0xc0000000-0xc02fffff 0 --verify")?
+        .printed("{\"start\":\"0xc0000000\",\"bytes\":3145728,\"verified\":true}\n")?;
+    expected.bytes.fill(0);
+    expected.holds(host)
+}
+
+fn load_stores_a_file_at_any_address(host: &mut Host) -> Result<()> {
+    let mut expected = Expected::new(host, 94)?;
+    let _loaded = Loaded::with(&[WHOLE])?;
+    let scratch = Scratch::new()?;
+    let image = pattern::bytes(1094, 0, 0x2_1003);
+    let path = scratch.file("image", &image)?;
+    devmap(&format!("load {path} 0xc0000081 --verify"))?.printed("")?;
+    expected.put(0x81, &image);
+    devmap(&format!("load {path} 0xc0100003+5"))?.printed("")?;
+    expected.put(0x10_0003, &image[..5]);
+    devmap(&format!("load {path} 0xc0110000-0xc011ffff -w 16"))?.printed("")?;
+    expected.put(0x11_0000, &image[..0x1_0000]);
+    shell(&format!("cat {path} | devmap load - 0xc0200001"))?.printed("")?;
+    expected.put(0x20_0001, &image);
+    expected.holds(host)
+}
+
+fn load_replaces_all_of_the_memory(host: &mut Host) -> Result<()> {
+    host.fill(95)?;
+    let _loaded = Loaded::with(&[WHOLE])?;
+    let scratch = Scratch::new()?;
+    let path = scratch.file("image", &pattern::bytes(1095, START, LENGTH as usize))?;
+    devmap(&format!("load {path} 0xc0000000"))?.printed("")?;
+    // Here the host itself knows every byte.
+    host.changed(1095, &[], |_| 0)
+}
+
+fn save_writes_what_the_memory_holds(host: &mut Host) -> Result<()> {
+    let seed = 96;
+    host.fill(seed)?;
+    let _loaded = Loaded::with(&[WHOLE])?;
+    let scratch = Scratch::new()?;
+    let path = scratch.path("saved");
+    for (offset, length, options) in [(0, LENGTH, ""), (0x81, 0x2_0003, ""), (0x1002, 6, "-w 16"), (0x10, 1, "")] {
+        let place = format!("{:#x}+{length}", START + offset);
+        devmap(&format!("save {place} {path} {options}"))?.printed("")?;
+        let expected = pattern::bytes(seed, START + offset, length as usize);
+        ensure!(fs::read(&path)? == expected, "save {place} {options}: the file holds something else");
+        // Its own output is a file here, and may be a pipe.
+        for line in [format!("devmap save {place} - > {path}"), format!("devmap save {place} - | cat > {path}")] {
+            shell(&line)?.printed("")?;
+            ensure!(fs::read(&path)? == expected, "{line}: the file holds something else");
+        }
+    }
+    let names = scratch.names()?;
+    ensure!(names == ["saved"], "it left {names:?}");
+    host.changed(seed, &[], |_| 0)
+}
+
+fn copy_may_overlap_in_both_directions(host: &mut Host) -> Result<()> {
+    let mut expected = Expected::new(host, 97)?;
+    let _loaded = Loaded::with(&[WHOLE])?;
+    for (from, to, length, options) in [
+        (0, 0x18_0000, 0x18_0000, "--verify"),
+        (0x10, 0x1033, 0x2_f000, ""),
+        (0x1033, 0x10, 0x2_f000, ""),
+        (0x10_0800, 0x10_0801, 0x1_2345, "-w 8"),
+        (0x2f_fffd, 1, 3, "--verify"),
+    ] {
+        let (source, target) = (START + from as u64, START + to as u64);
+        devmap(&format!("copy {source:#x}+{length} {target:#x} {options}"))?.printed("")?;
+        expected.bytes.copy_within(from..from + length, to);
+    }
+    expected.holds(host)
+}
+
+fn compare_and_verify_name_the_first_difference(host: &mut Host) -> Result<()> {
+    let seed = 98;
+    host.fill(seed)?;
+    let _loaded = Loaded::with(&[WHOLE])?;
+    let scratch = Scratch::new()?;
+    let mut image = pattern::bytes(seed, START, LENGTH as usize);
+    let path = scratch.file("image", &image)?;
+    devmap(&format!("verify {path} 0xc0000000"))?.printed("")?;
+    devmap(&format!("verify {path} 0xc0000000+5"))?.printed("")?;
+    devmap("compare 0xc0001003+1M 0xc0001003")?.printed("")?;
+    devmap("--json compare 0xc0000000+4 0xc0000000")?
+        .printed("{\"start\":\"0xc0000000\",\"bytes\":4,\"equal\":true}\n")?;
+    // Two bytes differ; the first is named.
+    let there = image[0x12_3457];
+    for offset in [0x12_3457, 0x2f_ffff] {
+        image[offset] ^= 0xff;
+    }
+    let path = scratch.file("image", &image)?;
+    let says = format!("0xc0123457 has {there:#04x}, and {path} has {:#04x}", !there);
+    devmap(&format!("verify {path} 0xc0000000"))?.failed(1, &[&says])?;
+    devmap(&format!("verify {path} 0xc0000000+0x123457"))?.printed("")?;
+    let (one, other) = (pattern::byte(seed, START), pattern::byte(seed, START + 0x1000));
+    ensure!(one != other, "the pattern is the same in both places");
+    let says = format!("0xc0000000 has {one:#04x}, and 0xc0001000 has {other:#04x}");
+    devmap("compare 0xc0000000+1M 0xc0001000")?.failed(1, &[&says])?;
+    host.changed(seed, &[], |_| 0)
+}
+
+fn search_and_dump_show_what_the_host_wrote(host: &mut Host) -> Result<()> {
+    let seed = 99;
+    host.fill(seed)?;
+    let _loaded = Loaded::with(&[WHOLE])?;
+    // Sixteen bytes that lie across two blocks: nowhere else are the same.
+    let bytes = pattern::bytes(seed, START + 0xfff9, 16);
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    devmap(&format!("search 0xc0000000+3M --bytes {digits}"))?.printed("0xc000fff9\n")?;
+    devmap(&format!("search 0xc0000000+0x10000 --bytes {digits}"))?.failed(1, &["nothing of that"])?;
+    let spaced: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let text: String = bytes
+        .iter()
+        .map(|&byte| if byte.is_ascii_graphic() || byte == b' ' { char::from(byte) } else { '.' })
+        .collect();
+    let line = format!("0xc000fff9  {}  {}  |{text}|\n", spaced[..8].join(" "), spaced[8..].join(" "));
+    devmap("dump 0xc000fff9+16")?.printed(&line)?;
+    devmap("--json dump 0xc000fff9+16")?
+        .printed(&format!("{{\"address\":\"0xc000fff9\",\"bytes\":\"{digits}\"}}\n"))?;
+    host.changed(seed, &[], |_| 0)?;
+
+    devmap("write 0xc02ffff8 0xdeadbeef 0x12345678")?.printed("")?;
+    devmap("search 0xc0000000+3M 0xdeadbeef 0x12345678")?.printed("0xc02ffff8\n")?;
+    devmap("fill 0xc0000000+1M 0")?.printed("")?;
+    let zeros = "00 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00  |................|\n";
+    devmap("dump 0xc0000000+1M")?.printed(&format!("0xc0000000  {zeros}*\n0xc00ffff0  {zeros}"))
+}
+
+fn the_memory_test_stays_in_its_range(host: &mut Host) -> Result<()> {
+    const AT: usize = 0x1008;
+    const LONG: usize = 0x1_0000;
+    let mut expected = Expected::new(host, 100)?;
+    let _loaded = Loaded::with(&[WHOLE])?;
+    // What a test stores last stays: the complement of each word's index, and the last of the inversions' patterns.
+    let index: Vec<_> = (0..LONG as u64 / 8).flat_map(|index| (!index).to_ne_bytes()).collect();
+    let index_of_16 = (0..LONG / 2).flat_map(|index| (!(index as u16)).to_ne_bytes()).collect();
+    for (only, left, options) in [
+        ("index", index, ""),
+        ("inversions", vec![0x0f; LONG], ""),
+        ("index", index_of_16, "-w 16"),
+        ("inversions", vec![0x0f; LONG], "-w 8"),
+    ] {
+        let ran = devmap(&format!("test {:#x}+{LONG} --only {only} {options}", START + AT as u64))?;
+        ran.printed(&format!("pass 1: {only}: ok\n"))?;
+        expected.put(AT, &left);
+        expected.holds(host).with_context(|| format!("after the test {only} {options}"))?;
+    }
+    // All of them, twice; what is left is looked at from within.
+    let names = ["data", "address", "index", "inversions", "random"];
+    let lines = [1, 2].map(|pass| names.map(|name| format!("pass {pass}: {name}: ok\n")).concat()).concat();
+    devmap("test 0xc0020000+256K --passes 2")?.printed(&lines)?;
+    let memory = user::map()?;
+    let changed = (0x2_0000..0x6_0000).step_by(8).map(|offset| Ok((offset, memory.read::<u64>(offset)?)));
+    for word in changed.collect::<Result<Vec<_>>>()? {
+        expected.put(word.0, &word.1.to_ne_bytes());
+    }
+    expected.holds(host)
+}
+
+fn watch_shows_what_another_process_stores(host: &mut Host) -> Result<()> {
+    host.fill(101)?;
+    let _loaded = Loaded::with(&[WHOLE])?;
+    devmap("fill 0xc0000100+8 0")?.printed("")?;
+    let mut watch = Running::new("watch 0xc0000100+8 --interval 1")?;
+    let mut lines = BufReader::new(watch.0.stdout.take().context("no stdout")?).lines();
+    let mut next = |expected: &str| -> Result<()> {
+        let line = lines.next().context("it ended")??;
+        ensure!(line == expected, "it printed {line:?}, not {expected:?}");
+        Ok(())
+    };
+    next("0xc0000100: 0x00000000")?;
+    next("0xc0000104: 0x00000000")?;
+    devmap("write 0xc0000104 3")?.printed("")?;
+    next("0xc0000104: 0x00000000 -> 0x00000003")?;
+    watch.signal(Signal::SIGINT)?;
+    let mut said = String::new();
+    watch.0.stderr.take().context("no stderr")?.read_to_string(&mut said)?;
+    let status = watch.0.wait()?;
+    ensure!(status.success() && said.ends_with(", changes: 1\n"), "{status}: {said:?}");
+    Ok(())
+}
+
+/// Values to read: each width at a place where no other is, and as the last of a page.
+const PLACES: [(u64, usize); 8] = [
+    (0x1001, 1),
+    (0x2002, 2),
+    (0x3004, 4),
+    (0x4008, 8),
+    (0x10_0fff, 1),
+    (0x10_1ffe, 2),
+    (0x10_2ffc, 4),
+    (0x10_3ff8, 8),
+];
+
+/// The value that the pattern has there.
+fn value(seed: u64, offset: u64, width: usize) -> u64 {
+    pattern::bytes(seed, START + offset, width).iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
+}
+
+fn busybox_devmem_and_devmap_agree(host: &mut Host) -> Result<()> {
+    let seed = 102;
+    host.fill(seed)?;
+    // Without windows, of which the region would be claimed, and another cache type than busybox's.
+    let _loaded = Loaded::new()?;
+    let mut stored = Vec::new();
+    for (offset, width) in PLACES {
+        let (address, bits, digits) = (START + offset, 8 * width, 2 * width);
+        let (there, other) = (value(seed, offset, width), value(seed, offset, width) ^ (u64::MAX >> (64 - bits)));
+        let theirs = kernel::run("busybox", &["devmem", &format!("{address:#x}"), &bits.to_string()])?;
+        ensure!(theirs == format!("0x{there:0digits$X}\n"), "busybox reads {theirs:?} at {address:#x}");
+        let line = |value| format!("{address:#x}: 0x{value:0digits$x}\n");
+        let read = format!("read {address:#x} -w {bits}");
+        devmap(&read)?.printed(&line(there))?;
+        devmap(&format!("{read} --device /dev/mem"))?.printed(&line(there))?;
+        // Each reads what the other has written: busybox at the first places, devmap at the last.
+        if offset < 0x10_0000 {
+            kernel::run("busybox", &["devmem", &format!("{address:#x}"), &bits.to_string(), &format!("{other:#x}")])?;
+            devmap(&read)?.printed(&line(other))?;
+            stored.push(offset..offset + width as u64);
+        } else {
+            devmap(&format!("write {address:#x} {other:#x} -w {bits}"))?.printed("")?;
+            let theirs = kernel::run("busybox", &["devmem", &format!("{address:#x}"), &bits.to_string()])?;
+            ensure!(theirs == format!("0x{other:0digits$X}\n"), "busybox reads {theirs:?} at {address:#x}");
+            devmap(&format!("write {address:#x} {there:#x} -w {bits} --device /dev/mem"))?.printed("")?;
+        }
+    }
+    host.changed(seed, &stored, |offset| !pattern::byte(seed, START + offset))
+}
+
+/// `devmap` by another name.
+fn by_name(scratch: &Scratch, name: &str) -> Result<String> {
+    let path = scratch.path(name);
+    symlink("/usr/bin/devmap", &path).with_context(|| format!("cannot link {path}"))?;
+    Ok(path)
+}
+
+fn devmem_by_name_prints_what_busybox_prints(host: &mut Host) -> Result<()> {
+    let seed = 103;
+    host.fill(seed)?;
+    let _loaded = Loaded::new()?;
+    let scratch = Scratch::new()?;
+    let ours = by_name(&scratch, "devmem")?;
+    for (offset, width) in PLACES {
+        let (address, bits) = (format!("{:#x}", START + offset), (8 * width).to_string());
+        let theirs = kernel::run("busybox", &["devmem", &address, &bits])?;
+        Ran::new(Command::new(&ours).args([&address, &bits]))?.printed(&theirs)?;
+    }
+    // The width that is meant if none is named, widths by their letters, and an address in decimal and in octal.
+    for arguments in [
+        &["0xc0000008"][..],
+        &["0xc0000008", "b"],
+        &["0xc0000008", "H"],
+        &["0xc0000008", "w"],
+        &["0xc0000008", "L"],
+        &["3221225480", "16"],
+        &["030000000010", "16"],
+    ] {
+        let theirs = kernel::run("busybox", &[&["devmem"], arguments].concat())?;
+        Ran::new(Command::new(&ours).args(arguments))?.printed(&theirs)?;
+    }
+    // Neither says anything of a write, and both store the same.
+    let mut stored = Vec::new();
+    for (index, (offset, width)) in PLACES.into_iter().enumerate() {
+        for (offset, program) in [(offset, &["busybox", "devmem"][..]), (offset + 16, &[&ours])] {
+            let (address, bits) = (format!("{:#x}", START + offset), (8 * width).to_string());
+            let other = !value(seed, offset, width) & (u64::MAX >> (64 - 8 * width));
+            let other = &[format!("{other:#x}"), other.to_string(), format!("0{other:o}")][index % 3];
+            let arguments = [&address, &bits, other];
+            Ran::new(Command::new(program[0]).args(&program[1..]).args(arguments))?.printed("")?;
+            stored.push(offset..offset + width as u64);
+        }
+    }
+    host.changed(seed, &stored, |offset| !pattern::byte(seed, START + offset))
+}
+
+fn devmem2_by_name_takes_what_devmem2_took(host: &mut Host) -> Result<()> {
+    let seed = 104;
+    host.fill(seed)?;
+    let _loaded = Loaded::new()?;
+    let scratch = Scratch::new()?;
+    let ours = by_name(&scratch, "devmem2")?;
+    let run = |arguments: &str| Ran::new(Command::new(&ours).args(arguments.split_whitespace()));
+    // The last values of a page, which end with it.
+    for (kind, width) in [("b", 1), ("h", 2), ("w", 4), ("l", 8)] {
+        let offset = 0x1000 - width as u64;
+        let ran = run(&format!("{:#x} {kind}", START + offset))?;
+        let lines: Vec<_> = ran.out.lines().collect();
+        let [opened, mapped, read] = lines[..] else { anyhow::bail!("not three lines: {ran:?}") };
+        ensure!(opened == "/dev/map opened." && mapped.starts_with("Memory mapped at address 0x"), "{ran:?}");
+        let start = format!("Value at address 0x{:X} (0x", START + offset);
+        let end = format!("): 0x{:X}", value(seed, offset, width));
+        ensure!(read.starts_with(&start) && read.ends_with(&end), "not {start}…{end}: {ran:?}");
+        ensure!(ran.status == Some(0) && ran.err.is_empty(), "{ran:?}");
+    }
+    let other = !value(seed, 0x20, 4) as u32;
+    let ran = run(&format!("0xc0000020 w {other:#x}"))?;
+    ensure!(ran.status == Some(0) && ran.out.ends_with(&format!("\nWritten 0x{other:X}\n")), "{ran:?}");
+    let other = !value(seed, 0x33, 1) as u8;
+    let ran = run(&format!("--readback 0xc0000033 b {other}"))?;
+    let end = format!("\nWritten 0x{other:X}; readback 0x{other:X}\n");
+    ensure!(ran.status == Some(0) && ran.out.ends_with(&end), "{ran:?}");
+    // Over the page's end, where the original would die.
+    for arguments in ["0xc0000ffe w", "0xc0000ffe w 1", "0xc0000fff h 1", "0x50000000", "0xc0000000 x", ""] {
+        let ran = run(arguments)?;
+        ensure!(ran.status == Some(1) && ran.err.starts_with("devmem2: "), "{ran:?}");
+    }
+    host.changed(seed, &[0x20..0x24, 0x33..0x34], |offset| !pattern::byte(seed, START + offset))
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The witness outside: what the host sees of this guest's memory.
+
+use std::{fs::File, ops::Range};
+
+use anyhow::{bail, ensure, Result};
+use map_protocol::{Channel, Difference, Page, Question, ToGuest, ToHost};
+
+/// The memory that the kernel's command line keeps free for the driver.
+pub const START: u64 = 0xc000_0000;
+/// Its size in bytes.
+pub const LENGTH: u64 = 0x0030_0000;
+
+/// The host, at the other end of the conversation.
+pub struct Host {
+    channel: Channel<File>,
+}
+
+impl Host {
+    /// The host behind `channel`.
+    pub fn new(channel: Channel<File>) -> Self {
+        Self { channel }
+    }
+
+    fn ask(&mut self, question: Question) -> Result<ToGuest> {
+        self.channel.say(&ToHost::Ask(question))?;
+        match self.channel.hear()? {
+            ToGuest::Failed(reason) => bail!("the host cannot answer: {reason}"),
+            answer => Ok(answer),
+        }
+    }
+
+    /// Shows people what the test has found out.
+    pub fn note(&mut self, text: String) -> Result<()> {
+        Ok(self.channel.say(&ToHost::Note(text))?)
+    }
+
+    /// Has the host fill the free memory with a pattern.
+    pub fn fill(&mut self, seed: u64) -> Result<()> {
+        match self.ask(Question::Fill { seed, start: START, length: LENGTH })? {
+            ToGuest::Done => Ok(()),
+            answer => bail!("the host answered {answer:?}"),
+        }
+    }
+
+    /// Plugs another piece of memory into the machine; the kernel hears of it a little later.
+    pub fn plug_memory(&mut self, size: u64) -> Result<()> {
+        match self.ask(Question::PlugMemory { size })? {
+            ToGuest::Done => Ok(()),
+            answer => bail!("the host answered {answer:?}"),
+        }
+    }
+
+    /// What of the free memory differs from the pattern, seen from outside: the first bytes, and how many in all.
+    pub fn differences(&mut self, seed: u64) -> Result<(Vec<Difference>, u64)> {
+        match self.ask(Question::Differences { seed, start: START, length: LENGTH })? {
+            ToGuest::Differences(first, count) => Ok((first, count)),
+            answer => bail!("the host answered {answer:?}"),
+        }
+    }
+
+    /// Fails unless exactly the bytes at these offsets differ from the pattern, and each is what `value` says.
+    pub fn changed(&mut self, seed: u64, offsets: &[Range<u64>], value: impl Fn(u64) -> u8) -> Result<()> {
+        let (found, count) = self.differences(seed)?;
+        let expected: u64 = offsets.iter().map(|range| range.end - range.start).sum();
+        ensure!(count == expected, "{count} bytes changed, not {expected}: {found:02x?}");
+        for difference in found {
+            let offset = difference.address - START;
+            let inside = offsets.iter().any(|range| range.contains(&offset));
+            ensure!(inside && difference.found == value(offset), "changed: {difference:02x?}");
+        }
+        Ok(())
+    }
+
+    /// What the page table says of a page of the process that spins on the processor.
+    pub fn page(&mut self, address: usize) -> Result<Page> {
+        match self.ask(Question::PageTable { address: address as u64 })? {
+            ToGuest::Page(page) => Ok(page),
+            answer => bail!("the host answered {answer:?}"),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The kernel as a user meets it: loading, unloading, and what /proc and /sys say.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use anyhow::{bail, ensure, Context, Result};
+use map_protocol::MODULE;
+use nix::errno::Errno;
+
+/// Whether this kernel checks itself, so that everything takes ten times as long.
+pub fn checks_itself() -> bool {
+    Path::new("/sys/kernel/debug/kmemleak").exists()
+}
+
+/// A loaded driver; unloaded when dropped.
+pub struct Loaded(());
+
+impl Loaded {
+    /// Loads the driver with these parameters.
+    pub fn with(parameters: &[&str]) -> Result<Self> {
+        insmod(parameters)??;
+        Ok(Self(()))
+    }
+
+    /// Loads the driver as it is.
+    pub fn new() -> Result<Self> {
+        Self::with(&[])
+    }
+}
+
+impl Drop for Loaded {
+    fn drop(&mut self) {
+        // A test that fails may leave the driver in use; the runner sees that it is still there.
+        let _ = rmmod();
+    }
+}
+
+/// Loads the driver with `insmod`. The inner error is the kernel's.
+pub fn insmod(parameters: &[&str]) -> Result<Result<(), Errno>> {
+    load(MODULE, parameters)
+}
+
+/// Unloads the driver with `rmmod`. The inner error is the kernel's.
+pub fn rmmod() -> Result<Result<(), Errno>> {
+    unload("map")
+}
+
+/// Loads the module of this file. The inner error is the kernel's.
+pub fn load(file: &str, parameters: &[&str]) -> Result<Result<(), Errno>> {
+    judge(Command::new("insmod").arg(file).args(parameters))
+}
+
+/// Unloads the module that is called so. The inner error is the kernel's.
+pub fn unload(name: &str) -> Result<Result<(), Errno>> {
+    judge(Command::new("rmmod").arg(name))
+}
+
+/// Runs busybox's insmod or rmmod, which end with the text of the errno.
+fn judge(command: &mut Command) -> Result<Result<(), Errno>> {
+    let output = output(command)?;
+    if output.status.success() {
+        return Ok(Ok(()));
+    }
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let known = [
+        ("Device or resource busy", Errno::EBUSY),
+        ("Resource temporarily unavailable", Errno::EAGAIN),
+        ("File exists", Errno::EEXIST),
+        ("Invalid argument", Errno::EINVAL),
+        ("Numerical result out of range", Errno::ERANGE),
+        ("invalid parameters", Errno::EINVAL),
+        ("Operation not permitted", Errno::EPERM),
+    ];
+    match known.iter().find(|(text, _)| said.contains(text)) {
+        Some(&(_, errno)) => Ok(Err(errno)),
+        None => bail!("{command:?}: {said}"),
+    }
+}
+
+/// Runs a program that must succeed, and gives what it wrote.
+pub fn run(program: &str, arguments: &[&str]) -> Result<String> {
+    let output = output(Command::new(program).args(arguments))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{program} {arguments:?} failed ({}): {said}", output.status);
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn output(command: &mut Command) -> Result<Output> {
+    // Standard input is the conversation with the host, and nobody else's.
+    command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {command:?}"))
+}
+
+/// The number of users that /proc/modules gives for the driver, if it is loaded.
+pub fn users() -> Result<Option<u32>> {
+    let modules = fs::read_to_string("/proc/modules")?;
+    let Some(line) = modules.lines().find(|line| line.starts_with("map ")) else {
+        return Ok(None);
+    };
+    Ok(Some(line.split_whitespace().nth(2).context("no count")?.parse()?))
+}
+
+/// The major number that /proc/devices gives for the driver.
+pub fn major() -> Result<Option<u32>> {
+    let devices = fs::read_to_string("/proc/devices")?;
+    let characters = devices.split("Block devices:").next().unwrap_or_default();
+    for line in characters.lines() {
+        if let Some((number, "map")) = line.trim().split_once(' ') {
+            return Ok(Some(number.parse()?));
+        }
+    }
+    Ok(None)
+}
+
+/// What the kernel logged since the last line that contains `marker`.
+pub fn log_since(marker: &str) -> Result<String> {
+    let log = run("dmesg", &[])?;
+    let start = log.rfind(marker).with_context(|| format!("the log has no line with {marker:?}"))?;
+    Ok(log[start..].to_owned())
+}
+
+/// All traces that the driver could leave: devices, resources, classes, nodes.
+pub fn traces() -> Result<String> {
+    let mut traces = String::new();
+    for file in ["/proc/devices", "/proc/iomem", "/proc/modules", "/proc/misc"] {
+        traces += &fs::read_to_string(file).unwrap_or_default();
+    }
+    for directory in ["/sys/class", "/sys/module", "/sys/dev/char", "/sys/devices/virtual", "/sys/kernel/debug", "/dev"]
+    {
+        traces += &listing(directory)?;
+    }
+    Ok(traces)
+}
+
+/// A line with the names in a directory, in order.
+pub fn listing(directory: &str) -> Result<String> {
+    let mut names = fs::read_dir(directory)?
+        .map(|entry| Ok(entry?.file_name().into_string().unwrap_or_default()))
+        .collect::<Result<Vec<_>>>()?;
+    names.sort();
+    Ok(format!("{directory}: {}\n", names.join(" ")))
+}
+
+/// Unloads what a test has left behind, which is a failure of the test.
+pub fn clean_up() -> Result<()> {
+    let mut left = Vec::new();
+    for (name, what) in [("overlay", "an overlay"), ("map", "the driver")] {
+        if Path::new("/sys/module").join(name).exists() {
+            unload(name)?.with_context(|| format!("the test left {what} in use, and it cannot be unloaded"))?;
+            left.push(what);
+        }
+    }
+    ensure!(left.is_empty(), "the test left {} loaded", left.join(" and "));
+    Ok(())
+}

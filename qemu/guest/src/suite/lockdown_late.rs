@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A kernel that is locked down while the driver is at work.
+
+use std::fs;
+
+use anyhow::{ensure, Result};
+use map_core::Refusal;
+use map_protocol::pattern;
+use nix::{errno::Errno, sys::mman::MapFlags};
+
+use crate::{
+    area::{Area, READ_WRITE},
+    host::{Host, START},
+    kernel::{self, Loaded},
+    refusal::shared_fails,
+    user,
+    windows::check,
+};
+
+crate::tests! {
+    a_lockdown_ends_the_mapping_of_windows,
+}
+
+/// It cannot be taken back, so this is the only test.
+fn a_lockdown_ends_the_mapping_of_windows(host: &mut Host) -> Result<()> {
+    let seed = 83;
+    host.fill(seed)?;
+    let _loaded = Loaded::with(&["windows=sdram@0xc0000000+1M"])?;
+    let node = user::open()?;
+    let area = Area::shared(&node, START, 4096)?;
+    fs::write("/sys/kernel/security/lockdown", "integrity")?;
+    let verdict = check(&node, START, 4096, READ_WRITE, MapFlags::MAP_SHARED)?;
+    ensure!(verdict.verdict == Refusal::LockedDown.code(), "{verdict:x?}");
+    shared_fails(&node, START, 4096, Errno::EPERM)?;
+    let log = kernel::log_since("map-suite:")?;
+    ensure!(log.contains(&Refusal::LockedDown.to_string()), "{log}");
+    // What is mapped stays so.
+    ensure!(area.load(7) == pattern::byte(seed, START + 7), "it shows something else");
+    host.changed(seed, &[], |_| 0)
+}

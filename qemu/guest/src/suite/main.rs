@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The tests that run in the guest, each in a process of its own.
+//!
+//! `map-suite SUITE FILTER` runs the tests of a suite, `map-suite one SUITE NAME` runs one and exits with what became
+//! of it. Standard input is the conversation with the host. `map-suite bench DEVICE` measures what a mapping costs, and
+//! `map-suite list` lists the tests.
+
+// What changed in memory is a list of ranges, often of one.
+#![allow(clippy::single_range_in_vec_init)]
+
+#[cfg_attr(target_arch = "x86_64", path = "x86_64.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "arm64.rs")]
+mod arch;
+mod area;
+mod attack;
+mod bench;
+mod big;
+mod compat;
+mod devmap;
+mod ecam;
+mod hole;
+mod host;
+mod hotplug;
+mod kernel;
+mod kmemleak;
+mod kobject;
+mod lifetime;
+mod lockdown;
+mod lockdown_late;
+mod lockdown_overlay;
+mod lockdown_tree;
+mod memory;
+mod mmap;
+mod node;
+mod overlay;
+mod overlay_windows;
+mod pci;
+mod plain;
+mod plan;
+mod program;
+mod refusal;
+mod status;
+mod strict;
+mod tree;
+mod user;
+mod windows;
+mod wrong;
+
+use std::{
+    fmt,
+    fs::{self, File},
+    io::{Read, Write},
+    os::fd::AsFd,
+    process::{Child, Command, ExitCode, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{bail, Context, Result};
+use map_protocol::{Channel, Outcome, Suite, ToHost};
+
+use crate::host::Host;
+
+/// How long one test may take: ten times what the slowest takes on the slowest kernel.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// The exit status of a process whose test could not run.
+const SKIPPED: u8 = 77;
+
+/// One test.
+pub struct Test {
+    /// What it shows.
+    pub name: &'static str,
+    /// An error, or a panic, is a failure.
+    pub run: fn(&mut Host) -> Result<()>,
+}
+
+/// The tests of one file, as a table.
+macro_rules! tests {
+    ($($name:ident),* $(,)?) => {
+        pub const TESTS: &[$crate::Test] = &[$($crate::Test { name: stringify!($name), run: $name }),*];
+    };
+}
+pub(crate) use tests;
+
+/// The tests of every suite, as a table and by the suite.
+macro_rules! suites {
+    ($($suite:ident: [$($tests:expr),* $(,)?]),* $(,)?) => {
+        /// The name of every suite with the tables of its tests.
+        pub const SUITES: &[(&str, &[&[Test]])] = &[$((stringify!($suite), &[$($tests),*])),*];
+
+        fn tests_of(suite: Suite) -> Vec<&'static Test> {
+            let tables: &[&'static [Test]] = match suite { $(Suite::$suite => &[$($tests),*]),* };
+            tables.iter().copied().flatten().collect()
+        }
+    };
+}
+
+suites! {
+    Driver: [node::TESTS, memory::TESTS, arch::RAW, refusal::TESTS, strict::RAW, lifetime::TESTS],
+    PlainDev: [plain::TESTS],
+    Windows: [windows::TESTS, attack::TESTS, arch::WINDOWS],
+    Tree: [tree::TESTS],
+    WrongTree: [wrong::TESTS],
+    Lockdown: [lockdown::TESTS],
+    LockdownLate: [lockdown_late::TESTS],
+    LockdownTree: [lockdown_tree::TESTS],
+    Overlay: [overlay::TESTS],
+    OverlayWindows: [overlay_windows::TESTS],
+    LockdownOverlay: [lockdown_overlay::TESTS],
+    Devmap: [devmap::TESTS, status::TESTS, compat::TESTS, arch::DEVMAP],
+    Mmap: [mmap::TESTS],
+    Hotplug: [hotplug::TESTS],
+    Pci: [pci::TESTS],
+    Ecam: [ecam::TESTS],
+    Strict: [strict::TESTS],
+    Kobject: [kobject::TESTS],
+    Hole: [hole::TESTS],
+    Big: [big::TESTS],
+}
+
+/// Why a test could not run, as the error that it ends with.
+#[derive(Debug)]
+pub struct Skip(pub String);
+
+impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Skip {}
+
+fn main() -> ExitCode {
+    let words: Vec<_> = std::env::args().skip(1).collect();
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let result = match words[..] {
+        ["one", suite, name] => return one(suite, name),
+        ["bench", device] => bench::run(device),
+        ["list"] => std::io::stdout().write_all(&plan::NAMES).context("cannot write the list"),
+        [suite, filter] => run(suite, filter),
+        _ => Err(anyhow::anyhow!("usage: map-suite SUITE FILTER")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("map-suite: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(suite: &str) -> Result<Suite> {
+    serde_json::from_str(suite).with_context(|| format!("there is no suite {suite}"))
+}
+
+/// The conversation with the host, on standard input.
+fn channel() -> Result<Channel<File>> {
+    let port = std::io::stdin().as_fd().try_clone_to_owned()?;
+    Ok(Channel::new(File::from(port)))
+}
+
+/// Runs one test in this process.
+fn one(suite: &str, name: &str) -> ExitCode {
+    let result = parse(suite).and_then(|suite| {
+        let mut tests = tests_of(suite).into_iter().chain([&kmemleak::TEST]);
+        let test = tests.find(|test| test.name == name).context("there is no such test")?;
+        (test.run)(&mut Host::new(channel()?))
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            if error.is::<Skip>() {
+                ExitCode::from(SKIPPED)
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// Runs the tests of a suite whose names contain `filter`.
+fn run(suite: &str, filter: &str) -> Result<()> {
+    let mut channel = channel()?;
+    let mut tests: Vec<_> = tests_of(parse(suite)?).into_iter().filter(|test| test.name.contains(filter)).collect();
+    // It judges those before it.
+    if !tests.is_empty() && kmemleak::can_be_asked() {
+        tests.push(&kmemleak::TEST);
+    }
+    channel.say(&ToHost::Plan(tests.iter().map(|test| test.name.to_owned()).collect()))?;
+    for test in tests {
+        // Whatever the kernel says after this line, it says because of this test.
+        fs::write("/dev/kmsg", format!("<6>map-suite: {}\n", test.name))?;
+        channel.say(&ToHost::Begin(test.name.to_owned()))?;
+        let outcome = match attempt(suite, test.name).and_then(|outcome| kernel::clean_up().map(|()| outcome)) {
+            Ok(outcome) => outcome,
+            Err(error) => Outcome::Failed(format!("{error:#}")),
+        };
+        channel.say(&ToHost::End(test.name.to_owned(), outcome))?;
+    }
+    Ok(())
+}
+
+/// Runs one test in a process of its own, and says what became of it.
+fn attempt(suite: &str, name: &str) -> Result<Outcome> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(["one", suite, name])
+        .stdout(Stdio::inherit())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let said = listen(&mut child)?;
+    let status = child.wait()?;
+    let said = said.trim().to_owned();
+    Ok(match status.code() {
+        Some(0) => Outcome::Passed,
+        Some(code) if code == i32::from(SKIPPED) => Outcome::Skipped(said),
+        _ => Outcome::Failed(format!("{said} ({status})")),
+    })
+}
+
+/// Collects what a child says until it ends, but not for ever.
+fn listen(child: &mut Child) -> Result<String> {
+    let mut stderr = child.stderr.take().context("no stderr")?;
+    let reader = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let result = stderr.read_to_end(&mut bytes);
+        result.map(|_| String::from_utf8_lossy(&bytes).into_owned())
+    });
+    let deadline = Instant::now() + PATIENCE;
+    while !reader.is_finished() {
+        if Instant::now() > deadline {
+            child.kill()?;
+            child.wait()?;
+            bail!("it did not end within {} s", PATIENCE.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    match reader.join() {
+        Ok(said) => Ok(said?),
+        Err(_) => bail!("the thread that listened to the test panicked"),
+    }
+}

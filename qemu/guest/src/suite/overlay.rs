@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Overlays that come on the device tree, and go, while the driver is at work. The boot's tree is that of
+//! `qemu/kernel/arm64-overlay.dtso`, without any window, and the overlays are those of `qemu/kernel/overlay`.
+
+use std::{fs, path::Path};
+
+use anyhow::{bail, ensure, Context, Result};
+use map_core::{abi, Origin};
+use map_protocol::{overlay, OVERLAY};
+use nix::{
+    errno::Errno,
+    sys::wait::{waitpid, WaitPidFlag, WaitStatus},
+    unistd::{fork, ForkResult},
+};
+
+use crate::{
+    area::Area,
+    host::{Host, LENGTH, START},
+    kernel::{self, Loaded},
+    program::devmap,
+    tree::{Seen, DRIVER},
+    user,
+    windows::ask,
+};
+
+crate::tests! {
+    raw_mode_ends_when_a_device_with_windows_comes,
+    raw_mode_ends_for_a_node_of_which_no_device_is_made,
+    raw_mode_ends_when_a_node_is_enabled,
+    a_disabled_node_leaves_raw_mode,
+    a_window_that_comes_late_is_not_of_the_boot,
+    a_window_that_is_enabled_late_is_not_of_the_boot,
+    a_mapping_outlives_the_overlay_and_keeps_the_claim,
+    memory_that_an_overlay_sets_aside_is_no_window,
+    overlays_come_and_go_while_a_process_maps,
+}
+
+/// Where the kernel shows its devices of the device tree.
+pub const DEVICES: &str = "/sys/bus/platform/devices";
+
+/// Where the kernel shows the device tree.
+const TREE: &str = "/sys/firmware/devicetree/base";
+
+/// The window of the overlay `late`.
+pub const LATE: &str = "late@0xc0000000+0x300000";
+
+/// The window of the overlay `enable`.
+const FIFO: &str = "fifo@0xc0400000+0x10000";
+
+/// Where the machine has neither memory nor a device.
+const HOLE: u64 = 0xd000_0000;
+
+/// A clock's registers, which no window shows.
+const RTC: u64 = 0x0901_0000;
+
+pub const PAGE: usize = 4096;
+
+/// An overlay that is on the device tree; taken off when dropped.
+pub struct Applied(());
+
+impl Applied {
+    /// Puts the overlay that is called so on the device tree.
+    pub fn new(name: &str) -> Result<Self> {
+        let put = kernel::load(OVERLAY, &[&format!("path={}", overlay(name))])?;
+        put.with_context(|| format!("putting the overlay {name} on the device tree"))?;
+        Ok(Self(()))
+    }
+
+    /// Takes it off, which must go well.
+    pub fn remove(self) -> Result<()> {
+        std::mem::forget(self);
+        kernel::unload("overlay")?.context("taking the overlay off the device tree")?;
+        let log = kernel::log_since("map-suite:")?;
+        ensure!(!log.contains("is not taken off the device tree"), "the overlay is left:\n{log}");
+        Ok(())
+    }
+}
+
+impl Drop for Applied {
+    fn drop(&mut self) {
+        // A test that fails may leave it in use; the runner sees that it is still there.
+        let _ = kernel::unload("overlay");
+    }
+}
+
+/// What an overlay could leave: nodes, devices, and all that the driver could.
+fn traces() -> Result<String> {
+    let mut traces = kernel::traces()?;
+    for directory in [TREE, "/sys/firmware/devicetree/base/reserved-memory", DEVICES] {
+        traces += &kernel::listing(directory)?;
+    }
+    Ok(traces)
+}
+
+fn is_raw() -> Result<()> {
+    let mode = Seen::now()?.mode;
+    ensure!(mode == abi::MODE_RAW, "the mode is {mode}");
+    Ok(())
+}
+
+/// How a mapping of a page at `start` ends, through a node that may have been opened long ago.
+fn map_page(node: &fs::File, start: u64) -> Result<(), Errno> {
+    Area::shared(node, start, PAGE).map(drop)
+}
+
+/// With the driver in raw mode this overlay comes and goes, and brings these windows.
+fn raw_mode_ends(name: &str, windows: &[&str]) -> Result<()> {
+    {
+        let _loaded = Loaded::new()?;
+        is_raw()?;
+        let node = user::open()?;
+        let mapped = Area::shared(&node, RTC, PAGE)?;
+        map_page(&node, HOLE)?;
+
+        let overlay = Applied::new(name)?;
+        Seen::now()?.are(windows)?;
+        for start in [RTC, HOLE] {
+            let result = map_page(&node, start);
+            ensure!(result == Err(Errno::EPERM), "{start:#x}, of an earlier open: {result:?}");
+        }
+        let info = devmap("info")?;
+        ensure!(info.status == Some(0) && info.out.contains("mode           windows"), "{info:?}");
+        // As everywhere, what is mapped stays so.
+        mapped.load(0);
+
+        overlay.remove()?;
+        Seen::now()?.are(&[])?;
+        for start in [START, RTC, HOLE] {
+            let result = map_page(&node, start);
+            ensure!(result == Err(Errno::EPERM), "{start:#x}, with the overlay gone: {result:?}");
+        }
+    }
+    let _loaded = Loaded::new()?;
+    is_raw()?;
+    let node = user::open()?;
+    map_page(&node, HOLE).context("the driver is loaded anew")
+}
+
+fn raw_mode_ends_when_a_device_with_windows_comes(_: &mut Host) -> Result<()> {
+    raw_mode_ends("late", &[LATE])
+}
+
+fn raw_mode_ends_for_a_node_of_which_no_device_is_made(_: &mut Host) -> Result<()> {
+    {
+        // This is such a node.
+        let _overlay = Applied::new("shelf")?;
+        ensure!(Path::new(TREE).join("shelf/windows").exists(), "there is no node");
+        for device in fs::read_dir(DEVICES)? {
+            let name = device?.file_name();
+            ensure!(!name.to_string_lossy().contains("windows"), "there is a device {name:?}");
+        }
+        // Who loads the driver now does not get raw mode either.
+        let _loaded = Loaded::new()?;
+        Seen::now()?.are(&[])?;
+    }
+    raw_mode_ends("shelf", &[])
+}
+
+fn raw_mode_ends_when_a_node_is_enabled(_: &mut Host) -> Result<()> {
+    raw_mode_ends("enable", &[FIFO])
+}
+
+fn a_disabled_node_leaves_raw_mode(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let node = user::open()?;
+    let overlay = Applied::new("shelf-off")?;
+    ensure!(Path::new(TREE).join("shelf/windows").exists(), "there is no node");
+    is_raw()?;
+    map_page(&node, HOLE).context("with the overlay")?;
+    overlay.remove()?;
+    is_raw()?;
+    map_page(&node, HOLE).context("with the overlay gone")
+}
+
+/// The only window there is is this one. Its memory is set aside, but it is not of the boot.
+fn is_late(expected: &str) -> Result<()> {
+    let seen = Seen::now()?;
+    seen.are(&[expected])?;
+    let window = seen.windows[0];
+    ensure!(window.reserved && window.origin == Origin::Dt, "{window} is {window:?}");
+    // As a program of another language sees it.
+    let mut raw = abi::MapWindow::default();
+    ask(&user::open()?, abi::IOC_WINDOW, &mut raw)?;
+    let flags = raw.flags & (abi::WINDOW_RESERVED | abi::WINDOW_DT | abi::WINDOW_BOOT);
+    ensure!(flags == abi::WINDOW_RESERVED | abi::WINDOW_DT, "its flags are {:#x}", raw.flags);
+    Ok(())
+}
+
+fn a_window_that_comes_late_is_not_of_the_boot(host: &mut Host) -> Result<()> {
+    let seed = 95;
+    host.fill(seed)?;
+    let before = traces()?;
+    {
+        let _loaded = Loaded::new()?;
+        let overlay = Applied::new("late")?;
+        ensure!(Path::new(DRIVER).join("windows-late").exists(), "the device is not bound");
+        is_late(LATE)?;
+        let node = user::open()?;
+        let area = Area::shared(&node, START, LENGTH as usize)?;
+        area.store(100, 3);
+        drop(area);
+        overlay.remove()?;
+        Seen::now()?.are(&[])?;
+        let result = map_page(&node, START);
+        ensure!(result == Err(Errno::EPERM), "a window that is gone: {result:?}");
+        let iomem = fs::read_to_string("/proc/iomem")?;
+        ensure!(!iomem.contains("map: late"), "it is still claimed:\n{iomem}");
+    }
+    {
+        // The driver may also come after the overlay, and go before it.
+        let _overlay = Applied::new("late")?;
+        let _loaded = Loaded::new()?;
+        is_late(LATE)?;
+    }
+    let after = traces()?;
+    ensure!(before == after, "before:\n{before}\nafter:\n{after}");
+    host.changed(seed, &[100..101], |_| 3)
+}
+
+fn a_window_that_is_enabled_late_is_not_of_the_boot(_: &mut Host) -> Result<()> {
+    let before = traces()?;
+    {
+        let _loaded = Loaded::new()?;
+        let overlay = Applied::new("enable")?;
+        is_late(FIFO)?;
+        overlay.remove()?;
+        Seen::now()?.are(&[])?;
+    }
+    let after = traces()?;
+    ensure!(before == after, "before:\n{before}\nafter:\n{after}");
+    Ok(())
+}
+
+fn a_mapping_outlives_the_overlay_and_keeps_the_claim(host: &mut Host) -> Result<()> {
+    let seed = 96;
+    host.fill(seed)?;
+    let _loaded = Loaded::new()?;
+    let claimed = || Ok::<_, anyhow::Error>(fs::read_to_string("/proc/iomem")?.contains("map: late"));
+    let overlay = Applied::new("late")?;
+    let area = Area::shared(&user::open()?, START, LENGTH as usize)?;
+    overlay.remove()?;
+    area.store(100, 3);
+    ensure!(claimed()?, "a region that is mapped is not claimed");
+    // As long as it is, the overlay comes back, but its window does not.
+    let overlay = Applied::new("late")?;
+    ensure!(Path::new(DEVICES).join("windows-late").exists(), "there is no device");
+    ensure!(!Path::new(DRIVER).join("windows-late").exists(), "the device is bound");
+    Seen::now()?.are(&[])?;
+    let log = kernel::log_since("map-suite:")?;
+    let words = format!("map windows-late: {LATE}: a part of it is claimed already");
+    ensure!(log.contains(&words), "the log does not say {words:?}:\n{log}");
+    overlay.remove()?;
+    drop(area);
+    ensure!(!claimed()?, "the claim is left");
+    let _overlay = Applied::new("late")?;
+    is_late(LATE)?;
+    host.changed(seed, &[100..101], |_| 3)
+}
+
+fn memory_that_an_overlay_sets_aside_is_no_window(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let _overlay = Applied::new("own")?;
+    ensure!(Path::new(TREE).join("reserved-memory/own@c0800000").exists(), "there is no node");
+    ensure!(!Path::new(DRIVER).join("windows-own").exists(), "the device is bound");
+    Seen::now()?.are(&[])?;
+    let log = kernel::log_since("map-suite:")?;
+    let words = "memory-region: the kernel has reserved no memory for it";
+    ensure!(log.contains(words), "the log does not say {words:?}:\n{log}");
+    let result = map_page(&user::open()?, 0xc080_0000);
+    ensure!(result == Err(Errno::EPERM), "the kernel's memory: {result:?}");
+    Ok(())
+}
+
+fn overlays_come_and_go_while_a_process_maps(_: &mut Host) -> Result<()> {
+    let before = traces()?;
+    {
+        let _loaded = Loaded::new()?;
+        let node = user::open()?;
+        // In raw mode there would be something to map without a window.
+        Applied::new("late")?.remove()?;
+        // SAFETY: this process has one thread.
+        let child = match unsafe { fork() }? {
+            ForkResult::Child => {
+                let toggled = (0..50).try_for_each(|_| Applied::new("late")?.remove());
+                if let Err(error) = &toggled {
+                    eprintln!("{error:#}");
+                }
+                std::process::exit(i32::from(toggled.is_err()));
+            }
+            ForkResult::Parent { child } => child,
+        };
+        let (mut mapped, mut refused) = (0, 0);
+        loop {
+            match waitpid(child, Some(WaitPidFlag::WNOHANG))? {
+                WaitStatus::StillAlive => (),
+                WaitStatus::Exited(_, 0) => break,
+                other => bail!("the process that puts the overlay on and takes it off: {other:?}"),
+            }
+            match Area::shared(&node, START, LENGTH as usize) {
+                Ok(area) => {
+                    area.store(0, area.load(LENGTH as usize - 1));
+                    mapped += 1;
+                }
+                Err(Errno::EPERM) => refused += 1,
+                Err(error) => bail!("mmap: {error}"),
+            }
+        }
+        ensure!(mapped > 0 && refused > 0, "{mapped} times mapped, {refused} times refused");
+        Seen::now()?.are(&[])?;
+        let overlay = Applied::new("late")?;
+        is_late(LATE)?;
+        map_page(&node, START).context("at the end")?;
+        overlay.remove()?;
+    }
+    let after = traces()?;
+    ensure!(before == after, "before:\n{before}\nafter:\n{after}");
+    Ok(())
+}

@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Windows from the device tree, which `qemu/kernel/arm64-windows.dtso` describes.
+
+use std::{
+    fs::{self, File},
+    os::{fd::AsRawFd, unix::fs::FileExt},
+    path::Path,
+};
+
+use anyhow::{bail, ensure, Context, Result};
+use map_core::{abi, dt::COMPATIBLE, Origin, Refusal, Window};
+use map_protocol::{CacheMode, Page, MODULE};
+use nix::{
+    errno::Errno,
+    sys::{
+        mman::{MapFlags, ProtFlags},
+        wait::{waitpid, WaitPidFlag, WaitStatus},
+    },
+    unistd::{fork, ForkResult},
+};
+
+use crate::{
+    area::{Area, READ_WRITE},
+    host::{Host, LENGTH, START},
+    kernel::{self, Loaded},
+    memory::while_spinning,
+    program::devmap,
+    user,
+    windows::ask,
+};
+
+crate::tests! {
+    the_module_says_which_devices_it_is_for,
+    the_tree_gives_windows,
+    windows_of_the_tree_are_mapped_as_it_says,
+    a_window_shows_registers_behind_a_bus,
+    windows_of_the_tree_are_claimed_and_given_back,
+    the_parameter_adds_windows_to_those_of_the_tree,
+    memory_is_reserved_as_a_whole_and_by_nobody_in_the_kernel,
+    what_the_parameter_has_the_tree_cannot_have,
+    a_device_that_goes_takes_its_windows_along,
+    a_mapping_outlives_its_window_and_keeps_the_claim,
+    windows_are_listed_and_mapped_while_devices_come_and_go,
+    without_any_device_there_is_still_no_raw_mode,
+    a_device_of_another_kind_is_not_bound,
+    the_driver_comes_and_goes_without_a_trace,
+}
+
+const FIFO: u64 = 0xc040_0000;
+const TABLE: u64 = 0xc050_0000;
+const UART: u64 = 0x0900_0000;
+const RTC: u64 = 0x0901_0000;
+const PAGE: u64 = 4096;
+
+/// The windows of the tree, in the syntax of the parameter, and in the order of their addresses.
+const OF_THE_TREE: [&str; 5] = [
+    "uart@0x9000000+0x1000:shared",
+    "rtc@0x9010000+0x1000",
+    "sdram@0xc0000000+0x300000",
+    "fifo@0xc0400000+0x10000:wc",
+    "table@0xc0500000+0x10000:ro:cached",
+];
+
+/// The device whose windows are reserved memory, as sysfs calls it.
+const MEMORY: &str = "windows";
+
+/// The device whose windows are registers.
+const REGISTERS: &str = "bridge@9000000:windows";
+
+/// The directory of the driver in sysfs.
+pub const DRIVER: &str = "/sys/bus/platform/drivers/map";
+
+/// The driver as a program sees it.
+pub struct Seen {
+    pub mode: u32,
+    pub windows: Vec<Window>,
+}
+
+impl Seen {
+    /// Asks it.
+    pub fn now() -> Result<Self> {
+        let node = user::open()?;
+        let mut info = abi::MapInfo::default();
+        ask(&node, abi::IOC_INFO, &mut info)?;
+        let windows = (0..info.windows).map(|index| {
+            let mut window = abi::MapWindow { index, ..Default::default() };
+            ask(&node, abi::IOC_WINDOW, &mut window)?;
+            window.window().with_context(|| format!("no window: {window:x?}"))
+        });
+        Ok(Self { mode: info.mode, windows: windows.collect::<Result<_>>()? })
+    }
+
+    /// There are windows, and they are these.
+    pub fn are(&self, expected: &[&str]) -> Result<()> {
+        let found: Vec<_> = self.windows.iter().map(Window::to_string).collect();
+        ensure!(self.mode == abi::MODE_WINDOWS && found == expected, "mode {}, {found:?}, not {expected:?}", self.mode);
+        Ok(())
+    }
+}
+
+/// Binds a device to the driver, or unbinds it, with what sysfs gives for that. The inner error is the kernel's.
+pub fn sysfs(what: &str, device: &str) -> Result<Result<(), Errno>> {
+    match fs::write(format!("{DRIVER}/{what}"), device) {
+        Ok(()) => Ok(Ok(())),
+        Err(error) => Ok(Err(Errno::from_raw(error.raw_os_error().context("no errno")?))),
+    }
+}
+
+/// Takes a device away from the driver.
+pub fn unbind(device: &str) -> Result<()> {
+    sysfs("unbind", device)?.with_context(|| format!("unbinding {device}"))
+}
+
+/// Gives a device to the driver.
+pub fn bind(device: &str) -> Result<()> {
+    sysfs("bind", device)?.with_context(|| format!("binding {device}"))
+}
+
+/// How a mapping of a page at `start` to read and write ends.
+fn map_page(start: u64) -> Result<Result<(), Errno>> {
+    Ok(Area::shared(&user::open()?, start, PAGE as usize).map(drop))
+}
+
+fn the_module_says_which_devices_it_is_for(_: &mut Host) -> Result<()> {
+    let module = fs::read(MODULE)?;
+    let alias = format!("alias=of:N*T*C{}\0", COMPATIBLE.to_str()?);
+    let found = module.windows(alias.len()).any(|bytes| bytes == alias.as_bytes());
+    ensure!(found, "the module has no {alias:?}");
+    Ok(())
+}
+
+fn the_tree_gives_windows(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let seen = Seen::now()?;
+    seen.are(&OF_THE_TREE)?;
+    for window in &seen.windows {
+        let memory = window.range.start() >= START;
+        // Registers are of the boot's tree as well, but nothing says that they are set aside.
+        let origin = if memory { Origin::BootDt } else { Origin::Dt };
+        ensure!(window.origin == origin, "{window} is of {:?}", window.origin);
+        ensure!(window.reserved == memory, "{window} is reserved: {}", window.reserved);
+    }
+    let node = user::open()?;
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", node.as_raw_fd()))?;
+    let windows = fs::read_to_string("/sys/kernel/debug/map/windows")?;
+    for window in OF_THE_TREE {
+        ensure!(info.contains(&format!("map-window:\t{window}\n")), "fdinfo does not say {window}:\n{info}");
+        ensure!(windows.lines().any(|line| line == window), "debugfs does not say {window}:\n{windows}");
+    }
+    Ok(())
+}
+
+fn windows_of_the_tree_are_mapped_as_it_says(host: &mut Host) -> Result<()> {
+    let seed = 90;
+    host.fill(seed)?;
+    let _loaded = Loaded::new()?;
+    let node = user::open()?;
+    let sdram = Area::shared(&node, START, LENGTH as usize)?;
+    sdram.store(100, 3);
+    let fifo = Area::shared(&node, FIFO, 0x1_0000)?;
+    let refused = Area::shared(&node, TABLE, 0x1_0000).map(drop);
+    ensure!(refused == Err(Errno::EACCES), "writing to a read-only window: {refused:?}");
+    let table = Area::map(&node, TABLE, 0x1_0000, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
+    for (area, physical, cache, writable) in [
+        (&sdram, START, CacheMode::Uncached, true),
+        (&fifo, FIFO, CacheMode::WriteCombine, true),
+        (&table, TABLE, CacheMode::Cached, false),
+    ] {
+        let touch = || {
+            let byte = area.load(0);
+            if writable {
+                area.store(0, byte);
+            }
+        };
+        let page = while_spinning(touch, || host.page(area.address()))?;
+        let expected = Page { physical, cache, user: true, writable, executable: false };
+        ensure!(page == expected, "{page:x?}, not {expected:x?}");
+    }
+    host.changed(seed, &[100..101], |_| 3)?;
+    // The kernel's own memory, and what no window holds.
+    for start in [0x5000_0000, START + LENGTH, FIFO + 0x1_0000, 0xd000_0000] {
+        let result = map_page(start)?;
+        ensure!(result == Err(Errno::EPERM), "{start:#x}: {result:?}");
+    }
+    Ok(())
+}
+
+fn a_window_shows_registers_behind_a_bus(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let node = user::open()?;
+    // Both are cells of Arm's PrimeCell library, which say at the end of their page what they are.
+    for (start, part) in [(RTC, 0x031), (UART, 0x011)] {
+        let area = Area::map(&node, start, PAGE as usize, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
+        let [low, high] = [0xfe0, 0xfe4].map(|offset| u32::from(area.load(offset)));
+        let found = low | (high & 0xf) << 8;
+        ensure!(found == part, "at {start:#x} is part {found:#x}");
+    }
+    Ok(())
+}
+
+fn windows_of_the_tree_are_claimed_and_given_back(_: &mut Host) -> Result<()> {
+    let before = fs::read_to_string("/proc/iomem")?;
+    {
+        let _loaded = Loaded::new()?;
+        let now = fs::read_to_string("/proc/iomem")?;
+        for line in [
+            "c0000000-c02fffff : map: sdram",
+            "c0400000-c040ffff : map: fifo",
+            "c0500000-c050ffff : map: table",
+            "09010000-09010fff : map: rtc",
+        ] {
+            ensure!(now.lines().any(|found| found.trim() == line), "/proc/iomem does not say {line:?}:\n{now}");
+        }
+        ensure!(!now.contains("map: uart"), "a shared window is claimed:\n{now}");
+    }
+    let after = fs::read_to_string("/proc/iomem")?;
+    ensure!(before == after, "before:\n{before}\nafter:\n{after}");
+    Ok(())
+}
+
+fn the_parameter_adds_windows_to_those_of_the_tree(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::with(&["windows=hole@0xc2000000+4K:ro"])?;
+    let seen = Seen::now()?;
+    let expected: Vec<_> = OF_THE_TREE.into_iter().chain(["hole@0xc2000000+0x1000:ro"]).collect();
+    seen.are(&expected)?;
+    let of_the_tree: Vec<_> = seen.windows.iter().map(|window| window.origin != Origin::Parameter).collect();
+    ensure!(of_the_tree == [true, true, true, true, true, false], "{of_the_tree:?}");
+    let info = devmap("info")?;
+    let origin = |name: &str| info.out.lines().find(|line| line.starts_with(name))?.split_whitespace().last();
+    ensure!((origin("sdram"), origin("hole")) == (Some("tree"), Some("parameter")), "{info:?}");
+    let page = Area::map(&user::open()?, 0xc200_0000, PAGE as usize, ProtFlags::PROT_READ, MapFlags::MAP_SHARED);
+    ensure!(page.is_ok(), "the window of the parameter: {:?}", page.err());
+    Ok(())
+}
+
+/// What a debugger gets that reads at the beginning of `area`.
+fn debugged(area: &Area) -> Result<Result<usize, Errno>> {
+    let memory = File::open("/proc/self/mem")?;
+    let read = memory.read_at(&mut [0; 8], area.address() as u64);
+    Ok(read.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0))))
+}
+
+fn memory_is_reserved_as_a_whole_and_by_nobody_in_the_kernel(_: &mut Host) -> Result<()> {
+    for (list, reserved, expected) in [
+        ("edge@0xc1bf0000+64K", true, Ok(8)),
+        // Half of it is set aside, and behind the other half is nothing.
+        ("edge@0xc1bf0000+128K:shared", false, Err(Errno::EIO)),
+        ("edge@0xc1c00000+64K", false, Err(Errno::EIO)),
+        // Set aside, but not for us.
+        ("edge@0xb0000000+1M", false, Err(Errno::EIO)),
+        // The administrator answers for it.
+        ("edge@0xb0000000+1M:memory", false, Ok(8)),
+    ] {
+        let _loaded = Loaded::with(&[&format!("windows={list}")])?;
+        let seen = Seen::now()?;
+        let window = seen.windows.iter().find(|window| window.name.as_str() == "edge").context("no window")?;
+        ensure!(window.reserved == reserved, "{list} is reserved: {}", window.reserved);
+        let area = Area::shared(&user::open()?, window.range.start(), PAGE as usize)?;
+        let found = debugged(&area)?;
+        ensure!(found == expected, "a debugger in {list}: {found:?}");
+    }
+    // Registers are for the processor's own loads alone.
+    let _loaded = Loaded::new()?;
+    let rtc = Area::map(&user::open()?, RTC, PAGE as usize, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
+    rtc.load(0);
+    let found = debugged(&rtc)?;
+    ensure!(found == Err(Errno::EIO), "a debugger at registers: {found:?}");
+    Ok(())
+}
+
+fn what_the_parameter_has_the_tree_cannot_have(_: &mut Host) -> Result<()> {
+    for (list, window, words) in [
+        (
+            "windows=first@0xc0000000+1M",
+            "first@0xc0000000+0x100000",
+            "map windows: the windows first@0xc0000000+0x100000 and sdram@0xc0000000+0x300000 overlap",
+        ),
+        (
+            "windows=fifo@0xc2000000+4K",
+            "fifo@0xc2000000+0x1000",
+            "map windows: the windows fifo@0xc0400000+0x10000:wc and fifo@0xc2000000+0x1000 have the same name",
+        ),
+    ] {
+        let _loaded = Loaded::with(&[list])?;
+        // None of the device's windows is there, and all of the other's.
+        Seen::now()?.are(&["uart@0x9000000+0x1000:shared", "rtc@0x9010000+0x1000", window])?;
+        let log = kernel::log_since("map-suite:")?;
+        ensure!(log.contains(words), "the log does not say {words:?}:\n{log}");
+        ensure!(!Path::new(DRIVER).join(MEMORY).exists(), "{MEMORY} is bound");
+        let iomem = fs::read_to_string("/proc/iomem")?;
+        ensure!(!iomem.contains("map: table"), "the claims of {MEMORY} are left:\n{iomem}");
+    }
+    Ok(())
+}
+
+fn a_device_that_goes_takes_its_windows_along(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::with(&["windows=hole@0xc2000000+4K"])?;
+    let node = user::open()?;
+    for round in 0..3 {
+        unbind(MEMORY)?;
+        Seen::now()?.are(&["uart@0x9000000+0x1000:shared", "rtc@0x9010000+0x1000", "hole@0xc2000000+0x1000"])?;
+        let result = Area::shared(&node, START, PAGE as usize).map(drop);
+        ensure!(result == Err(Errno::EPERM), "round {round}, a window that is gone: {result:?}");
+        let iomem = fs::read_to_string("/proc/iomem")?;
+        ensure!(!iomem.contains("map: sdram"), "round {round}, it is still claimed:\n{iomem}");
+        bind(MEMORY)?;
+        Area::shared(&node, START, PAGE as usize).with_context(|| format!("round {round}, it is back"))?;
+    }
+    let log = kernel::log_since("map-suite:")?;
+    ensure!(log.contains("the range is outside of every window (the nearest window is hole@"), "{log}");
+    Ok(())
+}
+
+fn a_mapping_outlives_its_window_and_keeps_the_claim(host: &mut Host) -> Result<()> {
+    let seed = 91;
+    host.fill(seed)?;
+    let _loaded = Loaded::new()?;
+    let claimed = || Ok::<_, anyhow::Error>(fs::read_to_string("/proc/iomem")?.contains("map: sdram"));
+    let area = Area::shared(&user::open()?, START, 3 * PAGE as usize)?;
+    unbind(MEMORY)?;
+    area.store(7, !host_byte(seed, 7));
+    ensure!(claimed()?, "a region that is mapped is not claimed");
+    // Nobody gets it now, the same device included.
+    let again = sysfs("bind", MEMORY)?;
+    ensure!(again == Err(Errno::EBUSY), "binding it again: {again:?}");
+    let log = kernel::log_since("map-suite:")?;
+    let words = "map windows: sdram@0xc0000000+0x300000: a part of it is claimed already";
+    ensure!(log.contains(words) && log.contains("map,shared"), "the log does not say {words:?}:\n{log}");
+
+    // Parts and copies of the mapping hold the claim as the whole did.
+    area.unmap(PAGE as usize..2 * PAGE as usize)?;
+    crate::area::succeeds_in_child(|| i32::from(!claimed().unwrap_or(false)))?;
+    ensure!(claimed()?, "the parts do not hold the claim");
+    area.unmap(0..PAGE as usize)?;
+    ensure!(claimed()?, "the last part does not hold the claim");
+    area.unmap(2 * PAGE as usize..3 * PAGE as usize)?;
+    ensure!(!claimed()?, "the claim is left");
+    bind(MEMORY)?;
+    Seen::now()?.are(&OF_THE_TREE)?;
+    host.changed(seed, &[7..8], |_| !host_byte(seed, 7))
+}
+
+/// What the host's pattern has at this offset.
+fn host_byte(seed: u64, offset: u64) -> u8 {
+    map_protocol::pattern::byte(seed, START + offset)
+}
+
+fn windows_are_listed_and_mapped_while_devices_come_and_go(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let device = devmap::Device::open("/dev/map")?;
+    let node = user::open()?;
+    // SAFETY: this process has one thread.
+    let child = match unsafe { fork() }? {
+        ForkResult::Child => {
+            let toggled = (0..200).try_for_each(|_| {
+                unbind(MEMORY)?;
+                // While the other process has a mapping, the region is not to be had.
+                while sysfs("bind", MEMORY)? != Ok(()) {}
+                Ok::<_, anyhow::Error>(())
+            });
+            std::process::exit(i32::from(toggled.is_err()));
+        }
+        ForkResult::Parent { child } => child,
+    };
+    loop {
+        match waitpid(child, Some(WaitPidFlag::WNOHANG))? {
+            WaitStatus::StillAlive => (),
+            WaitStatus::Exited(_, 0) => break,
+            other => bail!("the process that binds and unbinds: {other:?}"),
+        }
+        let windows = device.windows()?;
+        ensure!((2..=5).contains(&windows.len()), "{windows:?}");
+        let result = Area::shared(&node, START, LENGTH as usize).map(drop);
+        ensure!(matches!(result, Ok(()) | Err(Errno::EPERM)), "mmap: {result:?}");
+    }
+    Seen::now()?.are(&OF_THE_TREE)
+}
+
+fn without_any_device_there_is_still_no_raw_mode(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    unbind(MEMORY)?;
+    unbind(REGISTERS)?;
+    Seen::now()?.are(&[])?;
+    for start in [START, RTC, 0xd000_0000] {
+        let result = map_page(start)?;
+        ensure!(result == Err(Errno::EPERM), "{start:#x}: {result:?}");
+    }
+    let node = user::open()?;
+    let mut window = abi::MapWindow::default();
+    ensure!(ask(&node, abi::IOC_WINDOW, &mut window) == Err(Errno::EINVAL), "a window: {window:x?}");
+    let mut check = abi::MapCheck {
+        start: START,
+        length: PAGE,
+        prot: READ_WRITE.bits() as u32,
+        flags: MapFlags::MAP_SHARED.bits() as u32,
+        ..Default::default()
+    };
+    ask(&node, abi::IOC_CHECK, &mut check)?;
+    let found = (check.verdict, check.window, check.near_length);
+    ensure!(found == (Refusal::Outside.code(), abi::NONE, 0), "{check:x?}");
+    // The program copes with it.
+    let info = devmap("info")?;
+    ensure!(info.status == Some(0) && info.out.contains("mode           windows"), "{info:?}");
+    let check = devmap("check 0xc0000000")?;
+    ensure!(check.status == Some(3) && check.out.contains("outside of every window\n"), "{check:?}");
+    Ok(())
+}
+
+fn a_device_of_another_kind_is_not_bound(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    // Any device that nobody drives.
+    let device = fs::read_dir("/sys/bus/platform/devices")?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.join("of_node").exists() && !path.join("driver").exists())
+        .context("every device has a driver")?;
+    let name = device.file_name().and_then(|name| name.to_str()).context("it has no name")?;
+    fs::write(device.join("driver_override"), "map")?;
+    let bound = sysfs("bind", name)?;
+    fs::write(device.join("driver_override"), "\n")?;
+    ensure!(bound == Err(Errno::ENODEV), "binding {name}: {bound:?}");
+    Seen::now()?.are(&OF_THE_TREE)
+}
+
+fn the_driver_comes_and_goes_without_a_trace(_: &mut Host) -> Result<()> {
+    let before = kernel::traces()?;
+    for _ in 0..10 {
+        let _loaded = Loaded::new()?;
+        Seen::now()?.are(&OF_THE_TREE)?;
+    }
+    let after = kernel::traces()?;
+    ensure!(before == after && !Path::new(DRIVER).exists(), "before:\n{before}\nafter:\n{after}");
+    Ok(())
+}

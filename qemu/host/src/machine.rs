@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The virtual machine: QEMU as a child process, a serial port to speak through, and its monitor.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    path::Path,
+    process::{Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{bail, Context, Result};
+use map_protocol::{Channel, ToGuest, ToHost};
+use nix::{
+    fcntl::{fcntl, FcntlArg, FdFlag},
+    sys::socket::{socketpair, AddressFamily, SockFlag, SockType},
+};
+
+use crate::{arch::Arch, gdb::Gdb, interrupt, memory::Memory, process, qmp::Qmp, tree};
+
+/// How often a waiting host looks whether it was interrupted.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// What a machine has that others of its architecture do not have.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Hardware {
+    /// Another board than the architecture's.
+    pub board: Option<&'static str>,
+    /// Another number of processors than the kernel's flavour has.
+    pub processors: Option<usize>,
+    /// Another amount of RAM than the architecture's, in MiB.
+    pub memory_mib: Option<u64>,
+    /// What is said of memory beside its amount, as in `slots=2,maxmem=8G`.
+    pub memory: Option<&'static str>,
+    /// Devices, as words of QEMU's command line.
+    pub devices: &'static [&'static str],
+}
+
+/// What a machine is made of.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    /// The architecture, which brings most of it.
+    pub arch: &'a Arch,
+    /// The kernel's image.
+    pub image: &'a Path,
+    /// The archive with the guest's files, which QEMU inherits.
+    pub initramfs: &'a File,
+    /// What is put on QEMU's device tree; nothing where there is none.
+    pub overlays: &'a [&'a str],
+    /// More words for the kernel's command line.
+    pub append: &'a [String],
+    /// How many processors it has.
+    pub processors: usize,
+    /// Whether the guest's clock counts instructions, so that a measurement can be repeated.
+    pub icount: bool,
+    /// What it has that others have not.
+    pub hardware: Hardware,
+    /// Where the kernel's log goes.
+    pub log: &'a Path,
+}
+
+impl Parts<'_> {
+    fn board(&self) -> &str {
+        self.hardware.board.unwrap_or(self.arch.machine)
+    }
+}
+
+/// Who is at the other end of the guest's second serial port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Port {
+    /// The harness, through this inherited descriptor.
+    Harness(i32),
+    /// The person at the terminal.
+    Terminal,
+}
+
+/// A running machine; dropped, it is gone.
+#[derive(Debug)]
+pub struct Machine {
+    child: process::Running,
+    channel: Channel<UnixStream>,
+    monitor: Qmp,
+    gdb: Stub,
+    processors: usize,
+    /// How many pieces of memory were plugged in.
+    plugged: usize,
+}
+
+/// QEMU's stub for gdb.
+#[derive(Debug)]
+enum Stub {
+    /// Nobody has spoken to it yet.
+    Silent(Option<UnixStream>),
+    Speaking(Gdb),
+}
+
+impl Machine {
+    /// Starts QEMU with `memory` as its RAM.
+    pub fn start(parts: &Parts<'_>, memory: &Memory) -> Result<Self> {
+        let (channel, guest_end) = pair()?;
+        let (monitor, qemu_end) = pair()?;
+        let (gdb, stub_end) = pair()?;
+        channel.set_read_timeout(Some(GLANCE))?;
+        let tree = tree(parts, memory)?;
+        let port = Port::Harness(guest_end.as_raw_fd());
+        let doors = Some(Doors { monitor: qemu_end.as_raw_fd(), gdb: stub_end.as_raw_fd() });
+        let arguments = arguments(parts, memory, tree.as_ref(), port, doors, accelerator());
+        let errors = parts.log.with_extension("qemu");
+        let mut command = Command::new(parts.arch.qemu);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&errors)?);
+        let mut child = process::Job::new(command).spawn()?;
+        // Only QEMU holds them from here on, so its death is the end of the stream.
+        drop((guest_end, qemu_end, stub_end));
+        let monitor = match Qmp::connect(monitor) {
+            Ok(monitor) => monitor,
+            Err(error) => {
+                child.kill();
+                let said = fs::read_to_string(&errors).unwrap_or_default();
+                let _ = fs::remove_file(&errors);
+                return Err(error.context(format!("{} did not start: {}", parts.arch.qemu, said.trim())));
+            }
+        };
+        let _ = fs::remove_file(&errors);
+        let gdb = Stub::Silent(Some(gdb));
+        Ok(Self { child, channel: Channel::new(channel), monitor, gdb, processors: parts.processors, plugged: 0 })
+    }
+
+    /// The guest's next message; `None` if it ended without one.
+    pub fn next(&mut self, deadline: Instant) -> Result<Option<ToHost>> {
+        loop {
+            if let Some(message) = self.channel.received()? {
+                return Ok(Some(message));
+            }
+            interrupt::check()?;
+            if Instant::now() >= deadline {
+                bail!(Hung);
+            }
+            match self.channel.fill() {
+                Ok(true) => (),
+                Ok(false) => return Ok(None),
+                // A glance, or a signal: either way the top of the loop looks.
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => (),
+                // That is how a socket says that QEMU died with something unread.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+                Err(error) => return Err(error).context("the conversation with the guest broke"),
+            }
+        }
+    }
+
+    /// Answers the guest.
+    pub fn say(&mut self, message: &ToGuest) -> Result<()> {
+        self.channel.say(message).context("the guest does not listen any more")
+    }
+
+    /// QEMU's monitor.
+    pub fn monitor(&mut self) -> &mut Qmp {
+        &mut self.monitor
+    }
+
+    /// Plugs in another piece of memory, of `size` bytes. It is no part of the machine's [`Memory`].
+    pub fn plug_memory(&mut self, size: u64) -> Result<()> {
+        self.monitor.plug_memory(self.plugged, size)?;
+        self.plugged += 1;
+        Ok(())
+    }
+
+    /// Stops the machine, lets `look` look at the registers of so many processors, and lets the machine go on.
+    pub fn stopped<T>(&mut self, look: impl FnOnce(&mut Gdb, usize) -> Result<T>) -> Result<T> {
+        self.monitor.stop()?;
+        let seen = self.gdb().and_then(|(gdb, processors)| look(gdb, processors));
+        self.monitor.cont()?;
+        seen
+    }
+
+    fn gdb(&mut self) -> Result<(&mut Gdb, usize)> {
+        if let Stub::Silent(stream) = &mut self.gdb {
+            let stream = stream.take().context("QEMU's stub for gdb did not answer before")?;
+            let said = self.monitor.human(&format!("gdbserver chardev:{GDB}"))?;
+            let gdb = Gdb::connect(stream).with_context(|| format!("QEMU's stub for gdb says {said:?}"))?;
+            self.gdb = Stub::Speaking(gdb);
+        }
+        match &mut self.gdb {
+            Stub::Speaking(gdb) => Ok((gdb, self.processors)),
+            Stub::Silent(_) => bail!("QEMU's stub for gdb is silent"),
+        }
+    }
+
+    /// Waits until QEMU has ended by itself.
+    pub fn wait(&mut self, deadline: Instant) -> Result<ExitStatus> {
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            interrupt::check()?;
+            if Instant::now() >= deadline {
+                bail!(Hung);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// The guest ended before its task did.
+#[derive(Debug)]
+pub struct Died(pub ExitStatus);
+
+impl std::fmt::Display for Died {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the guest ended before its task did (QEMU: {})", self.0)
+    }
+}
+
+impl std::error::Error for Died {}
+
+/// The guest did not end in the time it was given.
+#[derive(Debug)]
+pub struct Hung;
+
+impl std::fmt::Display for Hung {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the guest did not end in its time")
+    }
+}
+
+impl std::error::Error for Hung {}
+
+/// Runs the machine with its second serial port on this terminal, until the guest ends.
+pub fn attach(parts: &Parts<'_>, memory: &Memory) -> Result<()> {
+    let tree = tree(parts, memory)?;
+    let mut command = Command::new(parts.arch.qemu);
+    command.args(arguments(parts, memory, tree.as_ref(), Port::Terminal, None, accelerator()));
+    process::Job::new(command).interactive()
+}
+
+/// Two ends of one stream: ours, and one that a child inherits.
+fn pair() -> Result<(UnixStream, OwnedFd)> {
+    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::empty())?;
+    fcntl(&ours, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    Ok((ours.into(), theirs))
+}
+
+/// TCG, unless the user asks for another accelerator: `/dev/kvm` can exist and yet hang for ever.
+fn accelerator() -> String {
+    std::env::var("MAP_QEMU_ACCEL").unwrap_or_else(|_| "tcg".into())
+}
+
+/// The descriptors of the monitor and of the stub for gdb, which QEMU inherits.
+#[derive(Debug, Clone, Copy)]
+struct Doors {
+    monitor: i32,
+    gdb: i32,
+}
+
+/// The name of the stub's end of the stream.
+const GDB: &str = "gdb";
+
+/// The device tree of the machine, where it has one.
+fn tree(parts: &Parts<'_>, memory: &Memory) -> Result<Option<File>> {
+    if parts.overlays.is_empty() {
+        return Ok(None);
+    }
+    let mut qemu = Command::new(parts.arch.qemu);
+    qemu.args(hardware(parts, memory)).args(["-serial", "null", "-serial", "null", "-nodefaults", "-no-user-config"]);
+    tree::make(qemu, parts.board(), parts.overlays).map(Some)
+}
+
+/// What the machine has, but for its board and its memory's contents.
+fn hardware(parts: &Parts<'_>, memory: &Memory) -> Vec<String> {
+    let mut size = format!("{}M", memory.size() >> 20);
+    if let Some(more) = parts.hardware.memory {
+        size += &format!(",{more}");
+    }
+    // In sockets of their own: the firmware lists one processor a socket for a kernel that reads no ACPI tables.
+    let processors = format!("{0},sockets={0}", parts.processors);
+    let words = ["-cpu", parts.arch.cpu, "-smp", &processors, "-m", &size, "-display", "none"];
+    words.iter().chain(parts.hardware.devices).map(|word| (*word).to_owned()).collect()
+}
+
+/// QEMU's command line.
+fn arguments(
+    parts: &Parts<'_>,
+    memory: &Memory,
+    tree: Option<&File>,
+    port: Port,
+    doors: Option<Doors>,
+    accelerator: String,
+) -> Vec<String> {
+    let arch = parts.arch;
+    let bytes = memory.size();
+    let file = |path: &Path| path.display().to_string();
+    let mut words = hardware(parts, memory);
+    let mut add = |option: &str, value: String| words.extend([option.to_owned(), value]);
+    add("-machine", format!("{},memory-backend=ram", parts.board()));
+    add("-accel", accelerator);
+    if parts.icount {
+        add("-icount", "shift=0,sleep=off".into());
+    }
+    add("-object", format!("memory-backend-file,id=ram,size={bytes},share=on,mem-path={}", inherited(memory.file())));
+    add("-chardev", format!("file,id=log,path={}", escape(&file(parts.log))));
+    add("-serial", "chardev:log".into());
+    add(
+        "-chardev",
+        match port {
+            Port::Harness(descriptor) => format!("socket,id=port,fd={descriptor}"),
+            // Ctrl-C belongs to the shell in the guest.
+            Port::Terminal => "stdio,id=port,signal=off".into(),
+        },
+    );
+    add("-serial", "chardev:port".into());
+    if let Some(Doors { monitor, gdb }) = doors {
+        add("-chardev", format!("socket,id=monitor,fd={monitor}"));
+        add("-mon", "chardev=monitor,mode=control".into());
+        add("-chardev", format!("socket,id={GDB},fd={gdb}"));
+    }
+    if let Some(tree) = tree {
+        add("-dtb", inherited(tree));
+    }
+    add("-kernel", file(parts.image));
+    add("-initrd", inherited(parts.initramfs));
+    add("-append", append(arch, parts.append));
+    words.extend(["-nodefaults", "-no-user-config", "-no-reboot"].map(String::from));
+    words
+}
+
+/// The name by which a child of this process opens a file that it inherits.
+pub fn inherited(file: &File) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+/// The kernel's command line.
+fn append(arch: &Arch, more: &[String]) -> String {
+    // A kernel that has lost its way ends the guest at once, with its last words in the log.
+    let mut words = vec![format!("console={}", arch.console), "loglevel=8 panic=-1 oops=panic".into()];
+    words.push(arch.append.into());
+    words.extend_from_slice(more);
+    words.join(" ")
+}
+
+/// A comma separates QEMU's options; a doubled one is a comma.
+fn escape(path: &str) -> String {
+    path.replace(',', ",,")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch;
+    use std::path::PathBuf;
+
+    fn words(port: Port, doors: Option<Doors>) -> Vec<String> {
+        words_of(Hardware::default(), port, doors)
+    }
+
+    fn words_of(hardware: Hardware, port: Port, doors: Option<Doors>) -> Vec<String> {
+        let arch = &arch::ALL[0];
+        let memory = Memory::new(arch).unwrap();
+        let append = ["lockdown=integrity".to_owned()];
+        let path = PathBuf::from("/tmp/a,b");
+        let initramfs = File::open("/dev/null").unwrap();
+        let parts = Parts {
+            arch,
+            image: &path,
+            initramfs: &initramfs,
+            overlays: &[],
+            append: &append,
+            processors: 2,
+            icount: false,
+            hardware,
+            log: &path,
+        };
+        arguments(&parts, &memory, None, port, doors, "tcg".into())
+    }
+
+    #[test]
+    fn the_command_line_holds_what_the_user_appends_last() {
+        let words = words(Port::Harness(7), Some(Doors { monitor: 8, gdb: 9 }));
+        let append = &words[words.iter().position(|word| word == "-append").unwrap() + 1];
+        assert!(append.starts_with("console=ttyS0 "), "{append}");
+        assert!(append.ends_with(" lockdown=integrity"), "{append}");
+        assert!(words.contains(&"socket,id=port,fd=7".to_owned()));
+        assert!(words.contains(&"socket,id=monitor,fd=8".to_owned()));
+    }
+
+    #[test]
+    fn a_machine_can_have_more_than_its_architecture_says() {
+        let hardware = Hardware {
+            board: Some("q35"),
+            memory: Some("slots=2,maxmem=8G"),
+            devices: &["-device", "edu"],
+            ..Hardware::default()
+        };
+        let words = words_of(hardware, Port::Terminal, None);
+        assert!(words.windows(2).any(|pair| pair == ["-machine", "q35,memory-backend=ram"]), "{words:?}");
+        assert!(words.windows(2).any(|pair| pair == ["-m", "3100M,slots=2,maxmem=8G"]), "{words:?}");
+        assert!(words.windows(2).any(|pair| pair == ["-smp", "2,sockets=2"]), "{words:?}");
+        assert!(words.windows(2).any(|pair| pair == ["-device", "edu"]), "{words:?}");
+    }
+
+    #[test]
+    fn a_comma_in_a_path_is_no_option() {
+        assert!(words(Port::Terminal, None).contains(&"file,id=log,path=/tmp/a,,b".to_owned()));
+    }
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Boots a Linux guest with the map driver in it, and judges both from outside.
+
+mod arch;
+mod exec;
+mod flavour;
+mod gdb;
+mod initramfs;
+mod interrupt;
+mod klog;
+mod libraries;
+mod machine;
+mod memory;
+mod module;
+mod pages;
+mod process;
+mod programs;
+mod progress;
+mod qmp;
+mod run;
+mod scene;
+mod session;
+mod setup;
+mod shell;
+mod tally;
+mod test;
+mod tree;
+mod ui;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{ensure, Result};
+use clap::{Parser, Subcommand};
+
+use crate::{arch::Arch, flavour::Flavour, module::Compiler, session::Kit, ui::Ui};
+
+/// The harness itself failed: sysexits' EX_UNAVAILABLE.
+const UNAVAILABLE: u8 = 69;
+/// As a shell says it: ended by SIGINT.
+const INTERRUPTED: u8 = 130;
+
+/// Boots a Linux guest with the map driver in it, and judges both from outside.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Installs and builds all that a guest needs; the other commands do it as well.
+    Setup(Target),
+    /// Shows the main job: load the driver, make the node, write through it, look from outside.
+    Run(Target),
+    /// Runs the checks of the host and the tests in guests.
+    Test(test::Options),
+    /// Gives a shell in a guest with the driver loaded.
+    Shell(Target),
+    /// Runs a command in a guest with the driver loaded, and exits with its status.
+    Exec(exec::Options),
+}
+
+/// Which guest.
+#[derive(Debug, Clone, Copy, clap::Args)]
+struct Target {
+    /// The architecture of the guest.
+    #[arg(long, default_value = "x86_64", value_parser = find_arch)]
+    arch: &'static Arch,
+    /// The flavour of its kernel: plain; debug, which checks itself; kobject, which frees late.
+    #[arg(long, default_value = "plain", value_parser = find_flavour)]
+    flavour: &'static Flavour,
+}
+
+impl Target {
+    /// Fails if there is no such kernel.
+    fn check(self) -> Result<()> {
+        let Self { arch, flavour } = self;
+        let having = flavour.arches.join(", ");
+        ensure!(flavour.fits(arch), "there is no {flavour} kernel of {arch}, only of {having}");
+        Ok(())
+    }
+}
+
+fn find_arch(name: &str) -> Result<&'static Arch, String> {
+    Arch::find(name).ok_or_else(|| {
+        let names: Vec<_> = arch::ALL.iter().map(|arch| arch.name).collect();
+        format!("there are guests of {}", names.join(", "))
+    })
+}
+
+fn find_flavour(name: &str) -> Result<&'static Flavour, String> {
+    Flavour::find(name).ok_or_else(|| {
+        let names: Vec<_> = flavour::ALL.iter().map(|flavour| flavour.name).collect();
+        format!("there are kernels of the flavours {}", names.join(", "))
+    })
+}
+
+fn main() -> ExitCode {
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(error) => {
+            let _ = error.print();
+            // Clap's own code for wrong usage is 2, which could as well be that of a command in the guest.
+            return if error.use_stderr() { ExitCode::from(UNAVAILABLE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let ui = Ui::new();
+    match interrupt::install().map_err(Into::into).and_then(|()| perform(options.command, &ui)) {
+        Ok(code) => code,
+        Err(error) if interrupt::is_interruption(&error) => {
+            eprintln!("map-qemu: interrupted; nothing is left running");
+            ExitCode::from(INTERRUPTED)
+        }
+        Err(error) => {
+            eprintln!("map-qemu: {error:#}");
+            ExitCode::from(UNAVAILABLE)
+        }
+    }
+}
+
+fn perform(command: Command, ui: &Ui) -> Result<ExitCode> {
+    match command {
+        Command::Setup(target) => kit(target, ui).map(|_| ExitCode::SUCCESS),
+        Command::Run(target) => run::run(target, ui),
+        Command::Test(options) => test::test(&options, ui),
+        Command::Shell(target) => shell::shell(target, ui),
+        Command::Exec(options) => exec::exec(&options, ui),
+    }
+}
+
+/// Everything that a guest is made from, built where it is missing.
+fn kit(target: Target, ui: &Ui) -> Result<Kit> {
+    target.check()?;
+    let tools = setup::prepare(target.arch, ui)?;
+    let kernel = tools.kernel(target.flavour, ui)?;
+    let module = module::build(&tools, &kernel, &module::DRIVER, Compiler::Rustc, ui)?;
+    let programs = programs::build(&tools, ui)?;
+    Ok(Kit { tools: tools.into(), kernel, module, programs: programs.into() })
+}
+
+/// The root of the project, in which this program was built.
+fn root() -> &'static Path {
+    let crate_root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    crate_root.ancestors().nth(2).unwrap_or(crate_root)
+}
+
+/// Where Cargo, and we, put what was built.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |path| root().join(path))
+}

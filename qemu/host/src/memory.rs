@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The guest's physical memory, seen from outside.
+//!
+//! QEMU maps an anonymous file of this process as the guest's RAM. What is read here therefore came through no driver
+//! and no page table of the guest, and when the two processes are gone, nothing is left of it.
+
+use std::{fs::File, os::unix::fs::FileExt};
+
+use anyhow::{ensure, Context, Result};
+use map_protocol::{pattern, Difference, MOST_DIFFERENCES};
+use nix::sys::memfd::{memfd_create, MFdFlags};
+
+use crate::arch::Arch;
+
+/// How much is compared or filled at a time, in bytes.
+const BLOCK: u64 = 64 * 1024;
+
+/// The RAM of one guest.
+#[derive(Debug)]
+pub struct Memory {
+    file: File,
+    start: u64,
+    size: u64,
+}
+
+impl Memory {
+    /// RAM for a guest of `arch`, all zero; pages take room only once they are written to.
+    pub fn new(arch: &Arch) -> Result<Self> {
+        Self::sized(arch, arch.memory_mib)
+    }
+
+    /// As much RAM as this, where a machine of `arch` has it in one piece.
+    pub fn sized(arch: &Arch, mib: u64) -> Result<Self> {
+        let size = mib << 20;
+        // QEMU inherits the descriptor, so it is not closed on exec.
+        let file = File::from(memfd_create("map-guest-ram", MFdFlags::empty())?);
+        file.set_len(size).with_context(|| format!("cannot make {mib} MiB of guest memory"))?;
+        Ok(Self { file, start: arch.memory_start, size })
+    }
+
+    /// The file that is the RAM.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The size in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Fills `length` bytes from `start` on with a pattern.
+    pub fn fill(&self, seed: u64, start: u64, length: u64) -> Result<()> {
+        let offset = self.offset(start, length)?;
+        for done in (0..length).step_by(BLOCK as usize) {
+            let count = BLOCK.min(length - done) as usize;
+            let block = pattern::bytes(seed, start + done, count);
+            self.file.write_all_at(&block, offset + done)?;
+        }
+        Ok(())
+    }
+
+    /// The first bytes that differ from the pattern, and how many do in all.
+    pub fn differences(&self, seed: u64, start: u64, length: u64) -> Result<(Vec<Difference>, u64)> {
+        let offset = self.offset(start, length)?;
+        let (mut first, mut count) = (Vec::new(), 0);
+        let mut block = vec![0; BLOCK as usize];
+        for done in (0..length).step_by(BLOCK as usize) {
+            let block = &mut block[..BLOCK.min(length - done) as usize];
+            self.file.read_exact_at(block, offset + done)?;
+            for (address, &found) in (start + done..).zip(block.iter()) {
+                let expected = pattern::byte(seed, address);
+                if found != expected {
+                    count += 1;
+                    if first.len() < MOST_DIFFERENCES {
+                        first.push(Difference { address, expected, found });
+                    }
+                }
+            }
+        }
+        Ok((first, count))
+    }
+
+    /// The eight bytes at `address` as a little-endian number.
+    pub fn word(&self, address: u64) -> Result<u64> {
+        let mut bytes = [0; 8];
+        self.file.read_exact_at(&mut bytes, self.offset(address, 8)?)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    /// Where `length` bytes from `address` on lie in the file.
+    fn offset(&self, address: u64, length: u64) -> Result<u64> {
+        let end = self.start + self.size;
+        let inside = address >= self.start && address.checked_add(length).is_some_and(|last| last <= end);
+        ensure!(
+            inside,
+            "{length} bytes at {address:#x} are not all in the guest's RAM, {:#x}-{:#x}",
+            self.start,
+            end - 1
+        );
+        Ok(address - self.start)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch;
+
+    #[test]
+    fn what_differs_from_the_pattern_is_found_with_its_address() {
+        let memory = Memory::new(&arch::ALL[0]).unwrap();
+        let (start, length) = (0xc000_0000, 3 << 20);
+        memory.fill(7, start, length).unwrap();
+        assert_eq!(memory.differences(7, start, length).unwrap(), (vec![], 0));
+
+        let address = start + 2 * BLOCK - 1;
+        let expected = pattern::byte(7, address);
+        memory.file.write_all_at(&[!expected], address).unwrap();
+        let found = Difference { address, expected, found: !expected };
+        assert_eq!(memory.differences(7, start, length).unwrap(), (vec![found], 1));
+        assert!(memory.differences(8, start, length).unwrap().1 > length / 2);
+    }
+
+    #[test]
+    fn memory_that_does_not_exist_is_an_error() {
+        let memory = Memory::new(&arch::ALL[0]).unwrap();
+        let end = memory.start + memory.size();
+        assert!(memory.fill(0, end - 1, 1).is_ok());
+        assert!(memory.fill(0, end - 1, 2).is_err());
+        assert!(memory.fill(0, u64::MAX, 2).is_err());
+    }
+}

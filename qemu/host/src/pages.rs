@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The guest's page tables, looked at from outside: what the processor is told, not what the kernel says of it.
+
+use anyhow::{bail, ensure, Result};
+use map_protocol::{CacheMode, Page};
+
+use crate::{arch::PageTables, gdb::Gdb, machine::Machine, memory::Memory};
+
+/// The page that some processor of the machine has at the virtual `address` just now, if one has.
+pub fn look(tables: PageTables, address: u64, memory: &Memory, machine: &mut Machine) -> Result<Option<Page>> {
+    let word = |address| memory.word(address);
+    machine.stopped(|gdb, processors| {
+        for processor in 0..processors {
+            let page = match tables {
+                PageTables::X86 => X86Registers::read(gdb, processor)?.walk(address, word)?,
+                PageTables::Arm64 => Arm64Registers::read(gdb, processor)?.walk(address, word)?,
+            };
+            if page.is_some() {
+                return Ok(page);
+            }
+        }
+        Ok(None)
+    })
+}
+
+/// The registers of an x86_64 processor that say how a virtual address of a program becomes a physical one.
+#[derive(Debug)]
+struct X86Registers {
+    /// Where the tables begin.
+    cr3: u64,
+    /// The code segment, whose two lowest bits are the privilege: 3 in a program.
+    cs: u64,
+}
+
+impl X86Registers {
+    fn read(gdb: &mut Gdb, processor: usize) -> Result<Self> {
+        Ok(Self { cr3: gdb.register(processor, "cr3")?, cs: gdb.register(processor, "cs")? })
+    }
+
+    /// Walks the four levels of tables in memory, which `word` reads, as the processor does.
+    fn walk(&self, address: u64, word: impl Fn(u64) -> Result<u64>) -> Result<Option<Page>> {
+        const OUTPUT: u64 = 0x000f_ffff_ffff_f000;
+        const PRESENT: u32 = 0;
+        const WRITABLE: u32 = 1;
+        const USER: u32 = 2;
+        // In an entry of a table that could lead to another: it is a page itself.
+        const LARGE: u32 = 7;
+        const NOT_EXECUTABLE: u32 = 63;
+        // The kernel may have tables of its own, in which programs can run nothing.
+        if self.cs & 3 != 3 || address >> 47 != 0 {
+            return Ok(None);
+        }
+        let mut table = self.cr3 & OUTPUT;
+        let (mut user, mut writable, mut executable) = (true, true, true);
+        for level in (0..4).rev() {
+            let shift = 12 + 9 * level;
+            let entry = word(table + 8 * (address >> shift & 0x1ff))?;
+            let bit = |number: u32| entry >> number & 1 == 1;
+            if !bit(PRESENT) {
+                return Ok(None);
+            }
+            // What any level forbids is forbidden.
+            user &= bit(USER);
+            writable &= bit(WRITABLE);
+            executable &= !bit(NOT_EXECUTABLE);
+            if level == 0 || (level < 3 && bit(LARGE)) {
+                let below = (1 << shift) - 1;
+                let physical = (entry & OUTPUT & !below) + (address & below);
+                let cache = x86_cache(entry, level > 0);
+                return Ok(Some(Page { physical, cache, user, writable, executable }));
+            }
+            table = entry & OUTPUT;
+        }
+        Ok(None)
+    }
+}
+
+/// How an entry of a page table has the page cached, by the table of types that Linux sets up.
+fn x86_cache(entry: u64, large: bool) -> CacheMode {
+    let bit = |number: u32| entry >> number & 1 == 1;
+    let pat = bit(if large { 12 } else { 7 });
+    let (disable, through) = (bit(4), bit(3));
+    match (pat, disable, through) {
+        (_, false, false) => CacheMode::Cached,
+        (false, false, true) => CacheMode::WriteCombine,
+        (_, true, false) => CacheMode::Uncached,
+        (false, true, true) => CacheMode::Other("UC".into()),
+        (true, false, true) => CacheMode::Other("WP".into()),
+        (true, true, true) => CacheMode::Other("WT".into()),
+    }
+}
+
+/// The registers of an arm64 processor that say how a virtual address of a program becomes a physical one.
+#[derive(Debug)]
+struct Arm64Registers {
+    /// Where the tables begin.
+    ttbr0: u64,
+    /// How they are laid out.
+    tcr: u64,
+    /// The kinds of memory that their entries choose from, a byte each.
+    mair: u64,
+}
+
+impl Arm64Registers {
+    fn read(gdb: &mut Gdb, processor: usize) -> Result<Self> {
+        let mut register = |name| gdb.register(processor, name);
+        Ok(Self { ttbr0: register("TTBR0_EL1")?, tcr: register("TCR_EL1")?, mair: register("MAIR_EL1")? })
+    }
+
+    /// Walks the tables in memory, which `word` reads, as the processor does.
+    fn walk(&self, address: u64, word: impl Fn(u64) -> Result<u64>) -> Result<Option<Page>> {
+        const OUTPUT: u64 = 0x0000_ffff_ffff_f000;
+        let granule = match self.tcr >> 14 & 3 {
+            0 => 12,
+            1 => 16,
+            2 => 14,
+            _ => bail!("TCR_EL1 is {:#x}, which names no size of pages", self.tcr),
+        };
+        let stride = granule - 3;
+        let bits = 64 - (self.tcr & 0x3f);
+        ensure!(bits > granule && bits <= 48, "TCR_EL1 is {:#x}: {bits} bits of address", self.tcr);
+        if address >> bits != 0 {
+            return Ok(None);
+        }
+        let mut table = self.ttbr0 & OUTPUT;
+        let levels = (bits - granule).div_ceil(stride);
+        for level in (0..levels).rev() {
+            let shift = granule + stride * level;
+            let index = address >> shift & ((1 << stride) - 1);
+            let entry = word(table + 8 * index)?;
+            match (entry & 3, level) {
+                // A table of the next level.
+                (3, 1..) => table = entry & OUTPUT,
+                // A page, or a block of many.
+                (3, 0) | (1, 1..) => {
+                    let below = address & ((1 << shift) - 1);
+                    return Ok(Some(self.page(entry, (entry & OUTPUT & !((1 << shift) - 1)) + below)));
+                }
+                _ => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    fn page(&self, entry: u64, physical: u64) -> Page {
+        let kind = (self.mair >> (8 * (entry >> 2 & 7))) as u8;
+        let cache = match kind {
+            // Device-nGnRnE: nothing gathered, nothing reordered, no early acknowledgement.
+            0x00 => CacheMode::Uncached,
+            // Normal memory, inner and outer non-cacheable.
+            0x44 => CacheMode::WriteCombine,
+            // Normal memory, write-back, allocated on reads and writes.
+            0xff => CacheMode::Cached,
+            other => CacheMode::Other(format!("MAIR {other:#04x}")),
+        };
+        let bit = |number: u32| entry >> number & 1 == 1;
+        Page { physical, cache, user: bit(6), writable: !bit(7), executable: !bit(54) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A memory that holds these words and zeros.
+    fn words(words: &'static [(u64, u64)]) -> impl Fn(u64) -> Result<u64> + Copy {
+        move |wanted| Ok(words.iter().find(|(address, _)| *address == wanted).map_or(0, |(_, word)| *word))
+    }
+
+    #[test]
+    fn the_four_levels_of_x86_are_walked() {
+        let registers = X86Registers { cr3: 0x1000, cs: 0x33 };
+        let word = words(&[
+            (0x1000 + 8, 0x2067),
+            (0x2000 + 8 * 2, 0x3067),
+            (0x3000 + 8 * 3, 0x4067),
+            // Present, writable, of the user, PCD, not executable.
+            (0x4000 + 8 * 4, 1 << 63 | 0xc000_0000 | 0x77),
+            // The same, but its table is not writable.
+            (0x3000 + 8 * 5, 0x4065),
+            // A page of 2 MiB: write-combining, executable.
+            (0x3000 + 8 * 6, 0xc020_0000 | 0xef),
+            // A page of 1 GiB, with the bit PAT of a large entry.
+            (0x2000 + 8 * 7, 0x1_0000_0000 | 1 << 12 | 0xe7),
+        ]);
+        let walk = |address: u64| registers.walk(address, word).unwrap();
+        let base = 1 << 39;
+        let small =
+            Page { physical: 0xc000_0123, cache: CacheMode::Uncached, user: true, writable: true, executable: false };
+        assert_eq!(walk(base + (2 << 30) + (3 << 21) + (4 << 12) + 0x123), Some(small.clone()));
+        let read_only = Page { writable: false, ..small };
+        assert_eq!(walk(base + (2 << 30) + (5 << 21) + (4 << 12) + 0x123), Some(read_only));
+        let large = Page {
+            physical: 0xc020_1000,
+            cache: CacheMode::WriteCombine,
+            user: true,
+            writable: true,
+            executable: true,
+        };
+        assert_eq!(walk(base + (2 << 30) + (6 << 21) + 0x1000), Some(large.clone()));
+        let huge = Page { physical: 0x1_0000_2000, cache: CacheMode::Cached, ..large };
+        assert_eq!(walk(base + (7 << 30) + 0x2000), Some(huge));
+        assert_eq!(walk(base + (2 << 30) + (3 << 21) + (5 << 12)), None);
+        assert_eq!(walk(0), None);
+        assert_eq!(walk(1 << 47), None);
+    }
+
+    #[test]
+    fn a_processor_in_the_kernel_is_not_asked() {
+        let anywhere = |_| Ok(0x1067);
+        let walk = |cs| X86Registers { cr3: 0x1000, cs }.walk(0x1000, anywhere).unwrap();
+        assert!(walk(0x10).is_none() && walk(0x23).is_some() && walk(0x33).is_some());
+    }
+
+    #[test]
+    fn the_cache_type_is_that_of_linuxs_table() {
+        // The entries 0 to 7 of the table, for small pages and for large ones.
+        let types =
+            |pat: u64, large| (0..8).map(|n| x86_cache((n & 3) << 3 | (n >> 2) << pat, large)).collect::<Vec<_>>();
+        let other = |text: &str| CacheMode::Other(text.into());
+        let (cached, uncached) = (CacheMode::Cached, CacheMode::Uncached);
+        let first = [cached.clone(), CacheMode::WriteCombine, uncached.clone(), other("UC")];
+        let second = [cached, other("WP"), uncached, other("WT")];
+        let expected = [first, second].concat();
+        assert_eq!(types(7, false), expected);
+        assert_eq!(types(12, true), expected);
+    }
+
+    #[test]
+    fn the_levels_of_arm64_are_walked() {
+        // 39 bits of address in pages of 4 KiB: three levels, each with one entry that counts.
+        let registers = Arm64Registers { ttbr0: 0x0007_0000_4000_0001, tcr: 25, mair: 0x44_ff_00 };
+        let word = words(&[
+            (0x4000_0008, 0x4000_1003),
+            (0x4000_1000 + 8 * 3, 0x4000_2003),
+            (0x4000_2000 + 8 * 5, 0x0060_0000_c000_0743),
+        ]);
+        let address = (1 << 30) + (3 << 21) + (5 << 12);
+        let expected =
+            Page { physical: 0xc000_0000, cache: CacheMode::Uncached, user: true, writable: true, executable: false };
+        assert_eq!(registers.walk(address, word).unwrap(), Some(expected));
+        assert_eq!(registers.walk(address + 0x1000, word).unwrap(), None);
+        assert_eq!(registers.walk(1 << 40, word).unwrap(), None);
+    }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Our own programs for the guest, static, so that they need nothing there.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    arch::Target,
+    process::{self, Job},
+    setup::{self, Tools},
+    ui::Ui,
+};
+
+/// How many crates that is, for the bar …
+const CRATES: u64 = 75;
+/// … and how many for the command line alone.
+const CRATES_32: u64 = 55;
+
+/// Where the programs are.
+#[derive(Debug)]
+pub struct Programs {
+    /// The guest's first process.
+    pub init: PathBuf,
+    /// The tests.
+    pub suite: PathBuf,
+    /// The command line.
+    pub devmap: PathBuf,
+    /// The same as a program of 32 bits, for the tests.
+    pub devmap_32: Option<PathBuf>,
+    /// The example.
+    pub sdram: PathBuf,
+}
+
+/// Builds the programs for a guest.
+pub fn build(tools: &Tools, ui: &Ui) -> Result<Programs> {
+    let arch = tools.arch;
+    let all = ["--package=devmap", "--package=map-guest", "--bins", "--examples", "--features=devmap/cli"];
+    let what = format!("Building the guest's programs for {arch}");
+    let directory = cargo(&all, arch.programs, tools.sysroot.as_deref(), (&what, CRATES), ui)?;
+    Ok(Programs {
+        init: directory.join("map-init"),
+        suite: directory.join("map-suite"),
+        devmap: directory.join("devmap"),
+        devmap_32: None,
+        sdram: directory.join("examples/sdram"),
+    })
+}
+
+/// Builds the programs for a guest that runs tests.
+pub fn build_for_tests(tools: &Tools, ui: &Ui) -> Result<Programs> {
+    let arch = tools.arch;
+    let sysroot = setup::prepare_tests(tools, ui)?;
+    let one = ["--package=devmap", "--bin=devmap", "--features=devmap/cli"];
+    let what = format!("Building a program of 32 bits for {arch}");
+    let directory = cargo(&one, arch.programs_32, sysroot.as_deref(), (&what, CRATES_32), ui)?;
+    Ok(Programs { devmap_32: Some(directory.join("devmap")), ..build(tools, ui)? })
+}
+
+/// Has clippy look at the programs for a guest, with the eyes of its architecture.
+pub fn lint(tools: &Tools) -> Result<()> {
+    let mut cargo = command("clippy", tools.arch.programs, tools.sysroot.as_deref());
+    cargo.args(["--package=devmap", "--package=map-guest", "--bins", "--examples", "--quiet"]);
+    cargo.args(["--features=devmap/cli", "--", "-D", "warnings"]);
+    Job::new(cargo).lines(|_| ())
+}
+
+/// Cargo, about to work on static programs for `target`.
+fn command(subcommand: &str, target: Target, sysroot: Option<&Path>) -> Command {
+    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned(), format!("-Clinker={}", target.linker)];
+    flags.extend(sysroot.map(|sysroot| format!("--sysroot={}", sysroot.display())));
+    let mut cargo = process::cargo();
+    cargo
+        .current_dir(crate::root())
+        .args([subcommand, "--locked", "--no-default-features", "--target", target.rust])
+        // With --target these flags are not those of build scripts and procedural macros.
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+    cargo
+}
+
+/// Builds what the arguments say, and gives the directory where it is.
+fn cargo(
+    arguments: &[&str],
+    target: Target,
+    sysroot: Option<&Path>,
+    (what, crates): (&str, u64),
+    ui: &Ui,
+) -> Result<PathBuf> {
+    let mut cargo = command("build", target, sysroot);
+    cargo.arg("--release").args(arguments);
+    // Nothing is said, and no bar begun, while there is nothing to build.
+    let mut bar = None;
+    let built = Job::new(cargo).lines(|line| {
+        if line.trim_start().starts_with("Compiling ") {
+            bar.get_or_insert_with(|| ui.bar(what, crates)).advance(1);
+        }
+    });
+    built.context("cannot build the guest's programs")?;
+    if let Some(bar) = bar {
+        bar.finish();
+    }
+    Ok(crate::target().join(target.rust).join("release"))
+}

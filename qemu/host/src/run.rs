@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The main job, shown step by step: `map-qemu run`.
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::{bail, ensure, Context, Result};
+use map_protocol::{pattern, Dev, Difference, Job, Stream, Task, ToHost};
+
+use crate::{
+    memory::Memory,
+    session::{Guest, Outside},
+    ui::Ui,
+    Target,
+};
+
+/// The memory of the seed's program.
+const START: u64 = 0xc000_0000;
+const LENGTH: u64 = 0x0030_0000;
+/// The byte that it stores, and where.
+const TARGET: u64 = START + 100;
+const VALUE: u8 = 3;
+
+/// Which pattern the memory is filled with before the guest boots. In it, the byte at `TARGET` is not `VALUE`.
+const SEED: u64 = 1;
+
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What a user types on a target, in a guest whose /dev nobody fills.
+const SCRIPT: &str = r#"
+step() { echo "guest# $*"; "$@"; }
+cd /root
+step insmod map.ko || exit
+step grep -w map /proc/devices || exit
+step mknod /dev/map c 126 0 || exit
+step ls -l /dev/map || exit
+step sdram || exit
+step rmmod map
+"#;
+
+/// Boots the guest, does the main job in it, and looks at its memory from outside.
+pub fn run(target: Target, ui: &Ui) -> Result<ExitCode> {
+    let kit = crate::kit(target, ui)?;
+    let arch = target.arch;
+    let memory = Memory::new(arch)?;
+    memory.fill(SEED, START, LENGTH)?;
+    ui.step(format!("Filling {LENGTH:#x} bytes of the guest's memory at {START:#x} with a pattern, from outside"));
+    ui.step(format!("Booting Linux {} on {} in QEMU, without devtmpfs", kit.kernel.release, kit.kernel.title()));
+
+    let command = ["sh", "-c", SCRIPT].map(String::from).to_vec();
+    let job = Job { channel: arch.channel.into(), dev: Dev::Plain, module: None, task: Task::Command(command) };
+    let mut seen = false;
+    let status = Guest::new(&kit, "run", job, TIMEOUT)?.run(&memory, |message, outside| match message {
+        ToHost::Output(Stream::Out | Stream::Err, bytes) => {
+            for line in String::from_utf8_lossy(bytes).lines() {
+                ui.note(line);
+            }
+            Ok(())
+        }
+        ToHost::Exit(0) => {
+            seen = true;
+            look(outside, ui)
+        }
+        ToHost::Exit(status) => bail!("the guest's commands failed with status {status}"),
+        _ => Ok(()),
+    })?;
+    ensure!(seen && status == 0, "nobody looked at the guest's memory");
+    ui.step("It works: a program in the guest wrote to physical memory through /dev/map, and nothing else changed");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Looks at the guest's memory twice: through QEMU's monitor, and in the file that is its RAM.
+fn look(outside: &mut Outside<'_>, ui: &Ui) -> Result<()> {
+    ui.step("Reading the guest's physical memory from outside");
+    let first = TARGET - 4;
+    let answer = outside.machine.monitor().human(&format!("xp /8xb {first:#x}"))?;
+    ui.note(format!("(qemu) xp /8xb {first:#x}"));
+    ui.note(answer.trim());
+    let mut expected = pattern::bytes(SEED, first, 8);
+    ensure!(expected[4] != VALUE, "the pattern already has {VALUE} at {TARGET:#x}");
+    expected[4] = VALUE;
+    let found = bytes_of(&answer)?;
+    ensure!(found == expected, "QEMU's monitor sees {found:02x?} from {first:#x} on, not {expected:02x?}");
+
+    let (differences, count) = outside.memory.differences(SEED, START, LENGTH)?;
+    let [Difference { address: TARGET, found: VALUE, expected }] = differences[..] else {
+        bail!("{count} bytes of {START:#x}-{:#x} changed: {differences:02x?}", START + LENGTH - 1);
+    };
+    ui.note(format!(
+        "{TARGET:#x} was {expected:02x} and is {VALUE:02x}; the other {} bytes are as they were",
+        LENGTH - 1
+    ));
+    Ok(())
+}
+
+/// The bytes that the monitor printed: after the address and its colon, one word each.
+fn bytes_of(answer: &str) -> Result<Vec<u8>> {
+    answer
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .flat_map(|(_, words)| words.split_whitespace())
+        .map(|word| {
+            let digits = word.strip_prefix("0x").context("no hexadecimal number")?;
+            Ok(u8::from_str_radix(digits, 16)?)
+        })
+        .collect::<Result<_>>()
+        .with_context(|| format!("QEMU's monitor answered {answer:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_monitors_answer_is_bytes() {
+        let answer = "00000000c0000060: 0x00 0x01 0xfe 0x03\n00000000c0000064: 0x04\n";
+        assert_eq!(bytes_of(answer).unwrap(), [0, 1, 0xfe, 3, 4]);
+        assert!(bytes_of("00: what").is_err());
+    }
+}

@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The guest's kernel: configured, checked, built.
+//!
+//! A kernel cannot be made in one place and moved to another, because its build directory is full of paths. So it has a
+//! state in a file beside it, and what make has left is built upon only if make ended by itself: then it has deleted the
+//! files that it was about to write.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+
+use anyhow::{bail, ensure, Context, Result};
+use sha2::{Digest, Sha256};
+
+use crate::arch::Arch;
+use crate::flavour::{self, Flavour};
+use crate::interrupt::Interrupted;
+use crate::process::{Failure, Job};
+use crate::setup::cache::{self, BuildCache, Lock};
+use crate::setup::source::Source;
+use crate::setup::toolchain::Toolchain;
+use crate::ui::Ui;
+
+/// The configuration that every architecture needs.
+const COMMON: &str = include_str!("../../../kernel/common.config");
+const SHELF: &str = "kernel";
+
+/// A kernel that can be booted, and that modules can be built against.
+#[derive(Debug)]
+pub struct Kernel {
+    /// Its architecture.
+    pub arch: &'static Arch,
+    /// Its flavour.
+    pub flavour: &'static Flavour,
+    /// The build directory (`O=`), which is the `KDIR` of modules. No two different kernels have the same.
+    pub build: PathBuf,
+    /// The bootable image.
+    pub image: PathBuf,
+    /// What `uname -r` will say.
+    pub release: String,
+}
+
+impl Kernel {
+    /// The kernel in the cache that was built from exactly these things, or a new one.
+    pub fn find(
+        (arch, flavour): (&'static Arch, &'static Flavour),
+        source: &Source,
+        toolchain: &Toolchain,
+        cache: &BuildCache,
+        ui: &Ui,
+    ) -> Result<Kernel> {
+        let fragment = fold(&[COMMON, arch.config, flavour.config]);
+        let key = key(arch, source, &toolchain.identity(), &fragment);
+        let stem = flavour::stem(arch, flavour);
+        let shelf = format!("{SHELF}/{stem}-{}-{}", source.version, short_hash(&key));
+        let place = cache.path(&shelf);
+        let finished = || Kernel::at(arch, flavour, &place);
+        // A tree that is somebody's may have been edited; make knows what to do then, and is quick if it is nothing.
+        let usable = || (!source.external && State::read(&place) == State::Complete).then(finished)?.ok();
+        if let Some(kernel) = usable() {
+            return Ok(kernel);
+        }
+        let lock = cache.lock(&shelf, "building the kernel", ui)?;
+        if let Some(kernel) = usable() {
+            return Ok(kernel);
+        }
+        let fragment = &fragment;
+        let build = Build { arch, flavour, source, toolchain, cache, ui, fragment, place: &place, lock: &lock };
+        build.run(&key).map_err(|error| cache.explain(error, &place))?;
+        finished()
+    }
+
+    /// What people call it.
+    pub fn title(&self) -> String {
+        flavour::title(self.arch, self.flavour)
+    }
+
+    fn at(arch: &'static Arch, flavour: &'static Flavour, place: &Path) -> Result<Kernel> {
+        let build = place.join("build");
+        let image = build.join(arch.image);
+        ensure!(image.is_file(), "make has made no {}", image.display());
+        let release = build.join("include/config/kernel.release");
+        let release = fs::read_to_string(&release).with_context(|| format!("cannot read {}", release.display()))?;
+        Ok(Kernel { arch, flavour, build, image, release: release.trim().into() })
+    }
+}
+
+/// How far a kernel in the cache has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// There is nothing.
+    Absent,
+    /// Somebody is at it, or was killed while being at it.
+    Building,
+    /// make has ended by itself before it was done.
+    Stopped,
+    /// It can be used.
+    Complete,
+}
+
+impl State {
+    const NAMES: [(State, &'static str); 3] =
+        [(State::Building, "building"), (State::Stopped, "stopped"), (State::Complete, "complete")];
+
+    fn read(place: &Path) -> State {
+        let Ok(text) = fs::read_to_string(place.join("state")) else { return State::Absent };
+        let known = State::NAMES.iter().find(|(_, name)| *name == text.trim());
+        // Something that no version of this program has written is nothing to build upon.
+        known.map_or(State::Building, |(state, _)| *state)
+    }
+
+    fn write(self, place: &Path) -> Result<()> {
+        let name = State::NAMES.iter().find(|(state, _)| *state == self).map_or("", |(_, name)| name);
+        let part = place.join("state.new");
+        fs::write(&part, format!("{name}\n"))?;
+        Ok(fs::rename(part, place.join("state"))?)
+    }
+}
+
+/// The making of one kernel.
+struct Build<'a> {
+    arch: &'a Arch,
+    flavour: &'a Flavour,
+    source: &'a Source,
+    toolchain: &'a Toolchain,
+    cache: &'a BuildCache,
+    ui: &'a Ui,
+    fragment: &'a str,
+    place: &'a Path,
+    lock: &'a Lock,
+}
+
+impl Build<'_> {
+    fn run(&self, key: &str) -> Result<()> {
+        let build = self.place.join("build");
+        let state = State::read(self.place);
+        let fresh = matches!(state, State::Absent | State::Building);
+        if fresh {
+            self.cache.need(self.flavour.space)?;
+            cache::remove(&build)?;
+        } else if state == State::Stopped {
+            self.ui.note("an earlier run was stopped in the middle of this kernel; its work is taken up");
+        }
+        State::Building.write(self.place)?;
+        fs::write(self.log(), "")?;
+        fs::create_dir_all(&build)?;
+        // For people who wonder what this directory is.
+        fs::write(self.place.join("key"), key)?;
+        if fresh {
+            self.configure(&build)?;
+        }
+        self.confirm(&build)?;
+        let result = self.compile(&build);
+        match &result {
+            Ok(()) => {
+                cache::flush(&build)?;
+                State::Complete.write(self.place)?;
+            }
+            Err(error) if ended_by_itself(error) => State::Stopped.write(self.place)?,
+            Err(_) => {}
+        }
+        result
+    }
+
+    fn title(&self) -> String {
+        flavour::title(self.arch, self.flavour)
+    }
+
+    fn log(&self) -> PathBuf {
+        self.place.join("make.log")
+    }
+
+    fn make(&self, build: &Path, targets: &[&str]) -> Result<Job> {
+        let mut make = self.toolchain.make();
+        make.arg("-C").arg(&self.source.place).arg(format!("O={}", build.display())).args(targets);
+        // The lock lives on in make's descendants: should we be killed, nobody else begins before they have ended.
+        Job::new(make).log(&self.log()).hold(self.lock)
+    }
+
+    /// Makes a configuration out of the tree's smallest one and our fragment.
+    fn configure(&self, build: &Path) -> Result<()> {
+        self.ui.step(format_args!("Configuring Linux {} for {}", self.source.version, self.title()));
+        self.make(build, &["rustavailable"])?.lines(|_| {}).with_context(|| {
+            format!("Linux {} in {} finds no Rust that it can use", self.source.version, self.source.place.display())
+        })?;
+        self.make(build, &["tinyconfig"])?.lines(|_| {}).context("cannot configure the kernel")?;
+        let fragment = self.place.join("fragment.config");
+        fs::write(&fragment, self.fragment)?;
+        let config = build.join(".config");
+        let mut merge = Command::new(self.source.place.join("scripts/kconfig/merge_config.sh"));
+        merge.arg("-m").arg("-O").arg(build).arg(&config).arg(&fragment).current_dir(&self.source.place);
+        merge.env_remove("KCONFIG_CONFIG").env_remove("CONFIG_");
+        Job::new(merge).log(&self.log()).lines(|_| {}).context("cannot configure the kernel")?;
+        Ok(())
+    }
+
+    /// Completes the configuration and checks that what we ask for is in it.
+    fn confirm(&self, build: &Path) -> Result<()> {
+        self.make(build, &["olddefconfig"])?.lines(|_| {}).context("cannot configure the kernel")?;
+        let config = build.join(".config");
+        let config = fs::read_to_string(&config).with_context(|| format!("cannot read {}", config.display()))?;
+        let mut refused = Vec::new();
+        for line in lost(self.fragment, &config) {
+            // 7.2 and 7.3 differ in a few names, and both names stand in the fragment.
+            if self.declares(line.symbol)? {
+                refused.push(format!("{}={}", line.symbol, line.value));
+            }
+        }
+        if !refused.is_empty() {
+            bail!(
+                "Linux {} does not accept these lines of the configuration (qemu/kernel/*.config), probably because of \
+                 another line that they depend on: {}",
+                self.source.version,
+                refused.join(" ")
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether this tree knows the symbol at all.
+    fn declares(&self, symbol: &str) -> Result<bool> {
+        let name = symbol.trim_start_matches("CONFIG_");
+        let mut grep = Command::new("grep");
+        grep.args(["-r", "-l", "-E", "--include=Kconfig*"]).arg(format!(r"^\s*(menu)?config\s+{name}\s*$"));
+        grep.arg(&self.source.place);
+        Ok(!Job::new(grep).accept(1).output()?.is_empty())
+    }
+
+    fn compile(&self, build: &Path) -> Result<()> {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let what = format!("Building Linux {} for {} on {cores} cores", self.source.version, self.title());
+        let bar = self.ui.bar(what, self.arch.kernel_lines + self.flavour.kernel_lines);
+        let mut warnings = 0;
+        self.make(build, &[&format!("-j{cores}"), self.arch.image_target, "modules"])?
+            .lines(|line| {
+                bar.advance(u64::from(names_a_file(line)));
+                warnings += u64::from(line.contains("warning:"));
+            })
+            .context("the kernel could not be built")?;
+        bar.finish();
+        if warnings > 0 {
+            self.ui.note(format_args!("with {warnings} warnings, which are in {}", self.log().display()));
+        }
+        Ok(())
+    }
+}
+
+/// Whether this line of make's says that a file is being made, as in `  CC      init/main.o`.
+fn names_a_file(line: &str) -> bool {
+    line.strip_prefix("  ").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
+}
+
+/// Whether make ended in its own way, which is to delete the files that it had not finished.
+fn ended_by_itself(error: &anyhow::Error) -> bool {
+    for cause in error.chain() {
+        if let Some(interrupted) = cause.downcast_ref::<Interrupted>() {
+            return interrupted.orderly;
+        }
+        if let Some(failure) = cause.downcast_ref::<Failure>() {
+            return failure.status.code().is_some();
+        }
+    }
+    false
+}
+
+/// One fragment made of several, of which a later line holds against an earlier one for the same symbol.
+///
+/// The reasons stay behind: they may be put better one day without another kernel coming of it.
+fn fold(fragments: &[&str]) -> String {
+    let mut lines: Vec<Line<'_>> = Vec::new();
+    for line in fragments.iter().flat_map(|text| text.lines()).filter_map(Line::parse) {
+        lines.retain(|earlier| earlier.symbol != line.symbol);
+        lines.push(line);
+    }
+    lines.iter().map(|Line { symbol, value }| format!("{symbol}={value}\n")).collect()
+}
+
+/// Everything that a kernel is built from.
+fn key(arch: &Arch, source: &Source, toolchain: &str, fragment: &str) -> String {
+    let mut key = format!(
+        "Linux {} from {}, {} {}\n{toolchain}\n",
+        source.version,
+        source.place.display(),
+        arch.kernel,
+        arch.image_target
+    );
+    key += fragment;
+    key
+}
+
+fn short_hash(text: &str) -> String {
+    Sha256::digest(text).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// One line of a configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Line<'a> {
+    symbol: &'a str,
+    value: &'a str,
+}
+
+impl<'a> Line<'a> {
+    /// Reads `CONFIG_X=value` and `# CONFIG_X is not set`, which is the same as `CONFIG_X=n`.
+    fn parse(line: &'a str) -> Option<Line<'a>> {
+        let unset = line.strip_prefix("# ").and_then(|rest| rest.strip_suffix(" is not set"));
+        let (symbol, value) = unset.map(|symbol| (symbol, "n")).or_else(|| line.split_once('='))?;
+        symbol.starts_with("CONFIG_").then_some(Line { symbol, value })
+    }
+}
+
+/// The lines of the fragment that are not so in the configuration. A symbol that is not there at all is `n`.
+fn lost<'a>(fragment: &'a str, config: &str) -> Vec<Line<'a>> {
+    let set: BTreeMap<&str, &str> =
+        config.lines().filter_map(Line::parse).map(|line| (line.symbol, line.value)).collect();
+    let is_so = |line: &Line<'_>| set.get(line.symbol).copied().unwrap_or("n") == line.value;
+    fragment.lines().filter_map(Line::parse).filter(|line| !is_so(line)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_line_is_found() {
+        let fragment = "# The reason.\nCONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=n\nCONFIG_D=4\nCONFIG_E=y\n";
+        let symbols =
+            |config: &str| lost(fragment, config).iter().map(|line| line.symbol).collect::<Vec<_>>().join(" ");
+        assert_eq!(symbols("CONFIG_A=y\n# CONFIG_C is not set\nCONFIG_D=4\nCONFIG_E=y\n"), "");
+        assert_eq!(
+            symbols("CONFIG_A=m\nCONFIG_B=y\nCONFIG_D=5\n# CONFIG_E is not set\n"),
+            "CONFIG_A CONFIG_B CONFIG_D CONFIG_E"
+        );
+        assert_eq!(symbols(""), "CONFIG_A CONFIG_D CONFIG_E");
+    }
+
+    #[test]
+    fn every_line_of_our_fragments_is_understood_and_has_its_reason() {
+        let flavours = flavour::ALL.iter().map(|flavour| flavour.config).filter(|config| !config.is_empty());
+        for text in crate::arch::ALL.iter().map(|arch| arch.config).chain([COMMON]).chain(flavours) {
+            let mut symbols = Vec::new();
+            let mut reason = false;
+            for line in text.lines() {
+                match Line::parse(line) {
+                    Some(line) => {
+                        assert!(reason, "{} has no reason", line.symbol);
+                        assert!(!symbols.contains(&line.symbol), "{} is there twice", line.symbol);
+                        symbols.push(line.symbol);
+                        reason = false;
+                    }
+                    None => {
+                        assert!(line.is_empty() || line == "#" || line.starts_with("# "), "{line:?}");
+                        reason = line.starts_with("# ");
+                    }
+                }
+            }
+            assert!(!symbols.is_empty());
+        }
+    }
+
+    #[test]
+    fn only_lines_about_files_move_the_bar() {
+        assert!(names_a_file("  CC      init/main.o"));
+        assert!(names_a_file("  RUSTC L rust/core.o"));
+        assert!(!names_a_file("make[1]: Entering directory '/x'"));
+        assert!(!names_a_file("  note: something"));
+        assert!(!names_a_file(""));
+    }
+
+    #[test]
+    fn of_two_lines_the_later_one_holds() {
+        let folded = fold(&["# A reason.\nCONFIG_A=y\nCONFIG_B=y\n", "CONFIG_C=4\n", "# CONFIG_A is not set\n"]);
+        assert_eq!(folded, "CONFIG_B=y\nCONFIG_C=4\nCONFIG_A=n\n");
+    }
+
+    #[test]
+    fn everything_that_matters_changes_the_key() {
+        let arch = &crate::arch::ALL[0];
+        let source =
+            |version: &str, place: &str| Source { place: place.into(), version: version.into(), external: false };
+        let base = short_hash(&key(arch, &source("7.3.4", "/a"), "rustc 1", &fold(&["CONFIG_A=y"])));
+        let reasoned = fold(&["# A reason.\n\nCONFIG_A=y\n"]);
+        assert_eq!(base, short_hash(&key(arch, &source("7.3.4", "/a"), "rustc 1", &reasoned)));
+        assert_eq!(base.len(), 12);
+        let others = [
+            key(arch, &source("7.3.5", "/a"), "rustc 1", "CONFIG_A=y\n"),
+            key(arch, &source("7.3.4", "/b"), "rustc 1", "CONFIG_A=y\n"),
+            key(arch, &source("7.3.4", "/a"), "rustc 2", "CONFIG_A=y\n"),
+            key(arch, &source("7.3.4", "/a"), "rustc 1", "CONFIG_A=n\n"),
+        ];
+        assert!(others.iter().all(|other| short_hash(other) != base));
+    }
+
+    #[test]
+    fn a_state_is_read_as_it_was_written() {
+        let place = tempfile::tempdir().unwrap();
+        assert_eq!(State::read(place.path()), State::Absent);
+        for (state, _) in State::NAMES {
+            state.write(place.path()).unwrap();
+            assert_eq!(State::read(place.path()), state);
+        }
+        fs::write(place.path().join("state"), "comple").unwrap();
+        assert_eq!(State::read(place.path()), State::Building);
+    }
+
+    #[test]
+    fn only_an_orderly_end_can_be_built_upon() {
+        let ended = |error: anyhow::Error| ended_by_itself(&error.context("building"));
+        assert!(ended(Interrupted { orderly: true }.into()));
+        assert!(!ended(Interrupted { orderly: false }.into()));
+        assert!(!ended(anyhow::anyhow!("something else")));
+        let run = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            Job::new(command).output().unwrap_err()
+        };
+        assert!(ended(run("exit 2")));
+        assert!(!ended(run("kill -9 $$")));
+    }
+}

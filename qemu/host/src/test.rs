@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! All tests there are: `map-qemu test`.
+//!
+//! First the checks of the host, then the suites, each in a guest of its own and as many at a time as there are
+//! processors. Every test is a line; the last line counts them.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, ExitCode},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{bail, Context, Result};
+use map_protocol::{plan, Job, Outcome, Suite, Task, ToHost};
+
+use crate::{
+    arch::Arch,
+    flavour::{self, Flavour},
+    interrupt,
+    memory::Memory,
+    module::{self, Compiler},
+    process,
+    programs::{self, Programs},
+    progress::{Ended, Progress},
+    scene::{self, Scene},
+    session::{Files, Guest, Kit, Outside},
+    setup::{self, Tools},
+    tally::Tally,
+    tree,
+    ui::Ui,
+    Target,
+};
+
+/// How long a suite's guest may live on the plain kernel. It takes seconds.
+const TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Options of `test`.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// The architectures of the guests; all there are if none is named.
+    #[arg(long, value_parser = crate::find_arch)]
+    arch: Vec<&'static Arch>,
+    /// The flavours of their kernels; all there are if none is named.
+    #[arg(long, value_parser = crate::find_flavour)]
+    flavour: Vec<&'static Flavour>,
+    /// Runs what takes long as well, which a flavour that is named does by itself.
+    #[arg(long)]
+    all: bool,
+    /// Runs only the tests in guests, and of these only those whose name contains this.
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+}
+
+/// Runs everything, and fails if anything did.
+pub fn test(options: &Options, ui: &Ui) -> Result<ExitCode> {
+    let kernels = kernels(options)?;
+    let mut tally = Tally::default();
+    if options.only.is_none() {
+        host(&mut tally, ui)?;
+    }
+    let mut runs = Vec::new();
+    for arch in crate::arch::ALL {
+        let flavours: Vec<_> =
+            kernels.iter().filter(|kernel| kernel.arch.name == arch.name).map(|kernel| kernel.flavour).collect();
+        if !flavours.is_empty() {
+            runs.extend(guests(arch, &flavours, options, &mut tally, ui)?);
+        }
+    }
+    let tally = play(&runs, options.only.as_deref().unwrap_or(""), tally, ui)?;
+    if tally.total() == 0 {
+        bail!("no test in these guests has such a name");
+    }
+    println!("{tally}");
+    Ok(if tally.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The kernels that the options name, of those there are.
+fn kernels(options: &Options) -> Result<Vec<Target>> {
+    let every =
+        crate::arch::ALL.iter().flat_map(|arch| flavour::ALL.iter().map(move |flavour| Target { arch, flavour }));
+    let named = every.filter(|Target { arch, flavour }| {
+        let of_arch = options.arch.is_empty() || options.arch.iter().any(|named| named.name == arch.name);
+        let of_flavour = options.flavour.is_empty() || options.flavour.iter().any(|named| named.name == flavour.name);
+        of_arch && of_flavour
+    });
+    let (there, absent): (Vec<_>, Vec<_>) = named.partition(|target| target.check().is_ok());
+    match absent.first() {
+        Some(target) if there.is_empty() => target.check().map(|()| there),
+        _ => Ok(there),
+    }
+}
+
+/// A check of the host: cargo with these arguments must end well.
+struct Check {
+    name: &'static str,
+    arguments: &'static [&'static str],
+}
+
+const CHECKS: &[Check] = &[
+    Check { name: "host: cargo fmt", arguments: &["fmt", "--all", "--check"] },
+    Check {
+        name: "host: clippy",
+        arguments: &["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"],
+    },
+    Check {
+        name: "host: rustdoc",
+        arguments: &["doc", "--workspace", "--no-deps", "--document-private-items", "--locked", "--quiet"],
+    },
+];
+
+fn cargo(arguments: &[&str]) -> Command {
+    let mut cargo = process::cargo();
+    cargo.current_dir(crate::root()).args(arguments);
+    cargo
+}
+
+fn host(tally: &mut Tally, ui: &Ui) -> Result<()> {
+    for check in CHECKS {
+        ui.step(check.name);
+        let mut command = cargo(check.arguments);
+        command.env("RUSTDOCFLAGS", "-D warnings");
+        tally.check(check.name, || process::Job::new(command).lines(|_| ()))?;
+    }
+    ui.step("host: unit tests");
+    let mut found = Vec::new();
+    let ran = tally.check("host: cargo test", || {
+        process::Job::new(cargo(&["test", "--workspace", "--locked"])).lines(|line| found.extend(libtest(line)))
+    })?;
+    // A failure was counted, with what was said; of a success every test counts.
+    if ran.is_some() {
+        for (name, outcome) in found {
+            tally.count(format!("host: {name}"), &outcome, Duration::ZERO);
+        }
+    }
+    Ok(())
+}
+
+/// The test that a line of libtest's is about.
+fn libtest(line: &str) -> Option<(String, Outcome)> {
+    let (name, outcome) = line.strip_prefix("test ")?.rsplit_once(" ... ")?;
+    let outcome = match outcome {
+        "ok" => Outcome::Passed,
+        "FAILED" => Outcome::Failed(String::new()),
+        ignored => Outcome::Skipped(ignored.strip_prefix("ignored, ")?.to_owned()),
+    };
+    Some((name.to_owned(), outcome))
+}
+
+/// The names of the tests in the guests of an architecture, by their suite.
+type Plan = Vec<(Suite, String)>;
+
+/// A scene that is to be played, and what for that is there.
+struct Run {
+    kit: Arc<Kit>,
+    scene: &'static Scene,
+    plan: Arc<Plan>,
+    files: Files,
+}
+
+/// Plays them all, as many at a time as there are processors.
+fn play(runs: &[Run], filter: &str, tally: Tally, ui: &Ui) -> Result<Tally> {
+    let tally = Mutex::new(tally);
+    let next = Mutex::new(runs.iter());
+    let worker = || -> Result<()> {
+        loop {
+            let run = next.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some(run) = run else { return Ok(()) };
+            run_scene(run, filter, &tally, ui)?;
+        }
+    };
+    let workers = thread::available_parallelism().map_or(1, usize::from).min(runs.len().max(1));
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
+        let ends = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| bail!("a worker panicked")));
+        // All of them are waited for, whatever becomes of the first.
+        ends.collect::<Vec<_>>().into_iter().collect::<Result<()>>()
+    })?;
+    Ok(tally.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Checks what there is of one architecture, and gives what is to be played in guests with kernels of these flavours.
+fn guests(
+    arch: &'static Arch,
+    flavours: &[&'static Flavour],
+    options: &Options,
+    tally: &mut Tally,
+    ui: &Ui,
+) -> Result<Vec<Run>> {
+    let tools = Arc::new(setup::prepare(arch, ui)?);
+    let programs = Arc::new(programs::build_for_tests(&tools, ui)?);
+    let plan = Arc::new(plan(&programs.suite)?);
+    let filter = options.only.as_deref().unwrap_or("");
+    let runs = |scene: &Scene| plan.iter().any(|(suite, name)| *suite == scene.suite && name.contains(filter));
+    if options.only.is_none() && flavours.iter().any(|flavour| flavour.is_plain()) {
+        let name = format!("{arch}: clippy of the guest's programs");
+        tally.check(&name, || programs::lint(&tools))?;
+        if arch.tree.is_some() {
+            let name = format!("{arch}: the device tree binding, its example and the guests' trees follow the schemas");
+            tally.check(&name, || setup::check_binding(ui))?;
+        }
+    }
+    let mut played = Vec::new();
+    for flavour in flavours {
+        let patient = options.all || !options.flavour.is_empty();
+        let quick = |scene: &Scene| patient || !scene.slow.contains(&flavour.name);
+        let fits = |scene: &&'static Scene| scene.fits(arch, flavour) && quick(scene) && runs(scene);
+        let scenes: Vec<_> = scene::ALL.iter().filter(fits).collect();
+        if scenes.is_empty() {
+            continue;
+        }
+        let Some(kit) = kit(&tools, &programs, flavour, options, tally, ui)? else { continue };
+        let kit = Arc::new(kit);
+        for scene in scenes {
+            if let Some(files) = late(&kit, scene, tally, ui)? {
+                played.push(Run { kit: Arc::clone(&kit), scene, plan: Arc::clone(&plan), files });
+            }
+        }
+    }
+    Ok(played)
+}
+
+/// The tests in this program.
+fn plan(program: &Path) -> Result<Plan> {
+    let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    plan::find(&bytes).with_context(|| format!("{} names no tests", program.display()))
+}
+
+/// What guests with a kernel of this flavour are made from; nothing if the driver does not build for it.
+fn kit(
+    tools: &Arc<Tools>,
+    programs: &Arc<Programs>,
+    flavour: &'static Flavour,
+    options: &Options,
+    tally: &mut Tally,
+    ui: &Ui,
+) -> Result<Option<Kit>> {
+    let kernel = tools.kernel(flavour, ui)?;
+    let title = kernel.title();
+    // What these say of the driver they say of it for every kernel of the architecture.
+    let thorough = flavour.is_plain() && options.only.is_none();
+    if thorough {
+        let name = format!("{title}: the driver builds under clippy without a warning");
+        tally.check(&name, || module::build(tools, &kernel, &module::DRIVER, Compiler::Clippy, ui))?;
+    }
+    let name = format!("{title}: the driver builds without a warning");
+    let Some(module) = tally.check(&name, || module::build(tools, &kernel, &module::DRIVER, Compiler::Rustc, ui))?
+    else {
+        return Ok(None);
+    };
+    if thorough {
+        let name = format!("{title}: the driver cannot panic");
+        tally.check(&name, || module::has_no_panic(tools, &module))?;
+    }
+    Ok(Some(Kit { tools: Arc::clone(tools), kernel, module, programs: Arc::clone(programs) }))
+}
+
+/// The files of a guest that puts overlays on its device tree while it runs: these, and the module that does it. Nothing
+/// if they cannot be made.
+fn late(kit: &Kit, scene: &Scene, tally: &mut Tally, ui: &Ui) -> Result<Option<Files>> {
+    if scene.late.is_empty() {
+        return Ok(Some(Files::new()));
+    }
+    let name = format!("{}: {}: the overlays, and the module for them, build", kit.kernel.title(), scene.name);
+    tally.check(&name, || {
+        let module = module::build(&kit.tools, &kit.kernel, &module::OVERLAY, Compiler::Rustc, ui)?;
+        let mut files = vec![(map_protocol::OVERLAY.to_owned(), fs::read(module)?)];
+        for overlay in scene.late {
+            let bytes = tree::late(overlay.source).with_context(|| format!("the overlay {:?}", overlay.name))?;
+            files.push((map_protocol::overlay(overlay.name), bytes));
+        }
+        Ok(files)
+    })
+}
+
+/// Boots a guest and counts the tests that run in it. One that began and did not end has failed, unless it had to be the
+/// guest's end, and so have those that never began.
+fn run_scene(run: &Run, filter: &str, tally: &Mutex<Tally>, ui: &Ui) -> Result<()> {
+    let Run { kit, scene, plan, files } = run;
+    let count = |name: &str, outcome: &Outcome, took, note: &str| {
+        let name = format!("{}: {}: {name}", kit.kernel.title(), scene.name);
+        tally.lock().unwrap_or_else(PoisonError::into_inner).count_with(name, outcome, took, note);
+    };
+    let Scene { name, suite, dev, append, overlay, hardware, .. } = **scene;
+    let (arch, title) = (kit.tools.arch, kit.kernel.title());
+    ui.step(format!("Booting {title} for the suite \"{name}\""));
+    let task = Task::Suite { suite, filter: filter.to_owned() };
+    let job = Job { channel: arch.channel.into(), dev, module: None, task };
+    let memory = Memory::sized(arch, hardware.memory_mib.unwrap_or(arch.memory_mib))?;
+    let started = Instant::now();
+    let mut progress = Progress::new();
+    let stem: String = name.chars().filter(|letter| letter.is_alphanumeric()).collect();
+    let guest = Guest::new(kit, &stem, job, TIMEOUT * kit.kernel.flavour.patience)?
+        .append(&[append.to_owned()])
+        .overlay(overlay)
+        .files(files.clone())
+        .hardware(hardware);
+    let hear = |message: &ToHost, _: &mut Outside<'_>| {
+        if let Some(Ended { name: test, outcome, took, note }) = progress.hear(message) {
+            count(test, outcome, took, &note);
+        }
+        Ok(())
+    };
+    let last = plan.iter().rfind(|(of, _)| *of == suite).map(|(_, test)| test);
+    // Without that test the guest lives.
+    let death = scene.death.zip(last.filter(|last| last.contains(filter)));
+    let (end, result) = match death {
+        Some((fault, _)) => {
+            ("the guest dies of its last test and of nothing else", guest.die(&memory, fault, hear).map(|()| 0))
+        }
+        None => ("the guest lives to its end, and its kernel's log is clean", guest.run(&memory, hear)),
+    };
+    match (&result, death) {
+        (Err(error), _) if interrupt::is_interruption(error) => return result.map(drop),
+        (Ok(_), Some((_, last))) => {
+            if let Some(took) = progress.die_in(last) {
+                count(last, &Outcome::Passed, took, "");
+            }
+        }
+        _ => (),
+    }
+    for test in progress.unfinished() {
+        let outcome = Outcome::Failed("it did not end".into());
+        count(test, &outcome, Duration::ZERO, "");
+    }
+    // That nothing went wrong in the kernel, and that every test was run, is a test of its own.
+    count(end, &progress.verdict(&result), started.elapsed(), "");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_that_are_tested_are_those_that_the_options_name() {
+        let titles = |arches: &[&str], flavours: &[&str]| {
+            let options = Options {
+                arch: arches.iter().filter_map(|name| Arch::find(name)).collect(),
+                flavour: flavours.iter().filter_map(|name| Flavour::find(name)).collect(),
+                all: false,
+                only: None,
+            };
+            let kernels = kernels(&options)?;
+            Ok::<_, anyhow::Error>(kernels.iter().map(|kernel| flavour::title(kernel.arch, kernel.flavour)).collect())
+        };
+        let all: Vec<String> = titles(&[], &[]).unwrap();
+        assert_eq!(all, ["x86_64", "x86_64 debug", "x86_64 kobject", "arm64"]);
+        assert_eq!(titles(&["arm64"], &[]).unwrap(), ["arm64"]);
+        assert_eq!(titles(&[], &["debug"]).unwrap(), ["x86_64 debug"]);
+        let error = titles(&["arm64"], &["debug"]).unwrap_err().to_string();
+        assert_eq!(error, "there is no debug kernel of arm64, only of x86_64");
+    }
+
+    #[test]
+    fn libtests_lines_are_understood() {
+        let passed = ("a::b".to_owned(), Outcome::Passed);
+        assert_eq!(libtest("test a::b ... ok"), Some(passed));
+        let ignored = ("c - d (line 3)".to_owned(), Outcome::Skipped("needs /dev/mem".into()));
+        assert_eq!(libtest("test c - d (line 3) ... ignored, needs /dev/mem"), Some(ignored));
+        assert_eq!(libtest("test result: ok. 3 passed; 0 failed"), None);
+        assert_eq!(libtest("running 3 tests"), None);
+    }
+}

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The conversation between host and guest, over a serial port of the guest.
+//!
+//! Before the guest boots, the host puts a [`Job`] into its initramfs. Then the guest speaks, and the host answers what
+//! is a question. A message is a frame: postcard in COBS, ended by a zero byte, so that whatever spoils one frame does
+//! not spoil the next.
+
+pub mod pattern;
+pub mod plan;
+
+use std::io::{self, Read, Write};
+
+use serde::{de::DeserializeOwned, Deserialize, Serialize};
+
+/// Where the guest finds its [`Job`], as JSON.
+pub const JOB: &str = "/etc/map/job.json";
+
+/// Where the guest finds the driver.
+pub const MODULE: &str = "/root/map.ko";
+
+/// Where the guest finds the module that puts overlays on its device tree, if it has some.
+pub const OVERLAY: &str = "/root/overlay.ko";
+
+/// Where the guest finds the overlay that is called so.
+pub fn overlay(name: &str) -> String {
+    format!("/root/{name}.dtbo")
+}
+
+/// What a guest is booted for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// The guest's name of the serial port of this conversation.
+    pub channel: String,
+    /// Who makes the nodes in /dev.
+    pub dev: Dev,
+    /// The parameters to load the driver with; `None` leaves it unloaded.
+    pub module: Option<Vec<String>>,
+    /// What to do then.
+    pub task: Task,
+}
+
+/// Who makes the nodes in /dev.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Dev {
+    /// The kernel, in a devtmpfs.
+    Devtmpfs,
+    /// Nobody: /dev is a directory with the usual nodes, and the user runs mknod(1).
+    Plain,
+}
+
+/// What a guest does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Task {
+    /// Runs a command and hands its output and status to the host.
+    Command(Vec<String>),
+    /// Runs the tests of a suite: all, or those whose name contains the text.
+    Suite {
+        /// Which suite.
+        suite: Suite,
+        /// What a test's name must contain.
+        filter: String,
+    },
+    /// Gives the serial port to a shell.
+    Shell {
+        /// Lines of the terminal, 0 if unknown.
+        rows: u16,
+        /// Columns of the terminal, 0 if unknown.
+        columns: u16,
+    },
+}
+
+/// A suite of tests, each of which needs a guest of its own kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Suite {
+    /// The driver in a guest with devtmpfs.
+    Driver,
+    /// The user's own steps, in a guest whose /dev is plain.
+    PlainDev,
+    /// The driver with windows.
+    Windows,
+    /// The driver with windows of the device tree.
+    Tree,
+    /// The driver with a device tree that is wrong.
+    WrongTree,
+    /// The driver on a kernel that is locked down.
+    Lockdown,
+    /// The driver on a kernel that is locked down while it is loaded.
+    LockdownLate,
+    /// The driver on a kernel that is locked down, with windows of the device tree.
+    LockdownTree,
+    /// The driver with a device tree that changes.
+    Overlay,
+    /// The same with windows in it from the boot on.
+    OverlayWindows,
+    /// That on a kernel that is locked down.
+    LockdownOverlay,
+    /// The command line `devmap`.
+    Devmap,
+    /// mmap(2) and its relatives, on the driver's node and on a file side by side.
+    Mmap,
+    /// Memory that comes, and goes, while the driver is at work.
+    Hotplug,
+    /// The driver beside a PCI device.
+    Pci,
+    /// The driver on a machine whose PCI configuration lies in reserved memory, locked down.
+    Ecam,
+    /// The driver beside a /dev/mem that refuses what others have claimed.
+    Strict,
+    /// The driver on a kernel whose sysfs outlives its references.
+    Kobject,
+    /// A window where no device answers. The last test is the guest's last, too.
+    Hole,
+    /// Windows that are larger than the machine.
+    Big,
+}
+
+/// What the guest says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ToHost {
+    /// The command wrote this.
+    Output(Stream, Vec<u8>),
+    /// A suite begins, with tests of these names.
+    Plan(Vec<String>),
+    /// A test begins.
+    Begin(String),
+    /// The test has found out something that people want to see, whatever becomes of it.
+    Note(String),
+    /// The test ended.
+    End(String, Outcome),
+    /// A question, which the host answers with one [`ToGuest`].
+    Ask(Question),
+    /// The task ended with this exit status; the host says [`ToGuest::Done`] when it has seen enough of the guest.
+    Exit(i32),
+    /// The guest could not even begin with its task.
+    Broken(String),
+}
+
+/// One of the two outputs of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stream {
+    /// Standard output.
+    Out,
+    /// Standard error.
+    Err,
+}
+
+/// How a test ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// All that it asserts holds.
+    Passed,
+    /// Something that it asserts does not.
+    Failed(String),
+    /// It could not run, for this reason.
+    Skipped(String),
+}
+
+/// What a test in the guest asks of the host, the witness outside.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Question {
+    /// Fill physical memory with the pattern of this seed.
+    Fill {
+        /// Which pattern.
+        seed: u64,
+        /// The first physical address.
+        start: u64,
+        /// How many bytes.
+        length: u64,
+    },
+    /// Which bytes of physical memory differ from the pattern of this seed?
+    Differences {
+        /// Which pattern.
+        seed: u64,
+        /// The first physical address.
+        start: u64,
+        /// How many bytes.
+        length: u64,
+    },
+    /// Plug another piece of memory into the machine.
+    PlugMemory {
+        /// How many bytes.
+        size: u64,
+    },
+    /// What does the processor's page table say of this virtual address?
+    PageTable {
+        /// A page of the process that spins on the processor just now.
+        address: u64,
+    },
+}
+
+/// A byte that is not what it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Its physical address.
+    pub address: u64,
+    /// What it should be.
+    pub expected: u8,
+    /// What it is.
+    pub found: u8,
+}
+
+/// A page as the processor's page table has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page {
+    /// Its physical address.
+    pub physical: u64,
+    /// How the processor caches it.
+    pub cache: CacheMode,
+    /// Whether programs can reach it.
+    pub user: bool,
+    /// Whether it can be written to.
+    pub writable: bool,
+    /// Whether programs can run code in it.
+    pub executable: bool,
+}
+
+/// How the processor caches a page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CacheMode {
+    /// Not at all, every access in its order: x86 UC-, arm64 Device-nGnRnE.
+    Uncached,
+    /// Not at all, but stores may be gathered: x86 WC, arm64 Normal non-cacheable.
+    WriteCombine,
+    /// As ordinary memory: write-back.
+    Cached,
+    /// In another way, which the processor's own terms say.
+    Other(String),
+}
+
+/// How many differences an answer names at the most.
+pub const MOST_DIFFERENCES: usize = 16;
+
+/// What the host says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ToGuest {
+    /// It is done.
+    Done,
+    /// The first of the differences, and how many there are.
+    Differences(Vec<Difference>, u64),
+    /// The page.
+    Page(Page),
+    /// The host could not do it.
+    Failed(String),
+}
+
+/// One end of the conversation: it says `Out` and hears `In`.
+#[derive(Debug)]
+pub struct Channel<S> {
+    stream: S,
+    pending: Vec<u8>,
+}
+
+impl<S> Channel<S> {
+    /// A conversation over `stream`, which hands on every byte as it is.
+    pub fn new(stream: S) -> Self {
+        Self { stream, pending: Vec::new() }
+    }
+
+    /// The stream below.
+    pub fn get_ref(&self) -> &S {
+        &self.stream
+    }
+}
+
+impl<S: Write> Channel<S> {
+    /// Says `message`, in one write: two processes may speak in turn over one serial port.
+    pub fn say<M: Serialize>(&mut self, message: &M) -> io::Result<()> {
+        let frame = postcard::to_stdvec_cobs(message).map_err(io::Error::other)?;
+        self.stream.write_all(&frame)?;
+        self.stream.flush()
+    }
+}
+
+impl<S: Read> Channel<S> {
+    /// The next message, if it has arrived whole; `None` if more must be read first.
+    ///
+    /// Fails if a frame is no message, which means that something else wrote to the serial port.
+    pub fn received<M: DeserializeOwned>(&mut self) -> io::Result<Option<M>> {
+        while let Some(end) = self.pending.iter().position(|&byte| byte == 0) {
+            let mut frame: Vec<u8> = self.pending.drain(..=end).collect();
+            // A lone zero ends whatever stood on the line before.
+            if frame.len() > 1 {
+                let message = postcard::from_bytes_cobs(&mut frame);
+                return message.map(Some).map_err(|error| {
+                    io::Error::new(io::ErrorKind::InvalidData, format!("a garbled message: {error}"))
+                });
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads what has arrived, waiting for at least one byte; `false` at the end of the stream.
+    pub fn fill(&mut self) -> io::Result<bool> {
+        let mut block = [0; 16 * 1024];
+        let count = self.stream.read(&mut block)?;
+        self.pending.extend_from_slice(&block[..count]);
+        Ok(count > 0)
+    }
+
+    /// Waits for the next message.
+    pub fn hear<M: DeserializeOwned>(&mut self) -> io::Result<M> {
+        loop {
+            if let Some(message) = self.received()? {
+                return Ok(message);
+            }
+            if !self.fill()? {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_arrive_in_pieces_and_in_lumps() {
+        let mut wire = Channel::new(Vec::new());
+        let first = ToHost::Output(Stream::Out, vec![0, 1, 0, 255]);
+        wire.say(&first).unwrap();
+        wire.say(&ToHost::Exit(7)).unwrap();
+        let bytes = wire.get_ref().clone();
+
+        let mut heard = Channel::new(bytes.as_slice());
+        assert_eq!(heard.hear::<ToHost>().unwrap(), first);
+        assert_eq!(heard.hear::<ToHost>().unwrap(), ToHost::Exit(7));
+        assert_eq!(heard.hear::<ToHost>().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+
+        let mut half = Channel::new(&bytes[..bytes.len() - 1]);
+        half.fill().unwrap();
+        assert_eq!(half.received::<ToHost>().unwrap(), Some(first));
+        assert_eq!(half.received::<ToHost>().unwrap(), None);
+    }
+
+    #[test]
+    fn a_spoilt_frame_is_an_error_and_the_next_is_heard() {
+        let mut wire = Channel::new(b"login: \x00".to_vec());
+        wire.say(&ToHost::Exit(0)).unwrap();
+        let mut heard = Channel::new(wire.get_ref().as_slice());
+        assert_eq!(heard.hear::<ToHost>().unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(heard.hear::<ToHost>().unwrap(), ToHost::Exit(0));
+    }
+}
