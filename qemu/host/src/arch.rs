@@ -141,6 +141,11 @@ impl Arch {
     pub fn find(name: &str) -> Option<&'static Arch> {
         ALL.iter().find(|arch| arch.name == name)
     }
+
+    /// Whether programs of the guest are of the architecture of this machine.
+    pub fn is_of_this_machine(&self) -> bool {
+        self.programs.rust.split('-').next() == Some(std::env::consts::ARCH)
+    }
 }
 
 impl fmt::Display for Arch {

@@ -61,7 +61,7 @@ pub fn build_for_tests(tools: &Tools, ui: &Ui) -> Result<Programs> {
     Ok(Programs { devmap_32: Some(directory.join("devmap")), ..build(tools, ui)? })
 }
 
-/// Has clippy look at the programs for a guest, with the eyes of its architecture.
+/// Runs clippy on the programs for a guest, compiled for its architecture.
 pub fn lint(tools: &Tools) -> Result<()> {
     let mut cargo = command("clippy", tools.arch.programs, tools.sysroot.as_deref());
     cargo.args(["--package=devmap", "--package=map-guest", "--bins", "--examples", "--quiet"]);
