@@ -48,7 +48,7 @@ pub struct Arch {
     /// The guest's name of the serial port that carries the conversation with the host.
     pub channel: &'static str,
     /// Where the machine has a device tree, the source of an overlay that reserves the window.
-    pub tree: Option<&'static str>,
+    pub dt_overlay: Option<&'static str>,
     /// How to look into its page tables.
     pub page_tables: PageTables,
     /// What the kernel's command line must say on this architecture, the reservation of the window included.
@@ -100,7 +100,7 @@ const X86_64: Arch = Arch {
     memory_start: 0,
     console: "ttyS0",
     channel: "ttyS1",
-    tree: None,
+    dt_overlay: None,
     page_tables: PageTables::X86,
     append: "memmap=3M$0xc0000000 reboot=t",
 };
@@ -131,7 +131,7 @@ const ARM64: Arch = Arch {
     memory_start: 0x4000_0000,
     console: "ttyAMA0",
     channel: "ttyAMA1",
-    tree: Some(include_str!("../../kernel/arm64.dtso")),
+    dt_overlay: Some(include_str!("../../kernel/arm64.dtso")),
     page_tables: PageTables::Arm64,
     append: "uio_pdrv_genirq.of_id=generic-uio",
 };

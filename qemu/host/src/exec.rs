@@ -64,15 +64,15 @@ fn parameters(text: &str) -> Option<Vec<String>> {
 
 /// Runs the command and hands on its output and its exit status.
 pub fn exec(options: &Options, ui: &Ui) -> Result<ExitCode> {
-    let kit = crate::kit(options.target, ui)?;
+    let artifacts = crate::artifacts(options.target, ui)?;
     let job = Job {
-        channel: kit.tools.arch.channel.into(),
+        channel: artifacts.tools.arch.channel.into(),
         dev: Dev::Devtmpfs,
         module: parameters(&options.params),
         task: Task::Command(options.command.clone()),
     };
-    let memory = Memory::new(kit.tools.arch)?;
-    let status = Guest::new(&kit, "exec", job, Duration::from_secs(options.timeout))?
+    let memory = Memory::new(artifacts.tools.arch)?;
+    let status = Guest::new(&artifacts, "exec", job, Duration::from_secs(options.timeout))?
         .append(&options.append)
         .add(&options.add)
         .icount(options.icount)

@@ -24,7 +24,7 @@ pub struct Flavour {
     /// The architectures that have it.
     pub arches: &'static [&'static str],
     /// How many times longer than on the plain kernel a suite may take.
-    pub patience: u32,
+    pub timeout_factor: u32,
 }
 
 /// The flavours there are. The first is what a guest has if nobody asks for another.
@@ -38,7 +38,7 @@ const PLAIN: Flavour = Flavour {
     space: 600_000_000,
     processors: 2,
     arches: &["x86_64", "arm64"],
-    patience: 1,
+    timeout_factor: 1,
 };
 
 /// Leaves all but 0.8 GiB of the memory out, which a kernel that checks itself would have to watch. The windows, and what
@@ -62,7 +62,7 @@ const DEBUG: Flavour = Flavour {
     // The emulator's threads are as many as this machine's processors when two guests run side by side.
     processors: 1,
     arches: &["x86_64"],
-    patience: 5,
+    timeout_factor: 5,
 };
 
 const KOBJECT: Flavour = Flavour {
@@ -74,7 +74,7 @@ const KOBJECT: Flavour = Flavour {
     space: 1_000_000_000,
     processors: 1,
     arches: &["x86_64"],
-    patience: 5,
+    timeout_factor: 5,
 };
 
 impl Flavour {

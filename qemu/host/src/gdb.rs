@@ -11,7 +11,7 @@ use std::{
 use anyhow::{bail, ensure, Context, Result};
 
 /// How long the stub may take to answer.
-const PATIENCE: Duration = Duration::from_secs(20);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A conversation with the stub, which has stopped the machine.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct Gdb {
 impl Gdb {
     /// Begins a conversation with the stub at the other end of `stream`.
     pub fn connect(stream: UnixStream) -> Result<Self> {
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         let mut gdb = Self { stream: BufReader::new(stream), registers: Vec::new() };
         gdb.ask("qSupported:xmlRegisters=aarch64,i386")?;
         let target = gdb.document("target.xml")?;

@@ -21,10 +21,10 @@ use nix::{
     sys::socket::{socketpair, AddressFamily, SockFlag, SockType},
 };
 
-use crate::{arch::Arch, gdb::Gdb, interrupt, memory::Memory, process, qmp::Qmp, tree};
+use crate::{arch::Arch, dt, gdb::Gdb, interrupt, memory::Memory, process, qmp::Qmp};
 
 /// How often a waiting host looks whether it was interrupted.
-const GLANCE: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What a machine has that others of its architecture do not have.
 #[derive(Debug, Clone, Copy, Default)]
@@ -43,7 +43,7 @@ pub struct Hardware {
 
 /// What a machine is made of.
 #[derive(Debug)]
-pub struct Parts<'a> {
+pub struct MachineConfig<'a> {
     /// The architecture, which brings most of it.
     pub arch: &'a Arch,
     /// The kernel's image.
@@ -64,7 +64,7 @@ pub struct Parts<'a> {
     pub log: &'a Path,
 }
 
-impl Parts<'_> {
+impl MachineConfig<'_> {
     fn board(&self) -> &str {
         self.hardware.board.unwrap_or(self.arch.machine)
     }
@@ -95,23 +95,24 @@ pub struct Machine {
 #[derive(Debug)]
 enum Stub {
     /// Nobody has spoken to it yet.
-    Silent(Option<UnixStream>),
-    Speaking(Gdb),
+    Unconnected(Option<UnixStream>),
+    /// It answers.
+    Connected(Gdb),
 }
 
 impl Machine {
     /// Starts QEMU with `memory` as its RAM.
-    pub fn start(parts: &Parts<'_>, memory: &Memory) -> Result<Self> {
+    pub fn start(config: &MachineConfig<'_>, memory: &Memory) -> Result<Self> {
         let (channel, guest_end) = pair()?;
         let (monitor, qemu_end) = pair()?;
         let (gdb, stub_end) = pair()?;
-        channel.set_read_timeout(Some(GLANCE))?;
-        let tree = tree(parts, memory)?;
+        channel.set_read_timeout(Some(POLL_INTERVAL))?;
+        let dtb = device_tree(config, memory)?;
         let port = Port::Harness(guest_end.as_raw_fd());
-        let doors = Some(Doors { monitor: qemu_end.as_raw_fd(), gdb: stub_end.as_raw_fd() });
-        let arguments = arguments(parts, memory, tree.as_ref(), port, doors, accelerator());
-        let errors = parts.log.with_extension("qemu");
-        let mut command = Command::new(parts.arch.qemu);
+        let control = Some(ControlFds { monitor: qemu_end.as_raw_fd(), gdb: stub_end.as_raw_fd() });
+        let arguments = arguments(config, memory, dtb.as_ref(), port, control, accelerator());
+        let errors = config.log.with_extension("qemu");
+        let mut command = Command::new(config.arch.qemu);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&errors)?);
         let mut child = process::Job::new(command).spawn()?;
         // Only QEMU holds them from here on, so its death is the end of the stream.
@@ -122,23 +123,23 @@ impl Machine {
                 child.kill();
                 let said = fs::read_to_string(&errors).unwrap_or_default();
                 let _ = fs::remove_file(&errors);
-                return Err(error.context(format!("{} did not start: {}", parts.arch.qemu, said.trim())));
+                return Err(error.context(format!("{} did not start: {}", config.arch.qemu, said.trim())));
             }
         };
         let _ = fs::remove_file(&errors);
-        let gdb = Stub::Silent(Some(gdb));
-        Ok(Self { child, channel: Channel::new(channel), monitor, gdb, processors: parts.processors, plugged: 0 })
+        let gdb = Stub::Unconnected(Some(gdb));
+        Ok(Self { child, channel: Channel::new(channel), monitor, gdb, processors: config.processors, plugged: 0 })
     }
 
     /// The guest's next message; `None` if it ended without one.
     pub fn next(&mut self, deadline: Instant) -> Result<Option<ToHost>> {
         loop {
-            if let Some(message) = self.channel.received()? {
+            if let Some(message) = self.channel.try_recv()? {
                 return Ok(Some(message));
             }
             interrupt::check()?;
             if Instant::now() >= deadline {
-                bail!(Hung);
+                bail!(TimedOut);
             }
             match self.channel.fill() {
                 Ok(true) => (),
@@ -153,8 +154,8 @@ impl Machine {
     }
 
     /// Answers the guest.
-    pub fn say(&mut self, message: &ToGuest) -> Result<()> {
-        self.channel.say(message).context("the guest does not listen any more")
+    pub fn send(&mut self, message: &ToGuest) -> Result<()> {
+        self.channel.send(message).context("the guest does not listen any more")
     }
 
     /// QEMU's monitor.
@@ -178,15 +179,15 @@ impl Machine {
     }
 
     fn gdb(&mut self) -> Result<(&mut Gdb, usize)> {
-        if let Stub::Silent(stream) = &mut self.gdb {
+        if let Stub::Unconnected(stream) = &mut self.gdb {
             let stream = stream.take().context("QEMU's stub for gdb did not answer before")?;
             let said = self.monitor.human(&format!("gdbserver chardev:{GDB}"))?;
             let gdb = Gdb::connect(stream).with_context(|| format!("QEMU's stub for gdb says {said:?}"))?;
-            self.gdb = Stub::Speaking(gdb);
+            self.gdb = Stub::Connected(gdb);
         }
         match &mut self.gdb {
-            Stub::Speaking(gdb) => Ok((gdb, self.processors)),
-            Stub::Silent(_) => bail!("QEMU's stub for gdb is silent"),
+            Stub::Connected(gdb) => Ok((gdb, self.processors)),
+            Stub::Unconnected(_) => bail!("QEMU's stub for gdb is silent"),
         }
     }
 
@@ -198,7 +199,7 @@ impl Machine {
             }
             interrupt::check()?;
             if Instant::now() >= deadline {
-                bail!(Hung);
+                bail!(TimedOut);
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -219,21 +220,21 @@ impl std::error::Error for Died {}
 
 /// The guest did not end in the time it was given.
 #[derive(Debug)]
-pub struct Hung;
+pub struct TimedOut;
 
-impl std::fmt::Display for Hung {
+impl std::fmt::Display for TimedOut {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("the guest did not end in its time")
     }
 }
 
-impl std::error::Error for Hung {}
+impl std::error::Error for TimedOut {}
 
 /// Runs the machine with its second serial port on this terminal, until the guest ends.
-pub fn attach(parts: &Parts<'_>, memory: &Memory) -> Result<()> {
-    let tree = tree(parts, memory)?;
-    let mut command = Command::new(parts.arch.qemu);
-    command.args(arguments(parts, memory, tree.as_ref(), Port::Terminal, None, accelerator()));
+pub fn attach(config: &MachineConfig<'_>, memory: &Memory) -> Result<()> {
+    let dtb = device_tree(config, memory)?;
+    let mut command = Command::new(config.arch.qemu);
+    command.args(arguments(config, memory, dtb.as_ref(), Port::Terminal, None, accelerator()));
     process::Job::new(command).interactive()
 }
 
@@ -251,7 +252,7 @@ fn accelerator() -> String {
 
 /// The descriptors of the monitor and of the stub for gdb, which QEMU inherits.
 #[derive(Debug, Clone, Copy)]
-struct Doors {
+struct ControlFds {
     monitor: i32,
     gdb: i32,
 }
@@ -260,48 +261,48 @@ struct Doors {
 const GDB: &str = "gdb";
 
 /// The device tree of the machine, where it has one.
-fn tree(parts: &Parts<'_>, memory: &Memory) -> Result<Option<File>> {
-    if parts.overlays.is_empty() {
+fn device_tree(config: &MachineConfig<'_>, memory: &Memory) -> Result<Option<File>> {
+    if config.overlays.is_empty() {
         return Ok(None);
     }
-    let mut qemu = Command::new(parts.arch.qemu);
-    qemu.args(hardware(parts, memory)).args(["-serial", "null", "-serial", "null", "-nodefaults", "-no-user-config"]);
-    tree::make(qemu, parts.board(), parts.overlays).map(Some)
+    let mut qemu = Command::new(config.arch.qemu);
+    qemu.args(hardware(config, memory)).args(["-serial", "null", "-serial", "null", "-nodefaults", "-no-user-config"]);
+    dt::make(qemu, config.board(), config.overlays).map(Some)
 }
 
 /// What the machine has, but for its board and its memory's contents.
-fn hardware(parts: &Parts<'_>, memory: &Memory) -> Vec<String> {
+fn hardware(config: &MachineConfig<'_>, memory: &Memory) -> Vec<String> {
     let mut size = format!("{}M", memory.size() >> 20);
-    if let Some(more) = parts.hardware.memory {
+    if let Some(more) = config.hardware.memory {
         size += &format!(",{more}");
     }
     // In sockets of their own: the firmware lists one processor a socket for a kernel that reads no ACPI tables.
-    let processors = format!("{0},sockets={0}", parts.processors);
-    let words = ["-cpu", parts.arch.cpu, "-smp", &processors, "-m", &size, "-display", "none"];
-    words.iter().chain(parts.hardware.devices).map(|word| (*word).to_owned()).collect()
+    let processors = format!("{0},sockets={0}", config.processors);
+    let words = ["-cpu", config.arch.cpu, "-smp", &processors, "-m", &size, "-display", "none"];
+    words.iter().chain(config.hardware.devices).map(|word| (*word).to_owned()).collect()
 }
 
 /// QEMU's command line.
 fn arguments(
-    parts: &Parts<'_>,
+    config: &MachineConfig<'_>,
     memory: &Memory,
-    tree: Option<&File>,
+    dtb: Option<&File>,
     port: Port,
-    doors: Option<Doors>,
+    control: Option<ControlFds>,
     accelerator: String,
 ) -> Vec<String> {
-    let arch = parts.arch;
+    let arch = config.arch;
     let bytes = memory.size();
     let file = |path: &Path| path.display().to_string();
-    let mut words = hardware(parts, memory);
+    let mut words = hardware(config, memory);
     let mut add = |option: &str, value: String| words.extend([option.to_owned(), value]);
-    add("-machine", format!("{},memory-backend=ram", parts.board()));
+    add("-machine", format!("{},memory-backend=ram", config.board()));
     add("-accel", accelerator);
-    if parts.icount {
+    if config.icount {
         add("-icount", "shift=0,sleep=off".into());
     }
     add("-object", format!("memory-backend-file,id=ram,size={bytes},share=on,mem-path={}", inherited(memory.file())));
-    add("-chardev", format!("file,id=log,path={}", escape(&file(parts.log))));
+    add("-chardev", format!("file,id=log,path={}", escape(&file(config.log))));
     add("-serial", "chardev:log".into());
     add(
         "-chardev",
@@ -312,17 +313,17 @@ fn arguments(
         },
     );
     add("-serial", "chardev:port".into());
-    if let Some(Doors { monitor, gdb }) = doors {
+    if let Some(ControlFds { monitor, gdb }) = control {
         add("-chardev", format!("socket,id=monitor,fd={monitor}"));
         add("-mon", "chardev=monitor,mode=control".into());
         add("-chardev", format!("socket,id={GDB},fd={gdb}"));
     }
-    if let Some(tree) = tree {
-        add("-dtb", inherited(tree));
+    if let Some(dtb) = dtb {
+        add("-dtb", inherited(dtb));
     }
-    add("-kernel", file(parts.image));
-    add("-initrd", inherited(parts.initramfs));
-    add("-append", append(arch, parts.append));
+    add("-kernel", file(config.image));
+    add("-initrd", inherited(config.initramfs));
+    add("-append", append(arch, config.append));
     words.extend(["-nodefaults", "-no-user-config", "-no-reboot"].map(String::from));
     words
 }
@@ -352,17 +353,17 @@ mod tests {
     use crate::arch;
     use std::path::PathBuf;
 
-    fn words(port: Port, doors: Option<Doors>) -> Vec<String> {
-        words_of(Hardware::default(), port, doors)
+    fn words(port: Port, control: Option<ControlFds>) -> Vec<String> {
+        words_of(Hardware::default(), port, control)
     }
 
-    fn words_of(hardware: Hardware, port: Port, doors: Option<Doors>) -> Vec<String> {
+    fn words_of(hardware: Hardware, port: Port, control: Option<ControlFds>) -> Vec<String> {
         let arch = &arch::ALL[0];
         let memory = Memory::new(arch).unwrap();
         let append = ["lockdown=integrity".to_owned()];
         let path = PathBuf::from("/tmp/a,b");
         let initramfs = File::open("/dev/null").unwrap();
-        let parts = Parts {
+        let config = MachineConfig {
             arch,
             image: &path,
             initramfs: &initramfs,
@@ -373,12 +374,12 @@ mod tests {
             hardware,
             log: &path,
         };
-        arguments(&parts, &memory, None, port, doors, "tcg".into())
+        arguments(&config, &memory, None, port, control, "tcg".into())
     }
 
     #[test]
     fn the_command_line_holds_what_the_user_appends_last() {
-        let words = words(Port::Harness(7), Some(Doors { monitor: 8, gdb: 9 }));
+        let words = words(Port::Harness(7), Some(ControlFds { monitor: 8, gdb: 9 }));
         let append = &words[words.iter().position(|word| word == "-append").unwrap() + 1];
         assert!(append.starts_with("console=ttyS0 "), "{append}");
         assert!(append.ends_with(" lockdown=integrity"), "{append}");

@@ -3,6 +3,7 @@
 //! Boots a Linux guest with the map driver in it, and judges both from outside.
 
 mod arch;
+mod dt;
 mod exec;
 mod flavour;
 mod gdb;
@@ -19,13 +20,12 @@ mod programs;
 mod progress;
 mod qmp;
 mod run;
-mod scene;
 mod session;
 mod setup;
 mod shell;
+mod suites;
 mod tally;
 mod test;
-mod tree;
 mod ui;
 
 use std::{
@@ -36,7 +36,7 @@ use std::{
 use anyhow::{ensure, Result};
 use clap::{Parser, Subcommand};
 
-use crate::{arch::Arch, flavour::Flavour, module::Compiler, session::Kit, ui::Ui};
+use crate::{arch::Arch, flavour::Flavour, module::Compiler, session::Artifacts, ui::Ui};
 
 /// The harness itself failed: sysexits' EX_UNAVAILABLE.
 const UNAVAILABLE: u8 = 69;
@@ -125,7 +125,7 @@ fn main() -> ExitCode {
 
 fn perform(command: Command, ui: &Ui) -> Result<ExitCode> {
     match command {
-        Command::Setup(target) => kit(target, ui).map(|_| ExitCode::SUCCESS),
+        Command::Setup(target) => artifacts(target, ui).map(|_| ExitCode::SUCCESS),
         Command::Run(target) => run::run(target, ui),
         Command::Test(options) => test::test(&options, ui),
         Command::Shell(target) => shell::shell(target, ui),
@@ -134,13 +134,13 @@ fn perform(command: Command, ui: &Ui) -> Result<ExitCode> {
 }
 
 /// Everything that a guest is made from, built where it is missing.
-fn kit(target: Target, ui: &Ui) -> Result<Kit> {
+fn artifacts(target: Target, ui: &Ui) -> Result<Artifacts> {
     target.check()?;
     let tools = setup::prepare(target.arch, ui)?;
     let kernel = tools.kernel(target.flavour, ui)?;
     let module = module::build(&tools, &kernel, &module::DRIVER, Compiler::Rustc, ui)?;
     let programs = programs::build(&tools, ui)?;
-    Ok(Kit { tools: tools.into(), kernel, module, programs: programs.into() })
+    Ok(Artifacts { tools: tools.into(), kernel, module, programs: programs.into() })
 }
 
 /// The root of the project, in which this program was built.

@@ -27,7 +27,7 @@ use nix::unistd::{access, getppid, pipe2, AccessFlags, Pid};
 use crate::interrupt::{self, Interrupted};
 
 /// How long a child that was asked to end may take before it is killed.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE_PERIOD: Duration = Duration::from_secs(10);
 /// How many of a failed child's last lines are shown.
 const TAIL: usize = 20;
 
@@ -124,7 +124,7 @@ impl Job {
             failure.push(line);
             each(line);
         });
-        failure.judge(status)
+        failure.check(status)
     }
 
     /// Runs the command and returns what it writes to stdout.
@@ -146,7 +146,7 @@ impl Job {
         };
         let status = running.pump(&mut [Some(out_read), Some(err_read)], timeout, take, || {})?;
         errors.end(|line| failure.push(line));
-        failure.judge(status)?;
+        failure.check(status)?;
         Ok(String::from_utf8_lossy(&output).into_owned())
     }
 
@@ -157,7 +157,7 @@ impl Job {
         let child = self.command.spawn().with_context(|| cannot_start(&self.command))?;
         let mut running = Running { child, group: false, unstoppable: false, ended: false };
         let status = running.pump(&mut [], None, |_, _| Ok(()), || {})?;
-        failure.judge(status)
+        failure.check(status)
     }
 
     /// Starts the command and leaves its stdio as it was given.
@@ -303,7 +303,7 @@ impl Running {
                     self.signal(Signal::SIGTERM);
                     ending = Some((stop, Instant::now()));
                 }
-                (Some((_, since)), _) if !killed && since.elapsed() > GRACE => {
+                (Some((_, since)), _) if !killed && since.elapsed() > GRACE_PERIOD => {
                     self.signal(Signal::SIGKILL);
                     killed = true;
                 }
@@ -427,7 +427,7 @@ impl Failure {
         self.tail.push_back(line.to_owned());
     }
 
-    fn judge(mut self, status: ExitStatus) -> Result<()> {
+    fn check(mut self, status: ExitStatus) -> Result<()> {
         if status.success() || status.code() == Some(self.accept) {
             return Ok(());
         }

@@ -12,7 +12,7 @@ use anyhow::{bail, Context, Result};
 use serde_json::{json, Value};
 
 /// How long QEMU may take to answer.
-const PATIENCE: Duration = Duration::from_secs(20);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A conversation with the monitor of a running QEMU.
 #[derive(Debug)]
@@ -24,9 +24,9 @@ pub struct Qmp {
 impl Qmp {
     /// Greets the monitor at the other end of `stream`.
     pub fn connect(stream: UnixStream) -> Result<Self> {
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         let mut monitor = Self { writer: stream.try_clone()?, reader: BufReader::new(stream) };
-        let greeting = monitor.hear()?;
+        let greeting = monitor.recv()?;
         if greeting.get("QMP").is_none() {
             bail!("QEMU's monitor greeted with {greeting}");
         }
@@ -63,7 +63,7 @@ impl Qmp {
         let message = json!({ "execute": command, "arguments": arguments });
         writeln!(self.writer, "{message}").context("QEMU's monitor is gone")?;
         loop {
-            let mut answer = self.hear()?;
+            let mut answer = self.recv()?;
             if let Some(error) = answer.get("error") {
                 bail!("QEMU's monitor refuses {command}: {error}");
             }
@@ -74,7 +74,7 @@ impl Qmp {
         }
     }
 
-    fn hear(&mut self) -> Result<Value> {
+    fn recv(&mut self) -> Result<Value> {
         let mut line = String::new();
         let count = self.reader.read_line(&mut line).context("QEMU's monitor does not answer")?;
         if count == 0 {

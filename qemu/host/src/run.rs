@@ -9,7 +9,7 @@ use map_protocol::{pattern, Dev, Difference, Job, Stream, Task, ToHost};
 
 use crate::{
     memory::Memory,
-    session::{Guest, Outside},
+    session::{Guest, HostView},
     ui::Ui,
     Target,
 };
@@ -38,19 +38,23 @@ step sdram || exit
 step rmmod map
 "#;
 
-/// Boots the guest, does the main job in it, and looks at its memory from outside.
+/// Boots the guest, does the main job in it, and looks at its memory from view.
 pub fn run(target: Target, ui: &Ui) -> Result<ExitCode> {
-    let kit = crate::kit(target, ui)?;
+    let artifacts = crate::artifacts(target, ui)?;
     let arch = target.arch;
     let memory = Memory::new(arch)?;
     memory.fill(SEED, START, LENGTH)?;
     ui.step(format!("Filling {LENGTH:#x} bytes of the guest's memory at {START:#x} with a pattern, from outside"));
-    ui.step(format!("Booting Linux {} on {} in QEMU, without devtmpfs", kit.kernel.release, kit.kernel.title()));
+    ui.step(format!(
+        "Booting Linux {} on {} in QEMU, without devtmpfs",
+        artifacts.kernel.release,
+        artifacts.kernel.title()
+    ));
 
     let command = ["sh", "-c", SCRIPT].map(String::from).to_vec();
     let job = Job { channel: arch.channel.into(), dev: Dev::Plain, module: None, task: Task::Command(command) };
     let mut seen = false;
-    let status = Guest::new(&kit, "run", job, TIMEOUT)?.run(&memory, |message, outside| match message {
+    let status = Guest::new(&artifacts, "run", job, TIMEOUT)?.run(&memory, |message, view| match message {
         ToHost::Output(Stream::Out | Stream::Err, bytes) => {
             for line in String::from_utf8_lossy(bytes).lines() {
                 ui.note(line);
@@ -59,7 +63,7 @@ pub fn run(target: Target, ui: &Ui) -> Result<ExitCode> {
         }
         ToHost::Exit(0) => {
             seen = true;
-            look(outside, ui)
+            inspect_memory(view, ui)
         }
         ToHost::Exit(status) => bail!("the guest's commands failed with status {status}"),
         _ => Ok(()),
@@ -70,10 +74,10 @@ pub fn run(target: Target, ui: &Ui) -> Result<ExitCode> {
 }
 
 /// Looks at the guest's memory twice: through QEMU's monitor, and in the file that is its RAM.
-fn look(outside: &mut Outside<'_>, ui: &Ui) -> Result<()> {
+fn inspect_memory(view: &mut HostView<'_>, ui: &Ui) -> Result<()> {
     ui.step("Reading the guest's physical memory from outside");
     let first = TARGET - 4;
-    let answer = outside.machine.monitor().human(&format!("xp /8xb {first:#x}"))?;
+    let answer = view.machine.monitor().human(&format!("xp /8xb {first:#x}"))?;
     ui.note(format!("(qemu) xp /8xb {first:#x}"));
     ui.note(answer.trim());
     let mut expected = pattern::bytes(SEED, first, 8);
@@ -82,7 +86,7 @@ fn look(outside: &mut Outside<'_>, ui: &Ui) -> Result<()> {
     let found = bytes_of(&answer)?;
     ensure!(found == expected, "QEMU's monitor sees {found:02x?} from {first:#x} on, not {expected:02x?}");
 
-    let (differences, count) = outside.memory.differences(SEED, START, LENGTH)?;
+    let (differences, count) = view.memory.differences(SEED, START, LENGTH)?;
     let [Difference { address: TARGET, found: VALUE, expected }] = differences[..] else {
         bail!("{count} bytes of {START:#x}-{:#x} changed: {differences:02x?}", START + LENGTH - 1);
     };

@@ -17,7 +17,7 @@ use crate::{
     flavour,
     initramfs::Initramfs,
     klog, libraries,
-    machine::{self, Died, Hardware, Machine, Parts},
+    machine::{self, Died, Hardware, Machine, MachineConfig},
     memory::Memory,
     pages,
     programs::Programs,
@@ -25,14 +25,14 @@ use crate::{
 };
 
 /// How long a guest that has been told to end may take.
-const FAREWELL: Duration = Duration::from_secs(20);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How many lines of the kernel's log a failure shows.
 const TAIL: usize = 30;
 
 /// What every guest with one kernel is made from.
 #[derive(Debug)]
-pub struct Kit {
+pub struct Artifacts {
     /// The tools of its architecture.
     pub tools: Arc<Tools>,
     /// The kernel.
@@ -49,7 +49,7 @@ pub type Files = Vec<(String, Vec<u8>)>;
 /// One guest.
 #[derive(Debug)]
 pub struct Guest<'a> {
-    kit: &'a Kit,
+    artifacts: &'a Artifacts,
     job: Job,
     append: Vec<String>,
     overlays: Vec<&'static str>,
@@ -63,7 +63,7 @@ pub struct Guest<'a> {
 
 /// What the one who drives a guest can see and do.
 #[derive(Debug)]
-pub struct Outside<'a> {
+pub struct HostView<'a> {
     /// The guest's physical memory.
     pub memory: &'a Memory,
     /// The machine.
@@ -72,15 +72,15 @@ pub struct Outside<'a> {
 
 impl<'a> Guest<'a> {
     /// A guest that will do `job` within `timeout`. Its kernel's log is called `name`.
-    pub fn new(kit: &'a Kit, name: &str, job: Job, timeout: Duration) -> Result<Self> {
+    pub fn new(artifacts: &'a Artifacts, name: &str, job: Job, timeout: Duration) -> Result<Self> {
         let directory = crate::target().join("guest");
         fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
-        let stem = flavour::stem(kit.tools.arch, kit.kernel.flavour);
+        let stem = flavour::stem(artifacts.tools.arch, artifacts.kernel.flavour);
         let log = directory.join(format!("{name}-{stem}-{}.log", std::process::id()));
-        let overlays = kit.tools.arch.tree.into_iter().collect();
-        let append = vec![kit.kernel.flavour.append.to_owned()];
+        let overlays = artifacts.tools.arch.dt_overlay.into_iter().collect();
+        let append = vec![artifacts.kernel.flavour.append.to_owned()];
         Ok(Self {
-            kit,
+            artifacts,
             job,
             append,
             overlays,
@@ -129,26 +129,26 @@ impl<'a> Guest<'a> {
         self
     }
 
-    /// Boots the guest with `memory`, and lets `hear` have every message but questions, which are answered here.
+    /// Boots the guest with `memory`, and lets `each` have every message but questions, which are answered here.
     ///
     /// Gives the exit status of the guest's task. The kernel's log stays, and is named, only if something failed:
-    /// the guest died or hung, its kernel reported a fault, or `hear` did not like what it heard.
-    pub fn run(self, memory: &Memory, mut hear: impl FnMut(&ToHost, &mut Outside<'_>) -> Result<()>) -> Result<i32> {
+    /// the guest died or hung, its kernel reported a fault, or `each` did not like what it heard.
+    pub fn run(self, memory: &Memory, mut each: impl FnMut(&ToHost, &mut HostView<'_>) -> Result<()>) -> Result<i32> {
         let initramfs = self.pack()?;
-        let result = self.converse(&initramfs, memory, &mut hear);
-        self.judge(result)
+        let result = self.serve(&initramfs, memory, &mut each);
+        self.check(result)
     }
 
     /// As [`Guest::run`], but the guest must die, and the first fault in its kernel's log must be this one.
-    pub fn die(
+    pub fn run_to_panic(
         self,
         memory: &Memory,
         fault: &str,
-        mut hear: impl FnMut(&ToHost, &mut Outside<'_>) -> Result<()>,
+        mut each: impl FnMut(&ToHost, &mut HostView<'_>) -> Result<()>,
     ) -> Result<()> {
         let initramfs = self.pack()?;
-        match self.converse(&initramfs, memory, &mut hear) {
-            Ok(_) => self.judge(Err(anyhow!("the guest has outlived what should have been its end"))).map(drop),
+        match self.serve(&initramfs, memory, &mut each) {
+            Ok(_) => self.check(Err(anyhow!("the guest has outlived what should have been its end"))).map(drop),
             Err(error) if error.is::<Died>() => {
                 let log = fs::read(&self.log).unwrap_or_default();
                 let log = String::from_utf8_lossy(&log);
@@ -158,26 +158,26 @@ impl<'a> Guest<'a> {
                         Ok(())
                     }
                     _ => self
-                        .judge(Err(error.context(format!("its kernel's log does not begin to fail with {fault:?}"))))
+                        .check(Err(error.context(format!("its kernel's log does not begin to fail with {fault:?}"))))
                         .map(drop),
                 }
             }
-            Err(error) => self.judge(Err(error)).map(drop),
+            Err(error) => self.check(Err(error)).map(drop),
         }
     }
 
     /// Boots the guest with its serial port on this terminal.
     pub fn attach(self, memory: &Memory) -> Result<()> {
         let initramfs = self.pack()?;
-        let result = machine::attach(&self.parts(&initramfs), memory);
-        self.judge(result.map(|()| 0)).map(|_| ())
+        let result = machine::attach(&self.config(&initramfs), memory);
+        self.check(result.map(|()| 0)).map(|_| ())
     }
 
-    fn parts<'b>(&'b self, initramfs: &'b File) -> Parts<'b> {
-        let flavour = self.kit.kernel.flavour;
-        Parts {
-            arch: self.kit.tools.arch,
-            image: &self.kit.kernel.image,
+    fn config<'b>(&'b self, initramfs: &'b File) -> MachineConfig<'b> {
+        let flavour = self.artifacts.kernel.flavour;
+        MachineConfig {
+            arch: self.artifacts.tools.arch,
+            image: &self.artifacts.kernel.image,
             initramfs,
             overlays: &self.overlays,
             append: &self.append,
@@ -189,37 +189,37 @@ impl<'a> Guest<'a> {
         }
     }
 
-    fn converse(
+    fn serve(
         &self,
         initramfs: &File,
         memory: &Memory,
-        hear: &mut dyn FnMut(&ToHost, &mut Outside<'_>) -> Result<()>,
+        each: &mut dyn FnMut(&ToHost, &mut HostView<'_>) -> Result<()>,
     ) -> Result<i32> {
         let deadline = Instant::now() + self.timeout;
-        let mut machine = Machine::start(&self.parts(initramfs), memory)?;
+        let mut machine = Machine::start(&self.config(initramfs), memory)?;
         loop {
             let Some(message) = machine.next(deadline)? else {
-                let status = machine.wait(Instant::now() + FAREWELL)?;
+                let status = machine.wait(Instant::now() + SHUTDOWN_TIMEOUT)?;
                 bail!(Died(status));
             };
             match &message {
                 ToHost::Ask(question) => {
-                    let answer = answer(question, self.kit.tools.arch.page_tables, memory, &mut machine);
-                    machine.say(&answer.unwrap_or_else(|error| ToGuest::Failed(format!("{error:#}"))))?;
+                    let answer = answer(question, self.artifacts.tools.arch.page_tables, memory, &mut machine);
+                    machine.send(&answer.unwrap_or_else(|error| ToGuest::Failed(format!("{error:#}"))))?;
                 }
                 ToHost::Broken(reason) => bail!("the guest could not begin: {reason}"),
-                other => hear(other, &mut Outside { memory, machine: &mut machine })?,
+                other => each(other, &mut HostView { memory, machine: &mut machine })?,
             }
             if let ToHost::Exit(status) = message {
-                machine.say(&ToGuest::Done)?;
-                machine.wait(Instant::now() + FAREWELL).context("its task is done")?;
+                machine.send(&ToGuest::Done)?;
+                machine.wait(Instant::now() + SHUTDOWN_TIMEOUT).context("its task is done")?;
                 return Ok(status);
             }
         }
     }
 
     /// A fault in the kernel's log is a failure, whatever else was said.
-    fn judge(&self, result: Result<i32>) -> Result<i32> {
+    fn check(&self, result: Result<i32>) -> Result<i32> {
         let log = fs::read(&self.log).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let splats = klog::splats(&log);
@@ -248,20 +248,20 @@ impl<'a> Guest<'a> {
 
     /// Makes the guest's file system.
     fn pack(&self) -> Result<File> {
-        let kit = self.kit;
+        let artifacts = self.artifacts;
         let mut archive = Initramfs::new()?;
         for path in ["/proc", "/sys", "/dev", "/tmp", "/run", "/mnt", "/sbin", "/usr/sbin", "/usr/local/bin"] {
             archive.directory(Path::new(path))?;
         }
-        archive.copy(&kit.programs.init, Path::new("/init"))?;
-        archive.copy(&kit.programs.suite, Path::new("/bin/map-suite"))?;
-        archive.copy(&kit.programs.devmap, Path::new("/usr/bin/devmap"))?;
-        if let Some(program) = &kit.programs.devmap_32 {
+        archive.copy(&artifacts.programs.init, Path::new("/init"))?;
+        archive.copy(&artifacts.programs.suite, Path::new("/bin/map-suite"))?;
+        archive.copy(&artifacts.programs.devmap, Path::new("/usr/bin/devmap"))?;
+        if let Some(program) = &artifacts.programs.devmap_32 {
             archive.copy(program, Path::new("/usr/bin/devmap32"))?;
         }
-        archive.copy(&kit.programs.sdram, Path::new("/usr/bin/sdram"))?;
-        archive.copy(&kit.tools.busybox, Path::new("/bin/busybox"))?;
-        archive.copy(&kit.module, Path::new(MODULE))?;
+        archive.copy(&artifacts.programs.sdram, Path::new("/usr/bin/sdram"))?;
+        archive.copy(&artifacts.tools.busybox, Path::new("/bin/busybox"))?;
+        archive.copy(&artifacts.module, Path::new(MODULE))?;
         archive.text(Path::new("/etc/passwd"), 0o644, PASSWD.as_bytes())?;
         archive.text(Path::new("/etc/group"), 0o644, GROUP.as_bytes())?;
         archive.text(Path::new(JOB), 0o644, &serde_json::to_vec_pretty(&self.job)?)?;

@@ -20,7 +20,7 @@ pub fn shell(target: Target, ui: &Ui) -> Result<ExitCode> {
         io::stdin().is_terminal() && io::stdout().is_terminal(),
         "a shell needs a terminal; `map-qemu exec` runs a command without one"
     );
-    let kit = crate::kit(target, ui)?;
+    let artifacts = crate::artifacts(target, ui)?;
     let (rows, columns) = size();
     let job = Job {
         channel: target.arch.channel.into(),
@@ -30,7 +30,7 @@ pub fn shell(target: Target, ui: &Ui) -> Result<ExitCode> {
     };
     ui.step("Booting; `exit` ends the guest");
     // A person takes the time he takes.
-    Guest::new(&kit, "shell", job, Duration::MAX)?.attach(&Memory::new(target.arch)?)?;
+    Guest::new(&artifacts, "shell", job, Duration::MAX)?.attach(&Memory::new(target.arch)?)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -19,6 +19,7 @@ use map_protocol::{plan, Job, Outcome, Suite, Task, ToHost};
 
 use crate::{
     arch::Arch,
+    dt,
     flavour::{self, Flavour},
     interrupt,
     memory::Memory,
@@ -26,11 +27,10 @@ use crate::{
     process,
     programs::{self, Programs},
     progress::{Ended, Progress},
-    scene::{self, Scene},
-    session::{Files, Guest, Kit, Outside},
+    session::{Artifacts, Files, Guest, HostView},
     setup::{self, Tools},
+    suites::{self, SuiteSpec},
     tally::Tally,
-    tree,
     ui::Ui,
     Target,
 };
@@ -70,7 +70,7 @@ pub fn test(options: &Options, ui: &Ui) -> Result<ExitCode> {
             runs.extend(guests(arch, &flavours, options, &mut tally, ui)?);
         }
     }
-    let tally = play(&runs, options.only.as_deref().unwrap_or(""), tally, ui)?;
+    let tally = run_all(&runs, options.only.as_deref().unwrap_or(""), tally, ui)?;
     if tally.total() == 0 {
         bail!("no test in these guests has such a name");
     }
@@ -153,23 +153,23 @@ fn libtest(line: &str) -> Option<(String, Outcome)> {
 /// The names of the tests in the guests of an architecture, by their suite.
 type Plan = Vec<(Suite, String)>;
 
-/// A scene that is to be played, and what for that is there.
+/// A suite that is to run, and what its guest is made from.
 struct Run {
-    kit: Arc<Kit>,
-    scene: &'static Scene,
+    artifacts: Arc<Artifacts>,
+    spec: &'static SuiteSpec,
     plan: Arc<Plan>,
     files: Files,
 }
 
-/// Plays them all, as many at a time as there are processors.
-fn play(runs: &[Run], filter: &str, tally: Tally, ui: &Ui) -> Result<Tally> {
+/// Runs them all, as many at a time as there are processors.
+fn run_all(runs: &[Run], filter: &str, tally: Tally, ui: &Ui) -> Result<Tally> {
     let tally = Mutex::new(tally);
     let next = Mutex::new(runs.iter());
     let worker = || -> Result<()> {
         loop {
             let run = next.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some(run) = run else { return Ok(()) };
-            run_scene(run, filter, &tally, ui)?;
+            run_suite(run, filter, &tally, ui)?;
         }
     };
     let workers = thread::available_parallelism().map_or(1, usize::from).min(runs.len().max(1));
@@ -182,7 +182,7 @@ fn play(runs: &[Run], filter: &str, tally: Tally, ui: &Ui) -> Result<Tally> {
     Ok(tally.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Checks what there is of one architecture, and gives what is to be played in guests with kernels of these flavours.
+/// Checks what there is of one architecture, and gives what is to run in guests with kernels of these flavours.
 fn guests(
     arch: &'static Arch,
     flavours: &[&'static Flavour],
@@ -194,36 +194,36 @@ fn guests(
     let programs = Arc::new(programs::build_for_tests(&tools, ui)?);
     let plan = Arc::new(plan(&programs.suite)?);
     let filter = options.only.as_deref().unwrap_or("");
-    let runs = |scene: &Scene| plan.iter().any(|(suite, name)| *suite == scene.suite && name.contains(filter));
+    let runs = |spec: &SuiteSpec| plan.iter().any(|(suite, name)| *suite == spec.suite && name.contains(filter));
     if options.only.is_none() && flavours.iter().any(|flavour| flavour.is_plain()) {
         // Clippy of the workspace has seen them as they are on this machine's architecture.
         if !arch.is_of_this_machine() {
             let name = format!("{arch}: clippy of the guest's programs");
             tally.check(&name, || programs::lint(&tools))?;
         }
-        if arch.tree.is_some() {
+        if arch.dt_overlay.is_some() {
             let name = format!("{arch}: the device tree binding, its example and the guests' trees follow the schemas");
             tally.check(&name, || setup::check_binding(ui))?;
         }
     }
-    let mut played = Vec::new();
+    let mut planned = Vec::new();
     for flavour in flavours {
         let patient = options.all || !options.flavour.is_empty();
-        let quick = |scene: &Scene| patient || !scene.slow.contains(&flavour.name);
-        let fits = |scene: &&'static Scene| scene.fits(arch, flavour) && quick(scene) && runs(scene);
-        let scenes: Vec<_> = scene::ALL.iter().filter(fits).collect();
-        if scenes.is_empty() {
+        let quick = |spec: &SuiteSpec| patient || !spec.slow.contains(&flavour.name);
+        let fits = |spec: &&'static SuiteSpec| spec.fits(arch, flavour) && quick(spec) && runs(spec);
+        let specs: Vec<_> = suites::ALL.iter().filter(fits).collect();
+        if specs.is_empty() {
             continue;
         }
-        let Some(kit) = kit(&tools, &programs, flavour, options, tally, ui)? else { continue };
-        let kit = Arc::new(kit);
-        for scene in scenes {
-            if let Some(files) = late(&kit, scene, tally, ui)? {
-                played.push(Run { kit: Arc::clone(&kit), scene, plan: Arc::clone(&plan), files });
+        let Some(artifacts) = artifacts(&tools, &programs, flavour, options, tally, ui)? else { continue };
+        let artifacts = Arc::new(artifacts);
+        for spec in specs {
+            if let Some(files) = runtime_overlays(&artifacts, spec, tally, ui)? {
+                planned.push(Run { artifacts: Arc::clone(&artifacts), spec, plan: Arc::clone(&plan), files });
             }
         }
     }
-    Ok(played)
+    Ok(planned)
 }
 
 /// The tests in this program.
@@ -233,14 +233,14 @@ fn plan(program: &Path) -> Result<Plan> {
 }
 
 /// What guests with a kernel of this flavour are made from; nothing if the driver does not build for it.
-fn kit(
+fn artifacts(
     tools: &Arc<Tools>,
     programs: &Arc<Programs>,
     flavour: &'static Flavour,
     options: &Options,
     tally: &mut Tally,
     ui: &Ui,
-) -> Result<Option<Kit>> {
+) -> Result<Option<Artifacts>> {
     let kernel = tools.kernel(flavour, ui)?;
     let title = kernel.title();
     // What these say of the driver they say of it for every kernel of the architecture.
@@ -258,21 +258,22 @@ fn kit(
         let name = format!("{title}: the driver cannot panic");
         tally.check(&name, || module::has_no_panic(tools, &module))?;
     }
-    Ok(Some(Kit { tools: Arc::clone(tools), kernel, module, programs: Arc::clone(programs) }))
+    Ok(Some(Artifacts { tools: Arc::clone(tools), kernel, module, programs: Arc::clone(programs) }))
 }
 
 /// The files of a guest that puts overlays on its device tree while it runs: these, and the module that does it. Nothing
 /// if they cannot be made.
-fn late(kit: &Kit, scene: &Scene, tally: &mut Tally, ui: &Ui) -> Result<Option<Files>> {
-    if scene.late.is_empty() {
+fn runtime_overlays(artifacts: &Artifacts, spec: &SuiteSpec, tally: &mut Tally, ui: &Ui) -> Result<Option<Files>> {
+    if spec.runtime_overlays.is_empty() {
         return Ok(Some(Files::new()));
     }
-    let name = format!("{}: {}: the overlays, and the module for them, build", kit.kernel.title(), scene.name);
+    let name = format!("{}: {}: the overlays, and the module for them, build", artifacts.kernel.title(), spec.name);
     tally.check(&name, || {
-        let module = module::build(&kit.tools, &kit.kernel, &module::OVERLAY, Compiler::Rustc, ui)?;
+        let module = module::build(&artifacts.tools, &artifacts.kernel, &module::OVERLAY, Compiler::Rustc, ui)?;
         let mut files = vec![(map_protocol::OVERLAY.to_owned(), fs::read(module)?)];
-        for overlay in scene.late {
-            let bytes = tree::late(overlay.source).with_context(|| format!("the overlay {:?}", overlay.name))?;
+        for overlay in spec.runtime_overlays {
+            let bytes =
+                dt::compile_runtime(overlay.source).with_context(|| format!("the overlay {:?}", overlay.name))?;
             files.push((map_protocol::overlay(overlay.name), bytes));
         }
         Ok(files)
@@ -281,14 +282,14 @@ fn late(kit: &Kit, scene: &Scene, tally: &mut Tally, ui: &Ui) -> Result<Option<F
 
 /// Boots a guest and counts the tests that run in it. One that began and did not end has failed, unless it had to be the
 /// guest's end, and so have those that never began.
-fn run_scene(run: &Run, filter: &str, tally: &Mutex<Tally>, ui: &Ui) -> Result<()> {
-    let Run { kit, scene, plan, files } = run;
+fn run_suite(run: &Run, filter: &str, tally: &Mutex<Tally>, ui: &Ui) -> Result<()> {
+    let Run { artifacts, spec, plan, files } = run;
     let count = |name: &str, outcome: &Outcome, took, note: &str| {
-        let name = format!("{}: {}: {name}", kit.kernel.title(), scene.name);
+        let name = format!("{}: {}: {name}", artifacts.kernel.title(), spec.name);
         tally.lock().unwrap_or_else(PoisonError::into_inner).count_with(name, outcome, took, note);
     };
-    let Scene { name, suite, dev, append, overlay, hardware, .. } = **scene;
-    let (arch, title) = (kit.tools.arch, kit.kernel.title());
+    let SuiteSpec { name, suite, dev, append, overlay, hardware, .. } = **spec;
+    let (arch, title) = (artifacts.tools.arch, artifacts.kernel.title());
     ui.step(format!("Booting {title} for the suite \"{name}\""));
     let task = Task::Suite { suite, filter: filter.to_owned() };
     let job = Job { channel: arch.channel.into(), dev, module: None, task };
@@ -296,12 +297,12 @@ fn run_scene(run: &Run, filter: &str, tally: &Mutex<Tally>, ui: &Ui) -> Result<(
     let started = Instant::now();
     let mut progress = Progress::new();
     let stem: String = name.chars().filter(|letter| letter.is_alphanumeric()).collect();
-    let guest = Guest::new(kit, &stem, job, TIMEOUT * kit.kernel.flavour.patience)?
+    let guest = Guest::new(artifacts, &stem, job, TIMEOUT * artifacts.kernel.flavour.timeout_factor)?
         .append(&[append.to_owned()])
         .overlay(overlay)
         .files(files.clone())
         .hardware(hardware);
-    let hear = |message: &ToHost, _: &mut Outside<'_>| {
+    let hear = |message: &ToHost, _: &mut HostView<'_>| {
         if let Some(Ended { name: test, outcome, took, note }) = progress.hear(message) {
             count(test, outcome, took, &note);
         }
@@ -309,14 +310,15 @@ fn run_scene(run: &Run, filter: &str, tally: &Mutex<Tally>, ui: &Ui) -> Result<(
     };
     let last = plan.iter().rfind(|(of, _)| *of == suite).map(|(_, test)| test);
     // Without that test the guest lives.
-    let death = scene.death.zip(last.filter(|last| last.contains(filter)));
-    let (end, result) = match death {
-        Some((fault, _)) => {
-            ("the guest dies of its last test and of nothing else", guest.die(&memory, fault, hear).map(|()| 0))
-        }
+    let expected_panic = spec.expected_panic.zip(last.filter(|last| last.contains(filter)));
+    let (end, result) = match expected_panic {
+        Some((fault, _)) => (
+            "the guest dies of its last test and of nothing else",
+            guest.run_to_panic(&memory, fault, hear).map(|()| 0),
+        ),
         None => ("the guest lives to its end, and its kernel's log is clean", guest.run(&memory, hear)),
     };
-    match (&result, death) {
+    match (&result, expected_panic) {
         (Err(error), _) if interrupt::is_interruption(error) => return result.map(drop),
         (Ok(_), Some((_, last))) => {
             if let Some(took) = progress.die_in(last) {

@@ -29,12 +29,12 @@ impl Ui {
 
     /// Says what is done next.
     pub fn step(&self, text: impl fmt::Display) {
-        self.say(format_args!("==> {text}"));
+        self.print(format_args!("==> {text}"));
     }
 
     /// Adds something to the step that runs.
     pub fn note(&self, text: impl fmt::Display) {
-        self.say(format_args!("    {text}"));
+        self.print(format_args!("    {text}"));
     }
 
     /// Says what is done next, and shows how far it has come: `total` is the whole of it, in any unit.
@@ -58,7 +58,7 @@ impl Ui {
         Bar { look, total, done: 0.into(), started: Instant::now() }
     }
 
-    fn say(&self, text: fmt::Arguments<'_>) {
+    fn print(&self, text: fmt::Arguments<'_>) {
         match &self.bars {
             Some(bars) => bars.suspend(|| eprintln!("{text}")),
             None => eprintln!("{text}"),

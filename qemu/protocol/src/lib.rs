@@ -80,15 +80,15 @@ pub enum Suite {
     /// The driver with windows.
     Windows,
     /// The driver with windows of the device tree.
-    Tree,
+    Dt,
     /// The driver with a device tree that is wrong.
-    WrongTree,
+    DtWrong,
     /// The driver on a kernel that is locked down.
     Lockdown,
     /// The driver on a kernel that is locked down while it is loaded.
     LockdownLate,
     /// The driver on a kernel that is locked down, with windows of the device tree.
-    LockdownTree,
+    LockdownDt,
     /// The driver with a device tree that changes.
     Overlay,
     /// The same with windows in it from the boot on.
@@ -244,7 +244,7 @@ pub enum ToGuest {
     Failed(String),
 }
 
-/// One end of the conversation: it says `Out` and hears `In`.
+/// One end of the conversation: it sends and receives messages.
 #[derive(Debug)]
 pub struct Channel<S> {
     stream: S,
@@ -265,7 +265,7 @@ impl<S> Channel<S> {
 
 impl<S: Write> Channel<S> {
     /// Says `message`, in one write: two processes may speak in turn over one serial port.
-    pub fn say<M: Serialize>(&mut self, message: &M) -> io::Result<()> {
+    pub fn send<M: Serialize>(&mut self, message: &M) -> io::Result<()> {
         let frame = postcard::to_stdvec_cobs(message).map_err(io::Error::other)?;
         self.stream.write_all(&frame)?;
         self.stream.flush()
@@ -276,7 +276,7 @@ impl<S: Read> Channel<S> {
     /// The next message, if it has arrived whole; `None` if more must be read first.
     ///
     /// Fails if a frame is no message, which means that something else wrote to the serial port.
-    pub fn received<M: DeserializeOwned>(&mut self) -> io::Result<Option<M>> {
+    pub fn try_recv<M: DeserializeOwned>(&mut self) -> io::Result<Option<M>> {
         while let Some(end) = self.pending.iter().position(|&byte| byte == 0) {
             let mut frame: Vec<u8> = self.pending.drain(..=end).collect();
             // A lone zero ends whatever stood on the line before.
@@ -299,9 +299,9 @@ impl<S: Read> Channel<S> {
     }
 
     /// Waits for the next message.
-    pub fn hear<M: DeserializeOwned>(&mut self) -> io::Result<M> {
+    pub fn recv<M: DeserializeOwned>(&mut self) -> io::Result<M> {
         loop {
-            if let Some(message) = self.received()? {
+            if let Some(message) = self.try_recv()? {
                 return Ok(message);
             }
             if !self.fill()? {
@@ -319,27 +319,27 @@ mod tests {
     fn messages_arrive_in_pieces_and_in_lumps() {
         let mut wire = Channel::new(Vec::new());
         let first = ToHost::Output(Stream::Out, vec![0, 1, 0, 255]);
-        wire.say(&first).unwrap();
-        wire.say(&ToHost::Exit(7)).unwrap();
+        wire.send(&first).unwrap();
+        wire.send(&ToHost::Exit(7)).unwrap();
         let bytes = wire.get_ref().clone();
 
-        let mut heard = Channel::new(bytes.as_slice());
-        assert_eq!(heard.hear::<ToHost>().unwrap(), first);
-        assert_eq!(heard.hear::<ToHost>().unwrap(), ToHost::Exit(7));
-        assert_eq!(heard.hear::<ToHost>().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        let mut reader = Channel::new(bytes.as_slice());
+        assert_eq!(reader.recv::<ToHost>().unwrap(), first);
+        assert_eq!(reader.recv::<ToHost>().unwrap(), ToHost::Exit(7));
+        assert_eq!(reader.recv::<ToHost>().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
 
         let mut half = Channel::new(&bytes[..bytes.len() - 1]);
         half.fill().unwrap();
-        assert_eq!(half.received::<ToHost>().unwrap(), Some(first));
-        assert_eq!(half.received::<ToHost>().unwrap(), None);
+        assert_eq!(half.try_recv::<ToHost>().unwrap(), Some(first));
+        assert_eq!(half.try_recv::<ToHost>().unwrap(), None);
     }
 
     #[test]
     fn a_spoilt_frame_is_an_error_and_the_next_is_heard() {
         let mut wire = Channel::new(b"login: \x00".to_vec());
-        wire.say(&ToHost::Exit(0)).unwrap();
-        let mut heard = Channel::new(wire.get_ref().as_slice());
-        assert_eq!(heard.hear::<ToHost>().unwrap_err().kind(), io::ErrorKind::InvalidData);
-        assert_eq!(heard.hear::<ToHost>().unwrap(), ToHost::Exit(0));
+        wire.send(&ToHost::Exit(0)).unwrap();
+        let mut reader = Channel::new(wire.get_ref().as_slice());
+        assert_eq!(reader.recv::<ToHost>().unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(reader.recv::<ToHost>().unwrap(), ToHost::Exit(0));
     }
 }

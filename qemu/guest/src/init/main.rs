@@ -70,8 +70,8 @@ fn guest() -> Result<()> {
         Ok(status) => ToHost::Exit(status),
         Err(error) => ToHost::Broken(format!("{error:#}")),
     };
-    channel.say(&last)?;
-    match channel.hear()? {
+    channel.send(&last)?;
+    match channel.recv()? {
         ToGuest::Done => Ok(()),
         answer => bail!("the host answered {answer:?} to the last message"),
     }

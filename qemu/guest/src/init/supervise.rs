@@ -42,7 +42,7 @@ pub fn run(command: &mut Command, channel: &mut Channel<File>) -> Result<i32> {
         Ok(child) => child,
         Err(error) => {
             let line = format!("{}: {error}\n", command.get_program().to_string_lossy());
-            channel.say(&ToHost::Output(Stream::Err, line.into_bytes()))?;
+            channel.send(&ToHost::Output(Stream::Err, line.into_bytes()))?;
             let missing = error.kind() == io::ErrorKind::NotFound;
             return Ok(if missing { NOT_FOUND } else { NOT_EXECUTABLE });
         }
@@ -57,7 +57,7 @@ pub fn run(command: &mut Command, channel: &mut Channel<File>) -> Result<i32> {
         wait(&signals, &pipes)?;
         // The order matters: what a process wrote before it ended is in the pipe once its end is known.
         while signals.read_signal()?.is_some() {}
-        status = bury(pid)?;
+        status = reap(pid)?;
         let mut open = Vec::new();
         for mut pipe in pipes {
             if pipe.forward(channel)? {
@@ -80,7 +80,7 @@ fn wait(signals: &SignalFd, pipes: &[Pipe]) -> Result<()> {
 }
 
 /// Takes the status of every child that has ended, and gives that of `child` if it is among them.
-fn bury(child: Pid) -> Result<Option<i32>> {
+fn reap(child: Pid) -> Result<Option<i32>> {
     let mut found = None;
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
@@ -112,7 +112,7 @@ impl Pipe {
         for _ in 0..32 {
             match self.file.read(&mut block) {
                 Ok(0) => return Ok(false),
-                Ok(count) => channel.say(&ToHost::Output(self.stream, block[..count].to_vec()))?,
+                Ok(count) => channel.send(&ToHost::Output(self.stream, block[..count].to_vec()))?,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
                 Err(error) => return Err(error.into()),

@@ -15,12 +15,12 @@ use nix::{
 };
 
 use crate::{
-    area::{dies_of, succeeds_in_child, Area},
     host::{Host, LENGTH, START},
     kernel::Loaded,
     memory::while_spinning,
     program::devmap,
     user,
+    vma::{killed_by, succeeds_in_child, Vma},
     windows::{MIB, THREE},
     Test,
 };
@@ -72,15 +72,15 @@ fn an_unaligned_access_is_sigbus_on_uncached_memory_alone(_: &mut Host) -> Resul
     let _loaded = Loaded::with(&[&THREE.replace(":ro", "")])?;
     let node = user::open()?;
     for (index, faults) in (0..).zip([true, false, false]) {
-        let area = Area::shared(&node, START + index * MIB, MIB as usize)?;
-        let aligned = area.address() + 64;
+        let vma = Vma::shared(&node, START + index * MIB, MIB as usize)?;
+        let aligned = vma.address() + 64;
         succeeds_in_child(|| {
             store_four(aligned);
             0
         })?;
         // On a processor `dc zva` faults as well; QEMU lets it pass.
         let result = if faults {
-            dies_of(Signal::SIGBUS, || store_four(aligned + 1))
+            killed_by(Signal::SIGBUS, || store_four(aligned + 1))
         } else {
             succeeds_in_child(|| {
                 store_four(aligned + 1);
@@ -94,14 +94,14 @@ fn an_unaligned_access_is_sigbus_on_uncached_memory_alone(_: &mut Host) -> Resul
 
 fn memcpy_on_uncached_memory_is_sigbus(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::new()?;
-    let area = Area::shared(&user::open()?, START, LENGTH as usize)?;
+    let vma = Vma::shared(&user::open()?, START, LENGTH as usize)?;
     let bytes = [0x5a; 77];
     let copy = || {
-        let target = (area.address() + 1) as *mut libc::c_void;
+        let target = (vma.address() + 1) as *mut libc::c_void;
         // SAFETY: both ends hold 77 bytes, and no reference leads into the mapping; a fault is what is asked for.
         unsafe { libc::memcpy(target, bytes.as_ptr().cast(), bytes.len()) };
     };
-    dies_of(Signal::SIGBUS, copy)
+    killed_by(Signal::SIGBUS, copy)
 }
 
 fn another_cache_type_elsewhere_changes_nothing(host: &mut Host) -> Result<()> {
@@ -109,11 +109,11 @@ fn another_cache_type_elsewhere_changes_nothing(host: &mut Host) -> Result<()> {
     let node = user::open()?;
     for flags in [libc::O_SYNC, 0] {
         let mem = File::options().read(true).write(true).custom_flags(flags).open("/dev/mem")?;
-        let other = Area::map(&mem, START, LENGTH as usize, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
+        let other = Vma::map(&mem, START, LENGTH as usize, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
         other.load(0);
         for (index, cache) in (0..).zip([CacheMode::Uncached, CacheMode::WriteCombine, CacheMode::Cached]) {
-            let area = Area::shared(&node, START + index * MIB, MIB as usize)?;
-            let page = while_spinning(|| (), || host.page(area.address()))?;
+            let vma = Vma::shared(&node, START + index * MIB, MIB as usize)?;
+            let page = while_spinning(|| (), || host.page(vma.address()))?;
             ensure!(page.cache == cache, "beside /dev/mem with flags {flags:o}: {page:x?}");
         }
     }

@@ -30,10 +30,10 @@ use nix::{
 
 use crate::{
     arch::RETURN,
-    area::{dies_of, succeeds_in_child, Area, READ_WRITE},
     host::{Host, LENGTH, START},
     kernel::{self, Loaded},
     user,
+    vma::{killed_by, succeeds_in_child, Vma, READ_WRITE},
     windows::MIB,
 };
 
@@ -72,7 +72,7 @@ fn a_debugger_reads_no_byte_beyond_the_mapping(host: &mut Host) -> Result<()> {
     host.fill(seed)?;
     let _loaded = Loaded::with(&["windows=0xc0000000+1M:memory"])?;
     let node = user::open()?;
-    let area = Area::shared_with_gap(&node, START, 2 * PAGE as usize)?;
+    let vma = Vma::shared_with_gap(&node, START, 2 * PAGE as usize)?;
     let memory = File::options().read(true).write(true).open("/proc/self/mem")?;
     let end = 2 * PAGE;
     for (offset, wanted, expected) in [
@@ -86,16 +86,16 @@ fn a_debugger_reads_no_byte_beyond_the_mapping(host: &mut Host) -> Result<()> {
         (8, 3 * PAGE, end - 8),
     ] {
         let mut bytes = vec![0; wanted as usize];
-        let read = memory.read_at(&mut bytes, area.address() as u64 + offset);
+        let read = memory.read_at(&mut bytes, vma.address() as u64 + offset);
         let read = read.with_context(|| format!("{wanted} bytes at {offset:#x}"))?;
         ensure!(read as u64 == expected, "{read} of {wanted} bytes at {offset:#x}, not {expected}");
         let there = pattern::bytes(seed, START + offset, read);
         ensure!(bytes[..read] == there[..], "{wanted} bytes at {offset:#x} are others");
     }
-    let past = memory.read_at(&mut [0; 8], area.address() as u64 + end).map_err(|error| error.raw_os_error());
+    let past = memory.read_at(&mut [0; 8], vma.address() as u64 + end).map_err(|error| error.raw_os_error());
     ensure!(past == Err(Some(Errno::EIO as i32)), "beyond the end: {past:?}");
     // And writes none.
-    let written = memory.write_at(&[0x5a; 4096], area.address() as u64 + end - 1)?;
+    let written = memory.write_at(&[0x5a; 4096], vma.address() as u64 + end - 1)?;
     ensure!(written == 1, "{written} bytes were written at the last one");
     host.changed(seed, &[end - 1..end], |_| 0x5a)
 }
@@ -106,10 +106,10 @@ fn a_debugger_sees_nothing_that_the_process_does_not(host: &mut Host) -> Result<
     let _loaded = Loaded::with(&["windows=0xc0000000+1M:memory,0xc0100000+1M:memory:ro"])?;
     let node = user::open()?;
     let memory = File::options().read(true).write(true).open("/proc/self/mem")?;
-    let read_only = Area::map(&node, START + MIB, PAGE as usize, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
+    let read_only = Vma::map(&node, START + MIB, PAGE as usize, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
     let forced = memory.write_at(&[0], read_only.address() as u64);
     ensure!(forced.is_err(), "/proc/self/mem wrote to a read-only window");
-    let hidden = Area::map(&node, START, PAGE as usize, ProtFlags::PROT_NONE, MapFlags::MAP_SHARED)?;
+    let hidden = Vma::map(&node, START, PAGE as usize, ProtFlags::PROT_NONE, MapFlags::MAP_SHARED)?;
     let shown = memory.read_at(&mut [0; 8], hidden.address() as u64).map_err(|error| error.raw_os_error());
     ensure!(shown == Err(Some(Errno::EIO as i32)), "a mapping without access: {shown:?}");
     host.changed(seed, &[], |_| 0)
@@ -129,32 +129,32 @@ fn an_old_program_gets_its_mapping_and_it_is_not_executable(host: &mut Host) -> 
     host.fill(seed)?;
     let _loaded = Loaded::with(&["windows=0xc0000000+1M"])?;
     {
-        let area = Area::shared(&user::open()?, START, PAGE as usize)?;
-        (0..).zip(RETURN).for_each(|(offset, byte)| area.store(CODE as usize + offset, byte));
+        let vma = Vma::shared(&user::open()?, START, PAGE as usize)?;
+        (0..).zip(RETURN).for_each(|(offset, byte)| vma.store(CODE as usize + offset, byte));
     }
     // As the kernel sets it for a program of 32 bits that does not say whether its stack is executable.
     personality::set(Persona::READ_IMPLIES_EXEC)?;
     let node = user::open()?;
-    let ordinary = Area::map_at(0, -1, 0, PAGE as usize, READ_WRITE, MapFlags::MAP_PRIVATE | MapFlags::MAP_ANONYMOUS)?;
+    let ordinary = Vma::map_at(0, -1, 0, PAGE as usize, READ_WRITE, MapFlags::MAP_PRIVATE | MapFlags::MAP_ANONYMOUS)?;
     ensure!(access(ordinary.address())? == "rwxp", "the personality changes nothing");
     for protection in [READ_WRITE, ProtFlags::PROT_READ, READ_WRITE | ProtFlags::PROT_EXEC] {
-        let area = Area::map(&node, START, PAGE as usize, protection, MapFlags::MAP_SHARED)
+        let vma = Vma::map(&node, START, PAGE as usize, protection, MapFlags::MAP_SHARED)
             .with_context(|| format!("{protection:?}"))?;
-        let found = access(area.address())?;
+        let found = access(vma.address())?;
         ensure!(!found.contains('x'), "{protection:?}: {found}");
         // The processor says the same: a function that only returns would do so.
-        let code = area.address() + CODE as usize;
-        dies_of(Signal::SIGSEGV, || {
+        let code = vma.address() + CODE as usize;
+        killed_by(Signal::SIGSEGV, || {
             // SAFETY: nothing is executed there: this process dies, as it is to.
             unsafe { std::mem::transmute::<usize, extern "C" fn()>(code)() }
         })?;
         // Nor does it become so, by itself or because it is told to.
-        area.protect(READ_WRITE)?;
-        ensure!(access(area.address())? == "rw-s", "after mprotect(2)");
-        let result = area.protect(READ_WRITE | ProtFlags::PROT_EXEC);
+        vma.protect(READ_WRITE)?;
+        ensure!(access(vma.address())? == "rw-s", "after mprotect(2)");
+        let result = vma.protect(READ_WRITE | ProtFlags::PROT_EXEC);
         ensure!(result == Err(Errno::EACCES), "mprotect(2) to executable: {result:?}");
     }
-    let result = Area::map(&node, START, PAGE as usize, ProtFlags::PROT_EXEC, MapFlags::MAP_SHARED).map(drop);
+    let result = Vma::map(&node, START, PAGE as usize, ProtFlags::PROT_EXEC, MapFlags::MAP_SHARED).map(drop);
     ensure!(result == Err(Errno::EPERM), "what nobody but the program can have asked for: {result:?}");
     host.changed(seed, &[CODE..CODE + 4], |offset| RETURN[(offset - CODE) as usize])
 }
@@ -163,22 +163,22 @@ fn a_mapping_of_more_than_4_gib_is_einval(_: &mut Host) -> Result<()> {
     let list = format!("windows=big@{:#x}+64G:shared", 1u64 << 36);
     let _loaded = Loaded::with(&[&list])?;
     let node = user::open()?;
-    let result = Area::shared(&node, 1 << 36, LARGEST_MAPPING as usize + 1).map(drop);
+    let result = Vma::shared(&node, 1 << 36, LARGEST_MAPPING as usize + 1).map(drop);
     ensure!(result == Err(Errno::EINVAL), "a byte more: {result:?}");
     let log = kernel::log_since("map-suite:")?;
     ensure!(log.contains(&Refusal::TooLarge.to_string()), "{log}");
-    Area::shared(&node, 1 << 36, LARGEST_MAPPING as usize)?;
+    Vma::shared(&node, 1 << 36, LARGEST_MAPPING as usize)?;
     Ok(())
 }
 
 fn a_user_has_so_many_mappings_and_no_more(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::with(&["windows=0xc0000000+1M"])?;
     open_to_all()?;
-    let map = |node: &File| Area::shared(node, START, PAGE as usize);
+    let map = |node: &File| Vma::shared(node, START, PAGE as usize);
     let fill = || {
         let Ok(node) = user::open() else { return 1 };
-        let areas: Vec<_> = (0..MAPPINGS_PER_USER).map_while(|_| map(&node).ok()).collect();
-        if areas.len() != MAPPINGS_PER_USER as usize {
+        let vmas: Vec<_> = (0..MAPPINGS_PER_USER).map_while(|_| map(&node).ok()).collect();
+        if vmas.len() != MAPPINGS_PER_USER as usize {
             return 2;
         }
         // Another file is no way round it.
@@ -187,7 +187,7 @@ fn a_user_has_so_many_mappings_and_no_more(_: &mut Host) -> Result<()> {
             return 3;
         }
         // What is given back can be had again.
-        drop(areas);
+        drop(vmas);
         i32::from(map(&node).is_err()) * 5
     };
     as_user(1000, fill)?;
@@ -203,8 +203,8 @@ fn a_user_has_so_many_mappings_and_no_more(_: &mut Host) -> Result<()> {
     drop(busy);
     // Root is not bound.
     let node = user::open()?;
-    let areas: Result<Vec<_>, _> = (0..=MAPPINGS_PER_USER).map(|_| map(&node)).collect();
-    ensure!(areas.is_ok(), "root: {:?}", areas.err());
+    let vmas: Result<Vec<_>, _> = (0..=MAPPINGS_PER_USER).map(|_| map(&node)).collect();
+    ensure!(vmas.is_ok(), "root: {:?}", vmas.err());
     Ok(())
 }
 
@@ -220,9 +220,9 @@ impl Busy {
                 let dropped = setgid(Gid::from_raw(user)).and_then(|()| setuid(Uid::from_raw(user)));
                 let node = user::open();
                 if let (Ok(()), Ok(node)) = (dropped, node) {
-                    let map = |_| Area::shared(&node, START, PAGE as usize).ok();
-                    let areas: Vec<_> = (0..MAPPINGS_PER_USER).map_while(map).collect();
-                    if areas.len() == MAPPINGS_PER_USER as usize && begun.write_all(b".").is_ok() {
+                    let map = |_| Vma::shared(&node, START, PAGE as usize).ok();
+                    let vmas: Vec<_> = (0..MAPPINGS_PER_USER).map_while(map).collect();
+                    if vmas.len() == MAPPINGS_PER_USER as usize && begun.write_all(b".").is_ok() {
                         sleep(Duration::from_secs(60));
                     }
                 }
@@ -251,7 +251,7 @@ fn one_user_does_not_hide_anothers_refusals(_: &mut Host) -> Result<()> {
     let refused = |first: u64, count: u64| {
         move || {
             let Ok(node) = user::open() else { return 1 };
-            let granted = (first..first + count).find(|page| Area::shared(&node, page * PAGE, PAGE as usize).is_ok());
+            let granted = (first..first + count).find(|page| Vma::shared(&node, page * PAGE, PAGE as usize).is_ok());
             i32::from(granted.is_some()) * 2
         }
     };
@@ -316,7 +316,7 @@ fn an_open_without_read_or_write_maps_nothing(host: &mut Host) -> Result<()> {
     let node = nix::fcntl::open("/dev/map", nix::fcntl::OFlag::from_bits_retain(3), nix::sys::stat::Mode::empty())?;
     let node = File::from(node);
     for protection in [READ_WRITE, ProtFlags::PROT_READ, ProtFlags::PROT_NONE] {
-        let result = Area::map(&node, START, LENGTH as usize / 3, protection, MapFlags::MAP_SHARED).map(drop);
+        let result = Vma::map(&node, START, LENGTH as usize / 3, protection, MapFlags::MAP_SHARED).map(drop);
         ensure!(result == Err(Errno::EACCES), "{protection:?}: {result:?}");
     }
     host.changed(seed, &[], |_| 0)

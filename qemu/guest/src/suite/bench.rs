@@ -7,8 +7,8 @@ use std::{fs::File, time::Instant};
 use anyhow::{Context, Result};
 
 use crate::{
-    area::Area,
     host::{LENGTH, START},
+    vma::Vma,
 };
 
 /// How often each mapping is made.
@@ -20,10 +20,10 @@ pub fn run(device: &str) -> Result<()> {
     let node = File::options().read(true).write(true).open(device).with_context(|| format!("cannot open {device}"))?;
     for length in [4096, LENGTH as usize] {
         // The first one may have page tables to allocate.
-        drop(Area::shared(&node, START, length)?);
+        drop(Vma::shared(&node, START, length)?);
         let started = Instant::now();
         for _ in 0..ROUNDS {
-            drop(Area::shared(&node, START, length)?);
+            drop(Vma::shared(&node, START, length)?);
         }
         let each = started.elapsed() / ROUNDS;
         println!("{device}: mmap and munmap of {length} bytes: {} ns", each.as_nanos());

@@ -22,11 +22,11 @@ use nix::{
 };
 
 use crate::{
-    area::Area,
     host::Host,
     kernel::{self, Loaded},
     refusal::shared_fails,
     user,
+    vma::Vma,
 };
 
 crate::tests! {
@@ -61,7 +61,7 @@ fn nobody_maps_960_gib_in_one_piece(_: &mut Host) -> Result<()> {
     }
     // The whole of it is to be had all the same.
     for part in [0, 1, 239] {
-        Area::shared(&node, BIG + part * LARGEST_MAPPING, LARGEST_MAPPING as usize)?;
+        Vma::shared(&node, BIG + part * LARGEST_MAPPING, LARGEST_MAPPING as usize)?;
     }
     Ok(())
 }
@@ -87,11 +87,11 @@ fn attacker(begun: &mut UnixStream) -> Result<Pid> {
                     if part % 100 == 0 {
                         kept.clear();
                     }
-                    let Ok(area) = Area::shared(&node, BIG + part % 240 * LARGEST_MAPPING, LARGEST_MAPPING as usize)
+                    let Ok(vma) = Vma::shared(&node, BIG + part % 240 * LARGEST_MAPPING, LARGEST_MAPPING as usize)
                     else {
                         break;
                     };
-                    kept.push(area);
+                    kept.push(vma);
                     if part == 20 && begun.write_all(b".").is_err() {
                         break;
                     }

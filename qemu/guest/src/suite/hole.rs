@@ -22,10 +22,10 @@ use nix::{
 };
 
 use crate::{
-    area::{dies_of, Area},
     host::{Host, START},
     kernel::Loaded,
     user,
+    vma::{killed_by, Vma},
 };
 
 crate::tests! {
@@ -42,22 +42,22 @@ const HOLE: u64 = 0x0f00_0000;
 const WINDOW: &str = "windows=hole@0x0f000000+4K";
 
 /// A mapping of that window.
-fn hole() -> Result<Area> {
-    Ok(Area::shared(&user::open()?, HOLE, 4096)?)
+fn hole() -> Result<Vma> {
+    Ok(Vma::shared(&user::open()?, HOLE, 4096)?)
 }
 
 fn a_program_that_loads_dies_of_sigbus(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::with(&[WINDOW])?;
-    let area = hole()?;
-    dies_of(Signal::SIGBUS, || area.load(0))
+    let vma = hole()?;
+    killed_by(Signal::SIGBUS, || vma.load(0))
 }
 
 /// Whoever may open the node can be their own debugger.
 fn a_debugger_gets_eio(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::with(&[WINDOW])?;
-    let area = hole()?;
+    let vma = hole()?;
     let memory = File::options().read(true).write(true).open("/proc/self/mem")?;
-    let address = area.address() as u64;
+    let address = vma.address() as u64;
     let errno = |error: std::io::Error| error.raw_os_error();
     let read = memory.read_at(&mut [0; 8], address).map_err(errno);
     let written = memory.write_at(&[0; 8], address).map_err(errno);
@@ -82,24 +82,24 @@ fn a_debugger_gets_eio(_: &mut Host) -> Result<()> {
 /// The same system calls as in the last test do no harm where there is memory.
 fn system_calls_take_memory_that_answers(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::with(&["windows=0xc0000000+1M:wc"])?;
-    let area = Area::shared(&user::open()?, START, 4096)?;
-    area.store(0, 0x5a);
+    let vma = Vma::shared(&user::open()?, START, 4096)?;
+    vma.store(0, 0x5a);
     let (reader, writer) = pipe()?;
     // SAFETY: the bytes are mapped, and no reference leads to them.
-    let written = unsafe { libc::write(writer.as_raw_fd(), area.address() as *const libc::c_void, 8) };
+    let written = unsafe { libc::write(writer.as_raw_fd(), vma.address() as *const libc::c_void, 8) };
     ensure!(written == 8, "write(2) gave {written}: {:?}", Errno::last());
     // SAFETY: as above.
-    let read = unsafe { libc::read(reader.as_raw_fd(), (area.address() + 64) as *mut libc::c_void, 8) };
-    ensure!(read == 8 && area.load(64) == 0x5a, "read(2) gave {read}: {:?}", Errno::last());
+    let read = unsafe { libc::read(reader.as_raw_fd(), (vma.address() + 64) as *mut libc::c_void, 8) };
+    ensure!(read == 8 && vma.load(64) == 0x5a, "read(2) gave {read}: {:?}", Errno::last());
     Ok(())
 }
 
 /// The kernel copies what a program hands to write(2), and nobody answers.
 fn a_kernel_that_loads_dies(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::with(&[WINDOW])?;
-    let area = hole()?;
+    let vma = hole()?;
     let (_reader, writer) = pipe()?;
     // SAFETY: The bytes are mapped. That no device answers is what this is about.
-    let written = unsafe { libc::write(writer.as_raw_fd(), area.address() as *const libc::c_void, 8) };
+    let written = unsafe { libc::write(writer.as_raw_fd(), vma.address() as *const libc::c_void, 8) };
     bail!("write(2) gave {written}: {:?}", Errno::last());
 }

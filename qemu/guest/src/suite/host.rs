@@ -24,8 +24,8 @@ impl Host {
     }
 
     fn ask(&mut self, question: Question) -> Result<ToGuest> {
-        self.channel.say(&ToHost::Ask(question))?;
-        match self.channel.hear()? {
+        self.channel.send(&ToHost::Ask(question))?;
+        match self.channel.recv()? {
             ToGuest::Failed(reason) => bail!("the host cannot answer: {reason}"),
             answer => Ok(answer),
         }
@@ -33,7 +33,7 @@ impl Host {
 
     /// Shows people what the test has found out.
     pub fn note(&mut self, text: String) -> Result<()> {
-        Ok(self.channel.say(&ToHost::Note(text))?)
+        Ok(self.channel.send(&ToHost::Note(text))?)
     }
 
     /// Has the host fill the free memory with a pattern.

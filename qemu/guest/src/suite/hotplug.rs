@@ -13,11 +13,11 @@ use map_core::Refusal;
 use nix::errno::Errno;
 
 use crate::{
-    area::Area,
     host::Host,
     kernel::{self, Loaded},
     refusal::shared_fails,
     user,
+    vma::Vma,
 };
 
 crate::tests! {
@@ -32,13 +32,13 @@ crate::tests! {
 pub const BLOCK: u64 = 128 << 20;
 
 /// How long the kernel may take to use memory that was plugged in.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PLUG_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Plugs in memory, waits until the kernel uses it, and gives its first address.
 pub fn plug(host: &mut Host, size: u64) -> Result<u64> {
     let before = ram()?;
     host.plug_memory(size)?;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + PLUG_TIMEOUT;
     loop {
         if let Some(&(start, end)) = ram()?.iter().find(|range| !before.contains(range)) {
             ensure!(end - start >= size, "{start:#x}-{end:#x} is less than {size:#x} bytes");
@@ -83,7 +83,7 @@ fn plug_block(host: &mut Host) -> Result<u64> {
     let blocks = || Ok::<_, anyhow::Error>(fs::read_dir("/sys/devices/system/memory")?.count());
     let before = blocks()?;
     host.plug_memory(BLOCK)?;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + PLUG_TIMEOUT;
     while blocks()? == before {
         ensure!(Instant::now() < deadline, "no memory block has come");
         sleep(Duration::from_millis(50));
@@ -117,15 +117,15 @@ fn memory_over_a_shared_window_stays_offline(host: &mut Host) -> Result<()> {
     let loaded = Loaded::with(&[&format!("windows=later@{PLACE:#x}+3G:shared")])?;
     let node = user::open()?;
     // It was no memory when the window was added, and when this was mapped.
-    let area = Area::shared(&node, PLACE, 4096)?;
+    let vma = Vma::shared(&node, PLACE, 4096)?;
     let start = plug_block(host)?;
     stays_offline(start)?;
     // From now on it cannot be mapped any more, but the rest can.
     shared_fails(&node, start, 4096, Errno::EPERM)?;
     let log = kernel::log_since("map-suite:")?;
     ensure!(log.contains(&Refusal::SystemRam.to_string()), "{log}");
-    Area::shared(&node, start + BLOCK, 4096)?;
-    drop((area, node, loaded));
+    Vma::shared(&node, start + BLOCK, 4096)?;
+    drop((vma, node, loaded));
     online(start)?.context("with the driver gone")
 }
 
@@ -145,24 +145,24 @@ fn memory_over_a_mapping_of_raw_mode_stays_offline(host: &mut Host) -> Result<()
     let _loaded = Loaded::new()?;
     let node = user::open()?;
     let free = ram()?.iter().map(|range| range.1).max().context("no memory")?.max(PLACE);
-    let area = Area::shared(&node, free, 2 << 30)?;
+    let vma = Vma::shared(&node, free, 2 << 30)?;
     // A part of it is enough, and the last one at that.
-    area.unmap(0..4096)?;
+    vma.unmap(0..4096)?;
     let start = plug_block(host)?;
     stays_offline(start)?;
-    drop(area);
+    drop(vma);
     online(start)?.context("after munmap(2)")
 }
 
 fn memory_over_a_claimed_window_is_not_added(host: &mut Host) -> Result<()> {
     let free = ram()?.iter().map(|range| range.1).max().context("no memory")?.max(PLACE);
     let _loaded = Loaded::with(&[&format!("windows=mine@{free:#x}+1G")])?;
-    let area = Area::shared(&user::open()?, free, 4096)?;
+    let vma = Vma::shared(&user::open()?, free, 4096)?;
     let before = ram()?;
     host.plug_memory(BLOCK)?;
     sleep(Duration::from_secs(5));
     ensure!(ram()? == before, "memory came over a claim: {:x?}", ram()?);
-    area.load(0);
+    vma.load(0);
     Ok(())
 }
 

@@ -52,16 +52,16 @@ pub fn rmmod() -> Result<Result<(), Errno>> {
 
 /// Loads the module of this file. The inner error is the kernel's.
 pub fn load(file: &str, parameters: &[&str]) -> Result<Result<(), Errno>> {
-    judge(Command::new("insmod").arg(file).args(parameters))
+    run_module_tool(Command::new("insmod").arg(file).args(parameters))
 }
 
 /// Unloads the module that is called so. The inner error is the kernel's.
 pub fn unload(name: &str) -> Result<Result<(), Errno>> {
-    judge(Command::new("rmmod").arg(name))
+    run_module_tool(Command::new("rmmod").arg(name))
 }
 
 /// Runs busybox's insmod or rmmod, which end with the text of the errno.
-fn judge(command: &mut Command) -> Result<Result<(), Errno>> {
+fn run_module_tool(command: &mut Command) -> Result<Result<(), Errno>> {
     let output = output(command)?;
     if output.status.success() {
         return Ok(Ok(()));

@@ -8,10 +8,10 @@ use anyhow::{ensure, Result};
 use nix::errno::Errno;
 
 use crate::{
-    area::Area,
     host::{Host, LENGTH, START},
     kernel::{self, Loaded},
     user,
+    vma::Vma,
 };
 
 crate::tests! {
@@ -58,12 +58,12 @@ fn rmmod_while_open_is_refused(_: &mut Host) -> Result<()> {
 fn rmmod_while_mapped_is_refused(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::new()?;
     let node = user::open()?;
-    let area = Area::shared(&node, START, LENGTH as usize)?;
+    let vma = Vma::shared(&node, START, LENGTH as usize)?;
     // The mapping holds the file open by itself.
     drop(node);
     stays()?;
-    area.store(0, 1);
-    drop(area);
+    vma.store(0, 1);
+    drop(vma);
     goes()
 }
 
@@ -83,7 +83,7 @@ fn a_hundred_loads_and_unloads_leave_no_trace(_: &mut Host) -> Result<()> {
     let rounds = if kernel::checks_itself() { 10 } else { 100 };
     for _ in 0..rounds {
         let _loaded = Loaded::new()?;
-        drop(Area::shared(&user::open()?, START, LENGTH as usize)?);
+        drop(Vma::shared(&user::open()?, START, LENGTH as usize)?);
         goes()?;
     }
     let after = kernel::traces()?;

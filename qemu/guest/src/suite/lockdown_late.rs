@@ -10,11 +10,11 @@ use map_protocol::pattern;
 use nix::{errno::Errno, sys::mman::MapFlags};
 
 use crate::{
-    area::{Area, READ_WRITE},
     host::{Host, START},
     kernel::{self, Loaded},
     refusal::shared_fails,
     user,
+    vma::{Vma, READ_WRITE},
     windows::check,
 };
 
@@ -28,7 +28,7 @@ fn a_lockdown_ends_the_mapping_of_windows(host: &mut Host) -> Result<()> {
     host.fill(seed)?;
     let _loaded = Loaded::with(&["windows=sdram@0xc0000000+1M"])?;
     let node = user::open()?;
-    let area = Area::shared(&node, START, 4096)?;
+    let vma = Vma::shared(&node, START, 4096)?;
     fs::write("/sys/kernel/security/lockdown", "integrity")?;
     let verdict = check(&node, START, 4096, READ_WRITE, MapFlags::MAP_SHARED)?;
     ensure!(verdict.verdict == Refusal::LockedDown.code(), "{verdict:x?}");
@@ -36,6 +36,6 @@ fn a_lockdown_ends_the_mapping_of_windows(host: &mut Host) -> Result<()> {
     let log = kernel::log_since("map-suite:")?;
     ensure!(log.contains(&Refusal::LockedDown.to_string()), "{log}");
     // What is mapped stays so.
-    ensure!(area.load(7) == pattern::byte(seed, START + 7), "it shows something else");
+    ensure!(vma.load(7) == pattern::byte(seed, START + 7), "it shows something else");
     host.changed(seed, &[], |_| 0)
 }

@@ -10,13 +10,13 @@ use map_core::WindowError;
 use nix::errno::Errno;
 
 use crate::{
-    area::Area,
+    dt::{bind, sysfs, unbind, Snapshot, DRIVER},
     host::{Host, START},
     kernel::{self, Loaded},
     overlay::{Applied, DEVICES, LATE, PAGE},
     overlay_windows::{are, DEVICE, FIFO, MOVED, OF_THE_BOOT, SPARE, WITHOUT_TABLE},
-    tree::{bind, sysfs, unbind, Seen, DRIVER},
     user,
+    vma::Vma,
 };
 
 crate::tests! {
@@ -31,7 +31,7 @@ const START_OF_FIFO: u64 = 0xc040_0000;
 /// The windows of the boot are there, and can be mapped.
 fn the_boots_windows_are_there() -> Result<()> {
     are(OF_THE_BOOT)?;
-    Area::shared(&user::open()?, START_OF_FIFO, PAGE).map(drop).context("a window of the boot")
+    Vma::shared(&user::open()?, START_OF_FIFO, PAGE).map(drop).context("a window of the boot")
 }
 
 /// The log says since `marker` that lockdown forbids this window of the device, or any of them.
@@ -55,7 +55,7 @@ fn a_window_that_comes_late_is_refused(_: &mut Host) -> Result<()> {
     the_boots_windows_are_there()?;
     let again = sysfs("bind", "windows-late")?;
     ensure!(again == Err(Errno::EPERM), "binding it: {again:?}");
-    let result = Area::shared(&user::open()?, START, PAGE).map(drop);
+    let result = Vma::shared(&user::open()?, START, PAGE).map(drop);
     ensure!(result == Err(Errno::EPERM), "its memory: {result:?}");
     overlay.remove()?;
     the_boots_windows_are_there()
@@ -72,9 +72,9 @@ fn a_device_that_is_changed_is_refused_at_the_next_bind(_: &mut Host) -> Result<
         let bound = sysfs("bind", DEVICE)?;
         ensure!(bound == Err(Errno::EPERM), "binding the device with {name}: {bound:?}");
         refused(DEVICE, window, &format!("map-suite: {name}"))?;
-        Seen::now()?.are(&[])?;
+        Snapshot::now()?.are(&[])?;
         for start in [START_OF_FIFO, 0xc060_0000] {
-            let result = Area::shared(&user::open()?, start, PAGE).map(drop);
+            let result = Vma::shared(&user::open()?, start, PAGE).map(drop);
             ensure!(result == Err(Errno::EPERM), "{start:#x} with {name}: {result:?}");
         }
         // Nothing of the change is left with the overlay gone.

@@ -12,12 +12,13 @@
 #[cfg_attr(target_arch = "x86_64", path = "x86_64.rs")]
 #[cfg_attr(target_arch = "aarch64", path = "arm64.rs")]
 mod arch;
-mod area;
 mod attack;
 mod bench;
 mod big;
 mod compat;
 mod devmap;
+mod dt;
+mod dt_wrong;
 mod ecam;
 mod hole;
 mod host;
@@ -27,9 +28,9 @@ mod kmemleak;
 mod kobject;
 mod lifetime;
 mod lockdown;
+mod lockdown_dt;
 mod lockdown_late;
 mod lockdown_overlay;
-mod lockdown_tree;
 mod memory;
 mod mmap;
 mod node;
@@ -42,10 +43,9 @@ mod program;
 mod refusal;
 mod status;
 mod strict;
-mod tree;
 mod user;
+mod vma;
 mod windows;
-mod wrong;
 
 use std::{
     fmt,
@@ -62,7 +62,7 @@ use map_protocol::{Channel, Outcome, Suite, ToHost};
 use crate::host::Host;
 
 /// How long one test may take: ten times what the slowest takes on the slowest kernel.
-const PATIENCE: Duration = Duration::from_secs(300);
+const TEST_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The exit status of a process whose test could not run.
 const SKIPPED: u8 = 77;
@@ -100,11 +100,11 @@ suites! {
     Driver: [node::TESTS, memory::TESTS, arch::RAW, refusal::TESTS, strict::RAW, lifetime::TESTS],
     PlainDev: [plain::TESTS],
     Windows: [windows::TESTS, attack::TESTS, arch::WINDOWS],
-    Tree: [tree::TESTS],
-    WrongTree: [wrong::TESTS],
+    Dt: [dt::TESTS],
+    DtWrong: [dt_wrong::TESTS],
     Lockdown: [lockdown::TESTS],
     LockdownLate: [lockdown_late::TESTS],
-    LockdownTree: [lockdown_tree::TESTS],
+    LockdownDt: [lockdown_dt::TESTS],
     Overlay: [overlay::TESTS],
     OverlayWindows: [overlay_windows::TESTS],
     LockdownOverlay: [lockdown_overlay::TESTS],
@@ -188,16 +188,16 @@ fn run(suite: &str, filter: &str) -> Result<()> {
     if !tests.is_empty() && kmemleak::can_be_asked() {
         tests.push(&kmemleak::TEST);
     }
-    channel.say(&ToHost::Plan(tests.iter().map(|test| test.name.to_owned()).collect()))?;
+    channel.send(&ToHost::Plan(tests.iter().map(|test| test.name.to_owned()).collect()))?;
     for test in tests {
         // Whatever the kernel says after this line, it says because of this test.
         fs::write("/dev/kmsg", format!("<6>map-suite: {}\n", test.name))?;
-        channel.say(&ToHost::Begin(test.name.to_owned()))?;
+        channel.send(&ToHost::Begin(test.name.to_owned()))?;
         let outcome = match attempt(suite, test.name).and_then(|outcome| kernel::clean_up().map(|()| outcome)) {
             Ok(outcome) => outcome,
             Err(error) => Outcome::Failed(format!("{error:#}")),
         };
-        channel.say(&ToHost::End(test.name.to_owned(), outcome))?;
+        channel.send(&ToHost::End(test.name.to_owned(), outcome))?;
     }
     Ok(())
 }
@@ -227,12 +227,12 @@ fn listen(child: &mut Child) -> Result<String> {
         let result = stderr.read_to_end(&mut bytes);
         result.map(|_| String::from_utf8_lossy(&bytes).into_owned())
     });
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TEST_TIMEOUT;
     while !reader.is_finished() {
         if Instant::now() > deadline {
             child.kill()?;
             child.wait()?;
-            bail!("it did not end within {} s", PATIENCE.as_secs());
+            bail!("it did not end within {} s", TEST_TIMEOUT.as_secs());
         }
         std::thread::sleep(Duration::from_millis(2));
     }

@@ -23,10 +23,10 @@ use nix::{
 };
 
 use crate::{
-    area::{dies_of, succeeds_in_child, Area, READ_WRITE},
     host::{Host, LENGTH, START},
     kernel::{self, Loaded},
     user,
+    vma::{killed_by, succeeds_in_child, Vma, READ_WRITE},
 };
 
 crate::tests! {
@@ -120,9 +120,9 @@ fn a_mapping_of_one_page_is_one_page(host: &mut Host) -> Result<()> {
     host.fill(seed)?;
     let page = page_size()?;
     let _loaded = Loaded::new()?;
-    let area = Area::shared_with_gap(&user::open()?, START + page as u64, page)?;
-    area.store(page - 1, other(seed, 2 * page as u64 - 1));
-    dies_of(Signal::SIGSEGV, || area.store(page, 0))?;
+    let vma = Vma::shared_with_gap(&user::open()?, START + page as u64, page)?;
+    vma.store(page - 1, other(seed, 2 * page as u64 - 1));
+    killed_by(Signal::SIGSEGV, || vma.store(page, 0))?;
     let last = 2 * page as u64 - 1;
     host.changed(seed, &[last..last + 1], |offset| other(seed, offset))
 }
@@ -136,10 +136,10 @@ fn a_length_within_a_page_maps_the_whole_page(host: &mut Host) -> Result<()> {
     for (length, mapped) in
         [(1, page), (page - 1, page), (page + 1, 2 * page), (SIZE - 1, SIZE), (SIZE - page + 1, SIZE)]
     {
-        let area = Area::shared_with_gap(&node, START, length)?;
+        let vma = Vma::shared_with_gap(&node, START, length)?;
         let last = mapped - 1;
-        area.store(last, other(seed, last as u64));
-        dies_of(Signal::SIGSEGV, || area.load(mapped))
+        vma.store(last, other(seed, last as u64));
+        killed_by(Signal::SIGSEGV, || vma.load(mapped))
             .with_context(|| format!("{length} bytes: the byte after {mapped}"))?;
     }
     let stored = [page, 2 * page, SIZE].map(|end| end as u64 - 1..end as u64);
@@ -160,13 +160,13 @@ fn a_forked_child_sees_and_changes_the_memory(host: &mut Host) -> Result<()> {
     let seed = 8;
     host.fill(seed)?;
     let _loaded = Loaded::new()?;
-    let area = Area::shared(&user::open()?, START, SIZE)?;
-    area.store(10, other(seed, 10));
+    let vma = Vma::shared(&user::open()?, START, SIZE)?;
+    vma.store(10, other(seed, 10));
     succeeds_in_child(|| {
-        area.store(11, other(seed, 11));
-        i32::from(area.load(10) != other(seed, 10))
+        vma.store(11, other(seed, 11));
+        i32::from(vma.load(10) != other(seed, 10))
     })?;
-    ensure!(area.load(11) == other(seed, 11), "the parent does not see what the child stored");
+    ensure!(vma.load(11) == other(seed, 11), "the parent does not see what the child stored");
     host.changed(seed, &[10..12], |offset| other(seed, offset))
 }
 
@@ -175,11 +175,11 @@ fn a_descriptor_for_reading_maps_for_reading(host: &mut Host) -> Result<()> {
     host.fill(seed)?;
     let _loaded = Loaded::new()?;
     let node = File::open("/dev/map")?;
-    let area = Area::map(&node, START, SIZE, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
-    ensure!(area.load(5) == pattern::byte(seed, START + 5), "the mapping shows something else");
-    dies_of(Signal::SIGSEGV, || area.store(5, 0))?;
-    ensure!(area.protect(READ_WRITE) == Err(Errno::EACCES), "mprotect(2) makes it writable");
-    ensure!(Area::shared(&node, START, SIZE).err() == Some(Errno::EACCES), "it can be mapped for writing");
+    let vma = Vma::map(&node, START, SIZE, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
+    ensure!(vma.load(5) == pattern::byte(seed, START + 5), "the mapping shows something else");
+    killed_by(Signal::SIGSEGV, || vma.store(5, 0))?;
+    ensure!(vma.protect(READ_WRITE) == Err(Errno::EACCES), "mprotect(2) makes it writable");
+    ensure!(Vma::shared(&node, START, SIZE).err() == Some(Errno::EACCES), "it can be mapped for writing");
     host.changed(seed, &[], |_| 0)
 }
 
@@ -223,16 +223,16 @@ fn an_access_takes_no_fault(host: &mut Host) -> Result<()> {
     let page_size = page_size()?;
     let faults = || getrusage(UsageWho::RUSAGE_SELF).map(|usage| usage.minor_page_faults() + usage.major_page_faults());
     let _loaded = Loaded::new()?;
-    let area = Area::shared(&user::open()?, START, SIZE)?;
-    let ordinary = Area::reserve(SIZE)?;
+    let vma = Vma::shared(&user::open()?, START, SIZE)?;
+    let ordinary = Vma::reserve(SIZE)?;
     ordinary.protect(READ_WRITE)?;
     let mut counts = Vec::new();
     // The first round brings in the code itself, and shows that faults are counted.
-    for area in [&ordinary, &area] {
+    for vma in [&ordinary, &vma] {
         let before = faults()?;
         for offset in (0..SIZE).step_by(page_size) {
-            area.store(offset, other(seed, offset as u64));
-            area.load(offset + 1);
+            vma.store(offset, other(seed, offset as u64));
+            vma.load(offset + 1);
         }
         counts.push(faults()? - before);
     }
@@ -245,15 +245,15 @@ fn an_access_takes_no_fault(host: &mut Host) -> Result<()> {
 fn an_access_after_munmap_is_sigsegv(_: &mut Host) -> Result<()> {
     let page = page_size()?;
     let _loaded = Loaded::new()?;
-    let area = Area::shared(&user::open()?, START, 4 * page)?;
-    area.unmap(page..2 * page)?;
-    dies_of(Signal::SIGSEGV, || area.load(page))?;
-    dies_of(Signal::SIGSEGV, || area.store(2 * page - 1, 0))?;
+    let vma = Vma::shared(&user::open()?, START, 4 * page)?;
+    vma.unmap(page..2 * page)?;
+    killed_by(Signal::SIGSEGV, || vma.load(page))?;
+    killed_by(Signal::SIGSEGV, || vma.store(2 * page - 1, 0))?;
     // Its neighbours stay.
-    area.load(page - 1);
-    area.load(2 * page);
-    area.unmap(0..4 * page)?;
-    dies_of(Signal::SIGSEGV, || area.load(0))
+    vma.load(page - 1);
+    vma.load(2 * page);
+    vma.unmap(0..4 * page)?;
+    killed_by(Signal::SIGSEGV, || vma.load(0))
 }
 
 /// Lets a child spin on the first processor, with this process's mappings, while `look` looks.
@@ -287,13 +287,13 @@ pub fn while_spinning<T>(touch: impl Fn(), look: impl FnOnce() -> Result<T>) -> 
 fn the_page_table_says_uncached(host: &mut Host) -> Result<()> {
     let page_size = page_size()?;
     let _loaded = Loaded::new()?;
-    let area = Area::shared(&user::open()?, START, SIZE)?;
+    let vma = Vma::shared(&user::open()?, START, SIZE)?;
     let ordinary = vec![1u8; 3 * page_size];
     let ordinary_page = (ordinary.as_ptr() as usize).next_multiple_of(page_size);
-    let last_page = area.address() + SIZE - page_size;
-    let touch = || [0, SIZE - page_size].into_iter().for_each(|offset| area.store(offset, area.load(offset)));
+    let last_page = vma.address() + SIZE - page_size;
+    let touch = || [0, SIZE - page_size].into_iter().for_each(|offset| vma.store(offset, vma.load(offset)));
     let (first, last, other) =
-        while_spinning(touch, || Ok((host.page(area.address())?, host.page(last_page)?, host.page(ordinary_page)?)))?;
+        while_spinning(touch, || Ok((host.page(vma.address())?, host.page(last_page)?, host.page(ordinary_page)?)))?;
     for (page, physical) in [(first, START), (last, START + LENGTH - page_size as u64)] {
         let expected = Page { physical, cache: CacheMode::Uncached, user: true, writable: true, executable: false };
         ensure!(page == expected, "{page:x?}");

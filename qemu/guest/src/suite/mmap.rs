@@ -30,10 +30,10 @@ use nix::{
 };
 
 use crate::{
-    area::{in_child, lock_at, protect_at, resident_at, succeeds_in_child, sync_at, unmap_at, Area, READ_WRITE},
     host::{Host, LENGTH, START},
     kernel::Loaded,
     program::{devmap, shell, Ran, Scratch, WHOLE},
+    vma::{in_child, lock_at, protect_at, resident_at, succeeds_in_child, sync_at, unmap_at, Vma, READ_WRITE},
 };
 
 crate::tests! {
@@ -84,27 +84,27 @@ impl Subject {
     }
 
     /// Its first pages, shared, to read and write, with nothing behind them. The first byte of each is its number + 1.
-    fn pages(&self, count: usize) -> Result<Area> {
-        let area = Area::shared_with_gap(&self.file()?, self.base, count * page())?;
+    fn pages(&self, count: usize) -> Result<Vma> {
+        let vma = Vma::shared_with_gap(&self.file()?, self.base, count * page())?;
         for number in 0..count {
-            area.store(number * page(), number as u8 + 1);
+            vma.store(number * page(), number as u8 + 1);
         }
-        Ok(area)
+        Ok(vma)
     }
 
     /// What becomes of a mapping that nobody touches.
     fn try_map(&self, file: RawFd, offset: u64, length: usize, protection: ProtFlags, flags: MapFlags) -> String {
-        said(Area::map_at(0, file, self.base.wrapping_add(offset), length, protection, flags))
+        errno_name(Vma::map_at(0, file, self.base.wrapping_add(offset), length, protection, flags))
     }
 }
 
 /// An error number by its name.
-fn said<T>(result: Result<T, Errno>) -> String {
+fn errno_name<T>(result: Result<T, Errno>) -> String {
     result.map_or_else(|errno| format!("{errno:?}"), |_| "ok".into())
 }
 
 /// What becomes of a child that does this.
-fn fate<T>(act: impl FnOnce() -> T) -> Result<String> {
+fn outcome<T>(act: impl FnOnce() -> T) -> Result<String> {
     let status = in_child(|| {
         act();
         0
@@ -117,13 +117,13 @@ fn fate<T>(act: impl FnOnce() -> T) -> Result<String> {
 }
 
 /// What becomes of a load in a child.
-fn load(area: &Area, offset: usize) -> Result<String> {
-    fate(|| area.load(offset))
+fn load(vma: &Vma, offset: usize) -> Result<String> {
+    outcome(|| vma.load(offset))
 }
 
 /// What becomes of a store in a child, which stores what is there already.
-fn store(area: &Area, offset: usize) -> Result<String> {
-    fate(|| area.store(offset, area.load(offset)))
+fn store(vma: &Vma, offset: usize) -> Result<String> {
+    outcome(|| vma.store(offset, vma.load(offset)))
 }
 
 /// Several answers as one.
@@ -249,16 +249,16 @@ fn arguments_that_make_no_sense_are_refused(host: &mut Host) -> Result<()> {
     })?;
     table.row("MAP_SHARED and MAP_SYNC", ["ok", "ok"], |it| map(it, 0, length, SHARED | MapFlags::MAP_SYNC))?;
     table.row("MAP_PRIVATE, a store: the mapping, the file", [NONE, "9 1"], |it| {
-        let private = Area::map(&it.file()?, it.base, length, READ_WRITE, PRIVATE)?;
+        let private = Vma::map(&it.file()?, it.base, length, READ_WRITE, PRIVATE)?;
         let shared = it.pages(1)?;
         private.store(0, 9);
         Ok(format!("{} {}", private.load(0), shared.load(0)))
     })?;
     table.row("MAP_FIXED within a page", ["EINVAL", "EINVAL"], |it| {
-        let place = Area::reserve(2 * length)?;
+        let place = Vma::reserve(2 * length)?;
         let flags = SHARED | MapFlags::MAP_FIXED;
         let file = it.file()?;
-        Ok(said(Area::map_at(place.address() + 1, file.as_raw_fd(), it.base, length, READ_WRITE, flags)))
+        Ok(errno_name(Vma::map_at(place.address() + 1, file.as_raw_fd(), it.base, length, READ_WRITE, flags)))
     })?;
     table.row("offset and length that pass 2^64", ["EOVERFLOW", "EOVERFLOW"], |it| {
         map(it, (length as u64).wrapping_neg().wrapping_sub(it.base), 2 * length, SHARED)
@@ -274,7 +274,7 @@ fn there_may_be_no_room(host: &mut Host) -> Result<()> {
     };
     let place = |it: &Subject, address: usize, flag: MapFlags| -> Result<String> {
         let file = it.file()?;
-        Ok(said(Area::map_at(address, file.as_raw_fd(), it.base, length, READ_WRITE, SHARED | flag)))
+        Ok(errno_name(Vma::map_at(address, file.as_raw_fd(), it.base, length, READ_WRITE, SHARED | flag)))
     };
     table.row("length 2^64 - 1", ["ENOMEM", "ENOMEM"], |it| shared(it, usize::MAX))?;
     table.row("length 2^62", ["ENOMEM", "ENOMEM"], |it| shared(it, 1 << (usize::BITS - 2)))?;
@@ -287,7 +287,7 @@ fn there_may_be_no_room(host: &mut Host) -> Result<()> {
     table.row("more than RLIMIT_AS", ["ENOMEM", "ENOMEM"], |it| {
         let status = in_child(|| {
             let limited = setrlimit(Resource::RLIMIT_AS, 1 << 20, 1 << 20);
-            match limited.and_then(|()| Area::shared(&it.file().map_err(|_| Errno::EBADF)?, it.base, LENGTH as usize)) {
+            match limited.and_then(|()| Vma::shared(&it.file().map_err(|_| Errno::EBADF)?, it.base, LENGTH as usize)) {
                 Ok(_) => 0,
                 Err(errno) => errno as i32,
             }
@@ -304,31 +304,31 @@ fn there_may_be_no_room(host: &mut Host) -> Result<()> {
 fn map_fixed_replaces_what_was_there(host: &mut Host) -> Result<()> {
     let mut table = Table::new()?;
     let page = page();
-    let first_onto_second = |it: &Subject| -> Result<Area> {
-        let area = it.pages(3)?;
+    let first_onto_second = |it: &Subject| -> Result<Vma> {
+        let vma = it.pages(3)?;
         let flags = SHARED | MapFlags::MAP_FIXED;
-        let second = Area::map_at(area.address() + page, it.file()?.as_raw_fd(), it.base, page, READ_WRITE, flags)?;
-        ensure!(second.address() == area.address() + page, "MAP_FIXED gives {:#x}", second.address());
-        // It is a part of the area from now on, which unmaps it.
+        let second = Vma::map_at(vma.address() + page, it.file()?.as_raw_fd(), it.base, page, READ_WRITE, flags)?;
+        ensure!(second.address() == vma.address() + page, "MAP_FIXED gives {:#x}", second.address());
+        // It is a part of `vma` from now on, which unmaps it.
         std::mem::forget(second);
-        Ok(area)
+        Ok(vma)
     };
     table.row("the first page over the second of three", ["1 1 3", "1 1 3"], |it| {
-        let area = first_onto_second(it)?;
-        Ok(format!("{} {} {}", area.load(0), area.load(page), area.load(2 * page)))
+        let vma = first_onto_second(it)?;
+        Ok(format!("{} {} {}", vma.load(0), vma.load(page), vma.load(2 * page)))
     })?;
     table.row("a store there", ["9 9 3", "9 9 3"], |it| {
-        let area = first_onto_second(it)?;
-        area.store(page, 9);
-        Ok(format!("{} {} {}", area.load(0), area.load(page), area.load(2 * page)))
+        let vma = first_onto_second(it)?;
+        vma.store(page, 9);
+        Ok(format!("{} {} {}", vma.load(0), vma.load(page), vma.load(2 * page)))
     })?;
     table.row("over addresses without access", ["1", "1"], |it| {
-        let place = Area::reserve(page)?;
+        let place = Vma::reserve(page)?;
         drop(it.pages(1)?);
         let flags = SHARED | MapFlags::MAP_FIXED;
-        let area = Area::map_at(place.address(), it.file()?.as_raw_fd(), it.base, page, READ_WRITE, flags)?;
+        let vma = Vma::map_at(place.address(), it.file()?.as_raw_fd(), it.base, page, READ_WRITE, flags)?;
         std::mem::forget(place);
-        Ok(area.load(0).to_string())
+        Ok(vma.load(0).to_string())
     })?;
     table.finish(host)
 }
@@ -339,24 +339,24 @@ fn a_hint_is_taken_where_nothing_is(host: &mut Host) -> Result<()> {
     // Whether a mapping comes to lie on a free page, for a hint `within` bytes into it.
     let hinted = |it: &Subject, within: usize| -> Result<String> {
         let file = it.file()?;
-        let place = Area::reserve(4 * page)?;
+        let place = Vma::reserve(4 * page)?;
         let hint = place.address() + page;
         drop(place);
-        let area = Area::map_at(hint + within, file.as_raw_fd(), it.base, page, READ_WRITE, SHARED)?;
-        Ok(if area.address() == hint { "there" } else { "elsewhere" }.into())
+        let vma = Vma::map_at(hint + within, file.as_raw_fd(), it.base, page, READ_WRITE, SHARED)?;
+        Ok(if vma.address() == hint { "there" } else { "elsewhere" }.into())
     };
     table.row("a page where nothing is", ["there", "there"], |it| hinted(it, 0))?;
     table.row("within such a page", ["there", "there"], |it| hinted(it, 1))?;
     table.row("in the last byte of such a page", ["there", "there"], |it| hinted(it, page - 1))?;
     table.row("where something is", ["elsewhere", "elsewhere"], |it| {
         let place = it.pages(1)?;
-        let area = Area::map_at(place.address(), it.file()?.as_raw_fd(), it.base, page, READ_WRITE, SHARED)?;
+        let vma = Vma::map_at(place.address(), it.file()?.as_raw_fd(), it.base, page, READ_WRITE, SHARED)?;
         ensure!(place.load(0) == 1, "it replaced what was there");
-        Ok(if area.address() == place.address() { "there" } else { "elsewhere" }.into())
+        Ok(if vma.address() == place.address() { "there" } else { "elsewhere" }.into())
     })?;
     table.row("no hint: the address is a page's", ["ok", "ok"], |it| {
-        let area = it.pages(1)?;
-        Ok(if area.address() != 0 && area.address() % page == 0 { "ok" } else { "within a page" }.into())
+        let vma = it.pages(1)?;
+        Ok(if vma.address() != 0 && vma.address() % page == 0 { "ok" } else { "within a page" }.into())
     })?;
     table.finish(host)
 }
@@ -364,37 +364,37 @@ fn a_hint_is_taken_where_nothing_is(host: &mut Host) -> Result<()> {
 fn munmap_takes_whole_pages_away(host: &mut Host) -> Result<()> {
     let mut table = Table::new()?;
     let page = page();
-    let ends = |area: &Area| all([0, page, 2 * page].map(|offset| load(area, offset)));
+    let ends = |vma: &Vma| all([0, page, 2 * page].map(|offset| load(vma, offset)));
     table.row("of the first page of three: loads", ["SIGSEGV ok ok", "SIGSEGV ok ok"], |it| {
-        let area = it.pages(3)?;
-        unmap_at(area.address(), page)?;
-        ends(&area)
+        let vma = it.pages(3)?;
+        unmap_at(vma.address(), page)?;
+        ends(&vma)
     })?;
     table.row("of the page in the middle: loads", ["ok SIGSEGV ok", "ok SIGSEGV ok"], |it| {
-        let area = it.pages(3)?;
-        unmap_at(area.address() + page, page)?;
-        ends(&area)
+        let vma = it.pages(3)?;
+        unmap_at(vma.address() + page, page)?;
+        ends(&vma)
     })?;
     table.row("of 1 byte takes its page: load of the last", ["SIGSEGV", "SIGSEGV"], |it| {
-        let area = it.pages(3)?;
-        unmap_at(area.address(), 1)?;
-        load(&area, page - 1)
+        let vma = it.pages(3)?;
+        unmap_at(vma.address(), 1)?;
+        load(&vma, page - 1)
     })?;
     table.row("of all: load, store", ["SIGSEGV SIGSEGV", "SIGSEGV SIGSEGV"], |it| {
-        let area = it.pages(1)?;
-        unmap_at(area.address(), page)?;
-        all([fate(|| area.load(0)), fate(|| area.store(0, 0))])
+        let vma = it.pages(1)?;
+        unmap_at(vma.address(), page)?;
+        all([outcome(|| vma.load(0)), outcome(|| vma.store(0, 0))])
     })?;
     table.row("of what is not mapped", ["ok", "ok"], |it| {
-        let area = it.pages(1)?;
-        unmap_at(area.address(), page)?;
-        Ok(said(unmap_at(area.address(), page)))
+        let vma = it.pages(1)?;
+        unmap_at(vma.address(), page)?;
+        Ok(errno_name(unmap_at(vma.address(), page)))
     })?;
-    table.row("length 0", ["EINVAL", "EINVAL"], |it| Ok(said(unmap_at(it.pages(1)?.address(), 0))))?;
+    table.row("length 0", ["EINVAL", "EINVAL"], |it| Ok(errno_name(unmap_at(it.pages(1)?.address(), 0))))?;
     table.row("an address within a page", ["EINVAL", "EINVAL"], |it| {
-        let area = it.pages(1)?;
-        let answer = said(unmap_at(area.address() + 1, page));
-        ensure!(area.load(0) == 1, "it took something away");
+        let vma = it.pages(1)?;
+        let answer = errno_name(unmap_at(vma.address() + 1, page));
+        ensure!(vma.load(0) == 1, "it took something away");
         Ok(answer)
     })?;
     table.finish(host)
@@ -411,13 +411,13 @@ fn a_length_is_rounded_up_to_pages(host: &mut Host) -> Result<()> {
     ] {
         let what = format!("{what}: the last byte of its pages, the next");
         table.row(&what, ["ok SIGSEGV", "ok SIGSEGV"], |it| {
-            let area = Area::shared_with_gap(&it.file()?, it.base, length)?;
-            all([store(&area, rounded - 1), load(&area, rounded)])
+            let vma = Vma::shared_with_gap(&it.file()?, it.base, length)?;
+            all([store(&vma, rounded - 1), load(&vma, rounded)])
         })?;
     }
     table.row("a page and 1: the second page is the second", ["2", "2"], |it| {
         drop(it.pages(2)?);
-        Ok(Area::shared_with_gap(&it.file()?, it.base, page + 1)?.load(page).to_string())
+        Ok(Vma::shared_with_gap(&it.file()?, it.base, page + 1)?.load(page).to_string())
     })?;
     table.finish(host)
 }
@@ -435,35 +435,35 @@ fn beyond_the_end_a_file_is_sigbus_and_the_device_refuses(host: &mut Host) -> Re
     table.row("a page behind the end", ["EPERM", "ok"], |it| {
         Ok(it.try_map(it.file()?.as_raw_fd(), LENGTH, page, READ_WRITE, SHARED))
     })?;
-    let map = |it: &Subject| -> Result<Area> { Ok(Area::shared_with_gap(&it.file()?, it.base + last, 2 * page)?) };
+    let map = |it: &Subject| -> Result<Vma> { Ok(Vma::shared_with_gap(&it.file()?, it.base + last, 2 * page)?) };
     table.row("loads: last page, one behind, outside", [NONE, "ok SIGBUS SIGSEGV"], |it| {
-        let area = map(it)?;
-        all([load(&area, page - 1), load(&area, page), load(&area, 2 * page)])
+        let vma = map(it)?;
+        all([load(&vma, page - 1), load(&vma, page), load(&vma, 2 * page)])
     })?;
     table.row("stores: last page, one behind", [NONE, "ok SIGBUS"], |it| {
-        let area = map(it)?;
-        all([fate(|| area.store(page - 1, 0)), fate(|| area.store(page, 0))])
+        let vma = map(it)?;
+        all([outcome(|| vma.store(page - 1, 0)), outcome(|| vma.store(page, 0))])
     })?;
     // A file that ends within a page.
-    let short = |it: &Subject| -> Result<(File, Area)> {
+    let short = |it: &Subject| -> Result<(File, Vma)> {
         let file = it.file()?;
         file.set_len(0)?;
         file.write_all_at(&vec![7; page / 2], 0)?;
-        let area = Area::shared_with_gap(&file, 0, 2 * page)?;
-        Ok((file, area))
+        let vma = Vma::shared_with_gap(&file, 0, 2 * page)?;
+        Ok((file, vma))
     };
     table.row("a file that ends within a page: last byte, rest", [NONE, "7 0 0"], |it| {
-        let (_, area) = short(it)?;
-        Ok(format!("{} {} {}", area.load(page / 2 - 1), area.load(page / 2), area.load(page - 1)))
+        let (_, vma) = short(it)?;
+        Ok(format!("{} {} {}", vma.load(page / 2 - 1), vma.load(page / 2), vma.load(page - 1)))
     })?;
     table.row("the next page", [NONE, "SIGBUS"], |it| load(&short(it)?.1, page))?;
     table.row("a store into the rest: the mapping, the file", [NONE, "9, as before"], |it| {
-        let (file, area) = short(it)?;
-        area.store(page / 2, 9);
+        let (file, vma) = short(it)?;
+        vma.store(page / 2, 9);
         let mut contents = vec![0; page];
         let count = file.read_at(&mut contents, 0)?;
         let same = count == page / 2 && contents[..count].iter().all(|byte| *byte == 7);
-        Ok(format!("{}, {}", area.load(page / 2), if same { "as before" } else { "changed" }))
+        Ok(format!("{}, {}", vma.load(page / 2), if same { "as before" } else { "changed" }))
     })?;
     table.finish(host)
 }
@@ -472,38 +472,38 @@ fn a_file_that_changes_its_length_changes_its_mapping(host: &mut Host) -> Result
     let mut table = Table::new()?;
     let page = page();
     // A mapping of two pages of a file, which then gets another length.
-    let changed = |it: &Subject, before: usize, after: usize| -> Result<(File, Area)> {
+    let changed = |it: &Subject, before: usize, after: usize| -> Result<(File, Vma)> {
         let file = it.file()?;
         file.set_len(0)?;
         file.write_all_at(&vec![7; before], 0)?;
-        let area = Area::shared_with_gap(&file, 0, 2 * page)?;
+        let vma = Vma::shared_with_gap(&file, 0, 2 * page)?;
         file.set_len(after as u64)?;
-        Ok((file, area))
+        Ok((file, vma))
     };
     table.row("ftruncate(2) to two pages: what was SIGBUS", [NONE, "0"], |it| {
-        let (_, area) = changed(it, page / 2, 2 * page)?;
-        Ok(area.load(page).to_string())
+        let (_, vma) = changed(it, page / 2, 2 * page)?;
+        Ok(vma.load(page).to_string())
     })?;
     table.row("a store there, as the file has it", [NONE, "8"], |it| {
-        let (file, area) = changed(it, page / 2, 2 * page)?;
-        area.store(page, 8);
+        let (file, vma) = changed(it, page / 2, 2 * page)?;
+        vma.store(page, 8);
         let mut byte = [0];
         file.read_exact_at(&mut byte, page as u64)?;
         Ok(byte[0].to_string())
     })?;
     table.row("write(2) behind the end brings the page too", [NONE, "SIGBUS 5"], |it| {
-        let (file, area) = changed(it, page, page)?;
-        let before = load(&area, page)?;
+        let (file, vma) = changed(it, page, page)?;
+        let before = load(&vma, page)?;
         file.write_all_at(&[5], page as u64)?;
-        Ok(format!("{before} {}", area.load(page)))
+        Ok(format!("{before} {}", vma.load(page)))
     })?;
     table.row("ftruncate(2) to a page: first, second", [NONE, "ok SIGBUS"], |it| {
-        let (_, area) = changed(it, 2 * page, page)?;
-        all([load(&area, page - 1), load(&area, page)])
+        let (_, vma) = changed(it, 2 * page, page)?;
+        all([load(&vma, page - 1), load(&vma, page)])
     })?;
     table.row("ftruncate(2) to nothing", [NONE, "SIGBUS SIGBUS"], |it| {
-        let (_, area) = changed(it, 2 * page, 0)?;
-        all([load(&area, 0), fate(|| area.store(0, 1))])
+        let (_, vma) = changed(it, 2 * page, 0)?;
+        all([load(&vma, 0), outcome(|| vma.store(0, 1))])
     })?;
     table.row("ftruncate(2) itself", ["EINVAL", "ok"], |it| {
         Ok(it.file()?.set_len(LENGTH).map_or_else(|error| errno_of(&error), |()| "ok".into()))
@@ -519,11 +519,11 @@ fn pages_can_be_asked_for_at_once(host: &mut Host) -> Result<()> {
     let mut table = Table::new()?;
     let page = page();
     let map = |it: &Subject, offset: u64, flag: MapFlags| {
-        Ok(Area::map(&it.file()?, it.base + offset, 2 * page, READ_WRITE, SHARED | flag)?)
+        Ok(Vma::map(&it.file()?, it.base + offset, 2 * page, READ_WRITE, SHARED | flag)?)
     };
-    let loads = |area: Result<Area>| -> Result<String> {
-        let area = area?;
-        all([load(&area, 0), load(&area, 2 * page - 1)])
+    let loads = |vma: Result<Vma>| -> Result<String> {
+        let vma = vma?;
+        all([load(&vma, 0), load(&vma, 2 * page - 1)])
     };
     table.row("MAP_POPULATE: loads", ["ok ok", "ok ok"], |it| loads(map(it, 0, MapFlags::MAP_POPULATE)))?;
     table.row("MAP_LOCKED: loads", ["ok ok", "ok ok"], |it| loads(map(it, 0, MapFlags::MAP_LOCKED)))?;
@@ -533,11 +533,11 @@ fn pages_can_be_asked_for_at_once(host: &mut Host) -> Result<()> {
     table.row("MAP_LOCKED up to a page behind the end", [NONE, "ok SIGBUS"], |it| {
         loads(map(it, LENGTH - page as u64, MapFlags::MAP_LOCKED))
     })?;
-    table.row("mlock(2)", ["ok", "ok"], |it| Ok(said(lock_at(it.pages(2)?.address(), 2 * page))))?;
+    table.row("mlock(2)", ["ok", "ok"], |it| Ok(errno_name(lock_at(it.pages(2)?.address(), 2 * page))))?;
     table.row("mlock(2) of what is not mapped", ["ENOMEM", "ENOMEM"], |it| {
-        let area = it.pages(1)?;
-        unmap_at(area.address(), page)?;
-        Ok(said(lock_at(area.address(), page)))
+        let vma = it.pages(1)?;
+        unmap_at(vma.address(), page)?;
+        Ok(errno_name(lock_at(vma.address(), page)))
     })?;
     table.finish(host)
 }
@@ -545,18 +545,19 @@ fn pages_can_be_asked_for_at_once(host: &mut Host) -> Result<()> {
 fn msync_is_for_files(host: &mut Host) -> Result<()> {
     let mut table = Table::new()?;
     let page = page();
-    let sync = |it: &Subject, flags: i32| -> Result<String> { Ok(said(sync_at(it.pages(1)?.address(), page, flags))) };
+    let sync =
+        |it: &Subject, flags: i32| -> Result<String> { Ok(errno_name(sync_at(it.pages(1)?.address(), page, flags))) };
     table.row("MS_ASYNC", ["ok", "ok"], |it| sync(it, libc::MS_ASYNC))?;
     // The node has no fsync(2): what is stored is in the memory already.
     table.row("MS_SYNC", ["EINVAL", "ok"], |it| sync(it, libc::MS_SYNC))?;
     table.row("MS_SYNC and MS_ASYNC", ["EINVAL", "EINVAL"], |it| sync(it, libc::MS_SYNC | libc::MS_ASYNC))?;
     table.row("an address within a page", ["EINVAL", "EINVAL"], |it| {
-        Ok(said(sync_at(it.pages(1)?.address() + 1, page, libc::MS_ASYNC)))
+        Ok(errno_name(sync_at(it.pages(1)?.address() + 1, page, libc::MS_ASYNC)))
     })?;
     table.row("what is not mapped", ["ENOMEM", "ENOMEM"], |it| {
-        let area = it.pages(1)?;
-        unmap_at(area.address(), page)?;
-        Ok(said(sync_at(area.address(), page, libc::MS_ASYNC)))
+        let vma = it.pages(1)?;
+        unmap_at(vma.address(), page)?;
+        Ok(errno_name(sync_at(vma.address(), page, libc::MS_ASYNC)))
     })?;
     table.finish(host)
 }
@@ -564,29 +565,29 @@ fn msync_is_for_files(host: &mut Host) -> Result<()> {
 fn mincore_tells_which_pages_are_there(host: &mut Host) -> Result<()> {
     let mut table = Table::new()?;
     let page = page();
-    let resident = |area: &Area| -> Result<String> {
-        let pages = resident_at(area.address(), 3 * page)?;
+    let resident = |vma: &Vma| -> Result<String> {
+        let pages = resident_at(vma.address(), 3 * page)?;
         Ok(pages[..3].iter().map(|there| if *there { '1' } else { '0' }).collect())
     };
     // No test before has touched the file, which is nothing but holes.
     table.row("three pages, before the first access", ["111", "000"], |it| {
-        resident(&Area::shared(&it.file()?, it.base, 3 * page)?)
+        resident(&Vma::shared(&it.file()?, it.base, 3 * page)?)
     })?;
     table.row("after a store into the second", ["111", "010"], |it| {
-        let area = Area::shared(&it.file()?, it.base, 3 * page)?;
-        area.store(page, 1);
-        resident(&area)
+        let vma = Vma::shared(&it.file()?, it.base, 3 * page)?;
+        vma.store(page, 1);
+        resident(&vma)
     })?;
     table.row("with MAP_POPULATE", ["111", "111"], |it| {
-        resident(&Area::map(&it.file()?, it.base, 3 * page, READ_WRITE, SHARED | MapFlags::MAP_POPULATE)?)
+        resident(&Vma::map(&it.file()?, it.base, 3 * page, READ_WRITE, SHARED | MapFlags::MAP_POPULATE)?)
     })?;
     table.row("an address within a page", ["EINVAL", "EINVAL"], |it| {
-        Ok(said(resident_at(it.pages(1)?.address() + 1, page)))
+        Ok(errno_name(resident_at(it.pages(1)?.address() + 1, page)))
     })?;
     table.row("what is not mapped", ["ENOMEM", "ENOMEM"], |it| {
-        let area = it.pages(1)?;
-        unmap_at(area.address(), page)?;
-        Ok(said(resident_at(area.address(), page)))
+        let vma = it.pages(1)?;
+        unmap_at(vma.address(), page)?;
+        Ok(errno_name(resident_at(vma.address(), page)))
     })?;
     table.finish(host)
 }
@@ -595,38 +596,40 @@ fn mprotect_goes_down_and_up_as_far_as_the_descriptor_does(host: &mut Host) -> R
     let mut table = Table::new()?;
     let page = page();
     table.row("down to PROT_READ: load, store", ["ok SIGSEGV", "ok SIGSEGV"], |it| {
-        let area = it.pages(1)?;
-        area.protect(READ)?;
-        all([load(&area, 0), store(&area, 0)])
+        let vma = it.pages(1)?;
+        vma.protect(READ)?;
+        all([load(&vma, 0), store(&vma, 0)])
     })?;
     table.row("down to PROT_NONE: load, store", ["SIGSEGV SIGSEGV", "SIGSEGV SIGSEGV"], |it| {
-        let area = it.pages(1)?;
-        area.protect(ProtFlags::PROT_NONE)?;
-        all([load(&area, 0), fate(|| area.store(0, 0))])
+        let vma = it.pages(1)?;
+        vma.protect(ProtFlags::PROT_NONE)?;
+        all([load(&vma, 0), outcome(|| vma.store(0, 0))])
     })?;
     table.row("and up again: load, store", ["ok ok", "ok ok"], |it| {
-        let area = it.pages(1)?;
-        area.protect(ProtFlags::PROT_NONE)?;
-        area.protect(READ_WRITE)?;
-        all([load(&area, 0), store(&area, 0)])
+        let vma = it.pages(1)?;
+        vma.protect(ProtFlags::PROT_NONE)?;
+        vma.protect(READ_WRITE)?;
+        all([load(&vma, 0), store(&vma, 0)])
     })?;
     table.row("of the second page of three: stores", ["ok SIGSEGV ok", "ok SIGSEGV ok"], |it| {
-        let area = it.pages(3)?;
-        protect_at(area.address() + page, page, READ)?;
-        all([store(&area, 0), store(&area, page), store(&area, 2 * page)])
+        let vma = it.pages(3)?;
+        protect_at(vma.address() + page, page, READ)?;
+        all([store(&vma, 0), store(&vma, page), store(&vma, 2 * page)])
     })?;
     table.row("up to PROT_WRITE, descriptor for reading", ["EACCES", "EACCES"], |it| {
         let file = it.open(File::options().read(true))?;
-        Ok(said(Area::map(&file, it.base, page, READ, SHARED)?.protect(READ_WRITE)))
+        Ok(errno_name(Vma::map(&file, it.base, page, READ, SHARED)?.protect(READ_WRITE)))
     })?;
-    table.row("up to PROT_EXEC", ["EACCES", "ok"], |it| Ok(said(it.pages(1)?.protect(READ | ProtFlags::PROT_EXEC))))?;
+    table.row("up to PROT_EXEC", ["EACCES", "ok"], |it| {
+        Ok(errno_name(it.pages(1)?.protect(READ | ProtFlags::PROT_EXEC)))
+    })?;
     table.row("an address within a page", ["EINVAL", "EINVAL"], |it| {
-        Ok(said(protect_at(it.pages(1)?.address() + 1, page, READ)))
+        Ok(errno_name(protect_at(it.pages(1)?.address() + 1, page, READ)))
     })?;
     table.row("what is not mapped", ["ENOMEM", "ENOMEM"], |it| {
-        let area = it.pages(1)?;
-        unmap_at(area.address(), page)?;
-        Ok(said(protect_at(area.address(), page, READ)))
+        let vma = it.pages(1)?;
+        unmap_at(vma.address(), page)?;
+        Ok(errno_name(protect_at(vma.address(), page, READ)))
     })?;
     table.finish(host)
 }
@@ -634,21 +637,21 @@ fn mprotect_goes_down_and_up_as_far_as_the_descriptor_does(host: &mut Host) -> R
 fn the_kernel_copies_for_files_alone(host: &mut Host) -> Result<()> {
     let mut table = Table::new()?;
     let page = page();
-    let copy = |area: &Area, offset: usize| {
+    let copy = |vma: &Vma, offset: usize| {
         let mut byte = [0];
-        let there = RemoteIoVec { base: area.address() + offset, len: 1 };
+        let there = RemoteIoVec { base: vma.address() + offset, len: 1 };
         process_vm_readv(Pid::this(), &mut [io::IoSliceMut::new(&mut byte)], &[there]).map(|_| byte[0])
     };
-    let say = |copied: Result<u8, Errno>| copied.map_or_else(|errno| format!("{errno:?}"), |byte| byte.to_string());
-    table.row("process_vm_readv(2) of a mapping", ["EFAULT", "1"], |it| Ok(say(copy(&it.pages(1)?, 0))))?;
+    let show = |copied: Result<u8, Errno>| copied.map_or_else(|errno| format!("{errno:?}"), |byte| byte.to_string());
+    table.row("process_vm_readv(2) of a mapping", ["EFAULT", "1"], |it| Ok(show(copy(&it.pages(1)?, 0))))?;
     table.row("of a page behind the end", [NONE, "EFAULT"], |it| {
-        let area = Area::shared_with_gap(&it.file()?, LENGTH, page)?;
-        Ok(say(copy(&area, 0)))
+        let vma = Vma::shared_with_gap(&it.file()?, LENGTH, page)?;
+        Ok(show(copy(&vma, 0)))
     })?;
     table.row("of a page that ftruncate(2) took away", [NONE, "EFAULT"], |it| {
-        let area = it.pages(1)?;
+        let vma = it.pages(1)?;
         it.file()?.set_len(0)?;
-        Ok(say(copy(&area, 0)))
+        Ok(show(copy(&vma, 0)))
     })?;
     table.row("the library's guarded load and store of such", [NONE, "refused refused"], |it| {
         it.file()?.set_len(LENGTH)?;

@@ -15,12 +15,12 @@ use nix::{
 };
 
 use crate::{
-    area::Area,
+    dt::{Snapshot, DRIVER},
     host::{Host, LENGTH, START},
     kernel::{self, Loaded},
     program::devmap,
-    tree::{Seen, DRIVER},
     user,
+    vma::Vma,
     windows::ask,
 };
 
@@ -94,14 +94,14 @@ fn traces() -> Result<String> {
 }
 
 fn is_raw() -> Result<()> {
-    let mode = Seen::now()?.mode;
+    let mode = Snapshot::now()?.mode;
     ensure!(mode == abi::MODE_RAW, "the mode is {mode}");
     Ok(())
 }
 
 /// How a mapping of a page at `start` ends, through a node that may have been opened long ago.
 fn map_page(node: &fs::File, start: u64) -> Result<(), Errno> {
-    Area::shared(node, start, PAGE).map(drop)
+    Vma::shared(node, start, PAGE).map(drop)
 }
 
 /// With the driver in raw mode this overlay comes and goes, and brings these windows.
@@ -110,11 +110,11 @@ fn raw_mode_ends(name: &str, windows: &[&str]) -> Result<()> {
         let _loaded = Loaded::new()?;
         is_raw()?;
         let node = user::open()?;
-        let mapped = Area::shared(&node, RTC, PAGE)?;
+        let mapped = Vma::shared(&node, RTC, PAGE)?;
         map_page(&node, HOLE)?;
 
         let overlay = Applied::new(name)?;
-        Seen::now()?.are(windows)?;
+        Snapshot::now()?.are(windows)?;
         for start in [RTC, HOLE] {
             let result = map_page(&node, start);
             ensure!(result == Err(Errno::EPERM), "{start:#x}, of an earlier open: {result:?}");
@@ -125,7 +125,7 @@ fn raw_mode_ends(name: &str, windows: &[&str]) -> Result<()> {
         mapped.load(0);
 
         overlay.remove()?;
-        Seen::now()?.are(&[])?;
+        Snapshot::now()?.are(&[])?;
         for start in [START, RTC, HOLE] {
             let result = map_page(&node, start);
             ensure!(result == Err(Errno::EPERM), "{start:#x}, with the overlay gone: {result:?}");
@@ -152,7 +152,7 @@ fn raw_mode_ends_for_a_node_of_which_no_device_is_made(_: &mut Host) -> Result<(
         }
         // Who loads the driver now does not get raw mode either.
         let _loaded = Loaded::new()?;
-        Seen::now()?.are(&[])?;
+        Snapshot::now()?.are(&[])?;
     }
     raw_mode_ends("shelf", &[])
 }
@@ -175,7 +175,7 @@ fn a_disabled_node_leaves_raw_mode(_: &mut Host) -> Result<()> {
 
 /// The only window there is is this one. Its memory is set aside, but it is not of the boot.
 fn is_late(expected: &str) -> Result<()> {
-    let seen = Seen::now()?;
+    let seen = Snapshot::now()?;
     seen.are(&[expected])?;
     let window = seen.windows[0];
     ensure!(window.reserved && window.origin == Origin::Dt, "{window} is {window:?}");
@@ -197,11 +197,11 @@ fn a_window_that_comes_late_is_not_of_the_boot(host: &mut Host) -> Result<()> {
         ensure!(Path::new(DRIVER).join("windows-late").exists(), "the device is not bound");
         is_late(LATE)?;
         let node = user::open()?;
-        let area = Area::shared(&node, START, LENGTH as usize)?;
-        area.store(100, 3);
-        drop(area);
+        let vma = Vma::shared(&node, START, LENGTH as usize)?;
+        vma.store(100, 3);
+        drop(vma);
         overlay.remove()?;
-        Seen::now()?.are(&[])?;
+        Snapshot::now()?.are(&[])?;
         let result = map_page(&node, START);
         ensure!(result == Err(Errno::EPERM), "a window that is gone: {result:?}");
         let iomem = fs::read_to_string("/proc/iomem")?;
@@ -225,7 +225,7 @@ fn a_window_that_is_enabled_late_is_not_of_the_boot(_: &mut Host) -> Result<()> 
         let overlay = Applied::new("enable")?;
         is_late(FIFO)?;
         overlay.remove()?;
-        Seen::now()?.are(&[])?;
+        Snapshot::now()?.are(&[])?;
     }
     let after = traces()?;
     ensure!(before == after, "before:\n{before}\nafter:\n{after}");
@@ -238,20 +238,20 @@ fn a_mapping_outlives_the_overlay_and_keeps_the_claim(host: &mut Host) -> Result
     let _loaded = Loaded::new()?;
     let claimed = || Ok::<_, anyhow::Error>(fs::read_to_string("/proc/iomem")?.contains("map: late"));
     let overlay = Applied::new("late")?;
-    let area = Area::shared(&user::open()?, START, LENGTH as usize)?;
+    let vma = Vma::shared(&user::open()?, START, LENGTH as usize)?;
     overlay.remove()?;
-    area.store(100, 3);
+    vma.store(100, 3);
     ensure!(claimed()?, "a region that is mapped is not claimed");
     // As long as it is, the overlay comes back, but its window does not.
     let overlay = Applied::new("late")?;
     ensure!(Path::new(DEVICES).join("windows-late").exists(), "there is no device");
     ensure!(!Path::new(DRIVER).join("windows-late").exists(), "the device is bound");
-    Seen::now()?.are(&[])?;
+    Snapshot::now()?.are(&[])?;
     let log = kernel::log_since("map-suite:")?;
     let words = format!("map windows-late: {LATE}: a part of it is claimed already");
     ensure!(log.contains(&words), "the log does not say {words:?}:\n{log}");
     overlay.remove()?;
-    drop(area);
+    drop(vma);
     ensure!(!claimed()?, "the claim is left");
     let _overlay = Applied::new("late")?;
     is_late(LATE)?;
@@ -263,7 +263,7 @@ fn memory_that_an_overlay_sets_aside_is_no_window(_: &mut Host) -> Result<()> {
     let _overlay = Applied::new("own")?;
     ensure!(Path::new(TREE).join("reserved-memory/own@c0800000").exists(), "there is no node");
     ensure!(!Path::new(DRIVER).join("windows-own").exists(), "the device is bound");
-    Seen::now()?.are(&[])?;
+    Snapshot::now()?.are(&[])?;
     let log = kernel::log_since("map-suite:")?;
     let words = "memory-region: the kernel has reserved no memory for it";
     ensure!(log.contains(words), "the log does not say {words:?}:\n{log}");
@@ -297,9 +297,9 @@ fn overlays_come_and_go_while_a_process_maps(_: &mut Host) -> Result<()> {
                 WaitStatus::Exited(_, 0) => break,
                 other => bail!("the process that puts the overlay on and takes it off: {other:?}"),
             }
-            match Area::shared(&node, START, LENGTH as usize) {
-                Ok(area) => {
-                    area.store(0, area.load(LENGTH as usize - 1));
+            match Vma::shared(&node, START, LENGTH as usize) {
+                Ok(vma) => {
+                    vma.store(0, vma.load(LENGTH as usize - 1));
                     mapped += 1;
                 }
                 Err(Errno::EPERM) => refused += 1,
@@ -307,7 +307,7 @@ fn overlays_come_and_go_while_a_process_maps(_: &mut Host) -> Result<()> {
             }
         }
         ensure!(mapped > 0 && refused > 0, "{mapped} times mapped, {refused} times refused");
-        Seen::now()?.are(&[])?;
+        Snapshot::now()?.are(&[])?;
         let overlay = Applied::new("late")?;
         is_late(LATE)?;
         map_page(&node, START).context("at the end")?;

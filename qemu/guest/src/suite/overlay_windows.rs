@@ -12,10 +12,10 @@ use map_core::{
 };
 
 use crate::{
+    dt::{bind, unbind, Snapshot},
     host::Host,
     kernel::Loaded,
     overlay::Applied,
-    tree::{bind, unbind, Seen},
 };
 
 crate::tests! {
@@ -47,7 +47,7 @@ pub const WITHOUT_TABLE: &[Expected] = &[(FIFO, true, BootDt)];
 
 /// There are these windows, and no others.
 pub fn are(expected: &[Expected]) -> Result<()> {
-    let seen = Seen::now()?;
+    let seen = Snapshot::now()?;
     let names: Vec<_> = expected.iter().map(|(name, ..)| *name).collect();
     seen.are(&names)?;
     let found: Vec<_> = seen.windows.iter().map(|window| (window.reserved, window.origin)).collect();

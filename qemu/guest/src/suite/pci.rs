@@ -11,7 +11,7 @@ use anyhow::{ensure, Context, Result};
 use map_core::WindowError;
 use nix::errno::Errno;
 
-use crate::{area::Area, host::Host, kernel, user};
+use crate::{host::Host, kernel, user, vma::Vma};
 
 crate::tests! {
     the_device_is_on_the_bus_and_in_the_list_of_memory,
@@ -94,13 +94,13 @@ fn a_device_that_is_removed_takes_no_claim_along(_: &mut Host) -> Result<()> {
     ensure!(device().is_err(), "the device is still there");
     // Now it is a hole like any other.
     kernel::insmod(&[&format!("windows=was@{first:#x}+4K")])??;
-    let area = Area::shared(&user::open()?, first, 4096)?;
+    let vma = Vma::shared(&user::open()?, first, 4096)?;
     // It comes again, and its registers have to find a place beside a claim.
     fs::write("/sys/bus/pci/rescan", "1")?;
     let (again, _) = registers(&device()?)?;
     ensure!(again != first, "the device has its registers over a claim");
     fs::write(device()?.join("remove"), "1")?;
-    drop(area);
+    drop(vma);
     kernel::rmmod()??;
     let list = fs::read_to_string("/proc/iomem")?;
     ensure!(!list.contains("map"), "the claim is left:\n{list}");

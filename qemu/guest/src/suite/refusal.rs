@@ -17,10 +17,10 @@ use nix::{
 
 use crate::{
     arch,
-    area::{succeeds_in_child, Area, READ_WRITE},
     host::{Host, LENGTH, START},
     kernel::{self, Loaded},
     user,
+    vma::{succeeds_in_child, Vma, READ_WRITE},
 };
 
 crate::tests! {
@@ -42,7 +42,7 @@ pub const PAGE: u64 = 4096;
 /// Maps must fail with this error, and change nothing of the process.
 fn fails(file: &File, offset: u64, length: usize, flags: MapFlags, protection: ProtFlags, errno: Errno) -> Result<()> {
     let before = fs::read_to_string("/proc/self/maps")?;
-    match Area::map(file, offset, length, protection, flags) {
+    match Vma::map(file, offset, length, protection, flags) {
         Ok(_) => bail!("{length:#x} bytes at {offset:#x} were mapped"),
         Err(error) => ensure!(error == errno, "{length:#x} bytes at {offset:#x}: {error}, not {errno}"),
     }
@@ -89,11 +89,11 @@ fn an_executable_mapping_is_eperm(_: &mut Host) -> Result<()> {
         fails(&node, START, SIZE, MapFlags::MAP_SHARED, protection, Errno::EPERM)?;
     }
     // And there is no way round it.
-    let area = Area::shared(&node, START, SIZE)?;
-    let result = area.protect(execute | READ_WRITE);
+    let vma = Vma::shared(&node, START, SIZE)?;
+    let result = vma.protect(execute | READ_WRITE);
     ensure!(result == Err(Errno::EACCES), "mprotect(2) to executable: {result:?}");
-    area.protect(ProtFlags::PROT_READ)?;
-    Ok(area.protect(READ_WRITE)?)
+    vma.protect(ProtFlags::PROT_READ)?;
+    Ok(vma.protect(READ_WRITE)?)
 }
 
 fn an_address_that_the_processor_does_not_have_is_einval(_: &mut Host) -> Result<()> {
@@ -101,7 +101,7 @@ fn an_address_that_the_processor_does_not_have_is_einval(_: &mut Host) -> Result
     let _loaded = Loaded::new()?;
     let node = user::open()?;
     // The last page there is can be mapped; nobody loads from it, as there is nothing behind it.
-    drop(Area::shared(&node, end - PAGE, PAGE as usize)?);
+    drop(Vma::shared(&node, end - PAGE, PAGE as usize)?);
     for (offset, pages) in [(end - PAGE, 2), (end, 1), (end * 2, 1), (1 << 62, 1), (u64::MAX - 4 * PAGE + 1, 1)] {
         shared_fails(&node, offset, pages * PAGE as usize, Errno::EINVAL)?;
     }

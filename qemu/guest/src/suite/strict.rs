@@ -12,11 +12,12 @@ use map_core::Refusal;
 use nix::{errno::Errno, libc};
 
 use crate::{
-    area::Area,
     host::{Host, START},
     kernel::{self, Loaded},
     refusal::shared_fails,
-    user, Test,
+    user,
+    vma::Vma,
+    Test,
 };
 
 crate::tests! {
@@ -32,7 +33,7 @@ pub const RAW: &[Test] =
 /// With which error /dev/mem does not map the page at `address`, if it does not.
 fn error_of_dev_mem(address: u64) -> Result<Option<Errno>> {
     let memory = File::options().read(true).write(true).open("/dev/mem")?;
-    Ok(Area::shared(&memory, address, 4096).err())
+    Ok(Vma::shared(&memory, address, 4096).err())
 }
 
 fn dev_mem_refuses_what_the_driver_has_claimed(_: &mut Host) -> Result<()> {
@@ -65,8 +66,8 @@ fn raw_mode_is_nowhere_looser_than_dev_mem(_: &mut Host) -> Result<()> {
     let memory = File::options().read(true).write(true).custom_flags(libc::O_SYNC).open("/dev/mem")?;
     let (mut both, mut neither) = (0, 0);
     for (page, line) in pages()? {
-        let ours = Area::shared(&node, page, 4096).map(drop);
-        let theirs = Area::shared(&memory, page, 4096).map(drop);
+        let ours = Vma::shared(&node, page, 4096).map(drop);
+        let theirs = Vma::shared(&memory, page, 4096).map(drop);
         match (ours, theirs) {
             (Ok(()), Err(errno)) => anyhow::bail!("/dev/mem refuses {page:#x} ({errno}), raw mode does not: {line}"),
             (Ok(()), Ok(())) => both += 1,

@@ -32,11 +32,11 @@ use nix::{
 
 use crate::{
     arch::{ADDRESS_SPACE, CLAIMED, RESERVED},
-    area::{dies_of, succeeds_in_child, Area, READ_WRITE},
     host::{Host, LENGTH, START},
     kernel::{self, Loaded},
     memory::while_spinning,
     user,
+    vma::{killed_by, succeeds_in_child, Vma, READ_WRITE},
 };
 
 crate::tests! {
@@ -137,9 +137,9 @@ fn sixty_four_windows_can_be_mapped(host: &mut Host) -> Result<()> {
     let node = user::open()?;
     for index in 0..64 {
         let offset = 2 * PAGE * index;
-        let area = Area::shared(&node, START + offset, PAGE as usize)?;
-        ensure!(area.load(7) == pattern::byte(seed, START + offset + 7), "window {index} shows something else");
-        let between = Area::shared(&node, START + offset + PAGE, PAGE as usize);
+        let vma = Vma::shared(&node, START + offset, PAGE as usize)?;
+        ensure!(vma.load(7) == pattern::byte(seed, START + offset + 7), "window {index} shows something else");
+        let between = Vma::shared(&node, START + offset + PAGE, PAGE as usize);
         ensure!(between.err() == Some(Errno::EPERM), "the page after window {index} can be mapped");
     }
     Ok(())
@@ -200,7 +200,7 @@ fn only_what_lies_in_one_window_can_be_mapped(host: &mut Host) -> Result<()> {
     host.fill(seed)?;
     let _loaded = Loaded::with(&["windows=one@0xc0001000+8K,two@0xc0003000+4K,far@0xc0200000+4K"])?;
     let node = user::open()?;
-    let map = |start: u64, pages: u64| Area::shared(&node, START + start, (pages * PAGE) as usize).map(drop);
+    let map = |start: u64, pages: u64| Vma::shared(&node, START + start, (pages * PAGE) as usize).map(drop);
     for (start, pages) in [(0x1000, 1), (0x1000, 2), (0x2000, 1), (0x3000, 1), (0x20_0000, 1)] {
         map(start, pages).with_context(|| format!("{pages} pages at {start:#x}"))?;
     }
@@ -209,9 +209,9 @@ fn only_what_lies_in_one_window_can_be_mapped(host: &mut Host) -> Result<()> {
         let result = map(start, pages);
         ensure!(result == Err(Errno::EPERM), "{pages} pages at {start:#x}: {result:?}");
     }
-    let result = Area::shared(&node, START + 0x3000, PAGE as usize + 1).map(drop);
+    let result = Vma::shared(&node, START + 0x3000, PAGE as usize + 1).map(drop);
     ensure!(result == Err(Errno::EPERM), "a byte beyond the window: {result:?}");
-    let result = Area::shared(&node, 0x5000_0000, PAGE as usize).map(drop);
+    let result = Vma::shared(&node, 0x5000_0000, PAGE as usize).map(drop);
     ensure!(result == Err(Errno::EPERM), "System RAM: {result:?}");
     host.changed(seed, &[], |_| 0)
 }
@@ -222,21 +222,21 @@ fn a_read_only_window_is_never_written(host: &mut Host) -> Result<()> {
     let _loaded = Loaded::with(&["windows=0xc0000000+1M:ro"])?;
     let node = user::open()?;
     for protection in [READ_WRITE, ProtFlags::PROT_WRITE] {
-        let result = Area::map(&node, START, MIB as usize, protection, MapFlags::MAP_SHARED).map(drop);
+        let result = Vma::map(&node, START, MIB as usize, protection, MapFlags::MAP_SHARED).map(drop);
         ensure!(result == Err(Errno::EACCES), "{protection:?}: {result:?}");
     }
     for protection in [ProtFlags::PROT_READ, ProtFlags::PROT_NONE] {
-        let area = Area::map(&node, START, MIB as usize, protection, MapFlags::MAP_SHARED)?;
+        let vma = Vma::map(&node, START, MIB as usize, protection, MapFlags::MAP_SHARED)?;
         for more in [READ_WRITE, ProtFlags::PROT_WRITE, ProtFlags::PROT_EXEC] {
-            let result = area.protect(more);
+            let result = vma.protect(more);
             ensure!(result == Err(Errno::EACCES), "mprotect(2) to {more:?}: {result:?}");
         }
-        area.protect(ProtFlags::PROT_READ)?;
-        ensure!(area.load(9) == pattern::byte(seed, START + 9), "it shows something else");
-        dies_of(Signal::SIGSEGV, || area.store(9, 0))?;
+        vma.protect(ProtFlags::PROT_READ)?;
+        ensure!(vma.load(9) == pattern::byte(seed, START + 9), "it shows something else");
+        killed_by(Signal::SIGSEGV, || vma.store(9, 0))?;
         // A debugger's way is no way round either.
         let memory = File::options().write(true).open("/proc/self/mem")?;
-        let forced = std::os::unix::fs::FileExt::write_at(&memory, &[0], area.address() as u64 + 9);
+        let forced = std::os::unix::fs::FileExt::write_at(&memory, &[0], vma.address() as u64 + 9);
         ensure!(forced.is_err(), "/proc/self/mem wrote through it");
     }
     host.changed(seed, &[], |_| 0)
@@ -246,11 +246,10 @@ fn every_cache_type_is_what_the_page_table_says(host: &mut Host) -> Result<()> {
     let _loaded = Loaded::with(&[THREE])?;
     let node = user::open()?;
     let map =
-        |index: u64, protection| Area::map(&node, START + index * MIB, MIB as usize, protection, MapFlags::MAP_SHARED);
-    let areas = [map(0, READ_WRITE)?, map(1, ProtFlags::PROT_READ)?, map(2, READ_WRITE)?];
-    let touch = || [&areas[0], &areas[2]].into_iter().for_each(|area| area.store(0, area.load(0)));
-    let pages =
-        while_spinning(touch, || areas.iter().map(|area| host.page(area.address())).collect::<Result<Vec<_>>>())?;
+        |index: u64, protection| Vma::map(&node, START + index * MIB, MIB as usize, protection, MapFlags::MAP_SHARED);
+    let vmas = [map(0, READ_WRITE)?, map(1, ProtFlags::PROT_READ)?, map(2, READ_WRITE)?];
+    let touch = || [&vmas[0], &vmas[2]].into_iter().for_each(|vma| vma.store(0, vma.load(0)));
+    let pages = while_spinning(touch, || vmas.iter().map(|vma| host.page(vma.address())).collect::<Result<Vec<_>>>())?;
     let expected = [(CacheMode::Uncached, true), (CacheMode::WriteCombine, false), (CacheMode::Cached, true)]
         .into_iter()
         .zip(0..)
@@ -268,11 +267,11 @@ fn every_cache_type_is_what_the_page_table_says(host: &mut Host) -> Result<()> {
 /// Whether an ordinary user, in these groups, can open the node and map the first window.
 fn user_can(groups: &[u32]) -> Result<bool> {
     let groups: Vec<_> = groups.iter().map(|&group| Gid::from_raw(group)).collect();
-    let status = crate::area::in_child(|| {
+    let status = crate::vma::in_child(|| {
         let dropped =
             setgroups(&groups).and_then(|()| setgid(Gid::from_raw(1000))).and_then(|()| setuid(Uid::from_raw(1000)));
         match (dropped, user::open()) {
-            (Ok(()), Ok(node)) => i32::from(Area::shared(&node, START, MIB as usize).is_err()) * 2,
+            (Ok(()), Ok(node)) => i32::from(Vma::shared(&node, START, MIB as usize).is_err()) * 2,
             (Ok(()), Err(_)) => 1,
             (Err(_), _) => 3,
         }
@@ -294,7 +293,7 @@ fn a_user_with_the_permission_needs_no_capability(_: &mut Host) -> Result<()> {
     ensure!(!user_can(&[])?, "a user outside of the node's group can open it");
     fs::set_permissions("/dev/map", Permissions::from_mode(0o600))?;
     succeeds_in_child(|| match caps::drop(None, CapSet::Effective, Capability::CAP_SYS_RAWIO) {
-        Ok(()) => i32::from(user::open().and_then(|node| Ok(Area::shared(&node, START, 4096)?)).is_err()),
+        Ok(()) => i32::from(user::open().and_then(|node| Ok(Vma::shared(&node, START, 4096)?)).is_err()),
         Err(_) => 2,
     })
     .context("root without CAP_SYS_RAWIO")
@@ -304,7 +303,7 @@ fn a_debugger_reads_and_writes_a_mapping(host: &mut Host) -> Result<()> {
     let seed = 63;
     host.fill(seed)?;
     let _loaded = Loaded::with(&["windows=0xc0000000+1M"])?;
-    let area = Area::shared(&user::open()?, START, MIB as usize)?;
+    let vma = Vma::shared(&user::open()?, START, MIB as usize)?;
     // SAFETY: this process has one thread, and the child only stops.
     let child = match unsafe { fork() }? {
         ForkResult::Child => {
@@ -314,7 +313,7 @@ fn a_debugger_reads_and_writes_a_mapping(host: &mut Host) -> Result<()> {
         ForkResult::Parent { child } => child,
     };
     waitpid(child, None)?;
-    let place = (area.address() + 16) as ptrace::AddressType;
+    let place = (vma.address() + 16) as ptrace::AddressType;
     let peeked = ptrace::read(child, place)?;
     let expected = pattern::bytes(seed, START + 16, 8);
     let poked = ptrace::write(child, place, !peeked);
@@ -328,14 +327,14 @@ fn a_debugger_reads_and_writes_a_mapping(host: &mut Host) -> Result<()> {
 fn two_processes_see_each_others_stores(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::with(&["windows=0xc0000000+1M"])?;
     let node = user::open()?;
-    let area = Area::shared(&node, START, MIB as usize)?;
-    area.store(0, 0);
-    area.store(1, 0);
+    let vma = Vma::shared(&node, START, MIB as usize)?;
+    vma.store(0, 0);
+    vma.store(1, 0);
     // The other one opens and maps for itself.
     // SAFETY: this process has one thread.
     let child = match unsafe { fork() }? {
         ForkResult::Child => {
-            let other = user::open().and_then(|node| Ok(Area::shared(&node, START, 4096)?));
+            let other = user::open().and_then(|node| Ok(Vma::shared(&node, START, 4096)?));
             if let Ok(other) = other {
                 for round in 1..=100 {
                     while other.load(0) != round {
@@ -350,8 +349,8 @@ fn two_processes_see_each_others_stores(_: &mut Host) -> Result<()> {
         ForkResult::Parent { child } => child,
     };
     for round in 1..=100 {
-        area.store(0, round);
-        while area.load(1) != round {
+        vma.store(0, round);
+        while vma.load(1) != round {
             std::thread::yield_now();
         }
     }
@@ -364,39 +363,39 @@ fn mremap_moves_and_shrinks_but_does_not_grow(host: &mut Host) -> Result<()> {
     let seed = 64;
     host.fill(seed)?;
     let _loaded = Loaded::with(&["windows=0xc0000000+1M"])?;
-    let mut area = Area::shared(&user::open()?, START, 4 * PAGE as usize)?;
-    let grown = area.resize(8 * PAGE as usize);
+    let mut vma = Vma::shared(&user::open()?, START, 4 * PAGE as usize)?;
+    let grown = vma.resize(8 * PAGE as usize);
     ensure!(grown == Err(Errno::EFAULT), "growing: {grown:?}");
-    area.resize(2 * PAGE as usize)?;
-    dies_of(Signal::SIGSEGV, || area.load(2 * PAGE as usize))?;
-    let place = Area::reserve(2 * PAGE as usize)?;
-    let moved = area.move_to(place)?;
+    vma.resize(2 * PAGE as usize)?;
+    killed_by(Signal::SIGSEGV, || vma.load(2 * PAGE as usize))?;
+    let place = Vma::reserve(2 * PAGE as usize)?;
+    let moved = vma.move_to(place)?;
     ensure!(moved.load(PAGE as usize) == pattern::byte(seed, START + PAGE), "the moved mapping shows something else");
     moved.store(5, !pattern::byte(seed, START + 5));
     host.changed(seed, &[5..6], |offset| !pattern::byte(seed, START + offset))
 }
 
-/// The number of areas in the driver's debug file.
-fn areas() -> Result<i64> {
+/// The number of VMAs in the driver's debug file.
+fn vmas() -> Result<i64> {
     Ok(fs::read_to_string("/sys/kernel/debug/map/mappings")?.trim().parse()?)
 }
 
 fn a_mapping_in_pieces_is_counted(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::with(&["windows=0xc0000000+1M"])?;
     let node = user::open()?;
-    ensure!(areas()? == 0, "{} areas before", areas()?);
-    let area = Area::shared(&node, START, 8 * PAGE as usize)?;
-    ensure!(areas()? == 1, "{} areas with one mapping", areas()?);
-    area.unmap(2 * PAGE as usize..4 * PAGE as usize)?;
-    ensure!(areas()? == 2, "{} areas with a hole", areas()?);
-    succeeds_in_child(|| i32::from(areas().ok() != Some(4)))?;
-    ensure!(areas()? == 2, "{} areas after the child's end", areas()?);
+    ensure!(vmas()? == 0, "{} VMAs before", vmas()?);
+    let vma = Vma::shared(&node, START, 8 * PAGE as usize)?;
+    ensure!(vmas()? == 1, "{} VMAs with one mapping", vmas()?);
+    vma.unmap(2 * PAGE as usize..4 * PAGE as usize)?;
+    ensure!(vmas()? == 2, "{} VMAs with a hole", vmas()?);
+    succeeds_in_child(|| i32::from(vmas().ok() != Some(4)))?;
+    ensure!(vmas()? == 2, "{} VMAs after the child's end", vmas()?);
     // The hole can be filled again.
-    drop(Area::shared(&node, START + 2 * PAGE, 2 * PAGE as usize)?);
-    drop(area);
-    ensure!(areas()? == 0, "{} areas after", areas()?);
-    let refused = Area::shared(&node, START, 2 * MIB as usize);
-    ensure!(refused.is_err() && areas()? == 0, "a refused mapping is counted");
+    drop(Vma::shared(&node, START + 2 * PAGE, 2 * PAGE as usize)?);
+    drop(vma);
+    ensure!(vmas()? == 0, "{} VMAs after", vmas()?);
+    let refused = Vma::shared(&node, START, 2 * MIB as usize);
+    ensure!(refused.is_err() && vmas()? == 0, "a refused mapping is counted");
     Ok(())
 }
 
@@ -404,7 +403,7 @@ fn madvise_takes_nothing_away(host: &mut Host) -> Result<()> {
     let seed = 65;
     host.fill(seed)?;
     let _loaded = Loaded::with(&["windows=0xc0000000+1M"])?;
-    let area = Area::shared(&user::open()?, START, MIB as usize)?;
+    let vma = Vma::shared(&user::open()?, START, MIB as usize)?;
     for (advice, name) in [
         (libc::MADV_DONTNEED, "DONTNEED"),
         (libc::MADV_REMOVE, "REMOVE"),
@@ -415,8 +414,8 @@ fn madvise_takes_nothing_away(host: &mut Host) -> Result<()> {
         (libc::MADV_DODUMP, "DODUMP"),
     ] {
         // Whether it is refused or does nothing is the kernel's affair; the memory must stay, and so must this process.
-        let _ = area.advise(advice);
-        let found = area.load(100);
+        let _ = vma.advise(advice);
+        let found = vma.load(100);
         ensure!(found == pattern::byte(seed, START + 100), "after MADV_{name} it shows {found:#x}");
     }
     host.changed(seed, &[], |_| 0)
@@ -549,7 +548,7 @@ fn compare_check_with_mmap(parameters: &[&str]) -> Result<()> {
         personality::set(random.pick(&[Persona::empty(), Persona::READ_IMPLIES_EXEC]))?;
         let node = nodes.pick(&mut random);
         let verdict = check(node, start, length, protection, flags)?;
-        let made = Area::map(node, start, length as usize, protection, flags).map(drop);
+        let made = Vma::map(node, start, length as usize, protection, flags).map(drop);
         let expected = match verdict.verdict {
             abi::GRANTED => Ok(()),
             _ => Err(Errno::from_raw(verdict.error as i32)),
@@ -645,7 +644,7 @@ fn fdinfo_and_debugfs_tell_the_windows(_: &mut Host) -> Result<()> {
     let given = fs::read_to_string("/sys/module/map/parameters/windows")?;
     ensure!(format!("windows={}", given.trim_end()) == THREE, "the parameter reads {given:?}");
     for _ in 0..3 {
-        ensure!(Area::shared(&node, START, LENGTH as usize).is_err(), "three windows at once");
+        ensure!(Vma::shared(&node, START, LENGTH as usize).is_err(), "three windows at once");
     }
     let refusals = fs::read_to_string("/sys/kernel/debug/map/refusals")?;
     let counted = |reason: Refusal| {

@@ -18,12 +18,12 @@ use nix::{
 };
 
 use crate::{
-    area::{Area, READ_WRITE},
     host::{Host, LENGTH, START},
     kernel::{self, Loaded},
     program::{devmap, WHOLE},
     refusal::{shared_fails, PAGE},
     user,
+    vma::{Vma, READ_WRITE},
     windows::{check, MIB, THREE},
     Test,
 };
@@ -101,7 +101,7 @@ fn a_cache_type_that_the_mtrrs_do_not_give_is_einval(_: &mut Host) -> Result<()>
     ensure!(log.contains(&words), "the log does not say {words:?}: {log}");
     for cache in ["uncached", "wc"] {
         let _loaded = Loaded::with(&[&format!("windows=fw@0xfffc0000+256K:{cache}")])?;
-        Area::map(&user::open()?, 0xfffc_0000, 0x4_0000, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
+        Vma::map(&user::open()?, 0xfffc_0000, 0x4_0000, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
     }
     Ok(())
 }
@@ -115,7 +115,7 @@ fn the_isa_bus_is_cached_or_nothing(_: &mut Host) -> Result<()> {
     }
     {
         let _loaded = Loaded::with(&["windows=0xa0000+4K:cached:shared"])?;
-        Area::shared(&user::open()?, 0xa_0000, 4096)?;
+        Vma::shared(&user::open()?, 0xa_0000, 4096)?;
     }
     // In raw mode the question is answered as mmap(2) answers.
     let _loaded = Loaded::new()?;
@@ -133,7 +133,7 @@ fn the_kernel_lists_every_cache_type(_: &mut Host) -> Result<()> {
     let node = user::open()?;
     for (index, kind) in (0..).zip(["uncached-minus", "write-combining", "write-back"]) {
         let start = START + index * MIB;
-        let _area = Area::map(&node, start, MIB as usize, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
+        let _area = Vma::map(&node, start, MIB as usize, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
         let line = format!("[mem {start:#018x}-{:#018x}] {kind}", start + MIB);
         let list = fs::read_to_string(LIST)?;
         ensure!(list.lines().any(|found| found.ends_with(&line)), "the list does not say {line}:\n{list}");
@@ -147,16 +147,16 @@ fn another_cache_type_elsewhere_is_eagain(_: &mut Host) -> Result<()> {
     // The windows are claimed, and yet /dev/mem maps them: uncached with O_SYNC, cached without.
     for (flags, granted) in [(libc::O_SYNC, [true, false, false]), (0, [false, false, true])] {
         let mem = File::options().read(true).write(true).custom_flags(flags).open("/dev/mem")?;
-        let _other = Area::shared(&mem, START, LENGTH as usize)?;
+        let _other = Vma::shared(&mem, START, LENGTH as usize)?;
         for (index, granted) in (0..).zip(granted) {
-            let result = Area::shared(&node, START + index * MIB, MIB as usize).map(drop);
+            let result = Vma::shared(&node, START + index * MIB, MIB as usize).map(drop);
             let expected = if granted { Ok(()) } else { Err(Errno::EAGAIN) };
             ensure!(result == expected, "window {index} beside /dev/mem with flags {flags:o}: {result:?}");
         }
     }
     // Nothing of the refused mappings is left.
     for index in 0..3 {
-        Area::shared(&node, START + index * MIB, MIB as usize).with_context(|| format!("window {index} alone"))?;
+        Vma::shared(&node, START + index * MIB, MIB as usize).with_context(|| format!("window {index} alone"))?;
     }
     Ok(())
 }
@@ -166,7 +166,7 @@ fn a_conflict_costs_few_lines_of_the_kernels_log(_: &mut Host) -> Result<()> {
     let node = user::open()?;
     // Cached, as it was not opened with O_SYNC.
     let mem = File::options().read(true).write(true).open("/dev/mem")?;
-    let other = Area::shared(&mem, START, PAGE as usize)?;
+    let other = Vma::shared(&mem, START, PAGE as usize)?;
     let begin = Instant::now();
     let attempts = 200;
     for _ in 0..attempts {
@@ -180,11 +180,11 @@ fn a_conflict_costs_few_lines_of_the_kernels_log(_: &mut Host) -> Result<()> {
     ensure!(limit < attempts, "{attempts} attempts took too long for this test");
     ensure!((1..=limit).contains(&lines), "{lines} lines in {intervals} intervals: {log}");
     // That was one window; the other one goes on.
-    Area::shared(&node, START + MIB, PAGE as usize).context("the other window")?;
+    Vma::shared(&node, START + MIB, PAGE as usize).context("the other window")?;
     drop(other);
     // Nothing is in the way any more, and the kernel is asked again when the interval is over.
     sleep(Duration::from_secs(LogLimit::INTERVAL + 1));
-    Area::shared(&node, START, PAGE as usize).context("after the conflict is over")?;
+    Vma::shared(&node, START, PAGE as usize).context("after the conflict is over")?;
     Ok(())
 }
 
@@ -193,15 +193,15 @@ fn memory_that_is_mapped_cached_is_eagain(_: &mut Host) -> Result<()> {
     let node = user::open()?;
     // Without O_SYNC, /dev/mem maps memory write-back, and the kernel allows no second type of the same memory.
     let mem = File::options().read(true).write(true).open("/dev/mem")?;
-    let cached = Area::shared(&mem, START, LENGTH as usize)?;
+    let cached = Vma::shared(&mem, START, LENGTH as usize)?;
     shared_fails(&node, START, LENGTH as usize, Errno::EAGAIN)?;
     shared_fails(&node, START + PAGE, PAGE as usize, Errno::EAGAIN)?;
     drop(cached);
-    Area::shared(&node, START, LENGTH as usize).context("after the cached mapping is gone")?;
+    Vma::shared(&node, START, LENGTH as usize).context("after the cached mapping is gone")?;
     // An uncached one does not disturb.
     let mem = File::options().read(true).write(true).custom_flags(libc::O_SYNC).open("/dev/mem")?;
-    let _uncached = Area::shared(&mem, START, LENGTH as usize)?;
-    Area::shared(&node, START, LENGTH as usize).context("beside an uncached mapping")?;
+    let _uncached = Vma::shared(&mem, START, LENGTH as usize)?;
+    Vma::shared(&node, START, LENGTH as usize).context("beside an uncached mapping")?;
     Ok(())
 }
 
@@ -211,7 +211,7 @@ fn status_3_beside_a_mapping_of_another_cache_type(host: &mut Host) -> Result<()
     let _loaded = Loaded::with(&[WHOLE])?;
     // Cached, as it was not opened with O_SYNC.
     let mem = File::options().read(true).write(true).open("/dev/mem")?;
-    let other = Area::shared(&mem, START, 4096)?;
+    let other = Vma::shared(&mem, START, 4096)?;
     devmap("write 0xc0000000 1")?.failed(
         3,
         &[
@@ -223,7 +223,7 @@ fn status_3_beside_a_mapping_of_another_cache_type(host: &mut Host) -> Result<()
     devmap("write 0xc0000000 1 -w 8")?.printed("")?;
     // One of the same cache type is in nobody's way.
     let mem = File::options().read(true).write(true).custom_flags(libc::O_SYNC).open("/dev/mem")?;
-    let _other = Area::shared(&mem, START, 4096)?;
+    let _other = Vma::shared(&mem, START, 4096)?;
     devmap("write 0xc0000000 3 -w 8")?.printed("")?;
     host.changed(seed, &[0..1], |_| 3)
 }

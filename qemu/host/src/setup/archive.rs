@@ -105,9 +105,9 @@ impl<'a> Archive<'a> {
         if self.lists.get().is_some() {
             return Ok(());
         }
-        let shelf = self.shelf();
-        let _lock = self.cache.lock(&shelf, "the lists of Debian's packages", self.ui)?;
-        let place = self.cache.path(&shelf);
+        let bucket = self.bucket();
+        let _lock = self.cache.lock(&bucket, "the lists of Debian's packages", self.ui)?;
+        let place = self.cache.path(&bucket);
         self.configure(&place).map_err(|error| self.cache.explain(error, &place))?;
         let bar = self.ui.bar("Fetching the lists of Debian's packages", Progress::WHOLE);
         let mut command = self.apt("apt-get");
@@ -128,7 +128,7 @@ impl<'a> Archive<'a> {
         Ok(())
     }
 
-    fn shelf(&self) -> String {
+    fn bucket(&self) -> String {
         format!("apt/{}", self.architecture)
     }
 
@@ -136,7 +136,7 @@ impl<'a> Archive<'a> {
     fn apt(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         // Read after the machine's configuration, whose proxies and certificates stay in force.
-        command.arg("-c").arg(self.cache.path(self.shelf()).join("apt.conf")).env("LC_ALL", "C");
+        command.arg("-c").arg(self.cache.path(self.bucket()).join("apt.conf")).env("LC_ALL", "C");
         command
     }
 
@@ -162,9 +162,9 @@ pub struct Backports {
 impl Backports {
     /// Copies the configuration and brings the lists of packages.
     pub fn new(cache: &BuildCache, ui: &Ui) -> Result<Backports> {
-        const SHELF: &str = "apt/backports";
-        let _lock = cache.lock(SHELF, "the lists of Debian's backports", ui)?;
-        let place = cache.path(SHELF);
+        const BUCKET: &str = "apt/backports";
+        let _lock = cache.lock(BUCKET, "the lists of Debian's backports", ui)?;
+        let place = cache.path(BUCKET);
         let backports =
             Backports { configuration: place.join("apt.conf"), suite: format!("{}-backports", codename()?) };
         backports.configure(&place).map_err(|error| cache.explain(error, &place))?;

@@ -2,9 +2,9 @@
 
 //! The directory that keeps what took long to make.
 //!
-//! It has one directory for each kind of thing (a *shelf*), and on it one directory for each thing. A thing is made in a
-//! sibling called `….part` and renamed when it is whole, so that what has its name can be trusted. A lock on the shelf
-//! lets one run make things while others wait; looking at what is there needs no lock.
+//! It has a directory for each kind of entry (a *bucket*), and in it a directory for each entry. An entry is made in a
+//! sibling called `….part` and renamed when it is whole, so that what has its name can be trusted. A lock on the bucket
+//! lets one run make entries while others wait; looking at what is there needs no lock.
 
 use std::env;
 use std::fs::{self, File};
@@ -54,7 +54,7 @@ pub fn lock(place: &Path, what: &str, ui: &Ui) -> Result<Lock> {
     }
 }
 
-/// The right to make things on one shelf.
+/// The right to make entries in one bucket.
 #[derive(Debug)]
 pub struct Lock(Flock<File>);
 
@@ -86,9 +86,9 @@ impl BuildCache {
         self.root.join(place)
     }
 
-    /// The names of the things on a shelf.
-    pub fn things(&self, shelf: &str) -> Vec<String> {
-        let entries = fs::read_dir(self.path(shelf)).into_iter().flatten().flatten();
+    /// The names of the entries in a bucket.
+    pub fn entries(&self, bucket: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.path(bucket)).into_iter().flatten().flatten();
         entries
             .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
             .filter_map(|entry| entry.file_name().into_string().ok())
@@ -96,22 +96,22 @@ impl BuildCache {
             .collect()
     }
 
-    /// Waits for the right to make things on a shelf; `what` is what a person would call it.
-    pub fn lock(&self, shelf: &str, what: &str, ui: &Ui) -> Result<Lock> {
-        let place = self.path(shelf);
+    /// Waits for the right to make entries in a bucket; `what` is what a person would call it.
+    pub fn lock(&self, bucket: &str, what: &str, ui: &Ui) -> Result<Lock> {
+        let place = self.path(bucket);
         fs::create_dir_all(&place).map_err(|error| self.explain(anyhow!(error), &place))?;
         lock(&place, what, ui).map_err(|error| self.explain(error, &place))
     }
 
-    /// Lets `fill` make a thing and puts it on the shelf. The caller holds the shelf's lock.
+    /// Lets `fill` make an entry and puts it in the bucket. The caller holds the bucket's lock.
     ///
     /// Whatever goes wrong, nothing stays behind.
-    pub fn make(&self, shelf: &str, name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
-        let place = self.path(shelf).join(name);
-        let part = self.path(shelf).join(format!("{name}{PART}"));
+    pub fn make(&self, bucket: &str, name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+        let place = self.path(bucket).join(name);
+        let part = self.path(bucket).join(format!("{name}{PART}"));
         let make = || -> Result<()> {
             // What a run that was killed has left, under whatever name.
-            for entry in fs::read_dir(self.path(shelf))? {
+            for entry in fs::read_dir(self.path(bucket))? {
                 let entry = entry?;
                 if entry.file_name().to_string_lossy().ends_with(PART) {
                     remove(&entry.path())?;
@@ -240,38 +240,38 @@ mod tests {
     #[test]
     fn a_thing_appears_whole() {
         let (_directory, cache) = scratch();
-        let _lock = cache.lock("shelf", "a test", &Ui::new()).unwrap();
+        let _lock = cache.lock("bucket", "a test", &Ui::new()).unwrap();
         let place = cache
-            .make("shelf", "thing", |part| {
-                assert!(cache.things("shelf").is_empty());
+            .make("bucket", "entry", |part| {
+                assert!(cache.entries("bucket").is_empty());
                 Ok(fs::write(part.join("file"), "whole")?)
             })
             .unwrap();
         assert_eq!(fs::read_to_string(place.join("file")).unwrap(), "whole");
-        assert_eq!(cache.things("shelf"), ["thing"]);
+        assert_eq!(cache.entries("bucket"), ["entry"]);
     }
 
     #[test]
     fn a_thing_that_fails_leaves_nothing() {
         let (_directory, cache) = scratch();
-        let _lock = cache.lock("shelf", "a test", &Ui::new()).unwrap();
+        let _lock = cache.lock("bucket", "a test", &Ui::new()).unwrap();
         // What a run that was killed has left.
-        fs::create_dir_all(cache.path("shelf/older.part/deep")).unwrap();
-        let failed = cache.make("shelf", "thing", |part| {
+        fs::create_dir_all(cache.path("bucket/older.part/deep")).unwrap();
+        let failed = cache.make("bucket", "entry", |part| {
             fs::write(part.join("file"), "half")?;
             bail!("half way")
         });
         assert_eq!(failed.unwrap_err().to_string(), "half way");
-        let left: Vec<_> = fs::read_dir(cache.path("shelf")).unwrap().flatten().map(|e| e.file_name()).collect();
+        let left: Vec<_> = fs::read_dir(cache.path("bucket")).unwrap().flatten().map(|e| e.file_name()).collect();
         assert_eq!(left, [LOCK]);
     }
 
     #[test]
     fn a_second_run_must_wait() {
         let (_directory, cache) = scratch();
-        let lock = cache.lock("shelf", "a test", &Ui::new()).unwrap();
+        let lock = cache.lock("bucket", "a test", &Ui::new()).unwrap();
         let try_lock = || {
-            let file = File::open(cache.path("shelf").join(LOCK)).unwrap();
+            let file = File::open(cache.path("bucket").join(LOCK)).unwrap();
             Flock::lock(file, FlockArg::LockExclusiveNonblock).map(drop).map_err(|(_, errno)| errno)
         };
         assert_eq!(try_lock(), Err(Errno::EWOULDBLOCK));
@@ -282,9 +282,9 @@ mod tests {
     #[test]
     fn an_error_of_the_disk_comes_with_its_remedy() {
         let (_directory, cache) = scratch();
-        let of = |errno: Errno| cache.explain(io::Error::from(errno).into(), Path::new("/c/thing")).to_string();
+        let of = |errno: Errno| cache.explain(io::Error::from(errno).into(), Path::new("/c/entry")).to_string();
         assert!(of(Errno::ENOSPC).contains(": the disk is full, at "));
-        assert!(of(Errno::EACCES).starts_with("cannot write to the cache, at /c/thing: "));
+        assert!(of(Errno::EACCES).starts_with("cannot write to the cache, at /c/entry: "));
         assert_eq!(cache.explain(anyhow!("something else"), Path::new("/c")).to_string(), "something else");
     }
 }

@@ -26,7 +26,7 @@ use crate::ui::Ui;
 
 /// The configuration that every architecture needs.
 const COMMON: &str = include_str!("../../../kernel/common.config");
-const SHELF: &str = "kernel";
+const BUCKET: &str = "kernel";
 
 /// A kernel that can be booted, and that modules can be built against.
 #[derive(Debug)]
@@ -55,15 +55,15 @@ impl Kernel {
         let fragment = fold(&[COMMON, arch.config, flavour.config]);
         let key = key(arch, source, &toolchain.identity(), &fragment);
         let stem = flavour::stem(arch, flavour);
-        let shelf = format!("{SHELF}/{stem}-{}-{}", source.version, short_hash(&key));
-        let place = cache.path(&shelf);
+        let bucket = format!("{BUCKET}/{stem}-{}-{}", source.version, short_hash(&key));
+        let place = cache.path(&bucket);
         let finished = || Kernel::at(arch, flavour, &place);
         // A tree that is somebody's may have been edited; make knows what to do then, and is quick if it is nothing.
         let usable = || (!source.external && State::read(&place) == State::Complete).then(finished)?.ok();
         if let Some(kernel) = usable() {
             return Ok(kernel);
         }
-        let lock = cache.lock(&shelf, "building the kernel", ui)?;
+        let lock = cache.lock(&bucket, "building the kernel", ui)?;
         if let Some(kernel) = usable() {
             return Ok(kernel);
         }

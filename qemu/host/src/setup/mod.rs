@@ -81,32 +81,32 @@ pub fn prepare_tests(tools: &Tools, ui: &Ui) -> Result<Option<PathBuf>> {
 
 /// Checks the binding of windows in the device tree, and trees that follow it, with dt-schema, which the cache keeps.
 pub fn check_binding(ui: &Ui) -> Result<()> {
-    const SHELF: &str = "dtschema";
+    const BUCKET: &str = "dtschema";
     let cache = BuildCache::find()?;
-    let lock = cache.lock(SHELF, "dt-schema", ui)?;
+    let lock = cache.lock(BUCKET, "dt-schema", ui)?;
     let mut script = Command::new(crate::root().join("qemu/bindings.sh"));
-    script.arg(cache.path(SHELF));
+    script.arg(cache.path(BUCKET));
     Job::new(script).hold(&lock)?.lines(|_| ()).context("the binding is wrong, or dt-schema could not be installed")
 }
 
 /// Debian's static busybox for the guest's architecture.
 fn busybox(arch: &Arch, cache: &BuildCache, archive: &Archive<'_>, ui: &Ui) -> Result<PathBuf> {
     const PACKAGE: &str = "busybox-static";
-    let shelf = format!("busybox/{}", arch.debian);
+    let bucket = format!("busybox/{}", arch.debian);
     // Any version will do: the one that is here stays until somebody removes it.
     let found = || {
-        let place = cache.things(&shelf).into_iter().max()?;
-        Some(cache.path(&shelf).join(place).join("busybox"))
+        let place = cache.entries(&bucket).into_iter().max()?;
+        Some(cache.path(&bucket).join(place).join("busybox"))
     };
     if let Some(busybox) = found() {
         return Ok(busybox);
     }
-    let _lock = cache.lock(&shelf, "busybox", ui)?;
+    let _lock = cache.lock(&bucket, "busybox", ui)?;
     if let Some(busybox) = found() {
         return Ok(busybox);
     }
     let package = archive.newest(PACKAGE, |_| true)?.ok_or_else(|| archive.lacks(PACKAGE))?;
-    cache.make(&shelf, &archive::file_name(&package.version), |part| {
+    cache.make(&bucket, &archive::file_name(&package.version), |part| {
         archive.unpack(&package, part)?;
         // Debian has moved it from one to the other.
         let place = ["usr/bin/busybox", "bin/busybox"].into_iter().find(|place| part.join(place).is_file());

@@ -79,11 +79,11 @@ impl Source {
 
     /// The tree in the cache, else the archive's newest.
     pub fn debian(cache: &BuildCache, archive: &Archive<'_>, ui: &Ui) -> Result<Source> {
-        const SHELF: &str = "source";
+        const BUCKET: &str = "source";
         // Newer versions come and go in the archive; what is here stays until somebody removes it.
         let found = || -> Option<Source> {
-            let sources = cache.things(SHELF).into_iter().filter_map(|name| {
-                let place = cache.path(SHELF).join(name);
+            let sources = cache.entries(BUCKET).into_iter().filter_map(|name| {
+                let place = cache.path(BUCKET).join(name);
                 let version = version_of(&place).ok()?;
                 Some(Source { place, version, external: false })
             });
@@ -92,14 +92,14 @@ impl Source {
         if let Some(source) = found() {
             return Ok(source);
         }
-        let _lock = cache.lock(SHELF, "the kernel's source", ui)?;
+        let _lock = cache.lock(BUCKET, "the kernel's source", ui)?;
         if let Some(source) = found() {
             return Ok(source);
         }
         cache.need(SPACE)?;
         for name in PACKAGES {
             let Some(package) = archive.newest(name, |_| true)? else { continue };
-            cache.make(SHELF, &file_name(&format!("linux-{}", package.version)), |part| {
+            cache.make(BUCKET, &file_name(&format!("linux-{}", package.version)), |part| {
                 archive.unpack(&package, part)?;
                 // The tree has a `usr` of its own, which must not meet the package's.
                 let tarball = lift(&part.join(format!("usr/src/{name}.tar.xz")), &part.join(".tar.xz"))?;

@@ -14,7 +14,7 @@ use crate::setup::cache::BuildCache;
 use crate::setup::toolchain::{cargo_in, Toolchain};
 use crate::ui::Ui;
 
-const SHELF: &str = "sysroot";
+const BUCKET: &str = "sysroot";
 /// How many crates that is, for the bar.
 const CRATES: u64 = 20;
 /// The room that it takes while it is made.
@@ -24,12 +24,12 @@ const SPACE: u64 = 500_000_000;
 pub fn find(target: &str, toolchain: &Toolchain, cache: &BuildCache, ui: &Ui) -> Result<Option<PathBuf>> {
     let rustc = &toolchain.rustc;
     let own = || has_library(&rustc.sysroot, target);
-    let kept = cache.path(SHELF).join(name(target, &rustc.release));
+    let kept = cache.path(BUCKET).join(name(target, &rustc.release));
     let found = || [(own(), None), (has_library(&kept, target), Some(kept.clone()))].into_iter().find(|(is, _)| *is);
     if let Some((_, sysroot)) = found() {
         return Ok(sysroot);
     }
-    let lock = cache.lock(SHELF, "building Rust's library", ui)?;
+    let lock = cache.lock(BUCKET, "building Rust's library", ui)?;
     if let Some((_, sysroot)) = found() {
         return Ok(sysroot);
     }
@@ -38,11 +38,11 @@ pub fn find(target: &str, toolchain: &Toolchain, cache: &BuildCache, ui: &Ui) ->
         return Ok(None);
     }
     cache.need(SPACE)?;
-    let log = cache.path(SHELF).join("build.log");
+    let log = cache.path(BUCKET).join("build.log");
     // Gone, or never there: the log begins anew.
     let _ = fs::remove_file(&log);
     let bar = ui.bar(format_args!("Building {what}"), CRATES);
-    cache.make(SHELF, &name(target, &rustc.release), |part| {
+    cache.make(BUCKET, &name(target, &rustc.release), |part| {
         let work = part.join("work");
         let crates = |line: &str| bar.advance(u64::from(line.trim_start().starts_with("Compiling ")));
         Job::new(cargo(target, toolchain, &work)?).log(&log).hold(&lock)?.lines(crates).with_context(|| {

@@ -183,14 +183,14 @@ fn release(rustc: &str) -> Option<String> {
 /// The source of the standard library: the tool chain's own, else rustup's, else Debian's.
 fn rust_src(rustc: &Rustc, cache: &BuildCache, archive: &Archive<'_>, ui: &Ui) -> Result<PathBuf> {
     let Rustc { sysroot, release, .. } = rustc;
-    const SHELF: &str = "rust-src";
+    const BUCKET: &str = "rust-src";
     let own = sysroot.join("lib/rustlib/src/rust/library");
-    let kept = cache.path(SHELF).join(release).join("library");
+    let kept = cache.path(BUCKET).join(release).join("library");
     let found = || [&own, &kept].into_iter().find(|library| library.join("core/src/lib.rs").is_file()).cloned();
     if let Some(library) = found() {
         return Ok(library);
     }
-    let _lock = cache.lock(SHELF, "the source of Rust's library", ui)?;
+    let _lock = cache.lock(BUCKET, "the source of Rust's library", ui)?;
     if let Some(library) = found() {
         return Ok(library);
     }
@@ -210,7 +210,7 @@ fn rust_src(rustc: &Rustc, cache: &BuildCache, archive: &Archive<'_>, ui: &Ui) -
     let package = archive.newest("rust-src", same).with_context(remedy)?;
     let package = package.ok_or_else(|| archive.lacks(&format!("rust-src {release}")).context(remedy()))?;
     cache.need(1_200_000_000)?;
-    cache.make(SHELF, release, |part| {
+    cache.make(BUCKET, release, |part| {
         archive.unpack(&package, part)?;
         let whole = part.join(format!("usr/src/rustc-{release}"));
         archive::lift(&whole.join("library"), &part.join("library"))?;
@@ -241,7 +241,7 @@ pub fn cargo_in(place: &Path) -> Command {
 
 /// The directory with a bindgen that is new enough, and its version.
 fn bindgen(cache: &BuildCache, ui: &Ui) -> Result<(PathBuf, String)> {
-    const SHELF: &str = "bindgen";
+    const BUCKET: &str = "bindgen";
     if let Some(file) = in_path("bindgen") {
         let mut command = Command::new(&file);
         command.arg("--version");
@@ -253,20 +253,20 @@ fn bindgen(cache: &BuildCache, ui: &Ui) -> Result<(PathBuf, String)> {
         }
     }
     interrupt::check()?;
-    let place = cache.path(SHELF).join(BINDGEN).join("bin");
+    let place = cache.path(BUCKET).join(BINDGEN).join("bin");
     let found = || place.join("bindgen").is_file().then(|| (place.clone(), BINDGEN.to_owned()));
     if let Some(found) = found() {
         return Ok(found);
     }
-    let lock = cache.lock(SHELF, "building bindgen", ui)?;
+    let lock = cache.lock(BUCKET, "building bindgen", ui)?;
     if let Some(found) = found() {
         return Ok(found);
     }
-    let log = cache.path(SHELF).join("build.log");
+    let log = cache.path(BUCKET).join("build.log");
     // Gone, or never there: the log begins anew.
     let _ = fs::remove_file(&log);
     let bar = ui.bar(format_args!("Building bindgen {BINDGEN}"), BINDGEN_CRATES);
-    cache.make(SHELF, BINDGEN, |part| {
+    cache.make(BUCKET, BINDGEN, |part| {
         let mut command = cargo_in(part);
         command.args(["install", "--locked", "bindgen-cli", "--version", BINDGEN, "--root"]).arg(part);
         // It runs three times for a kernel: to optimize it takes minutes, and would save seconds there.

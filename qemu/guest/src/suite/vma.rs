@@ -28,13 +28,13 @@ use nix::{
 pub const READ_WRITE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
 
 /// A mapping; unmapped when dropped.
-pub struct Area {
+pub struct Vma {
     address: NonNull<c_void>,
     /// In bytes, as it was asked for.
     length: usize,
 }
 
-impl Area {
+impl Vma {
     /// Maps `length` bytes of `file` from `offset` on, whatever the arguments are worth.
     pub fn map(file: &File, offset: u64, length: usize, protection: ProtFlags, flags: MapFlags) -> Result<Self, Errno> {
         Self::map_at(0, file.as_raw_fd(), offset, length, protection, flags)
@@ -48,7 +48,7 @@ impl Area {
         Self::map_at(gap.address(), file.as_raw_fd(), offset, length, READ_WRITE, flags)
     }
 
-    /// mmap(2) itself. With MAP_FIXED, `place` must be in an area that the caller has, or at no usable address at all.
+    /// mmap(2) itself. With MAP_FIXED, `place` must be in a mapping that the caller has, or at no usable address at all.
     pub fn map_at(
         place: usize,
         file: RawFd,
@@ -80,7 +80,7 @@ impl Area {
 
     /// Changes the protection.
     pub fn protect(&self, protection: ProtFlags) -> Result<(), Errno> {
-        // SAFETY: no reference to the area exists.
+        // SAFETY: no reference to the mapping exists.
         unsafe { mprotect(self.address, self.length, protection) }
     }
 
@@ -89,19 +89,19 @@ impl Area {
         let Some(length) = NonZeroUsize::new(range.len()) else { return Err(Errno::EINVAL) };
         let start = self.address.as_ptr().wrapping_byte_add(range.start);
         let start = NonNull::new(start).ok_or(Errno::EINVAL)?;
-        // SAFETY: the range lies within the area, up to its rounded end; no reference to it exists.
+        // SAFETY: the range lies within the mapping, up to its rounded end; no reference to it exists.
         unsafe { munmap(start, length.get()) }
     }
 
-    /// mremap(2): the new length, and where the area should go.
-    fn remapped(&self, length: usize, to: Option<&Area>) -> Result<NonNull<c_void>, Errno> {
+    /// mremap(2): the new length, and where the mapping should go.
+    fn remapped(&self, length: usize, to: Option<&Vma>) -> Result<NonNull<c_void>, Errno> {
         let mut flags = libc::MREMAP_MAYMOVE;
         let mut target = std::ptr::null_mut();
         if let Some(to) = to {
             flags |= libc::MREMAP_FIXED;
             target = to.address.as_ptr();
         }
-        // SAFETY: no reference to either area exists.
+        // SAFETY: no reference to either mapping exists.
         let address = unsafe { libc::mremap(self.address.as_ptr(), self.length, length, flags, target) };
         match NonNull::new(address) {
             Some(address) if address.as_ptr() != libc::MAP_FAILED => Ok(address),
@@ -117,9 +117,9 @@ impl Area {
     }
 
     /// Moves it to where `place` is, which it replaces.
-    pub fn move_to(self, place: Area) -> Result<Area, Errno> {
+    pub fn move_to(self, place: Vma) -> Result<Vma, Errno> {
         self.remapped(place.length, Some(&place))?;
-        // What was there is gone, and so is the place that the area comes from.
+        // What was there is gone, and so is the place that the mapping comes from.
         std::mem::forget(self);
         Ok(place)
     }
@@ -137,7 +137,7 @@ impl Area {
 
     /// madvise(2), with any advice.
     pub fn advise(&self, advice: i32) -> Result<(), Errno> {
-        // SAFETY: no reference to the area exists.
+        // SAFETY: no reference to the mapping exists.
         Errno::result(unsafe { libc::madvise(self.address.as_ptr(), self.length, advice) }).map(drop)
     }
 
@@ -154,19 +154,19 @@ impl Area {
     }
 }
 
-impl Drop for Area {
+impl Drop for Vma {
     fn drop(&mut self) {
         let _ = self.unmap(0..self.length);
     }
 }
 
-/// munmap(2) with any arguments. What it takes away must be an area's, or nobody's.
+/// munmap(2) with any arguments. What it takes away must be a `Vma`, or nobody's.
 pub fn unmap_at(address: usize, length: usize) -> Result<(), Errno> {
     // SAFETY: by the contract no reference to the memory exists.
     Errno::result(unsafe { libc::munmap(address as *mut c_void, length) }).map(drop)
 }
 
-/// mprotect(2) with any arguments. What it changes must be an area's.
+/// mprotect(2) with any arguments. What it changes must be a `Vma`.
 pub fn protect_at(address: usize, length: usize, protection: ProtFlags) -> Result<(), Errno> {
     // SAFETY: by the contract no reference to the memory exists.
     Errno::result(unsafe { libc::mprotect(address as *mut c_void, length, protection.bits()) }).map(drop)
@@ -204,7 +204,7 @@ pub fn in_child(act: impl FnOnce() -> i32) -> Result<WaitStatus> {
 }
 
 /// Fails unless a child that does `act` is killed by `signal`.
-pub fn dies_of<T>(signal: Signal, act: impl FnOnce() -> T) -> Result<()> {
+pub fn killed_by<T>(signal: Signal, act: impl FnOnce() -> T) -> Result<()> {
     let status = in_child(|| {
         act();
         0

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The guests that the tests need: each one is an entry in a table of data.
+//! The suites of tests and the guests that they need: each one is an entry in a table of data.
 
 use map_protocol::{Dev, Suite};
 
@@ -8,7 +8,7 @@ use crate::{arch::Arch, flavour::Flavour, machine::Hardware};
 
 /// A suite and the guest that it needs.
 #[derive(Debug)]
-pub struct Scene {
+pub struct SuiteSpec {
     /// As people read it.
     pub name: &'static str,
     /// The tests.
@@ -17,25 +17,25 @@ pub struct Scene {
     pub dev: Dev,
     /// Words for the kernel's command line.
     pub append: &'static str,
-    /// What the device tree has beside the reserved memory; on a machine without one this scene makes no sense.
+    /// What the boot's device tree has beside the reserved memory; a machine without a device tree does not run this suite.
     pub overlay: Option<&'static str>,
-    /// What the tests put on the device tree while the guest runs.
-    pub late: &'static [Late],
+    /// The overlays that the tests apply to the device tree at run time.
+    pub runtime_overlays: &'static [RuntimeOverlay],
     /// What the machine has that others have not.
     pub hardware: Hardware,
     /// The architectures on which it makes sense.
     pub arches: &'static [&'static str],
     /// The flavours of the kernel with which it makes sense.
     pub flavours: &'static [&'static str],
-    /// Those of them with which it takes so long that it is played only if all is asked for, or the flavour.
+    /// Those of them with which it takes so long that it runs only with `--all`, or if the flavour is named.
     pub slow: &'static [&'static str],
-    /// The last test of the suite is the guest's end, with this as the first fault in its kernel's log.
-    pub death: Option<&'static str>,
+    /// The last test of the suite ends in a kernel panic, with this as the first fault in the kernel's log.
+    pub expected_panic: Option<&'static str>,
 }
 
-/// An overlay on the device tree of a guest that runs.
+/// An overlay that a test applies to the device tree of the running guest.
 #[derive(Debug)]
-pub struct Late {
+pub struct RuntimeOverlay {
     /// What the tests call it.
     pub name: &'static str,
     /// Its source.
@@ -43,25 +43,25 @@ pub struct Late {
 }
 
 /// A guest like any other.
-const ORDINARY: Scene = Scene {
+const ORDINARY: SuiteSpec = SuiteSpec {
     name: "",
     suite: Suite::Driver,
     dev: Dev::Devtmpfs,
     append: "",
     overlay: None,
-    late: &[],
+    runtime_overlays: &[],
     hardware: ORDINARY_HARDWARE,
     arches: &["x86_64", "arm64"],
     flavours: &["plain", "debug"],
     slow: &[],
-    death: None,
+    expected_panic: None,
 };
 
 const ORDINARY_HARDWARE: Hardware =
     Hardware { board: None, processors: None, memory_mib: None, memory: None, devices: &[] };
 
 /// Windows of every kind, for the device tree.
-const TREE: &str = include_str!("../../kernel/arm64-windows.dtso");
+const WINDOWS: &str = include_str!("../../kernel/arm64-windows.dtso");
 
 /// Windows with every mistake, for the device tree.
 const WRONG: &str = include_str!("../../kernel/arm64-wrong.dtso");
@@ -76,62 +76,62 @@ const OVERLAY: &str = include_str!("../../kernel/arm64-overlay.dtso");
 const OVERLAY_WINDOWS: &str = include_str!("../../kernel/arm64-overlay-windows.dtso");
 
 /// The overlays of `qemu/kernel/overlay` with these names.
-macro_rules! late {
+macro_rules! runtime_overlays {
     ($($name:literal),* $(,)?) => {
-        &[$(Late { name: $name, source: include_str!(concat!("../../kernel/overlay/", $name, ".dtso")) }),*]
+        &[$(RuntimeOverlay { name: $name, source: include_str!(concat!("../../kernel/overlay/", $name, ".dtso")) }),*]
     };
 }
 
-/// A guest of its own for each of them.
-pub const ALL: &[Scene] = &[
-    Scene { name: "driver", suite: Suite::Driver, ..ORDINARY },
-    Scene { name: "plain /dev", suite: Suite::PlainDev, dev: Dev::Plain, ..ORDINARY },
-    Scene {
+/// All suites, each with a guest of its own.
+pub const ALL: &[SuiteSpec] = &[
+    SuiteSpec { name: "driver", suite: Suite::Driver, ..ORDINARY },
+    SuiteSpec { name: "plain /dev", suite: Suite::PlainDev, dev: Dev::Plain, ..ORDINARY },
+    SuiteSpec {
         name: "windows",
         suite: Suite::Windows,
         // Some of its tests race with each other.
         hardware: Hardware { processors: Some(2), ..ORDINARY_HARDWARE },
         ..ORDINARY
     },
-    Scene { name: "device tree", suite: Suite::Tree, overlay: Some(TREE), ..ORDINARY },
-    Scene { name: "wrong device tree", suite: Suite::WrongTree, overlay: Some(WRONG), ..ORDINARY },
-    Scene { name: "lockdown", suite: Suite::Lockdown, append: "lockdown=integrity", ..ORDINARY },
-    Scene { name: "late lockdown", suite: Suite::LockdownLate, flavours: &["plain"], ..ORDINARY },
-    Scene {
+    SuiteSpec { name: "device tree", suite: Suite::Dt, overlay: Some(WINDOWS), ..ORDINARY },
+    SuiteSpec { name: "wrong device tree", suite: Suite::DtWrong, overlay: Some(WRONG), ..ORDINARY },
+    SuiteSpec { name: "lockdown", suite: Suite::Lockdown, append: "lockdown=integrity", ..ORDINARY },
+    SuiteSpec { name: "late lockdown", suite: Suite::LockdownLate, flavours: &["plain"], ..ORDINARY },
+    SuiteSpec {
         name: "locked-down device tree",
-        suite: Suite::LockdownTree,
+        suite: Suite::LockdownDt,
         append: "lockdown=integrity",
         overlay: Some(LOCKDOWN),
         ..ORDINARY
     },
-    Scene {
+    SuiteSpec {
         name: "overlays at run time",
         suite: Suite::Overlay,
         overlay: Some(OVERLAY),
-        late: late!["late", "shelf", "shelf-off", "enable", "own"],
+        runtime_overlays: runtime_overlays!["late", "shelf", "shelf-off", "enable", "own"],
         flavours: &["plain"],
         ..ORDINARY
     },
-    Scene {
+    SuiteSpec {
         name: "overlays on windows",
         suite: Suite::OverlayWindows,
         overlay: Some(OVERLAY_WINDOWS),
-        late: late!["add", "disable", "move", "touch", "memory"],
+        runtime_overlays: runtime_overlays!["add", "disable", "move", "touch", "memory"],
         flavours: &["plain"],
         ..ORDINARY
     },
-    Scene {
+    SuiteSpec {
         name: "locked-down overlays",
         suite: Suite::LockdownOverlay,
         append: "lockdown=integrity",
         overlay: Some(OVERLAY_WINDOWS),
-        late: late!["late", "add", "disable", "move", "touch", "memory"],
+        runtime_overlays: runtime_overlays!["late", "add", "disable", "move", "touch", "memory"],
         flavours: &["plain"],
         ..ORDINARY
     },
-    Scene { name: "devmap", suite: Suite::Devmap, ..ORDINARY },
-    Scene { name: "mmap", suite: Suite::Mmap, ..ORDINARY },
-    Scene {
+    SuiteSpec { name: "devmap", suite: Suite::Devmap, ..ORDINARY },
+    SuiteSpec { name: "mmap", suite: Suite::Mmap, ..ORDINARY },
+    SuiteSpec {
         name: "memory hotplug",
         suite: Suite::Hotplug,
         append: "memory_hotplug.memmap_on_memory=1",
@@ -141,14 +141,14 @@ pub const ALL: &[Scene] = &[
         flavours: &["debug"],
         ..ORDINARY
     },
-    Scene {
+    SuiteSpec {
         name: "PCI device",
         suite: Suite::Pci,
         hardware: Hardware { devices: &["-device", "edu"], ..ORDINARY_HARDWARE },
         arches: &["x86_64"],
         ..ORDINARY
     },
-    Scene {
+    SuiteSpec {
         name: "PCI configuration",
         suite: Suite::Ecam,
         append: "lockdown=integrity",
@@ -158,7 +158,7 @@ pub const ALL: &[Scene] = &[
         flavours: &["plain"],
         ..ORDINARY
     },
-    Scene {
+    SuiteSpec {
         name: "strict /dev/mem",
         suite: Suite::Strict,
         // The first takes back what the flavour says; of several words the last one holds. The second makes pmem.
@@ -167,23 +167,23 @@ pub const ALL: &[Scene] = &[
         flavours: &["debug"],
         ..ORDINARY
     },
-    Scene { name: "late release", suite: Suite::Kobject, flavours: &["kobject"], ..ORDINARY },
-    Scene {
+    SuiteSpec { name: "late release", suite: Suite::Kobject, flavours: &["kobject"], ..ORDINARY },
+    SuiteSpec {
         name: "nobody answers",
         suite: Suite::Hole,
         arches: &["arm64"],
-        death: Some("Internal error: synchronous external abort"),
+        expected_panic: Some("Internal error: synchronous external abort"),
         ..ORDINARY
     },
-    Scene { name: "large windows", suite: Suite::Big, arches: &["x86_64"], flavours: &["plain"], ..ORDINARY },
+    SuiteSpec { name: "large windows", suite: Suite::Big, arches: &["x86_64"], flavours: &["plain"], ..ORDINARY },
 ];
 
-impl Scene {
+impl SuiteSpec {
     /// Whether it makes sense on a guest of `arch` with a kernel of this flavour.
     pub fn fits(&self, arch: &Arch, flavour: &Flavour) -> bool {
         self.arches.contains(&arch.name)
             && self.flavours.contains(&flavour.name)
-            && (self.overlay.is_none() || arch.tree.is_some())
+            && (self.overlay.is_none() || arch.dt_overlay.is_some())
     }
 }
 
@@ -193,13 +193,13 @@ mod tests {
     use crate::{arch, flavour};
 
     #[test]
-    fn every_scene_can_be_played_somewhere_and_has_a_name_of_its_own() {
-        for (number, scene) in ALL.iter().enumerate() {
-            let fits = |arch: &Arch| flavour::ALL.iter().any(|flavour| flavour.fits(arch) && scene.fits(arch, flavour));
-            assert!(arch::ALL.iter().any(fits), "{scene:?}");
-            assert!(scene.arches.iter().all(|name| Arch::find(name).is_some()), "{scene:?}");
-            assert!(scene.flavours.iter().all(|name| Flavour::find(name).is_some()), "{scene:?}");
-            assert!(ALL[..number].iter().all(|other| other.name != scene.name && other.suite != scene.suite));
+    fn every_suite_runs_somewhere_and_has_a_name_of_its_own() {
+        for (number, spec) in ALL.iter().enumerate() {
+            let fits = |arch: &Arch| flavour::ALL.iter().any(|flavour| flavour.fits(arch) && spec.fits(arch, flavour));
+            assert!(arch::ALL.iter().any(fits), "{spec:?}");
+            assert!(spec.arches.iter().all(|name| Arch::find(name).is_some()), "{spec:?}");
+            assert!(spec.flavours.iter().all(|name| Flavour::find(name).is_some()), "{spec:?}");
+            assert!(ALL[..number].iter().all(|other| other.name != spec.name && other.suite != spec.suite));
         }
     }
 }

@@ -12,11 +12,11 @@ use map_core::{
 use nix::errno::Errno;
 
 use crate::{
-    area::Area,
+    dt::{Snapshot, DRIVER},
     host::{Host, START},
     kernel::{self, Loaded},
-    tree::{Seen, DRIVER},
     user,
+    vma::Vma,
 };
 
 crate::tests! {
@@ -98,7 +98,7 @@ fn every_mistake_is_named_and_gives_no_window(_: &mut Host) -> Result<()> {
     // Nor is there any device that nothing was said of.
     let failed = log.matches("probe with driver map failed").count();
     ensure!(failed == mistakes.len() + misfits.len(), "{failed} devices failed:\n{log}");
-    Seen::now()?.are(&[])
+    Snapshot::now()?.are(&[])
 }
 
 fn a_tree_with_nothing_but_mistakes_is_no_raw_mode(_: &mut Host) -> Result<()> {
@@ -107,7 +107,7 @@ fn a_tree_with_nothing_but_mistakes_is_no_raw_mode(_: &mut Host) -> Result<()> {
     ensure!(log.contains("map: there are no windows yet"), "{log}");
     let node = user::open()?;
     for start in [START, 0xc040_0000, 0xd000_0000] {
-        let result = Area::shared(&node, start, 4096).map(drop);
+        let result = Vma::shared(&node, start, 4096).map(drop);
         ensure!(result == Err(Errno::EPERM), "{start:#x}: {result:?}");
     }
     Ok(())
@@ -115,8 +115,8 @@ fn a_tree_with_nothing_but_mistakes_is_no_raw_mode(_: &mut Host) -> Result<()> {
 
 fn the_parameter_works_beside_a_wrong_tree(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::with(&["windows=sdram@0xc0000000+3M:wc"])?;
-    Seen::now()?.are(&["sdram@0xc0000000+0x300000:wc"])?;
-    Area::shared(&user::open()?, START, 4096)?;
+    Snapshot::now()?.are(&["sdram@0xc0000000+0x300000:wc"])?;
+    Vma::shared(&user::open()?, START, 4096)?;
     Ok(())
 }
 

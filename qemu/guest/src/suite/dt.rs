@@ -21,12 +21,12 @@ use nix::{
 };
 
 use crate::{
-    area::{Area, READ_WRITE},
     host::{Host, LENGTH, START},
     kernel::{self, Loaded},
     memory::while_spinning,
     program::devmap,
     user,
+    vma::{Vma, READ_WRITE},
     windows::ask,
 };
 
@@ -72,12 +72,12 @@ const REGISTERS: &str = "bridge@9000000:windows";
 pub const DRIVER: &str = "/sys/bus/platform/drivers/map";
 
 /// The driver as a program sees it.
-pub struct Seen {
+pub struct Snapshot {
     pub mode: u32,
     pub windows: Vec<Window>,
 }
 
-impl Seen {
+impl Snapshot {
     /// Asks it.
     pub fn now() -> Result<Self> {
         let node = user::open()?;
@@ -119,7 +119,7 @@ pub fn bind(device: &str) -> Result<()> {
 
 /// How a mapping of a page at `start` to read and write ends.
 fn map_page(start: u64) -> Result<Result<(), Errno>> {
-    Ok(Area::shared(&user::open()?, start, PAGE as usize).map(drop))
+    Ok(Vma::shared(&user::open()?, start, PAGE as usize).map(drop))
 }
 
 fn the_module_says_which_devices_it_is_for(_: &mut Host) -> Result<()> {
@@ -132,7 +132,7 @@ fn the_module_says_which_devices_it_is_for(_: &mut Host) -> Result<()> {
 
 fn the_tree_gives_windows(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::new()?;
-    let seen = Seen::now()?;
+    let seen = Snapshot::now()?;
     seen.are(&OF_THE_TREE)?;
     for window in &seen.windows {
         let memory = window.range.start() >= START;
@@ -156,24 +156,24 @@ fn windows_of_the_tree_are_mapped_as_it_says(host: &mut Host) -> Result<()> {
     host.fill(seed)?;
     let _loaded = Loaded::new()?;
     let node = user::open()?;
-    let sdram = Area::shared(&node, START, LENGTH as usize)?;
+    let sdram = Vma::shared(&node, START, LENGTH as usize)?;
     sdram.store(100, 3);
-    let fifo = Area::shared(&node, FIFO, 0x1_0000)?;
-    let refused = Area::shared(&node, TABLE, 0x1_0000).map(drop);
+    let fifo = Vma::shared(&node, FIFO, 0x1_0000)?;
+    let refused = Vma::shared(&node, TABLE, 0x1_0000).map(drop);
     ensure!(refused == Err(Errno::EACCES), "writing to a read-only window: {refused:?}");
-    let table = Area::map(&node, TABLE, 0x1_0000, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
-    for (area, physical, cache, writable) in [
+    let table = Vma::map(&node, TABLE, 0x1_0000, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
+    for (vma, physical, cache, writable) in [
         (&sdram, START, CacheMode::Uncached, true),
         (&fifo, FIFO, CacheMode::WriteCombine, true),
         (&table, TABLE, CacheMode::Cached, false),
     ] {
         let touch = || {
-            let byte = area.load(0);
+            let byte = vma.load(0);
             if writable {
-                area.store(0, byte);
+                vma.store(0, byte);
             }
         };
-        let page = while_spinning(touch, || host.page(area.address()))?;
+        let page = while_spinning(touch, || host.page(vma.address()))?;
         let expected = Page { physical, cache, user: true, writable, executable: false };
         ensure!(page == expected, "{page:x?}, not {expected:x?}");
     }
@@ -191,8 +191,8 @@ fn a_window_shows_registers_behind_a_bus(_: &mut Host) -> Result<()> {
     let node = user::open()?;
     // Both are cells of Arm's PrimeCell library, which say at the end of their page what they are.
     for (start, part) in [(RTC, 0x031), (UART, 0x011)] {
-        let area = Area::map(&node, start, PAGE as usize, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
-        let [low, high] = [0xfe0, 0xfe4].map(|offset| u32::from(area.load(offset)));
+        let vma = Vma::map(&node, start, PAGE as usize, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
+        let [low, high] = [0xfe0, 0xfe4].map(|offset| u32::from(vma.load(offset)));
         let found = low | (high & 0xf) << 8;
         ensure!(found == part, "at {start:#x} is part {found:#x}");
     }
@@ -221,7 +221,7 @@ fn windows_of_the_tree_are_claimed_and_given_back(_: &mut Host) -> Result<()> {
 
 fn the_parameter_adds_windows_to_those_of_the_tree(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::with(&["windows=hole@0xc2000000+4K:ro"])?;
-    let seen = Seen::now()?;
+    let seen = Snapshot::now()?;
     let expected: Vec<_> = OF_THE_TREE.into_iter().chain(["hole@0xc2000000+0x1000:ro"]).collect();
     seen.are(&expected)?;
     let of_the_tree: Vec<_> = seen.windows.iter().map(|window| window.origin != Origin::Parameter).collect();
@@ -229,15 +229,15 @@ fn the_parameter_adds_windows_to_those_of_the_tree(_: &mut Host) -> Result<()> {
     let info = devmap("info")?;
     let origin = |name: &str| info.out.lines().find(|line| line.starts_with(name))?.split_whitespace().last();
     ensure!((origin("sdram"), origin("hole")) == (Some("tree"), Some("parameter")), "{info:?}");
-    let page = Area::map(&user::open()?, 0xc200_0000, PAGE as usize, ProtFlags::PROT_READ, MapFlags::MAP_SHARED);
+    let page = Vma::map(&user::open()?, 0xc200_0000, PAGE as usize, ProtFlags::PROT_READ, MapFlags::MAP_SHARED);
     ensure!(page.is_ok(), "the window of the parameter: {:?}", page.err());
     Ok(())
 }
 
-/// What a debugger gets that reads at the beginning of `area`.
-fn debugged(area: &Area) -> Result<Result<usize, Errno>> {
+/// What a debugger gets that reads at the beginning of `vma`.
+fn debugged(vma: &Vma) -> Result<Result<usize, Errno>> {
     let memory = File::open("/proc/self/mem")?;
-    let read = memory.read_at(&mut [0; 8], area.address() as u64);
+    let read = memory.read_at(&mut [0; 8], vma.address() as u64);
     Ok(read.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0))))
 }
 
@@ -253,16 +253,16 @@ fn memory_is_reserved_as_a_whole_and_by_nobody_in_the_kernel(_: &mut Host) -> Re
         ("edge@0xb0000000+1M:memory", false, Ok(8)),
     ] {
         let _loaded = Loaded::with(&[&format!("windows={list}")])?;
-        let seen = Seen::now()?;
+        let seen = Snapshot::now()?;
         let window = seen.windows.iter().find(|window| window.name.as_str() == "edge").context("no window")?;
         ensure!(window.reserved == reserved, "{list} is reserved: {}", window.reserved);
-        let area = Area::shared(&user::open()?, window.range.start(), PAGE as usize)?;
-        let found = debugged(&area)?;
+        let vma = Vma::shared(&user::open()?, window.range.start(), PAGE as usize)?;
+        let found = debugged(&vma)?;
         ensure!(found == expected, "a debugger in {list}: {found:?}");
     }
     // Registers are for the processor's own loads alone.
     let _loaded = Loaded::new()?;
-    let rtc = Area::map(&user::open()?, RTC, PAGE as usize, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
+    let rtc = Vma::map(&user::open()?, RTC, PAGE as usize, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
     rtc.load(0);
     let found = debugged(&rtc)?;
     ensure!(found == Err(Errno::EIO), "a debugger at registers: {found:?}");
@@ -284,7 +284,7 @@ fn what_the_parameter_has_the_tree_cannot_have(_: &mut Host) -> Result<()> {
     ] {
         let _loaded = Loaded::with(&[list])?;
         // None of the device's windows is there, and all of the other's.
-        Seen::now()?.are(&["uart@0x9000000+0x1000:shared", "rtc@0x9010000+0x1000", window])?;
+        Snapshot::now()?.are(&["uart@0x9000000+0x1000:shared", "rtc@0x9010000+0x1000", window])?;
         let log = kernel::log_since("map-suite:")?;
         ensure!(log.contains(words), "the log does not say {words:?}:\n{log}");
         ensure!(!Path::new(DRIVER).join(MEMORY).exists(), "{MEMORY} is bound");
@@ -299,13 +299,13 @@ fn a_device_that_goes_takes_its_windows_along(_: &mut Host) -> Result<()> {
     let node = user::open()?;
     for round in 0..3 {
         unbind(MEMORY)?;
-        Seen::now()?.are(&["uart@0x9000000+0x1000:shared", "rtc@0x9010000+0x1000", "hole@0xc2000000+0x1000"])?;
-        let result = Area::shared(&node, START, PAGE as usize).map(drop);
+        Snapshot::now()?.are(&["uart@0x9000000+0x1000:shared", "rtc@0x9010000+0x1000", "hole@0xc2000000+0x1000"])?;
+        let result = Vma::shared(&node, START, PAGE as usize).map(drop);
         ensure!(result == Err(Errno::EPERM), "round {round}, a window that is gone: {result:?}");
         let iomem = fs::read_to_string("/proc/iomem")?;
         ensure!(!iomem.contains("map: sdram"), "round {round}, it is still claimed:\n{iomem}");
         bind(MEMORY)?;
-        Area::shared(&node, START, PAGE as usize).with_context(|| format!("round {round}, it is back"))?;
+        Vma::shared(&node, START, PAGE as usize).with_context(|| format!("round {round}, it is back"))?;
     }
     let log = kernel::log_since("map-suite:")?;
     ensure!(log.contains("the range is outside of every window (the nearest window is hole@"), "{log}");
@@ -317,9 +317,9 @@ fn a_mapping_outlives_its_window_and_keeps_the_claim(host: &mut Host) -> Result<
     host.fill(seed)?;
     let _loaded = Loaded::new()?;
     let claimed = || Ok::<_, anyhow::Error>(fs::read_to_string("/proc/iomem")?.contains("map: sdram"));
-    let area = Area::shared(&user::open()?, START, 3 * PAGE as usize)?;
+    let vma = Vma::shared(&user::open()?, START, 3 * PAGE as usize)?;
     unbind(MEMORY)?;
-    area.store(7, !host_byte(seed, 7));
+    vma.store(7, !host_byte(seed, 7));
     ensure!(claimed()?, "a region that is mapped is not claimed");
     // Nobody gets it now, the same device included.
     let again = sysfs("bind", MEMORY)?;
@@ -329,15 +329,15 @@ fn a_mapping_outlives_its_window_and_keeps_the_claim(host: &mut Host) -> Result<
     ensure!(log.contains(words) && log.contains("map,shared"), "the log does not say {words:?}:\n{log}");
 
     // Parts and copies of the mapping hold the claim as the whole did.
-    area.unmap(PAGE as usize..2 * PAGE as usize)?;
-    crate::area::succeeds_in_child(|| i32::from(!claimed().unwrap_or(false)))?;
+    vma.unmap(PAGE as usize..2 * PAGE as usize)?;
+    crate::vma::succeeds_in_child(|| i32::from(!claimed().unwrap_or(false)))?;
     ensure!(claimed()?, "the parts do not hold the claim");
-    area.unmap(0..PAGE as usize)?;
+    vma.unmap(0..PAGE as usize)?;
     ensure!(claimed()?, "the last part does not hold the claim");
-    area.unmap(2 * PAGE as usize..3 * PAGE as usize)?;
+    vma.unmap(2 * PAGE as usize..3 * PAGE as usize)?;
     ensure!(!claimed()?, "the claim is left");
     bind(MEMORY)?;
-    Seen::now()?.are(&OF_THE_TREE)?;
+    Snapshot::now()?.are(&OF_THE_TREE)?;
     host.changed(seed, &[7..8], |_| !host_byte(seed, 7))
 }
 
@@ -371,17 +371,17 @@ fn windows_are_listed_and_mapped_while_devices_come_and_go(_: &mut Host) -> Resu
         }
         let windows = device.windows()?;
         ensure!((2..=5).contains(&windows.len()), "{windows:?}");
-        let result = Area::shared(&node, START, LENGTH as usize).map(drop);
+        let result = Vma::shared(&node, START, LENGTH as usize).map(drop);
         ensure!(matches!(result, Ok(()) | Err(Errno::EPERM)), "mmap: {result:?}");
     }
-    Seen::now()?.are(&OF_THE_TREE)
+    Snapshot::now()?.are(&OF_THE_TREE)
 }
 
 fn without_any_device_there_is_still_no_raw_mode(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::new()?;
     unbind(MEMORY)?;
     unbind(REGISTERS)?;
-    Seen::now()?.are(&[])?;
+    Snapshot::now()?.are(&[])?;
     for start in [START, RTC, 0xd000_0000] {
         let result = map_page(start)?;
         ensure!(result == Err(Errno::EPERM), "{start:#x}: {result:?}");
@@ -419,14 +419,14 @@ fn a_device_of_another_kind_is_not_bound(_: &mut Host) -> Result<()> {
     let bound = sysfs("bind", name)?;
     fs::write(device.join("driver_override"), "\n")?;
     ensure!(bound == Err(Errno::ENODEV), "binding {name}: {bound:?}");
-    Seen::now()?.are(&OF_THE_TREE)
+    Snapshot::now()?.are(&OF_THE_TREE)
 }
 
 fn the_driver_comes_and_goes_without_a_trace(_: &mut Host) -> Result<()> {
     let before = kernel::traces()?;
     for _ in 0..10 {
         let _loaded = Loaded::new()?;
-        Seen::now()?.are(&OF_THE_TREE)?;
+        Snapshot::now()?.are(&OF_THE_TREE)?;
     }
     let after = kernel::traces()?;
     ensure!(before == after && !Path::new(DRIVER).exists(), "before:\n{before}\nafter:\n{after}");

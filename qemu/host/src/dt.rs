@@ -40,7 +40,7 @@ pub fn make(mut qemu: Command, machine: &str, overlays: &[&str]) -> Result<File>
 
 /// Compiles an overlay that the guest puts on its tree itself. It keeps its labels for itself: the kernel cannot give back
 /// a symbol's memory.
-pub fn late(source: &str) -> Result<Vec<u8>> {
+pub fn compile_runtime(source: &str) -> Result<Vec<u8>> {
     let place = TempDir::new().context("cannot make a directory for an overlay")?;
     let overlay = place.path().join("late.dtbo");
     compile(source, &overlay, &[])?;

@@ -10,12 +10,12 @@ use map_core::{Origin, WindowError};
 use nix::errno::Errno;
 
 use crate::{
-    area::Area,
+    dt::{Snapshot, DRIVER},
     host::{Host, LENGTH, START},
     kernel::{self, Loaded},
     lockdown::the_parameter_is_refused,
-    tree::{Seen, DRIVER},
     user,
+    vma::Vma,
 };
 
 crate::tests! {
@@ -31,12 +31,12 @@ fn memory_that_the_boots_tree_sets_aside_is_mapped(host: &mut Host) -> Result<()
     let seed = 82;
     host.fill(seed)?;
     let _loaded = Loaded::new()?;
-    let seen = Seen::now()?;
+    let seen = Snapshot::now()?;
     seen.are(&[SDRAM])?;
     let window = seen.windows[0];
     ensure!(window.reserved && window.origin == Origin::BootDt, "{window:?}");
-    let area = Area::shared(&user::open()?, START, LENGTH as usize)?;
-    area.store(100, 3);
+    let vma = Vma::shared(&user::open()?, START, LENGTH as usize)?;
+    vma.store(100, 3);
     host.changed(seed, &[100..101], |_| 3)
 }
 
@@ -56,7 +56,7 @@ fn what_the_kernel_uses_and_what_is_not_set_aside_is_refused(_: &mut Host) -> Re
     }
     let node = user::open()?;
     for start in [0xb000_0000, 0xb020_0000, 0xb030_0000, 0x901_0000, 0xd000_0000, 0x5000_0000] {
-        let result = Area::shared(&node, start, 4096).map(drop);
+        let result = Vma::shared(&node, start, 4096).map(drop);
         ensure!(result == Err(Errno::EPERM), "{start:#x}: {result:?}");
     }
     Ok(())
