@@ -108,7 +108,7 @@ pub const ALL: &[SuiteSpec] = &[
         name: "overlays at run time",
         suite: Suite::Overlay,
         overlay: Some(OVERLAY),
-        runtime_overlays: runtime_overlays!["late", "shelf", "shelf-off", "enable", "own"],
+        runtime_overlays: runtime_overlays!["late", "no-bus", "no-bus-disabled", "enable", "own"],
         flavours: &["plain"],
         ..ORDINARY
     },

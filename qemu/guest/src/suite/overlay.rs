@@ -144,8 +144,8 @@ fn raw_mode_ends_when_a_device_with_windows_comes(_: &mut Host) -> Result<()> {
 fn raw_mode_ends_for_a_node_of_which_no_device_is_made(_: &mut Host) -> Result<()> {
     {
         // This is such a node.
-        let _overlay = Applied::new("shelf")?;
-        ensure!(Path::new(TREE).join("shelf/windows").exists(), "there is no node");
+        let _overlay = Applied::new("no-bus")?;
+        ensure!(Path::new(TREE).join("no-bus/windows").exists(), "there is no node");
         for device in fs::read_dir(DEVICES)? {
             let name = device?.file_name();
             ensure!(!name.to_string_lossy().contains("windows"), "there is a device {name:?}");
@@ -154,7 +154,7 @@ fn raw_mode_ends_for_a_node_of_which_no_device_is_made(_: &mut Host) -> Result<(
         let _loaded = Loaded::new()?;
         Snapshot::now()?.are(&[])?;
     }
-    raw_mode_ends("shelf", &[])
+    raw_mode_ends("no-bus", &[])
 }
 
 fn raw_mode_ends_when_a_node_is_enabled(_: &mut Host) -> Result<()> {
@@ -164,8 +164,8 @@ fn raw_mode_ends_when_a_node_is_enabled(_: &mut Host) -> Result<()> {
 fn a_disabled_node_leaves_raw_mode(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::new()?;
     let node = user::open()?;
-    let overlay = Applied::new("shelf-off")?;
-    ensure!(Path::new(TREE).join("shelf/windows").exists(), "there is no node");
+    let overlay = Applied::new("no-bus-disabled")?;
+    ensure!(Path::new(TREE).join("no-bus/windows").exists(), "there is no node");
     is_raw()?;
     map_page(&node, HOLE).context("with the overlay")?;
     overlay.remove()?;
