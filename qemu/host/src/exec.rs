@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result};
 use map_protocol::{Dev, Job, Stream, Task, ToHost};
 
-use crate::{memory::Memory, session::Guest, ui::Ui, Target};
+use crate::{memory::Memory, session::Guest, ui::Ui, verdict::ExpectedEnd, Target};
 
 /// Options of `exec`.
 #[derive(Debug, clap::Args)]
@@ -76,7 +76,7 @@ pub fn exec(options: &Options, ui: &Ui) -> Result<ExitCode> {
         .append(&options.append)
         .add(&options.add)
         .icount(options.icount)
-        .run(&memory, |message, _| match message {
+        .run(&memory, ExpectedEnd::Clean, |message, _| match message {
             ToHost::Output(stream, bytes) => forward(*stream, bytes),
             _ => Ok(()),
         })?;

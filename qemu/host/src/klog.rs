@@ -81,7 +81,7 @@ fn is_splat(line: &str) -> bool {
 }
 
 /// The test during which the kernel reports its first fault, if it was during one.
-pub fn culprit(log: &str) -> Option<&str> {
+pub fn test_at_fault(log: &str) -> Option<&str> {
     let before = log.lines().take_while(|line| !is_splat(line));
     before.filter_map(|line| line.split_once(MARK)).last().map(|(_, test)| test)
 }
@@ -186,9 +186,9 @@ mod tests {
     fn a_fault_is_shown_with_its_test_and_from_its_beginning() {
         let log =
             "[ 1.0] map-suite: one\n[ 1.1] x\n[ 1.2] map-suite: two\n[ 1.3] BUG: y\n[ 1.4] z\n[ 1.5] map-suite: three";
-        assert_eq!(culprit(log), Some("two"));
+        assert_eq!(test_at_fault(log), Some("two"));
         assert_eq!(from_fault(log, 2), "[ 1.3] BUG: y\n[ 1.4] z");
-        assert_eq!(culprit("[ 0.1] BUG: y\n[ 1.0] map-suite: one"), None);
+        assert_eq!(test_at_fault("[ 0.1] BUG: y\n[ 1.0] map-suite: one"), None);
     }
 
     #[test]

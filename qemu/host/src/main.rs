@@ -17,16 +17,17 @@ mod module;
 mod pages;
 mod process;
 mod programs;
-mod progress;
 mod qmp;
 mod run;
 mod session;
 mod setup;
 mod shell;
+mod suite_run;
 mod suites;
 mod tally;
 mod test;
 mod ui;
+mod verdict;
 
 use std::{
     path::{Path, PathBuf},

@@ -11,6 +11,7 @@ use crate::{
     memory::Memory,
     session::{Guest, HostView},
     ui::Ui,
+    verdict::ExpectedEnd,
     Target,
 };
 
@@ -54,20 +55,25 @@ pub fn run(target: Target, ui: &Ui) -> Result<ExitCode> {
     let command = ["sh", "-c", SCRIPT].map(String::from).to_vec();
     let job = Job { channel: arch.channel.into(), dev: Dev::Plain, module: None, task: Task::Command(command) };
     let mut seen = false;
-    let status = Guest::new(&artifacts, "run", job, TIMEOUT)?.run(&memory, |message, view| match message {
-        ToHost::Output(Stream::Out | Stream::Err, bytes) => {
-            for line in String::from_utf8_lossy(bytes).lines() {
-                ui.note(line);
-            }
-            Ok(())
-        }
-        ToHost::Exit(0) => {
-            seen = true;
-            inspect_memory(view, ui)
-        }
-        ToHost::Exit(status) => bail!("the guest's commands failed with status {status}"),
-        _ => Ok(()),
-    })?;
+    let status =
+        Guest::new(&artifacts, "run", job, TIMEOUT)?.run(
+            &memory,
+            ExpectedEnd::Clean,
+            |message, view| match message {
+                ToHost::Output(Stream::Out | Stream::Err, bytes) => {
+                    for line in String::from_utf8_lossy(bytes).lines() {
+                        ui.note(line);
+                    }
+                    Ok(())
+                }
+                ToHost::Exit(0) => {
+                    seen = true;
+                    inspect_memory(view, ui)
+                }
+                ToHost::Exit(status) => bail!("the guest's commands failed with status {status}"),
+                _ => Ok(()),
+            },
+        )?;
     ensure!(seen && status == 0, "nobody looked at the guest's memory");
     ui.step("It works: a program in the guest wrote to physical memory through /dev/map, and nothing else changed");
     Ok(ExitCode::SUCCESS)

@@ -9,26 +9,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{anyhow, bail, Context, Result};
+use anyhow::{bail, Context, Result};
 use map_protocol::{Job, Page, Question, ToGuest, ToHost, JOB, MODULE};
 
 use crate::{
     arch::PageTables,
     flavour,
     initramfs::Initramfs,
-    klog, libraries,
+    interrupt, libraries,
     machine::{self, Died, Hardware, Machine, MachineConfig},
     memory::Memory,
     pages,
     programs::Programs,
     setup::{Kernel, Tools},
+    verdict::{self, ExpectedEnd},
 };
 
 /// How long a guest that has been told to end may take.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// How many lines of the kernel's log a failure shows.
-const TAIL: usize = 30;
 
 /// What every guest with one kernel is made from.
 #[derive(Debug)]
@@ -129,48 +127,26 @@ impl<'a> Guest<'a> {
         self
     }
 
-    /// Boots the guest with `memory`, and lets `each` have every message but questions, which are answered here.
+    /// Boots the guest with `memory` and hands every message to `each`, except questions, which are answered here.
     ///
-    /// Gives the exit status of the guest's task. The kernel's log stays, and is named, only if something failed:
-    /// the guest died or hung, its kernel reported a fault, or `each` did not like what it heard.
-    pub fn run(self, memory: &Memory, mut each: impl FnMut(&ToHost, &mut HostView<'_>) -> Result<()>) -> Result<i32> {
-        let initramfs = self.pack()?;
-        let result = self.serve(&initramfs, memory, &mut each);
-        self.check(result)
-    }
-
-    /// As [`Guest::run`], but the guest must die, and the first fault in its kernel's log must be this one.
-    pub fn run_to_panic(
+    /// Gives the exit status of the guest's task. The kernel's log is kept, and named in the error, only if something
+    /// failed: the guest did not end as expected, or `each` failed.
+    pub fn run(
         self,
         memory: &Memory,
-        fault: &str,
+        expected: ExpectedEnd<'_>,
         mut each: impl FnMut(&ToHost, &mut HostView<'_>) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<i32> {
         let initramfs = self.pack()?;
-        match self.serve(&initramfs, memory, &mut each) {
-            Ok(_) => self.check(Err(anyhow!("the guest has outlived what should have been its end"))).map(drop),
-            Err(error) if error.is::<Died>() => {
-                let log = fs::read(&self.log).unwrap_or_default();
-                let log = String::from_utf8_lossy(&log);
-                match klog::splats(&log).first() {
-                    Some(first) if first.contains(fault) => {
-                        let _ = fs::remove_file(&self.log);
-                        Ok(())
-                    }
-                    _ => self
-                        .check(Err(error.context(format!("its kernel's log does not begin to fail with {fault:?}"))))
-                        .map(drop),
-                }
-            }
-            Err(error) => self.check(Err(error)).map(drop),
-        }
+        let end = self.serve(&initramfs, memory, &mut each);
+        self.check(end, expected)
     }
 
     /// Boots the guest with its serial port on this terminal.
     pub fn attach(self, memory: &Memory) -> Result<()> {
         let initramfs = self.pack()?;
-        let result = machine::attach(&self.config(&initramfs), memory);
-        self.check(result.map(|()| 0)).map(|_| ())
+        let end = machine::attach(&self.config(&initramfs), memory).map(|()| 0);
+        self.check(end, ExpectedEnd::Clean).map(drop)
     }
 
     fn config<'b>(&'b self, initramfs: &'b File) -> MachineConfig<'b> {
@@ -218,32 +194,14 @@ impl<'a> Guest<'a> {
         }
     }
 
-    /// A fault in the kernel's log is a failure, whatever else was said.
-    fn check(&self, result: Result<i32>) -> Result<i32> {
+    /// Checks the `end` against the kernel's log, and removes the log unless a failure names it.
+    fn check(&self, end: Result<i32>, expected: ExpectedEnd<'_>) -> Result<i32> {
         let log = fs::read(&self.log).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
-        let splats = klog::splats(&log);
-        let error = match result {
-            Ok(status) if splats.is_empty() => {
-                let _ = fs::remove_file(&self.log);
-                return Ok(status);
-            }
-            Ok(_) => {
-                let during = klog::culprit(&log).map(|test| format!(" during {test}")).unwrap_or_default();
-                anyhow!("the guest's kernel reports a fault{during}: {}", splats[0].trim())
-            }
-            Err(error) if crate::interrupt::is_interruption(&error) => {
-                let _ = fs::remove_file(&self.log);
-                return Err(error);
-            }
-            Err(error) => error,
-        };
-        let (part, lines) = if splats.is_empty() {
-            ("The end of the guest's log", klog::tail(&log, TAIL))
-        } else {
-            ("The first fault in the guest's log", klog::from_fault(&log, TAIL))
-        };
-        Err(anyhow!("{error:#}\n{part}, {}:\n{lines}", self.log.display()))
+        let end = verdict::check(end, &String::from_utf8_lossy(&log), &self.log, expected);
+        if end.as_ref().err().is_none_or(interrupt::is_interruption) {
+            let _ = fs::remove_file(&self.log);
+        }
+        end
     }
 
     /// Makes the guest's file system.

@@ -11,27 +11,27 @@ use std::{
     process::{Command, ExitCode},
     sync::{Arc, Mutex, PoisonError},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{bail, Context, Result};
-use map_protocol::{plan, Job, Outcome, Suite, Task, ToHost};
+use map_protocol::{plan, Job, Outcome, Suite, Task};
 
 use crate::{
     arch::Arch,
     dt,
     flavour::{self, Flavour},
-    interrupt,
     memory::Memory,
     module::{self, Compiler},
     process,
     programs::{self, Programs},
-    progress::{Ended, Progress},
-    session::{Artifacts, Files, Guest, HostView},
+    session::{Artifacts, Files, Guest},
     setup::{self, Tools},
+    suite_run::{SuiteRun, TestResult},
     suites::{self, SuiteSpec},
     tally::Tally,
     ui::Ui,
+    verdict::ExpectedEnd,
     Target,
 };
 
@@ -280,59 +280,36 @@ fn runtime_overlays(artifacts: &Artifacts, spec: &SuiteSpec, tally: &mut Tally, 
     })
 }
 
-/// Boots a guest and counts the tests that run in it. One that began and did not end has failed, unless it had to be the
-/// guest's end, and so have those that never began.
+/// Boots a guest and counts the tests that run in it.
 fn run_suite(run: &Run, filter: &str, tally: &Mutex<Tally>, ui: &Ui) -> Result<()> {
     let Run { artifacts, spec, plan, files } = run;
-    let count = |name: &str, outcome: &Outcome, took, note: &str| {
-        let name = format!("{}: {}: {name}", artifacts.kernel.title(), spec.name);
-        tally.lock().unwrap_or_else(PoisonError::into_inner).count_with(name, outcome, took, note);
-    };
     let SuiteSpec { name, suite, dev, append, overlay, hardware, .. } = **spec;
     let (arch, title) = (artifacts.tools.arch, artifacts.kernel.title());
+    let count = |result: TestResult| {
+        let test = format!("{title}: {name}: {}", result.name);
+        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.count_with(test, &result.outcome, result.took, &result.note);
+    };
     ui.step(format!("Booting {title} for the suite \"{name}\""));
     let task = Task::Suite { suite, filter: filter.to_owned() };
     let job = Job { channel: arch.channel.into(), dev, module: None, task };
     let memory = Memory::sized(arch, hardware.memory_mib.unwrap_or(arch.memory_mib))?;
-    let started = Instant::now();
-    let mut progress = Progress::new();
     let stem: String = name.chars().filter(|letter| letter.is_alphanumeric()).collect();
     let guest = Guest::new(artifacts, &stem, job, TIMEOUT * artifacts.kernel.flavour.timeout_factor)?
         .append(&[append.to_owned()])
         .overlay(overlay)
         .files(files.clone())
         .hardware(hardware);
-    let hear = |message: &ToHost, _: &mut HostView<'_>| {
-        if let Some(Ended { name: test, outcome, took, note }) = progress.hear(message) {
-            count(test, outcome, took, &note);
-        }
-        Ok(())
-    };
     let last = plan.iter().rfind(|(of, _)| *of == suite).map(|(_, test)| test);
-    // Without that test the guest lives.
-    let expected_panic = spec.expected_panic.zip(last.filter(|last| last.contains(filter)));
-    let (end, result) = match expected_panic {
-        Some((fault, _)) => (
-            "the guest dies of its last test and of nothing else",
-            guest.run_to_panic(&memory, fault, hear).map(|()| 0),
-        ),
-        None => ("the guest lives to its end, and its kernel's log is clean", guest.run(&memory, hear)),
-    };
-    match (&result, expected_panic) {
-        (Err(error), _) if interrupt::is_interruption(error) => return result.map(drop),
-        (Ok(_), Some((_, last))) => {
-            if let Some(took) = progress.die_in(last) {
-                count(last, &Outcome::Passed, took, "");
-            }
-        }
-        _ => (),
-    }
-    for test in progress.unfinished() {
-        let outcome = Outcome::Failed("it did not end".into());
-        count(test, &outcome, Duration::ZERO, "");
-    }
-    // That nothing went wrong in the kernel, and that every test was run, is a test of its own.
-    count(end, &progress.verdict(&result), started.elapsed(), "");
+    // A run without the last test does not panic.
+    let panic = spec.expected_panic.zip(last.filter(|last| last.contains(filter)));
+    let expected = panic.map_or(ExpectedEnd::Clean, |(fault, _)| ExpectedEnd::Panic(fault));
+    let mut run = SuiteRun::new(panic.map(|(_, last)| last.as_str()));
+    let end = guest.run(&memory, expected, |message, _| {
+        run.recv(message).into_iter().for_each(count);
+        Ok(())
+    });
+    run.finish(end)?.into_iter().for_each(count);
     Ok(())
 }
 
