@@ -125,8 +125,9 @@ fn unescape(bytes: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::{os::unix::net::UnixStream, thread};
+
+    use super::*;
 
     /// A stub that answers each question with the next of `answers`, and gives the questions and its end of the stream.
     fn stub(answers: Vec<&'static str>) -> (UnixStream, thread::JoinHandle<(Vec<String>, impl Read)>) {

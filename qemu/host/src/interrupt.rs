@@ -2,11 +2,13 @@
 
 //! Ctrl-C and its relatives ask for an orderly end: they set a flag, and whoever waits for something looks at it.
 
-use std::fmt;
-use std::fs;
-use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::{
+    fmt, fs, io,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc, LazyLock,
+    },
+};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 

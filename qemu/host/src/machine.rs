@@ -349,9 +349,10 @@ fn escape(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::arch;
-    use std::path::PathBuf;
 
     fn words(port: Port, control: Option<ControlFds>) -> Vec<String> {
         words_of(Hardware::default(), port, control)

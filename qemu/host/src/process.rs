@@ -3,26 +3,33 @@
 //! Child processes that never outlive us: each one is the head of a process group of its own, dies when we die, and is
 //! taken down with all of its descendants when the user interrupts us.
 
-use std::collections::VecDeque;
-use std::env;
-use std::fmt;
-use std::fs::File;
-use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    env, fmt,
+    fs::File,
+    io::Write,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::process::CommandExt,
+    },
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{bail, Context, Result};
-use nix::errno::Errno;
-use nix::fcntl::{fcntl, FcntlArg, FdFlag, OFlag};
-use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
-use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::{kill, Signal};
-use nix::sys::wait::{waitid, Id, WaitPidFlag, WaitStatus};
-use nix::unistd::{access, getppid, pipe2, AccessFlags, Pid};
+use nix::{
+    errno::Errno,
+    fcntl::{fcntl, FcntlArg, FdFlag, OFlag},
+    poll::{poll, PollFd, PollFlags, PollTimeout},
+    sys::{
+        prctl::set_pdeathsig,
+        signal::{kill, Signal},
+        wait::{waitid, Id, WaitPidFlag, WaitStatus},
+    },
+    unistd::{access, getppid, pipe2, AccessFlags, Pid},
+};
 
 use crate::interrupt::{self, Interrupted};
 

@@ -2,10 +2,12 @@
 
 //! What the user sees of the work: steps in plain words on stderr, and how far the long ones have come.
 
-use std::cell::RefCell;
-use std::fmt;
-use std::io::{self, IsTerminal};
-use std::time::{Duration, Instant};
+use std::{
+    cell::RefCell,
+    fmt,
+    io::{self, IsTerminal},
+    time::{Duration, Instant},
+};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 

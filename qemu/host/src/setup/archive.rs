@@ -5,18 +5,17 @@
 //! apt runs with a configuration of its own below the cache directory. The machine's own configuration is only read: it
 //! says where the archive is and which keys sign it.
 
-use std::cell::OnceCell;
-use std::cmp::Ordering;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    cell::OnceCell,
+    cmp::Ordering,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{anyhow, bail, Context, Result};
 
-use crate::interrupt;
-use crate::process::Job;
-use crate::setup::cache::BuildCache;
-use crate::ui::Ui;
+use crate::{interrupt, process::Job, setup::cache::BuildCache, ui::Ui};
 
 /// Where packages are looked for; a mirror may lack some of these.
 const SUITES: &str = "trixie-backports trixie bookworm-backports bookworm";

@@ -6,21 +6,24 @@
 //! sibling called `….part` and renamed when it is whole, so that what has its name can be trusted. A lock on the bucket
 //! lets one run make entries while others wait; looking at what is there needs no lock.
 
-use std::env;
-use std::fs::{self, File};
-use std::io;
-use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
+use std::{
+    env,
+    fs::{self, File},
+    io,
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
 
 use anyhow::{anyhow, bail, Context, Result};
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
-use nix::sys::statvfs::statvfs;
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+    sys::statvfs::statvfs,
+};
 
-use crate::interrupt;
-use crate::ui::Ui;
+use crate::{interrupt, ui::Ui};
 
 const PART: &str = ".part";
 const LOCK: &str = ".lock";

@@ -6,23 +6,29 @@
 //! state in a file beside it, and what make has left is built upon only if make ended by itself: then it has deleted the
 //! files that it was about to write.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::thread;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+};
 
 use anyhow::{bail, ensure, Context, Result};
 use sha2::{Digest, Sha256};
 
-use crate::arch::Arch;
-use crate::flavour::{self, Flavour};
-use crate::interrupt::Interrupted;
-use crate::process::{Failure, Job};
-use crate::setup::cache::{self, BuildCache, Lock};
-use crate::setup::source::Source;
-use crate::setup::toolchain::Toolchain;
-use crate::ui::Ui;
+use crate::{
+    arch::Arch,
+    flavour::{self, Flavour},
+    interrupt::Interrupted,
+    process::{Failure, Job},
+    setup::{
+        cache::{self, BuildCache, Lock},
+        source::Source,
+        toolchain::Toolchain,
+    },
+    ui::Ui,
+};
 
 /// The configuration that every architecture needs.
 const COMMON: &str = include_str!("../../../kernel/common.config");

@@ -12,16 +12,9 @@ mod source;
 mod sysroot;
 mod toolchain;
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
+use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result};
-
-use crate::arch::Arch;
-use crate::flavour::Flavour;
-use crate::process::Job;
-use crate::ui::Ui;
 use archive::Archive;
 pub use cache::lock;
 use cache::BuildCache;
@@ -29,6 +22,8 @@ pub use kernel::Kernel;
 use source::Source;
 use toolchain::Rustc;
 pub use toolchain::Toolchain;
+
+use crate::{arch::Arch, flavour::Flavour, process::Job, ui::Ui};
 
 /// What the guests of an architecture are made of, and with, but for the kernel, the driver and our own programs.
 #[derive(Debug)]

@@ -2,21 +2,27 @@
 
 //! The Debian packages that must be installed, and how they come to be.
 
-use std::cmp::Ordering;
-use std::io::{self, IsTerminal};
-use std::process::Command;
-use std::time::Duration;
+use std::{
+    cmp::Ordering,
+    io::{self, IsTerminal},
+    process::Command,
+    time::Duration,
+};
 
 use anyhow::{bail, Context, Result};
 use nix::unistd::geteuid;
 
-use crate::arch::Arch;
-use crate::interrupt;
-use crate::process::{in_path, Job};
-use crate::setup::archive::{compare, Backports, Progress};
-use crate::setup::cache::BuildCache;
-use crate::setup::toolchain;
-use crate::ui::Ui;
+use crate::{
+    arch::Arch,
+    interrupt,
+    process::{in_path, Job},
+    setup::{
+        archive::{compare, Backports, Progress},
+        cache::BuildCache,
+        toolchain,
+    },
+    ui::Ui,
+};
 
 /// What the set-up calls, whatever the guest's architecture is.
 ///

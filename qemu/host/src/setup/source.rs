@@ -2,20 +2,26 @@
 
 //! The kernel's source: the newest that Debian's archive has, or a tree that the user names.
 
-use std::env;
-use std::fs::{self, File};
-use std::io::Seek;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    env,
+    fs::{self, File},
+    io::Seek,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{anyhow, bail, Context, Result};
 
-use crate::arch::Arch;
-use crate::process::Job;
-use crate::setup::archive::{file_name, lift, Archive};
-use crate::setup::cache::BuildCache;
-use crate::setup::toolchain::Version;
-use crate::ui::Ui;
+use crate::{
+    arch::Arch,
+    process::Job,
+    setup::{
+        archive::{file_name, lift, Archive},
+        cache::BuildCache,
+        toolchain::Version,
+    },
+    ui::Ui,
+};
 
 /// The oldest Linux whose Rust can express the driver.
 const LINUX_MIN: Version = Version([7, 2, 0]);

@@ -2,17 +2,23 @@
 
 //! Rust's standard library for what the guest runs, where the tool chain has none.
 
-use std::ffi::OsStr;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{ensure, Context, Result};
 
-use crate::process::Job;
-use crate::setup::cache::BuildCache;
-use crate::setup::toolchain::{cargo_in, Toolchain};
-use crate::ui::Ui;
+use crate::{
+    process::Job,
+    setup::{
+        cache::BuildCache,
+        toolchain::{cargo_in, Toolchain},
+    },
+    ui::Ui,
+};
 
 const BUCKET: &str = "sysroot";
 /// How many crates that is, for the bar.

@@ -2,21 +2,27 @@
 
 //! The compilers: rustc and the source of its library, bindgen, and LLVM.
 
-use std::env;
-use std::ffi::OsString;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use anyhow::{anyhow, bail, Context, Result};
 
-use crate::arch::Arch;
-use crate::interrupt;
-use crate::process::{self, in_path, Job};
-use crate::setup::archive::{self, Archive};
-use crate::setup::cache::BuildCache;
-use crate::ui::Ui;
+use crate::{
+    arch::Arch,
+    interrupt,
+    process::{self, in_path, Job},
+    setup::{
+        archive::{self, Archive},
+        cache::BuildCache,
+    },
+    ui::Ui,
+};
 
 /// The package of the C compiler. Its version is the kernel's compiler's, which spares a call of clang.
 pub const CLANG: &str = "clang-19";
