@@ -15,12 +15,13 @@ use nix::{
 };
 
 use crate::{
+    child::{killed_by, succeeds_in_child},
     host::{Host, LENGTH, START},
     kernel::Loaded,
     memory::while_spinning,
     program::devmap,
     user,
-    vma::{killed_by, succeeds_in_child, Vma},
+    vma::Vma,
     windows::{MIB, THREE},
     Test,
 };

@@ -5,11 +5,7 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File, Permissions},
-    io::{Read, Write},
-    os::unix::{
-        fs::{FileExt, PermissionsExt},
-        net::UnixStream,
-    },
+    os::unix::fs::{FileExt, PermissionsExt},
     thread::sleep,
     time::Duration,
 };
@@ -22,18 +18,18 @@ use nix::{
     sys::{
         mman::{MapFlags, ProtFlags},
         personality::{self, Persona},
-        signal::{kill, Signal},
-        wait::waitpid,
+        signal::Signal,
     },
-    unistd::{fork, setgid, setuid, ForkResult, Gid, Pid, Uid},
 };
 
 use crate::{
     arch::RETURN,
+    child::{become_user, killed_by, succeeds_as_user, Child},
+    errno,
     host::{Host, LENGTH, START},
     kernel::{self, Loaded},
     user,
-    vma::{killed_by, succeeds_in_child, Vma, READ_WRITE},
+    vma::{Vma, READ_WRITE},
     windows::MIB,
 };
 
@@ -56,15 +52,6 @@ const CODE: u64 = 8;
 /// Opens the node to everybody.
 fn open_to_all() -> Result<()> {
     Ok(fs::set_permissions("/dev/map", Permissions::from_mode(0o666))?)
-}
-
-/// How a child ends that does `act` as this user: well, if `act` gives 0.
-fn as_user(user: u32, act: impl FnOnce() -> i32) -> Result<()> {
-    succeeds_in_child(|| match setgid(Gid::from_raw(user)).and_then(|()| setuid(Uid::from_raw(user))) {
-        Ok(()) => act(),
-        Err(_) => 99,
-    })
-    .with_context(|| format!("user {user}"))
 }
 
 fn a_debugger_reads_no_byte_beyond_the_mapping(host: &mut Host) -> Result<()> {
@@ -92,8 +79,9 @@ fn a_debugger_reads_no_byte_beyond_the_mapping(host: &mut Host) -> Result<()> {
         let there = pattern::bytes(seed, START + offset, read);
         ensure!(bytes[..read] == there[..], "{wanted} bytes at {offset:#x} are others");
     }
-    let past = memory.read_at(&mut [0; 8], vma.address() as u64 + end).map_err(|error| error.raw_os_error());
-    ensure!(past == Err(Some(Errno::EIO as i32)), "beyond the end: {past:?}");
+    let past = memory.read_at(&mut [0; 8], vma.address() as u64 + end);
+    let past = errno::result(past);
+    ensure!(past == Err(Errno::EIO), "beyond the end: {past:?}");
     // And writes none.
     let written = memory.write_at(&[0x5a; 4096], vma.address() as u64 + end - 1)?;
     ensure!(written == 1, "{written} bytes were written at the last one");
@@ -110,8 +98,9 @@ fn a_debugger_sees_nothing_that_the_process_does_not(host: &mut Host) -> Result<
     let forced = memory.write_at(&[0], read_only.address() as u64);
     ensure!(forced.is_err(), "/proc/self/mem wrote to a read-only window");
     let hidden = Vma::map(&node, START, PAGE as usize, ProtFlags::PROT_NONE, MapFlags::MAP_SHARED)?;
-    let shown = memory.read_at(&mut [0; 8], hidden.address() as u64).map_err(|error| error.raw_os_error());
-    ensure!(shown == Err(Some(Errno::EIO as i32)), "a mapping without access: {shown:?}");
+    let shown = memory.read_at(&mut [0; 8], hidden.address() as u64);
+    let shown = errno::result(shown);
+    ensure!(shown == Err(Errno::EIO), "a mapping without access: {shown:?}");
     host.changed(seed, &[], |_| 0)
 }
 
@@ -190,16 +179,16 @@ fn a_user_has_so_many_mappings_and_no_more(_: &mut Host) -> Result<()> {
         drop(vmas);
         i32::from(map(&node).is_err()) * 5
     };
-    as_user(1000, fill)?;
+    succeeds_as_user(1000, fill)?;
     let log = kernel::log_since("map-suite:")?;
     ensure!(log.contains(&Refusal::TooMany.to_string()), "{log}");
     // The processes are gone, and with them all that was counted.
-    as_user(1000, fill)?;
+    succeeds_as_user(1000, fill)?;
     let mappings = fs::read_to_string("/sys/kernel/debug/map/mappings")?;
     ensure!(mappings.trim() == "0", "{mappings} mappings are left");
     // Another user has their own, while these are there.
-    let busy = Busy::new(1000)?;
-    as_user(1001, || i32::from(user::open().ok().and_then(|node| map(&node).ok()).is_none()))?;
+    let busy = with_all_mappings(1000)?;
+    succeeds_as_user(1001, || i32::from(user::open().ok().and_then(|node| map(&node).ok()).is_none()))?;
     drop(busy);
     // Root is not bound.
     let node = user::open()?;
@@ -208,40 +197,18 @@ fn a_user_has_so_many_mappings_and_no_more(_: &mut Host) -> Result<()> {
     Ok(())
 }
 
-/// A process of a user who has as many mappings as one may have; killed when dropped.
-struct Busy(Pid);
-
-impl Busy {
-    fn new(user: u32) -> Result<Self> {
-        let (mut ready, mut begun) = UnixStream::pair()?;
-        // SAFETY: this process has one thread.
-        let child = match unsafe { fork() }? {
-            ForkResult::Child => {
-                let dropped = setgid(Gid::from_raw(user)).and_then(|()| setuid(Uid::from_raw(user)));
-                let node = user::open();
-                if let (Ok(()), Ok(node)) = (dropped, node) {
-                    let map = |_| Vma::shared(&node, START, PAGE as usize).ok();
-                    let vmas: Vec<_> = (0..MAPPINGS_PER_USER).map_while(map).collect();
-                    if vmas.len() == MAPPINGS_PER_USER as usize && begun.write_all(b".").is_ok() {
-                        sleep(Duration::from_secs(60));
-                    }
-                }
-                std::process::exit(1);
+/// A process of this user that has as many mappings as one user may have.
+fn with_all_mappings(user: u32) -> Result<Child> {
+    Child::spawn_ready(|ready| {
+        if let (Ok(()), Ok(node)) = (become_user(user), user::open()) {
+            let map = |_| Vma::shared(&node, START, PAGE as usize).ok();
+            let vmas: Vec<_> = (0..MAPPINGS_PER_USER).map_while(map).collect();
+            if vmas.len() == MAPPINGS_PER_USER as usize && ready.signal().is_ok() {
+                sleep(Duration::from_secs(60));
             }
-            ForkResult::Parent { child } => child,
-        };
-        drop(begun);
-        let busy = Self(child);
-        ready.read_exact(&mut [0]).context("the busy process is not")?;
-        Ok(busy)
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        let _ = kill(self.0, Signal::SIGKILL);
-        let _ = waitpid(self.0, None);
-    }
+        }
+        1
+    })
 }
 
 fn one_user_does_not_hide_anothers_refusals(_: &mut Host) -> Result<()> {
@@ -257,8 +224,8 @@ fn one_user_does_not_hide_anothers_refusals(_: &mut Host) -> Result<()> {
     };
     let burst = u64::from(LogLimit::BURST);
     let many = burst + 17;
-    as_user(1000, refused(0x1000, many))?;
-    as_user(1001, refused(0x2000, 1))?;
+    succeeds_as_user(1000, refused(0x1000, many))?;
+    succeeds_as_user(1001, refused(0x2000, 1))?;
     let log = kernel::log_since("map-suite:")?;
     let lines = |log: &str, first: u64, count: u64| {
         let pages: BTreeSet<_> = (first..first + count).map(|page| format!(" at {:#x} refused", page * PAGE)).collect();
@@ -268,12 +235,12 @@ fn one_user_does_not_hide_anothers_refusals(_: &mut Host) -> Result<()> {
     ensure!(lines(&log, 0x2000, 1) == 1, "the second user's refusal is hidden:\n{log}");
     // What was left out is said as soon as anybody is refused again.
     sleep(Duration::from_secs(LogLimit::INTERVAL + 1));
-    as_user(1001, refused(0x3000, 1))?;
+    succeeds_as_user(1001, refused(0x3000, 1))?;
     let log = kernel::log_since("map-suite:")?;
     let words = format!("map: {} more refusals of user 1000 were not logged", many - burst);
     ensure!(log.contains(&words), "the log does not say {words:?}:\n{log}");
     // Or when the driver goes.
-    as_user(1002, refused(0x4000, burst + 3))?;
+    succeeds_as_user(1002, refused(0x4000, burst + 3))?;
     drop(_loaded);
     let log = kernel::log_since("map-suite:")?;
     ensure!(log.contains("map: 3 more refusals of user 1002 were not logged"), "{log}");
@@ -295,7 +262,7 @@ fn the_parameter_is_for_root_and_whole_or_marked(_: &mut Host) -> Result<()> {
         let mode = fs::metadata(PATH)?.permissions().mode() & 0o777;
         ensure!(mode == 0o400, "the parameter has mode {mode:o}");
         ensure!(fs::read_to_string(PATH)? == format!("{short}\n"), "it is not what was given");
-        as_user(1000, || i32::from(fs::read(PATH).is_ok()))?;
+        succeeds_as_user(1000, || i32::from(fs::read(PATH).is_ok()))?;
     }
     // The kernel gives a file in sysfs one page.
     let long = list(64, 31);

@@ -4,8 +4,7 @@
 
 use std::{
     fs::{self, Permissions},
-    io::{Read, Write},
-    os::unix::{fs::PermissionsExt, net::UnixStream},
+    os::unix::fs::PermissionsExt,
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -14,14 +13,11 @@ use anyhow::{ensure, Context, Result};
 use map_core::LARGEST_MAPPING;
 use nix::{
     errno::Errno,
-    sys::{
-        signal::{kill, Signal},
-        wait::{waitpid, WaitStatus},
-    },
-    unistd::{fork, setgid, setuid, ForkResult, Gid, Pid, Uid},
+    sys::{signal::Signal, wait::WaitStatus},
 };
 
 use crate::{
+    child::{become_user, Child},
     host::Host,
     kernel::{self, Loaded},
     refusal::shared_fails,
@@ -74,50 +70,39 @@ fn page_tables() -> Result<u64> {
 }
 
 /// A process of uid 65534 that maps the largest pieces over and over, until it is killed.
-fn attacker(begun: &mut UnixStream) -> Result<Pid> {
-    // SAFETY: this process has one thread.
-    match unsafe { fork() }? {
-        ForkResult::Parent { child } => Ok(child),
-        ForkResult::Child => {
-            let nobody = setgid(Gid::from_raw(65534)).and_then(|()| setuid(Uid::from_raw(65534)));
-            let mut kept = Vec::new();
-            if let (Ok(()), Ok(node)) = (nobody, user::open()) {
-                for part in 0.. {
-                    // A hundred of them are 800 MB of page tables; then it starts anew.
-                    if part % 100 == 0 {
-                        kept.clear();
-                    }
-                    let Ok(vma) = Vma::shared(&node, BIG + part % 240 * LARGEST_MAPPING, LARGEST_MAPPING as usize)
-                    else {
-                        break;
-                    };
-                    kept.push(vma);
-                    if part == 20 && begun.write_all(b".").is_err() {
-                        break;
-                    }
+fn attacker() -> Result<Child> {
+    Child::spawn_ready(|ready| {
+        let mut kept = Vec::new();
+        if let (Ok(()), Ok(node)) = (become_user(65534), user::open()) {
+            for part in 0.. {
+                // A hundred of them are 800 MB of page tables; then it starts anew.
+                if part % 100 == 0 {
+                    kept.clear();
+                }
+                let start = BIG + part % 240 * LARGEST_MAPPING;
+                let Ok(vma) = Vma::shared(&node, start, LARGEST_MAPPING as usize) else { break };
+                kept.push(vma);
+                if part == 20 && ready.signal().is_err() {
+                    break;
                 }
             }
-            std::process::exit(1);
         }
-    }
+        1
+    })
 }
 
 fn processes_that_map_all_they_can_are_killed_and_leave_nothing(_: &mut Host) -> Result<()> {
     let _loaded = load()?;
     let before = page_tables()?;
-    let (mut ready, mut begun) = UnixStream::pair()?;
-    let attackers = [attacker(&mut begun)?, attacker(&mut begun)?];
-    drop(begun);
-    ready.read_exact(&mut [0; 2]).context("the two do not map")?;
-    for attacker in attackers {
+    let attackers = [attacker()?, attacker()?];
+    for attacker in &attackers {
         // Root can look at what they are …
-        let name = fs::read(format!("/proc/{attacker}/cmdline"))?;
+        let name = fs::read(format!("/proc/{}/cmdline", attacker.pid()))?;
         ensure!(!name.is_empty(), "it is gone already");
-        // … and end them.
-        kill(attacker, Signal::SIGKILL)?;
     }
     for attacker in attackers {
-        let status = waitpid(attacker, None)?;
+        // … and end them.
+        let status = attacker.kill()?;
         ensure!(matches!(status, WaitStatus::Signaled(_, Signal::SIGKILL, _)), "{status:?}");
     }
     // The kernel gives page tables back when all processors have forgotten them.

@@ -8,19 +8,17 @@ use std::{
     path::Path,
 };
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
 use map_core::{abi, dt::COMPATIBLE, Origin, Refusal, Window};
 use map_protocol::{CacheMode, Page, MODULE};
 use nix::{
     errno::Errno,
-    sys::{
-        mman::{MapFlags, ProtFlags},
-        wait::{waitpid, WaitPidFlag, WaitStatus},
-    },
-    unistd::{fork, ForkResult},
+    sys::mman::{MapFlags, ProtFlags},
 };
 
 use crate::{
+    child::{succeeds_in_child, Child},
+    errno,
     host::{Host, LENGTH, START},
     kernel::{self, Loaded},
     memory::while_spinning,
@@ -99,22 +97,19 @@ impl Snapshot {
     }
 }
 
-/// Binds a device to the driver, or unbinds it, with what sysfs gives for that. The inner error is the kernel's.
-pub fn sysfs(what: &str, device: &str) -> Result<Result<(), Errno>> {
-    match fs::write(format!("{DRIVER}/{what}"), device) {
-        Ok(()) => Ok(Ok(())),
-        Err(error) => Ok(Err(Errno::from_raw(error.raw_os_error().context("no errno")?))),
-    }
+/// Binds a device to the driver, or unbinds it, with what sysfs gives for that.
+pub fn sysfs(what: &str, device: &str) -> Result<(), Errno> {
+    errno::result(fs::write(format!("{DRIVER}/{what}"), device))
 }
 
 /// Takes a device away from the driver.
 pub fn unbind(device: &str) -> Result<()> {
-    sysfs("unbind", device)?.with_context(|| format!("unbinding {device}"))
+    sysfs("unbind", device).with_context(|| format!("unbinding {device}"))
 }
 
 /// Gives a device to the driver.
 pub fn bind(device: &str) -> Result<()> {
-    sysfs("bind", device)?.with_context(|| format!("binding {device}"))
+    sysfs("bind", device).with_context(|| format!("binding {device}"))
 }
 
 /// How a mapping of a page at `start` to read and write ends.
@@ -237,8 +232,7 @@ fn the_parameter_adds_windows_to_those_of_the_tree(_: &mut Host) -> Result<()> {
 /// What a debugger gets that reads at the beginning of `vma`.
 fn debugged(vma: &Vma) -> Result<Result<usize, Errno>> {
     let memory = File::open("/proc/self/mem")?;
-    let read = memory.read_at(&mut [0; 8], vma.address() as u64);
-    Ok(read.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0))))
+    Ok(errno::result(memory.read_at(&mut [0; 8], vma.address() as u64)))
 }
 
 fn memory_is_reserved_as_a_whole_and_by_nobody_in_the_kernel(_: &mut Host) -> Result<()> {
@@ -322,7 +316,7 @@ fn a_mapping_outlives_its_window_and_keeps_the_claim(host: &mut Host) -> Result<
     vma.store(7, !host_byte(seed, 7));
     ensure!(claimed()?, "a region that is mapped is not claimed");
     // Nobody gets it now, the same device included.
-    let again = sysfs("bind", MEMORY)?;
+    let again = sysfs("bind", MEMORY);
     ensure!(again == Err(Errno::EBUSY), "binding it again: {again:?}");
     let log = kernel::log_since("map-suite:")?;
     let words = "map windows: sdram@0xc0000000+0x300000: a part of it is claimed already";
@@ -330,7 +324,7 @@ fn a_mapping_outlives_its_window_and_keeps_the_claim(host: &mut Host) -> Result<
 
     // Parts and copies of the mapping hold the claim as the whole did.
     vma.unmap(PAGE as usize..2 * PAGE as usize)?;
-    crate::vma::succeeds_in_child(|| i32::from(!claimed().unwrap_or(false)))?;
+    succeeds_in_child(|| i32::from(!claimed().unwrap_or(false)))?;
     ensure!(claimed()?, "the parts do not hold the claim");
     vma.unmap(0..PAGE as usize)?;
     ensure!(claimed()?, "the last part does not hold the claim");
@@ -350,25 +344,16 @@ fn windows_are_listed_and_mapped_while_devices_come_and_go(_: &mut Host) -> Resu
     let _loaded = Loaded::new()?;
     let device = devmap::Device::open("/dev/map")?;
     let node = user::open()?;
-    // SAFETY: this process has one thread.
-    let child = match unsafe { fork() }? {
-        ForkResult::Child => {
-            let toggled = (0..200).try_for_each(|_| {
-                unbind(MEMORY)?;
-                // While the other process has a mapping, the region is not to be had.
-                while sysfs("bind", MEMORY)? != Ok(()) {}
-                Ok::<_, anyhow::Error>(())
-            });
-            std::process::exit(i32::from(toggled.is_err()));
-        }
-        ForkResult::Parent { child } => child,
-    };
-    loop {
-        match waitpid(child, Some(WaitPidFlag::WNOHANG))? {
-            WaitStatus::StillAlive => (),
-            WaitStatus::Exited(_, 0) => break,
-            other => bail!("the process that binds and unbinds: {other:?}"),
-        }
+    let mut child = Child::spawn(|| {
+        let toggled = (0..200).try_for_each(|_| {
+            unbind(MEMORY)?;
+            // While the other process has a mapping, the region is not to be had.
+            while sysfs("bind", MEMORY) != Ok(()) {}
+            Ok::<_, anyhow::Error>(())
+        });
+        i32::from(toggled.is_err())
+    })?;
+    while child.is_running().context("the process that binds and unbinds")? {
         let windows = device.windows()?;
         ensure!((2..=5).contains(&windows.len()), "{windows:?}");
         let result = Vma::shared(&node, START, LENGTH as usize).map(drop);
@@ -416,7 +401,7 @@ fn a_device_of_another_kind_is_not_bound(_: &mut Host) -> Result<()> {
         .context("every device has a driver")?;
     let name = device.file_name().and_then(|name| name.to_str()).context("it has no name")?;
     fs::write(device.join("driver_override"), "map")?;
-    let bound = sysfs("bind", name)?;
+    let bound = sysfs("bind", name);
     fs::write(device.join("driver_override"), "\n")?;
     ensure!(bound == Err(Errno::ENODEV), "binding {name}: {bound:?}");
     Snapshot::now()?.are(&OF_THE_TREE)

@@ -7,7 +7,7 @@ use std::fs;
 use anyhow::{ensure, Context, Result};
 use nix::errno::Errno;
 
-use crate::{host::Host, lockdown::the_parameter_is_refused};
+use crate::{errno, host::Host, lockdown::the_parameter_is_refused};
 
 crate::tests! {
     the_configuration_is_reserved_and_the_kernel_is_locked_down,
@@ -29,8 +29,8 @@ fn the_configuration_is_reserved_and_the_kernel_is_locked_down(_: &mut Host) -> 
 fn the_parameter_is_no_way_to_it(_: &mut Host) -> Result<()> {
     // What sysfs does not let root write either.
     let config = fs::read_dir("/sys/bus/pci/devices")?.flatten().next().context("no device")?.path().join("config");
-    let written = fs::write(&config, [0; 64]).map_err(|error| error.raw_os_error());
-    ensure!(written == Err(Some(Errno::EPERM as i32)), "writing {}: {written:?}", config.display());
+    let written = errno::result(fs::write(&config, [0; 64]));
+    ensure!(written == Err(Errno::EPERM), "writing {}: {written:?}", config.display());
     for options in ["", ":shared", ":shared:memory"] {
         the_parameter_is_refused(&format!("windows=ecam@0xb0000000+256M{options}"))?;
     }

@@ -13,19 +13,17 @@ use anyhow::{bail, ensure, Result};
 use nix::{
     errno::Errno,
     libc,
-    sys::{
-        ptrace,
-        signal::{kill, raise, Signal},
-        wait::waitpid,
-    },
-    unistd::{fork, pipe, ForkResult},
+    sys::{ptrace, signal::Signal},
+    unistd::pipe,
 };
 
 use crate::{
+    child::{killed_by, Child},
+    errno,
     host::{Host, START},
     kernel::Loaded,
     user,
-    vma::{killed_by, Vma},
+    vma::Vma,
 };
 
 crate::tests! {
@@ -58,23 +56,12 @@ fn a_debugger_gets_eio(_: &mut Host) -> Result<()> {
     let vma = hole()?;
     let memory = File::options().read(true).write(true).open("/proc/self/mem")?;
     let address = vma.address() as u64;
-    let errno = |error: std::io::Error| error.raw_os_error();
-    let read = memory.read_at(&mut [0; 8], address).map_err(errno);
-    let written = memory.write_at(&[0; 8], address).map_err(errno);
-    let expected = (Err(Some(Errno::EIO as i32)), Err(Some(Errno::EIO as i32)));
-    ensure!((read, written) == expected, "a read: {read:?}, a write: {written:?}");
-    // SAFETY: this process has one thread, and the child only stops.
-    let child = match unsafe { fork() }? {
-        ForkResult::Child => {
-            let _ = ptrace::traceme().and_then(|()| raise(Signal::SIGSTOP));
-            std::process::exit(1);
-        }
-        ForkResult::Parent { child } => child,
-    };
-    waitpid(child, None)?;
-    let peeked = ptrace::read(child, address as ptrace::AddressType);
-    kill(child, Signal::SIGKILL)?;
-    waitpid(child, None)?;
+    let read = errno::result(memory.read_at(&mut [0; 8], address));
+    let written = errno::result(memory.write_at(&[0; 8], address));
+    ensure!((read, written) == (Err(Errno::EIO), Err(Errno::EIO)), "a read: {read:?}, a write: {written:?}");
+    let child = Child::spawn_traced()?;
+    let peeked = ptrace::read(child.pid(), address as ptrace::AddressType);
+    child.kill()?;
     ensure!(peeked == Err(Errno::EIO), "ptrace: {peeked:?}");
     Ok(())
 }

@@ -13,6 +13,7 @@ use map_core::Refusal;
 use nix::errno::Errno;
 
 use crate::{
+    errno,
     host::Host,
     kernel::{self, Loaded},
     refusal::shared_fails,
@@ -96,15 +97,15 @@ fn plug_block(host: &mut Host) -> Result<u64> {
 }
 
 /// Brings the block at `address` online, as root would.
-fn online(address: u64) -> Result<Result<(), Errno>> {
+fn online(address: u64) -> Result<(), Errno> {
     let path = format!("/sys/devices/system/memory/memory{}/state", address / BLOCK);
-    Ok(fs::write(path, "online").map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0))))
+    errno::result(fs::write(path, "online"))
 }
 
 /// The block at `address` must be offline, and stay so whatever root says, with a line in the log.
 fn stays_offline(address: u64) -> Result<()> {
     ensure!(state(address)? == "offline", "the block at {address:#x} is {}", state(address)?);
-    let result = online(address)?;
+    let result = online(address);
     ensure!(result == Err(Errno::EBUSY), "bringing it online: {result:?}");
     ensure!(state(address)? == "offline", "the block at {address:#x} is {}", state(address)?);
     let log = kernel::log_since("map-suite:")?;
@@ -126,7 +127,7 @@ fn memory_over_a_shared_window_stays_offline(host: &mut Host) -> Result<()> {
     ensure!(log.contains(&Refusal::SystemRam.to_string()), "{log}");
     Vma::shared(&node, start + BLOCK, 4096)?;
     drop((vma, node, loaded));
-    online(start)?.context("with the driver gone")
+    online(start).context("with the driver gone")
 }
 
 /// The kernel keeps its own structures for a block at the block's beginning (`memmap_on_memory`), and does not ask about
@@ -138,7 +139,7 @@ fn memory_of_which_a_window_has_the_first_page_stays_offline(host: &mut Host) ->
     ensure!(start == free, "the block came at {start:#x}, not at {free:#x}");
     stays_offline(start)?;
     drop(loaded);
-    online(start)?.context("with the driver gone")
+    online(start).context("with the driver gone")
 }
 
 fn memory_over_a_mapping_of_raw_mode_stays_offline(host: &mut Host) -> Result<()> {
@@ -151,7 +152,7 @@ fn memory_over_a_mapping_of_raw_mode_stays_offline(host: &mut Host) -> Result<()
     let start = plug_block(host)?;
     stays_offline(start)?;
     drop(vma);
-    online(start)?.context("after munmap(2)")
+    online(start).context("after munmap(2)")
 }
 
 fn memory_over_a_claimed_window_is_not_added(host: &mut Host) -> Result<()> {

@@ -9,6 +9,7 @@ use map_core::Refusal;
 use nix::errno::Errno;
 
 use crate::{
+    errno,
     host::Host,
     kernel::{self, Loaded},
     user,
@@ -23,8 +24,8 @@ crate::tests! {
 fn the_kernel_is_locked_down(_: &mut Host) -> Result<()> {
     let state = fs::read_to_string("/sys/kernel/security/lockdown")?;
     ensure!(state.contains("[integrity]"), "lockdown is {state}");
-    let mem = fs::File::open("/dev/mem").err().and_then(|error| error.raw_os_error());
-    ensure!(mem == Some(Errno::EPERM as i32), "opening /dev/mem: {mem:?}");
+    let mem = errno::result(fs::File::open("/dev/mem")).map(drop);
+    ensure!(mem == Err(Errno::EPERM), "opening /dev/mem: {mem:?}");
     Ok(())
 }
 

@@ -2,11 +2,7 @@
 
 //! What is written through a mapping arrives in the memory, and nowhere else; the host is the witness.
 
-use std::{
-    fs::File,
-    io::{Read, Write},
-    os::unix::net::UnixStream,
-};
+use std::fs::File;
 
 use anyhow::{ensure, Context, Result};
 use map_protocol::{pattern, CacheMode, Page};
@@ -16,17 +12,17 @@ use nix::{
     sys::{
         mman::{MapFlags, ProtFlags},
         resource::{getrusage, UsageWho},
-        signal::{kill, Signal},
-        wait::waitpid,
+        signal::Signal,
     },
-    unistd::{fork, ForkResult, Pid},
+    unistd::Pid,
 };
 
 use crate::{
+    child::{killed_by, succeeds_in_child, Child},
     host::{Host, LENGTH, START},
     kernel::{self, Loaded},
     user,
-    vma::{killed_by, succeeds_in_child, Vma, READ_WRITE},
+    vma::{Vma, READ_WRITE},
 };
 
 crate::tests! {
@@ -260,28 +256,19 @@ fn an_access_after_munmap_is_sigsegv(_: &mut Host) -> Result<()> {
 ///
 /// Both processes call `touch` before that: a page that a process has not written to may be read-only in its table.
 pub fn while_spinning<T>(touch: impl Fn(), look: impl FnOnce() -> Result<T>) -> Result<T> {
-    let (mut ready, mut begun) = UnixStream::pair()?;
-    // SAFETY: this process has one thread.
-    let child = match unsafe { fork() }? {
-        ForkResult::Child => {
-            touch();
-            let mut first = CpuSet::new();
-            let pinned = first.set(0).and_then(|()| sched_setaffinity(Pid::from_raw(0), &first));
-            if pinned.is_ok() && begun.write_all(b".").is_ok() {
-                loop {
-                    std::hint::spin_loop();
-                }
+    let _child = Child::spawn_ready(|ready| {
+        touch();
+        let mut first = CpuSet::new();
+        let pinned = first.set(0).and_then(|()| sched_setaffinity(Pid::from_raw(0), &first));
+        if pinned.is_ok() && ready.signal().is_ok() {
+            loop {
+                std::hint::spin_loop();
             }
-            std::process::exit(1);
         }
-        ForkResult::Parent { child } => child,
-    };
-    drop(begun);
+        1
+    })?;
     touch();
-    let seen = ready.read_exact(&mut [0]).context("the child does not spin").and_then(|()| look());
-    kill(child, Signal::SIGKILL)?;
-    waitpid(child, None)?;
-    seen
+    look()
 }
 
 fn the_page_table_says_uncached(host: &mut Host) -> Result<()> {

@@ -26,14 +26,16 @@ use nix::{
         uio::{process_vm_readv, RemoteIoVec},
         wait::WaitStatus,
     },
-    unistd::{setgid, setuid, Gid, Pid, Uid},
+    unistd::Pid,
 };
 
 use crate::{
+    child::{in_child, succeeds_as_user},
+    errno,
     host::{Host, LENGTH, START},
     kernel::Loaded,
     program::{devmap, shell, Ran, Scratch, WHOLE},
-    vma::{in_child, lock_at, protect_at, resident_at, succeeds_in_child, sync_at, unmap_at, Vma, READ_WRITE},
+    vma::{lock_at, protect_at, resident_at, sync_at, unmap_at, Vma, READ_WRITE},
 };
 
 crate::tests! {
@@ -94,13 +96,8 @@ impl Subject {
 
     /// What becomes of a mapping that nobody touches.
     fn try_map(&self, file: RawFd, offset: u64, length: usize, protection: ProtFlags, flags: MapFlags) -> String {
-        errno_name(Vma::map_at(0, file, self.base.wrapping_add(offset), length, protection, flags))
+        errno::name(Vma::map_at(0, file, self.base.wrapping_add(offset), length, protection, flags))
     }
-}
-
-/// An error number by its name.
-fn errno_name<T>(result: Result<T, Errno>) -> String {
-    result.map_or_else(|errno| format!("{errno:?}"), |_| "ok".into())
 }
 
 /// What becomes of a child that does this.
@@ -258,7 +255,7 @@ fn arguments_that_make_no_sense_are_refused(host: &mut Host) -> Result<()> {
         let place = Vma::reserve(2 * length)?;
         let flags = SHARED | MapFlags::MAP_FIXED;
         let file = it.file()?;
-        Ok(errno_name(Vma::map_at(place.address() + 1, file.as_raw_fd(), it.base, length, READ_WRITE, flags)))
+        Ok(errno::name(Vma::map_at(place.address() + 1, file.as_raw_fd(), it.base, length, READ_WRITE, flags)))
     })?;
     table.row("offset and length that pass 2^64", ["EOVERFLOW", "EOVERFLOW"], |it| {
         map(it, (length as u64).wrapping_neg().wrapping_sub(it.base), 2 * length, SHARED)
@@ -274,7 +271,7 @@ fn there_may_be_no_room(host: &mut Host) -> Result<()> {
     };
     let place = |it: &Subject, address: usize, flag: MapFlags| -> Result<String> {
         let file = it.file()?;
-        Ok(errno_name(Vma::map_at(address, file.as_raw_fd(), it.base, length, READ_WRITE, SHARED | flag)))
+        Ok(errno::name(Vma::map_at(address, file.as_raw_fd(), it.base, length, READ_WRITE, SHARED | flag)))
     };
     table.row("length 2^64 - 1", ["ENOMEM", "ENOMEM"], |it| shared(it, usize::MAX))?;
     table.row("length 2^62", ["ENOMEM", "ENOMEM"], |it| shared(it, 1 << (usize::BITS - 2)))?;
@@ -294,7 +291,7 @@ fn there_may_be_no_room(host: &mut Host) -> Result<()> {
         })?;
         match status {
             WaitStatus::Exited(_, 0) => Ok("ok".into()),
-            WaitStatus::Exited(_, errno) => Ok(format!("{:?}", Errno::from_raw(errno))),
+            WaitStatus::Exited(_, number) => Ok(errno::name::<()>(Err(Errno::from_raw(number)))),
             other => bail!("the child ended with {other:?}"),
         }
     })?;
@@ -388,12 +385,12 @@ fn munmap_takes_whole_pages_away(host: &mut Host) -> Result<()> {
     table.row("of what is not mapped", ["ok", "ok"], |it| {
         let vma = it.pages(1)?;
         unmap_at(vma.address(), page)?;
-        Ok(errno_name(unmap_at(vma.address(), page)))
+        Ok(errno::name(unmap_at(vma.address(), page)))
     })?;
-    table.row("length 0", ["EINVAL", "EINVAL"], |it| Ok(errno_name(unmap_at(it.pages(1)?.address(), 0))))?;
+    table.row("length 0", ["EINVAL", "EINVAL"], |it| Ok(errno::name(unmap_at(it.pages(1)?.address(), 0))))?;
     table.row("an address within a page", ["EINVAL", "EINVAL"], |it| {
         let vma = it.pages(1)?;
-        let answer = errno_name(unmap_at(vma.address() + 1, page));
+        let answer = errno::name(unmap_at(vma.address() + 1, page));
         ensure!(vma.load(0) == 1, "it took something away");
         Ok(answer)
     })?;
@@ -506,13 +503,9 @@ fn a_file_that_changes_its_length_changes_its_mapping(host: &mut Host) -> Result
         all([load(&vma, 0), outcome(|| vma.store(0, 1))])
     })?;
     table.row("ftruncate(2) itself", ["EINVAL", "ok"], |it| {
-        Ok(it.file()?.set_len(LENGTH).map_or_else(|error| errno_of(&error), |()| "ok".into()))
+        Ok(errno::name(errno::result(it.file()?.set_len(LENGTH))))
     })?;
     table.finish(host)
-}
-
-fn errno_of(error: &io::Error) -> String {
-    format!("{:?}", Errno::from_raw(error.raw_os_error().unwrap_or_default()))
 }
 
 fn pages_can_be_asked_for_at_once(host: &mut Host) -> Result<()> {
@@ -533,11 +526,11 @@ fn pages_can_be_asked_for_at_once(host: &mut Host) -> Result<()> {
     table.row("MAP_LOCKED up to a page behind the end", [NONE, "ok SIGBUS"], |it| {
         loads(map(it, LENGTH - page as u64, MapFlags::MAP_LOCKED))
     })?;
-    table.row("mlock(2)", ["ok", "ok"], |it| Ok(errno_name(lock_at(it.pages(2)?.address(), 2 * page))))?;
+    table.row("mlock(2)", ["ok", "ok"], |it| Ok(errno::name(lock_at(it.pages(2)?.address(), 2 * page))))?;
     table.row("mlock(2) of what is not mapped", ["ENOMEM", "ENOMEM"], |it| {
         let vma = it.pages(1)?;
         unmap_at(vma.address(), page)?;
-        Ok(errno_name(lock_at(vma.address(), page)))
+        Ok(errno::name(lock_at(vma.address(), page)))
     })?;
     table.finish(host)
 }
@@ -546,18 +539,18 @@ fn msync_is_for_files(host: &mut Host) -> Result<()> {
     let mut table = Table::new()?;
     let page = page();
     let sync =
-        |it: &Subject, flags: i32| -> Result<String> { Ok(errno_name(sync_at(it.pages(1)?.address(), page, flags))) };
+        |it: &Subject, flags: i32| -> Result<String> { Ok(errno::name(sync_at(it.pages(1)?.address(), page, flags))) };
     table.row("MS_ASYNC", ["ok", "ok"], |it| sync(it, libc::MS_ASYNC))?;
     // The node has no fsync(2): what is stored is in the memory already.
     table.row("MS_SYNC", ["EINVAL", "ok"], |it| sync(it, libc::MS_SYNC))?;
     table.row("MS_SYNC and MS_ASYNC", ["EINVAL", "EINVAL"], |it| sync(it, libc::MS_SYNC | libc::MS_ASYNC))?;
     table.row("an address within a page", ["EINVAL", "EINVAL"], |it| {
-        Ok(errno_name(sync_at(it.pages(1)?.address() + 1, page, libc::MS_ASYNC)))
+        Ok(errno::name(sync_at(it.pages(1)?.address() + 1, page, libc::MS_ASYNC)))
     })?;
     table.row("what is not mapped", ["ENOMEM", "ENOMEM"], |it| {
         let vma = it.pages(1)?;
         unmap_at(vma.address(), page)?;
-        Ok(errno_name(sync_at(vma.address(), page, libc::MS_ASYNC)))
+        Ok(errno::name(sync_at(vma.address(), page, libc::MS_ASYNC)))
     })?;
     table.finish(host)
 }
@@ -582,12 +575,12 @@ fn mincore_tells_which_pages_are_there(host: &mut Host) -> Result<()> {
         resident(&Vma::map(&it.file()?, it.base, 3 * page, READ_WRITE, SHARED | MapFlags::MAP_POPULATE)?)
     })?;
     table.row("an address within a page", ["EINVAL", "EINVAL"], |it| {
-        Ok(errno_name(resident_at(it.pages(1)?.address() + 1, page)))
+        Ok(errno::name(resident_at(it.pages(1)?.address() + 1, page)))
     })?;
     table.row("what is not mapped", ["ENOMEM", "ENOMEM"], |it| {
         let vma = it.pages(1)?;
         unmap_at(vma.address(), page)?;
-        Ok(errno_name(resident_at(vma.address(), page)))
+        Ok(errno::name(resident_at(vma.address(), page)))
     })?;
     table.finish(host)
 }
@@ -618,18 +611,18 @@ fn mprotect_goes_down_and_up_as_far_as_the_descriptor_does(host: &mut Host) -> R
     })?;
     table.row("up to PROT_WRITE, descriptor for reading", ["EACCES", "EACCES"], |it| {
         let file = it.open(File::options().read(true))?;
-        Ok(errno_name(Vma::map(&file, it.base, page, READ, SHARED)?.protect(READ_WRITE)))
+        Ok(errno::name(Vma::map(&file, it.base, page, READ, SHARED)?.protect(READ_WRITE)))
     })?;
     table.row("up to PROT_EXEC", ["EACCES", "ok"], |it| {
-        Ok(errno_name(it.pages(1)?.protect(READ | ProtFlags::PROT_EXEC)))
+        Ok(errno::name(it.pages(1)?.protect(READ | ProtFlags::PROT_EXEC)))
     })?;
     table.row("an address within a page", ["EINVAL", "EINVAL"], |it| {
-        Ok(errno_name(protect_at(it.pages(1)?.address() + 1, page, READ)))
+        Ok(errno::name(protect_at(it.pages(1)?.address() + 1, page, READ)))
     })?;
     table.row("what is not mapped", ["ENOMEM", "ENOMEM"], |it| {
         let vma = it.pages(1)?;
         unmap_at(vma.address(), page)?;
-        Ok(errno_name(protect_at(vma.address(), page, READ)))
+        Ok(errno::name(protect_at(vma.address(), page, READ)))
     })?;
     table.finish(host)
 }
@@ -642,7 +635,8 @@ fn the_kernel_copies_for_files_alone(host: &mut Host) -> Result<()> {
         let there = RemoteIoVec { base: vma.address() + offset, len: 1 };
         process_vm_readv(Pid::this(), &mut [io::IoSliceMut::new(&mut byte)], &[there]).map(|_| byte[0])
     };
-    let show = |copied: Result<u8, Errno>| copied.map_or_else(|errno| format!("{errno:?}"), |byte| byte.to_string());
+    let show =
+        |copied: Result<u8, Errno>| copied.map_or_else(|error| errno::name::<()>(Err(error)), |byte| byte.to_string());
     table.row("process_vm_readv(2) of a mapping", ["EFAULT", "1"], |it| Ok(show(copy(&it.pages(1)?, 0))))?;
     table.row("of a page behind the end", [NONE, "EFAULT"], |it| {
         let vma = Vma::shared_with_gap(&it.file()?, LENGTH, page)?;
@@ -681,9 +675,8 @@ fn a_file_that_cannot_be_mapped_is_an_error(_: &mut Host) -> Result<()> {
     let empty = FileMapping::open(&path, range)?.read::<u8>(0);
     ensure!(matches!(empty, Err(Error::BeyondEnd { file_length: 0, .. })), "{empty:?}");
     // Nobody but its owner may read it.
-    succeeds_in_child(|| match setgid(Gid::from_raw(1000)).and_then(|()| setuid(Uid::from_raw(1000))) {
-        Ok(()) => i32::from(!matches!(FileMapping::open_read_only(&path, range), Err(Error::Open { .. }))),
-        Err(_) => 2,
+    succeeds_as_user(1000, || {
+        i32::from(!matches!(FileMapping::open_read_only(&path, range), Err(Error::Open { .. })))
     })?;
     // The program says the same of each, and no signal ends it.
     devmap(&format!("read 0 --device {path}"))?.failed(3, &["the file ends after 0x0 bytes"])?;

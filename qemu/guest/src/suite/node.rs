@@ -16,6 +16,7 @@ use nix::{
 };
 
 use crate::{
+    errno,
     host::Host,
     kernel::{self, Loaded},
     user,
@@ -109,9 +110,11 @@ fn a_second_insmod_is_eexist(_: &mut Host) -> Result<()> {
 fn the_node_has_no_position_and_no_contents(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::new()?;
     let mut node: File = user::open()?;
-    let errno = |result: std::io::Result<u64>| result.err().and_then(|error| error.raw_os_error());
-    ensure!(errno(node.seek(SeekFrom::Start(0))) == Some(Errno::ESPIPE as i32), "lseek(2) works");
-    ensure!(errno(node.read(&mut [0]).map(|_| 0)) == Some(Errno::EINVAL as i32), "read(2) works");
-    ensure!(errno(node.write(&[0]).map(|_| 0)) == Some(Errno::EINVAL as i32), "write(2) works");
+    let position = errno::result(node.seek(SeekFrom::Start(0)));
+    ensure!(position == Err(Errno::ESPIPE), "lseek(2): {position:?}");
+    let read = errno::result(node.read(&mut [0]));
+    ensure!(read == Err(Errno::EINVAL), "read(2): {read:?}");
+    let written = errno::result(node.write(&[0]));
+    ensure!(written == Err(Errno::EINVAL), "write(2): {written:?}");
     Ok(())
 }

@@ -8,13 +8,10 @@ use std::{fs, path::Path};
 use anyhow::{bail, ensure, Context, Result};
 use map_core::{abi, Origin};
 use map_protocol::{overlay, OVERLAY};
-use nix::{
-    errno::Errno,
-    sys::wait::{waitpid, WaitPidFlag, WaitStatus},
-    unistd::{fork, ForkResult},
-};
+use nix::errno::Errno;
 
 use crate::{
+    child::Child,
     dt::{Snapshot, DRIVER},
     host::{Host, LENGTH, START},
     kernel::{self, Loaded},
@@ -279,24 +276,15 @@ fn overlays_come_and_go_while_a_process_maps(_: &mut Host) -> Result<()> {
         let node = user::open()?;
         // In raw mode there would be something to map without a window.
         Applied::new("late")?.remove()?;
-        // SAFETY: this process has one thread.
-        let child = match unsafe { fork() }? {
-            ForkResult::Child => {
-                let toggled = (0..50).try_for_each(|_| Applied::new("late")?.remove());
-                if let Err(error) = &toggled {
-                    eprintln!("{error:#}");
-                }
-                std::process::exit(i32::from(toggled.is_err()));
+        let mut child = Child::spawn(|| {
+            let toggled = (0..50).try_for_each(|_| Applied::new("late")?.remove());
+            if let Err(error) = &toggled {
+                eprintln!("{error:#}");
             }
-            ForkResult::Parent { child } => child,
-        };
+            i32::from(toggled.is_err())
+        })?;
         let (mut mapped, mut refused) = (0, 0);
-        loop {
-            match waitpid(child, Some(WaitPidFlag::WNOHANG))? {
-                WaitStatus::StillAlive => (),
-                WaitStatus::Exited(_, 0) => break,
-                other => bail!("the process that puts the overlay on and takes it off: {other:?}"),
-            }
+        while child.is_running().context("the process that applies and removes the overlay")? {
             match Vma::shared(&node, START, LENGTH as usize) {
                 Ok(vma) => {
                     vma.store(0, vma.load(LENGTH as usize - 1));

@@ -12,15 +12,15 @@ use caps::{CapSet, Capability};
 use nix::{
     errno::Errno,
     sys::mman::{MapFlags, ProtFlags},
-    unistd::{setgid, setuid, Gid, Uid},
 };
 
 use crate::{
     arch,
+    child::{succeeds_as_user, succeeds_in_child},
     host::{Host, LENGTH, START},
     kernel::{self, Loaded},
     user,
-    vma::{succeeds_in_child, Vma, READ_WRITE},
+    vma::{Vma, READ_WRITE},
 };
 
 crate::tests! {
@@ -166,11 +166,7 @@ fn an_open_without_cap_sys_rawio_is_eperm(_: &mut Host) -> Result<()> {
         Err(_) => 2,
     })
     .context("root without CAP_SYS_RAWIO")?;
-    succeeds_in_child(|| match setgid(Gid::from_raw(1000)).and_then(|()| setuid(Uid::from_raw(1000))) {
-        Ok(()) => refused(),
-        Err(_) => 2,
-    })
-    .context("a user without any capability")?;
+    succeeds_as_user(1000, refused).context("a user without any capability")?;
     succeeds_in_child(|| {
         let mut all = caps::all();
         all.retain(|capability| *capability != Capability::CAP_SYS_RAWIO);

@@ -8,7 +8,10 @@ use anyhow::{Context, Result};
 use devmap::{Device, Mapping, PhysRange};
 use nix::errno::Errno;
 
-use crate::host::{LENGTH, START};
+use crate::{
+    errno,
+    host::{LENGTH, START},
+};
 
 /// The node, opened to read and write.
 pub fn open() -> Result<File> {
@@ -18,7 +21,7 @@ pub fn open() -> Result<File> {
 /// With which error the node cannot be opened to read and write; `None` if it can.
 pub fn open_error() -> Option<Errno> {
     let error = open().err()?;
-    error.downcast_ref::<io::Error>()?.raw_os_error().map(Errno::from_raw)
+    error.downcast_ref::<io::Error>().map(errno::of)
 }
 
 /// The free memory, mapped through the library.

@@ -11,17 +11,11 @@ use std::{
     ptr::NonNull,
 };
 
-use anyhow::{bail, Result};
 use devmap::page::PageSize;
 use nix::{
     errno::Errno,
     libc,
-    sys::{
-        mman::{mprotect, munmap, MapFlags, ProtFlags},
-        signal::Signal,
-        wait::{waitpid, WaitStatus},
-    },
-    unistd::{fork, ForkResult},
+    sys::mman::{mprotect, munmap, MapFlags, ProtFlags},
 };
 
 /// Reads and writes, as most mappings here are.
@@ -192,33 +186,4 @@ pub fn resident_at(address: usize, length: usize) -> Result<[bool; 16], Errno> {
     Errno::result(unsafe { libc::mincore(address as *mut c_void, length, pages.as_mut_ptr()) })?;
     // The other bits mean nothing.
     Ok(pages.map(|page| page & 1 != 0))
-}
-
-/// How a child process ends that does `act` and nothing else.
-pub fn in_child(act: impl FnOnce() -> i32) -> Result<WaitStatus> {
-    // SAFETY: this process has one thread, so the child may do what it likes.
-    match unsafe { fork() }? {
-        ForkResult::Child => std::process::exit(act()),
-        ForkResult::Parent { child } => Ok(waitpid(child, None)?),
-    }
-}
-
-/// Fails unless a child that does `act` is killed by `signal`.
-pub fn killed_by<T>(signal: Signal, act: impl FnOnce() -> T) -> Result<()> {
-    let status = in_child(|| {
-        act();
-        0
-    })?;
-    match status {
-        WaitStatus::Signaled(_, by, _) if by == signal => Ok(()),
-        other => bail!("not killed by {signal}: {other:?}"),
-    }
-}
-
-/// Fails unless `act` gives 0 in a child.
-pub fn succeeds_in_child(act: impl FnOnce() -> i32) -> Result<()> {
-    match in_child(act)? {
-        WaitStatus::Exited(_, 0) => Ok(()),
-        other => bail!("the child ended with {other:?}"),
-    }
 }

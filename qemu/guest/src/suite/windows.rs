@@ -23,20 +23,21 @@ use nix::{
         mman::{MapFlags, ProtFlags},
         personality::{self, Persona},
         ptrace,
-        signal::{kill, Signal},
+        signal::Signal,
         stat::{mknod, Mode, SFlag},
-        wait::waitpid,
+        wait::WaitStatus,
     },
-    unistd::{chown, fork, setgid, setgroups, setuid, ForkResult, Gid, Uid},
+    unistd::{chown, setgroups, Gid},
 };
 
 use crate::{
     arch::{ADDRESS_SPACE, CLAIMED, RESERVED},
+    child::{self, become_user, in_child, killed_by, succeeds_in_child, Child},
     host::{Host, LENGTH, START},
     kernel::{self, Loaded},
     memory::while_spinning,
     user,
-    vma::{killed_by, succeeds_in_child, Vma, READ_WRITE},
+    vma::{Vma, READ_WRITE},
 };
 
 crate::tests! {
@@ -267,9 +268,8 @@ fn every_cache_type_is_what_the_page_table_says(host: &mut Host) -> Result<()> {
 /// Whether an ordinary user, in these groups, can open the node and map the first window.
 fn user_can(groups: &[u32]) -> Result<bool> {
     let groups: Vec<_> = groups.iter().map(|&group| Gid::from_raw(group)).collect();
-    let status = crate::vma::in_child(|| {
-        let dropped =
-            setgroups(&groups).and_then(|()| setgid(Gid::from_raw(1000))).and_then(|()| setuid(Uid::from_raw(1000)));
+    let status = in_child(|| {
+        let dropped = setgroups(&groups).and_then(|()| become_user(1000));
         match (dropped, user::open()) {
             (Ok(()), Ok(node)) => i32::from(Vma::shared(&node, START, MIB as usize).is_err()) * 2,
             (Ok(()), Err(_)) => 1,
@@ -277,8 +277,8 @@ fn user_can(groups: &[u32]) -> Result<bool> {
         }
     })?;
     match status {
-        nix::sys::wait::WaitStatus::Exited(_, 0) => Ok(true),
-        nix::sys::wait::WaitStatus::Exited(_, 1) => Ok(false),
+        WaitStatus::Exited(_, 0) => Ok(true),
+        WaitStatus::Exited(_, 1) => Ok(false),
         other => bail!("the user's process ended with {other:?}"),
     }
 }
@@ -304,21 +304,12 @@ fn a_debugger_reads_and_writes_a_mapping(host: &mut Host) -> Result<()> {
     host.fill(seed)?;
     let _loaded = Loaded::with(&["windows=0xc0000000+1M"])?;
     let vma = Vma::shared(&user::open()?, START, MIB as usize)?;
-    // SAFETY: this process has one thread, and the child only stops.
-    let child = match unsafe { fork() }? {
-        ForkResult::Child => {
-            let _ = ptrace::traceme().and_then(|()| nix::sys::signal::raise(Signal::SIGSTOP));
-            std::process::exit(1);
-        }
-        ForkResult::Parent { child } => child,
-    };
-    waitpid(child, None)?;
+    let child = Child::spawn_traced()?;
     let place = (vma.address() + 16) as ptrace::AddressType;
-    let peeked = ptrace::read(child, place)?;
+    let peeked = ptrace::read(child.pid(), place)?;
     let expected = pattern::bytes(seed, START + 16, 8);
-    let poked = ptrace::write(child, place, !peeked);
-    kill(child, Signal::SIGKILL)?;
-    waitpid(child, None)?;
+    let poked = ptrace::write(child.pid(), place, !peeked);
+    child.kill()?;
     ensure!(peeked.to_ne_bytes() == expected[..], "ptrace read {peeked:x}, not {expected:02x?}");
     poked?;
     host.changed(seed, &[16..24], |offset| !pattern::byte(seed, START + offset))
@@ -331,32 +322,23 @@ fn two_processes_see_each_others_stores(_: &mut Host) -> Result<()> {
     vma.store(0, 0);
     vma.store(1, 0);
     // The other one opens and maps for itself.
-    // SAFETY: this process has one thread.
-    let child = match unsafe { fork() }? {
-        ForkResult::Child => {
-            let other = user::open().and_then(|node| Ok(Vma::shared(&node, START, 4096)?));
-            if let Ok(other) = other {
-                for round in 1..=100 {
-                    while other.load(0) != round {
-                        std::thread::yield_now();
-                    }
-                    other.store(1, round);
-                }
-                std::process::exit(0);
+    let other = Child::spawn(|| {
+        let Ok(other) = user::open().and_then(|node| Ok(Vma::shared(&node, START, 4096)?)) else { return 1 };
+        for round in 1..=100 {
+            while other.load(0) != round {
+                std::thread::yield_now();
             }
-            std::process::exit(1);
+            other.store(1, round);
         }
-        ForkResult::Parent { child } => child,
-    };
+        0
+    })?;
     for round in 1..=100 {
         vma.store(0, round);
         while vma.load(1) != round {
             std::thread::yield_now();
         }
     }
-    let status = waitpid(child, None)?;
-    ensure!(matches!(status, nix::sys::wait::WaitStatus::Exited(_, 0)), "the other process: {status:?}");
-    Ok(())
+    child::check(other.wait()?).context("the other process")
 }
 
 fn mremap_moves_and_shrinks_but_does_not_grow(host: &mut Host) -> Result<()> {
