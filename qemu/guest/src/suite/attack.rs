@@ -26,7 +26,7 @@ use crate::{
     arch::RETURN,
     child::{become_user, killed_by, succeeds_as_user, Child},
     errno,
-    host::{Host, LENGTH, START},
+    host::{Host, LENGTH, PAGE, START},
     kernel::{self, Loaded},
     user,
     vma::{Vma, READ_WRITE},
@@ -43,8 +43,6 @@ crate::tests! {
     the_parameter_is_for_root_and_whole_or_marked,
     an_open_without_read_or_write_maps_nothing,
 }
-
-const PAGE: u64 = 4096;
 
 /// Where a test puts the code of a function.
 const CODE: u64 = 8;
@@ -154,8 +152,7 @@ fn a_mapping_of_more_than_4_gib_is_einval(_: &mut Host) -> Result<()> {
     let node = user::open()?;
     let result = Vma::shared(&node, 1 << 36, LARGEST_MAPPING as usize + 1).map(drop);
     ensure!(result == Err(Errno::EINVAL), "a byte more: {result:?}");
-    let log = kernel::log_since("map-suite:")?;
-    ensure!(log.contains(&Refusal::TooLarge.to_string()), "{log}");
+    kernel::logged(Refusal::TooLarge.to_string())?;
     Vma::shared(&node, 1 << 36, LARGEST_MAPPING as usize)?;
     Ok(())
 }
@@ -180,8 +177,7 @@ fn a_user_has_so_many_mappings_and_no_more(_: &mut Host) -> Result<()> {
         i32::from(map(&node).is_err()) * 5
     };
     succeeds_as_user(1000, fill)?;
-    let log = kernel::log_since("map-suite:")?;
-    ensure!(log.contains(&Refusal::TooMany.to_string()), "{log}");
+    kernel::logged(Refusal::TooMany.to_string())?;
     // The processes are gone, and with them all that was counted.
     succeeds_as_user(1000, fill)?;
     let mappings = fs::read_to_string("/sys/kernel/debug/map/mappings")?;
@@ -236,14 +232,11 @@ fn one_user_does_not_hide_anothers_refusals(_: &mut Host) -> Result<()> {
     // What was left out is said as soon as anybody is refused again.
     sleep(Duration::from_secs(LogLimit::INTERVAL + 1));
     succeeds_as_user(1001, refused(0x3000, 1))?;
-    let log = kernel::log_since("map-suite:")?;
-    let words = format!("map: {} more refusals of user 1000 were not logged", many - burst);
-    ensure!(log.contains(&words), "the log does not say {words:?}:\n{log}");
+    kernel::logged(format!("map: {} more refusals of user 1000 were not logged", many - burst))?;
     // Or when the driver goes.
     succeeds_as_user(1002, refused(0x4000, burst + 3))?;
     drop(_loaded);
-    let log = kernel::log_since("map-suite:")?;
-    ensure!(log.contains("map: 3 more refusals of user 1002 were not logged"), "{log}");
+    kernel::logged("map: 3 more refusals of user 1002 were not logged")?;
     Ok(())
 }
 

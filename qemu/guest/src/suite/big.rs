@@ -35,8 +35,7 @@ fn a_window_of_64_gib_is_loaded_and_unloaded(_: &mut Host) -> Result<()> {
     let before = kernel::traces()?;
     drop(Loaded::with(&["windows=big@0x200000000+64G:shared"])?);
     let after = kernel::traces()?;
-    ensure!(before == after, "something is left of it:\n{before}\nnow:\n{after}");
-    Ok(())
+    kernel::unchanged(&before, &after)
 }
 
 /// A window of 960 GiB, of which a program of each user may map what it can.

@@ -19,7 +19,7 @@ use nix::{
 use crate::{
     child::{succeeds_in_child, Child},
     errno,
-    host::{Host, LENGTH, START},
+    host::{Host, LENGTH, PAGE, START},
     kernel::{self, Loaded},
     memory::while_spinning,
     program::devmap,
@@ -49,8 +49,6 @@ const FIFO: u64 = 0xc040_0000;
 const TABLE: u64 = 0xc050_0000;
 const UART: u64 = 0x0900_0000;
 const RTC: u64 = 0x0901_0000;
-const PAGE: u64 = 4096;
-
 /// The windows of the tree, in the syntax of the parameter, and in the order of their addresses.
 const OF_THE_TREE: [&str; 5] = [
     "uart@0x9000000+0x1000:shared",
@@ -210,8 +208,7 @@ fn windows_of_the_tree_are_claimed_and_given_back(_: &mut Host) -> Result<()> {
         ensure!(!now.contains("map: uart"), "a shared window is claimed:\n{now}");
     }
     let after = fs::read_to_string("/proc/iomem")?;
-    ensure!(before == after, "before:\n{before}\nafter:\n{after}");
-    Ok(())
+    kernel::unchanged(&before, &after)
 }
 
 fn the_parameter_adds_windows_to_those_of_the_tree(_: &mut Host) -> Result<()> {
@@ -279,8 +276,7 @@ fn what_the_parameter_has_the_tree_cannot_have(_: &mut Host) -> Result<()> {
         let _loaded = Loaded::with(&[list])?;
         // None of the device's windows is there, and all of the other's.
         Snapshot::now()?.are(&["uart@0x9000000+0x1000:shared", "rtc@0x9010000+0x1000", window])?;
-        let log = kernel::log_since("map-suite:")?;
-        ensure!(log.contains(words), "the log does not say {words:?}:\n{log}");
+        kernel::logged(words)?;
         ensure!(!Path::new(DRIVER).join(MEMORY).exists(), "{MEMORY} is bound");
         let iomem = fs::read_to_string("/proc/iomem")?;
         ensure!(!iomem.contains("map: table"), "the claims of {MEMORY} are left:\n{iomem}");
@@ -301,8 +297,7 @@ fn a_device_that_goes_takes_its_windows_along(_: &mut Host) -> Result<()> {
         bind(MEMORY)?;
         Vma::shared(&node, START, PAGE as usize).with_context(|| format!("round {round}, it is back"))?;
     }
-    let log = kernel::log_since("map-suite:")?;
-    ensure!(log.contains("the range is outside of every window (the nearest window is hole@"), "{log}");
+    kernel::logged("the range is outside of every window (the nearest window is hole@")?;
     Ok(())
 }
 

@@ -7,6 +7,9 @@ use std::{fs::File, ops::Range};
 use anyhow::{bail, ensure, Result};
 use map_protocol::{Channel, Difference, Page, Question, ToGuest, ToHost};
 
+/// The size of a page, in bytes.
+pub const PAGE: u64 = 4096;
+
 /// The memory that the kernel's command line keeps free for the driver.
 pub const START: u64 = 0xc000_0000;
 /// Its size in bytes.

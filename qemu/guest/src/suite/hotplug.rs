@@ -58,15 +58,8 @@ pub fn plug(host: &mut Host, size: u64) -> Result<u64> {
 
 /// The ranges of memory that the kernel uses: the first address of each, and the one behind the last.
 fn ram() -> Result<Vec<(u64, u64)>> {
-    let text = fs::read_to_string("/proc/iomem")?;
-    let lines = text.lines().filter_map(|line| line.strip_suffix(" : System RAM"));
-    lines.map(|range| range_of(range).with_context(|| format!("{range:?} is no range"))).collect()
-}
-
-fn range_of(text: &str) -> Option<(u64, u64)> {
-    let (first, last) = text.trim().split_once('-')?;
-    let number = |digits| u64::from_str_radix(digits, 16).ok();
-    Some((number(first)?, number(last)?.checked_add(1)?))
+    let regions = kernel::iomem()?.into_iter().filter(|region| region.name == "System RAM");
+    regions.map(|region| Ok((region.first, region.last.checked_add(1).context("a range to the end")?))).collect()
 }
 
 /// What the kernel says of the memory block at `address`.
@@ -108,10 +101,7 @@ fn stays_offline(address: u64) -> Result<()> {
     let result = online(address);
     ensure!(result == Err(Errno::EBUSY), "bringing it online: {result:?}");
     ensure!(state(address)? == "offline", "the block at {address:#x} is {}", state(address)?);
-    let log = kernel::log_since("map-suite:")?;
-    let words = format!("map: memory at {address:#x}, {BLOCK:#x} bytes, stays offline");
-    ensure!(log.contains(&words), "the log does not say {words:?}:\n{log}");
-    Ok(())
+    kernel::logged(format!("map: memory at {address:#x}, {BLOCK:#x} bytes, stays offline"))
 }
 
 fn memory_over_a_shared_window_stays_offline(host: &mut Host) -> Result<()> {
@@ -123,8 +113,7 @@ fn memory_over_a_shared_window_stays_offline(host: &mut Host) -> Result<()> {
     stays_offline(start)?;
     // From now on it cannot be mapped any more, but the rest can.
     shared_fails(&node, start, 4096, Errno::EPERM)?;
-    let log = kernel::log_since("map-suite:")?;
-    ensure!(log.contains(&Refusal::SystemRam.to_string()), "{log}");
+    kernel::logged(Refusal::SystemRam.to_string())?;
     Vma::shared(&node, start + BLOCK, 4096)?;
     drop((vma, node, loaded));
     online(start).context("with the driver gone")

@@ -123,6 +123,51 @@ pub fn log_since(marker: &str) -> Result<String> {
     Ok(log[start..].to_owned())
 }
 
+/// Fails unless the kernel has logged these words since the test began.
+pub fn logged(words: impl AsRef<str>) -> Result<()> {
+    let (words, log) = (words.as_ref(), log_since("map-suite:")?);
+    ensure!(log.contains(words), "the log does not say {words:?}:\n{log}");
+    Ok(())
+}
+
+/// The load must fail with `errno`, log these words, and leave nothing behind.
+pub fn load_fails(parameter: &str, errno: Errno, words: &[&str]) -> Result<()> {
+    let before = traces()?;
+    let result = insmod(&[parameter])?;
+    ensure!(result == Err(errno), "insmod map.ko {parameter}: {result:?}, not {errno:?}");
+    words.iter().try_for_each(logged)?;
+    unchanged(&before, &traces()?)
+}
+
+/// Fails unless the two texts are the same.
+pub fn unchanged(before: &str, after: &str) -> Result<()> {
+    ensure!(before == after, "before:\n{before}\nafter:\n{after}");
+    Ok(())
+}
+
+/// A line of /proc/iomem.
+pub struct Region {
+    /// Its first address.
+    pub first: u64,
+    /// Its last address.
+    pub last: u64,
+    /// Its name.
+    pub name: String,
+}
+
+/// The regions that /proc/iomem lists.
+pub fn iomem() -> Result<Vec<Region>> {
+    let text = fs::read_to_string("/proc/iomem")?;
+    text.lines().map(|line| region(line).with_context(|| format!("no region: {line:?}"))).collect()
+}
+
+fn region(line: &str) -> Option<Region> {
+    let (range, name) = line.split_once(" : ")?;
+    let (first, last) = range.trim_start().split_once('-')?;
+    let number = |digits| u64::from_str_radix(digits, 16).ok();
+    Some(Region { first: number(first)?, last: number(last)?, name: name.into() })
+}
+
 /// All traces that the driver could leave: devices, resources, classes, nodes.
 pub fn traces() -> Result<String> {
     let mut traces = String::new();
@@ -156,4 +201,16 @@ pub fn clean_up() -> Result<()> {
     }
     ensure!(left.is_empty(), "the test left {} loaded", left.join(" and "));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_region_is_read_with_its_name() {
+        let found = region("  c0000000-c02fffff : map: sdram").unwrap();
+        assert_eq!((found.first, found.last, found.name.as_str()), (0xc000_0000, 0xc02f_ffff, "map: sdram"));
+        assert!(region("nothing").is_none());
+    }
 }

@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{ensure, Result};
 use map_core::Refusal;
 use nix::errno::Errno;
 
@@ -33,24 +33,13 @@ fn raw_mode_does_not_open(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::new()?;
     let errno = user::open_error();
     ensure!(errno == Some(Errno::EPERM), "opening /dev/map: {errno:?}");
-    let log = kernel::log_since("map-suite:")?;
-    let words = Refusal::LockedDown.to_string();
-    ensure!(log.contains(&words), "the log does not say {words:?}: {log}");
-    Ok(())
+    kernel::logged(Refusal::LockedDown.to_string())
 }
 
-/// The load must be refused by the kernel itself, which says why, and leave nothing behind.
+/// The kernel itself must refuse the load and log why; nothing is left behind.
 pub fn the_parameter_is_refused(list: &str) -> Result<()> {
-    let before = kernel::traces()?;
-    let result = kernel::insmod(&[list])?;
-    ensure!(result == Err(Errno::EPERM), "insmod map.ko {list}: {result:?}");
-    let log = kernel::log_since("map-suite:")?;
-    for words in ["Lockdown: insmod: unsafe module parameters is restricted", "invalid for parameter `windows'"] {
-        ensure!(log.contains(words), "the log does not say {words:?}: {log}");
-    }
-    let after = kernel::traces().context("after the refused load")?;
-    ensure!(before == after, "before:\n{before}\nafter:\n{after}");
-    Ok(())
+    let words = ["Lockdown: insmod: unsafe module parameters is restricted", "invalid for parameter `windows'"];
+    kernel::load_fails(list, Errno::EPERM, &words)
 }
 
 fn no_window_of_the_parameter_is_taken(_: &mut Host) -> Result<()> {

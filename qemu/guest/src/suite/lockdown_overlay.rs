@@ -11,9 +11,9 @@ use nix::errno::Errno;
 
 use crate::{
     dt::{bind, sysfs, unbind, Snapshot, DRIVER},
-    host::{Host, START},
+    host::{Host, PAGE, START},
     kernel::{self, Loaded},
-    overlay::{Applied, DEVICES, LATE, PAGE},
+    overlay::{Applied, DEVICES, LATE},
     overlay_windows::{are, DEVICE, FIFO, MOVED, OF_THE_BOOT, SPARE, WITHOUT_TABLE},
     user,
     vma::Vma,
@@ -31,7 +31,7 @@ const START_OF_FIFO: u64 = 0xc040_0000;
 /// The windows of the boot are there, and can be mapped.
 fn the_boots_windows_are_there() -> Result<()> {
     are(OF_THE_BOOT)?;
-    Vma::shared(&user::open()?, START_OF_FIFO, PAGE).map(drop).context("a window of the boot")
+    Vma::shared(&user::open()?, START_OF_FIFO, PAGE as usize).map(drop).context("a window of the boot")
 }
 
 /// The log says since `marker` that lockdown forbids this window of the device, or any of them.
@@ -55,7 +55,7 @@ fn a_window_that_comes_late_is_refused(_: &mut Host) -> Result<()> {
     the_boots_windows_are_there()?;
     let again = sysfs("bind", "windows-late");
     ensure!(again == Err(Errno::EPERM), "binding it: {again:?}");
-    let result = Vma::shared(&user::open()?, START, PAGE).map(drop);
+    let result = Vma::shared(&user::open()?, START, PAGE as usize).map(drop);
     ensure!(result == Err(Errno::EPERM), "its memory: {result:?}");
     overlay.remove()?;
     the_boots_windows_are_there()
@@ -74,7 +74,7 @@ fn a_device_that_is_changed_is_refused_at_the_next_bind(_: &mut Host) -> Result<
         refused(DEVICE, window, &format!("map-suite: {name}"))?;
         Snapshot::now()?.are(&[])?;
         for start in [START_OF_FIFO, 0xc060_0000] {
-            let result = Vma::shared(&user::open()?, start, PAGE).map(drop);
+            let result = Vma::shared(&user::open()?, start, PAGE as usize).map(drop);
             ensure!(result == Err(Errno::EPERM), "{start:#x} with {name}: {result:?}");
         }
         // Nothing of the change is left with the overlay gone.

@@ -12,7 +12,6 @@ use std::{
         fd::{AsRawFd, RawFd},
         unix::fs::{FileExt, OpenOptionsExt, PermissionsExt},
     },
-    process::Command,
 };
 
 use anyhow::{bail, ensure, Context, Result};
@@ -34,7 +33,7 @@ use crate::{
     errno,
     host::{Host, LENGTH, START},
     kernel::Loaded,
-    program::{devmap, shell, Ran, Scratch, WHOLE},
+    program::{devmap, devmap_as_user, shell, Ran, Scratch, WHOLE},
     vma::{lock_at, protect_at, resident_at, sync_at, unmap_at, Vma, READ_WRITE},
 };
 
@@ -682,8 +681,7 @@ fn a_file_that_cannot_be_mapped_is_an_error(_: &mut Host) -> Result<()> {
     devmap(&format!("read 0 --device {path}"))?.failed(3, &["the file ends after 0x0 bytes"])?;
     devmap(&format!("read 0 --device {fifo}"))?.failed(3, &["it is a pipe or socket"])?;
     devmap("read 0 --device /tmp")?.failed(3, &["it is a directory"])?;
-    let user = format!("exec devmap read 0 --device {path}");
-    Ran::new(Command::new("su").args(["user", "-c", &user]))?.failed(3, &["(EACCES); its permissions forbid it"])
+    devmap_as_user(&format!("read 0 --device {path}"))?.failed(3, &["(EACCES); its permissions forbid it"])
 }
 
 const EXPERIMENTS: [&str; 5] = ["partial", "beyond-eof", "grow", "rounding", "device"];

@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use crate::{
     child::Child,
     dt::{Snapshot, DRIVER},
-    host::{Host, LENGTH, START},
+    host::{Host, LENGTH, PAGE, START},
     kernel::{self, Loaded},
     program::devmap,
     user,
@@ -50,8 +50,6 @@ const HOLE: u64 = 0xd000_0000;
 
 /// A clock's registers, which no window shows.
 const RTC: u64 = 0x0901_0000;
-
-pub const PAGE: usize = 4096;
 
 /// An overlay that is on the device tree; taken off when dropped.
 pub struct Applied(());
@@ -98,7 +96,7 @@ fn is_raw() -> Result<()> {
 
 /// How a mapping of a page at `start` ends, through a node that may have been opened long ago.
 fn map_page(node: &fs::File, start: u64) -> Result<(), Errno> {
-    Vma::shared(node, start, PAGE).map(drop)
+    Vma::shared(node, start, PAGE as usize).map(drop)
 }
 
 /// With the driver in raw mode this overlay comes and goes, and brings these windows.
@@ -107,7 +105,7 @@ fn raw_mode_ends(name: &str, windows: &[&str]) -> Result<()> {
         let _loaded = Loaded::new()?;
         is_raw()?;
         let node = user::open()?;
-        let mapped = Vma::shared(&node, RTC, PAGE)?;
+        let mapped = Vma::shared(&node, RTC, PAGE as usize)?;
         map_page(&node, HOLE)?;
 
         let overlay = Applied::new(name)?;
@@ -211,7 +209,7 @@ fn a_window_that_comes_late_is_not_of_the_boot(host: &mut Host) -> Result<()> {
         is_late(LATE)?;
     }
     let after = traces()?;
-    ensure!(before == after, "before:\n{before}\nafter:\n{after}");
+    kernel::unchanged(&before, &after)?;
     host.changed(seed, &[100..101], |_| 3)
 }
 
@@ -225,8 +223,7 @@ fn a_window_that_is_enabled_late_is_not_of_the_boot(_: &mut Host) -> Result<()> 
         Snapshot::now()?.are(&[])?;
     }
     let after = traces()?;
-    ensure!(before == after, "before:\n{before}\nafter:\n{after}");
-    Ok(())
+    kernel::unchanged(&before, &after)
 }
 
 fn a_mapping_outlives_the_overlay_and_keeps_the_claim(host: &mut Host) -> Result<()> {
@@ -244,9 +241,7 @@ fn a_mapping_outlives_the_overlay_and_keeps_the_claim(host: &mut Host) -> Result
     ensure!(Path::new(DEVICES).join("windows-late").exists(), "there is no device");
     ensure!(!Path::new(DRIVER).join("windows-late").exists(), "the device is bound");
     Snapshot::now()?.are(&[])?;
-    let log = kernel::log_since("map-suite:")?;
-    let words = format!("map windows-late: {LATE}: a part of it is claimed already");
-    ensure!(log.contains(&words), "the log does not say {words:?}:\n{log}");
+    kernel::logged(format!("map windows-late: {LATE}: a part of it is claimed already"))?;
     overlay.remove()?;
     drop(vma);
     ensure!(!claimed()?, "the claim is left");
@@ -261,9 +256,7 @@ fn memory_that_an_overlay_sets_aside_is_no_window(_: &mut Host) -> Result<()> {
     ensure!(Path::new(TREE).join("reserved-memory/own@c0800000").exists(), "there is no node");
     ensure!(!Path::new(DRIVER).join("windows-own").exists(), "the device is bound");
     Snapshot::now()?.are(&[])?;
-    let log = kernel::log_since("map-suite:")?;
-    let words = "memory-region: the kernel has reserved no memory for it";
-    ensure!(log.contains(words), "the log does not say {words:?}:\n{log}");
+    kernel::logged("memory-region: the kernel has reserved no memory for it")?;
     let result = map_page(&user::open()?, 0xc080_0000);
     ensure!(result == Err(Errno::EPERM), "the kernel's memory: {result:?}");
     Ok(())
@@ -302,6 +295,5 @@ fn overlays_come_and_go_while_a_process_maps(_: &mut Host) -> Result<()> {
         overlay.remove()?;
     }
     let after = traces()?;
-    ensure!(before == after, "before:\n{before}\nafter:\n{after}");
-    Ok(())
+    kernel::unchanged(&before, &after)
 }

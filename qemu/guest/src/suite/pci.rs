@@ -56,18 +56,6 @@ fn the_device_is_on_the_bus_and_in_the_list_of_memory(_: &mut Host) -> Result<()
     Ok(())
 }
 
-/// The load must fail with `errno`, say these words, and leave nothing behind.
-fn refused(list: &str, errno: Errno, words: &str) -> Result<()> {
-    let before = kernel::traces()?;
-    let result = kernel::insmod(&[&format!("windows={list}")])?;
-    ensure!(result == Err(errno), "insmod map.ko windows={list}: {result:?}");
-    let log = kernel::log_since("map-suite:")?;
-    ensure!(log.contains(words), "the log does not say {words:?}: {log}");
-    let after = kernel::traces()?;
-    ensure!(before == after, "before:\n{before}\nafter:\n{after}");
-    Ok(())
-}
-
 fn a_window_in_a_bar_is_eperm(_: &mut Host) -> Result<()> {
     let (first, last) = registers(&device()?)?;
     let words = WindowError::PciBar.to_string();
@@ -82,7 +70,7 @@ fn a_window_in_a_bar_is_eperm(_: &mut Host) -> Result<()> {
         format!("{first:#x}+4K:shared"),
         format!("{first:#x}+4K:shared:memory:wc"),
     ] {
-        refused(&list, Errno::EPERM, &words)?;
+        kernel::load_fails(&format!("windows={list}"), Errno::EPERM, &[&words])?;
     }
     Ok(())
 }

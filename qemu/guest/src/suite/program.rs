@@ -67,6 +67,11 @@ pub fn devmap(arguments: &str) -> Result<Ran> {
     Ran::new(Command::new("devmap").args(arguments.split_whitespace()))
 }
 
+/// Runs `devmap` as an ordinary user.
+pub fn devmap_as_user(arguments: &str) -> Result<Ran> {
+    Ran::new(Command::new("su").args(["user", "-c", &format!("exec devmap {arguments}")]))
+}
+
 /// Runs a line of the shell.
 pub fn shell(line: &str) -> Result<Ran> {
     Ran::new(Command::new("sh").args(["-c", line]))

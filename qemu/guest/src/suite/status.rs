@@ -6,7 +6,6 @@ use std::{
     fs::{self, Permissions},
     io::Read,
     os::unix::fs::{symlink, PermissionsExt},
-    process::Command,
 };
 
 use anyhow::{ensure, Context, Result};
@@ -18,7 +17,8 @@ use crate::{
     arch::{RESERVED, VACANT, VACANT_BYTE},
     host::{Host, LENGTH, START},
     kernel::{self, Loaded},
-    program::{devmap, shell, Ran, Running, Scratch, WHOLE},
+    program::{devmap, devmap_as_user, shell, Ran, Running, Scratch, WHOLE},
+    windows::THREE,
 };
 
 crate::tests! {
@@ -35,9 +35,6 @@ crate::tests! {
     check_tells_what_the_windows_allow,
     info_shows_the_driver_and_its_windows,
 }
-
-/// Three windows of 1 MiB, each of another kind, that fill the free memory.
-const THREE: &str = "windows=one@0xc0000000+1M,two@0xc0100000+1M:ro:wc,three@0xc0200000-0xc02fffff:wb";
 
 /// Every command that reads 64 bytes at `at`, with the status that it ends with if it may. `free` can be read too,
 /// and the file `image` holds 64 bytes, neither of which is what lies at `at`.
@@ -292,11 +289,6 @@ fn status_3_without_the_driver(_: &mut Host) -> Result<()> {
     Ok(())
 }
 
-/// Runs `devmap` as an ordinary user.
-fn as_user(arguments: &str) -> Result<Ran> {
-    Ran::new(Command::new("su").args(["user", "-c", &format!("exec devmap {arguments}")]))
-}
-
 fn status_3_for_a_user_without_the_permission(host: &mut Host) -> Result<()> {
     let seed = 114;
     host.fill(seed)?;
@@ -306,23 +298,23 @@ fn status_3_for_a_user_without_the_permission(host: &mut Host) -> Result<()> {
         for command in commands {
             let words = "cannot open /dev/map: Permission denied (EACCES); its permissions forbid it: run as root, \
                          or change its group or mode";
-            as_user(command)?.failed(3, &[words])?;
+            devmap_as_user(command)?.failed(3, &[words])?;
         }
         fs::set_permissions("/dev/map", Permissions::from_mode(0o666))?;
         if parameters.is_empty() {
             for command in commands {
                 let words = "cannot open /dev/map: Operation not permitted (EPERM); without windows it takes \
                              CAP_SYS_RAWIO";
-                as_user(command)?.failed(3, &[words, "run as root, or load the driver with windows"])?;
+                devmap_as_user(command)?.failed(3, &[words, "run as root, or load the driver with windows"])?;
             }
             host.changed(seed, &[], |_| 0)?;
         } else {
-            as_user("write 0xc0000000 1 -w 8 --verify")?.printed("")?;
-            as_user("read 0xc0000000 -w 8")?.printed("0xc0000000: 0x01\n")?;
+            devmap_as_user("write 0xc0000000 1 -w 8 --verify")?.printed("")?;
+            devmap_as_user("read 0xc0000000 -w 8")?.printed("0xc0000000: 0x01\n")?;
             // Who may read the node alone can do no more.
             fs::set_permissions("/dev/map", Permissions::from_mode(0o644))?;
-            as_user("read 0xc0000000 -w 8")?.printed("0xc0000000: 0x01\n")?;
-            as_user("write 0xc0000000 2 -w 8")?.failed(3, &["(EACCES); its permissions forbid it"])?;
+            devmap_as_user("read 0xc0000000 -w 8")?.printed("0xc0000000: 0x01\n")?;
+            devmap_as_user("write 0xc0000000 2 -w 8")?.failed(3, &["(EACCES); its permissions forbid it"])?;
         }
     }
     host.changed(seed, &[0..1], |_| 1)

@@ -7,7 +7,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
 };
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{ensure, Result};
 use map_core::Refusal;
 use nix::{errno::Errno, libc};
 
@@ -48,15 +48,12 @@ fn dev_mem_refuses_what_the_driver_has_claimed(_: &mut Host) -> Result<()> {
     Ok(())
 }
 
-/// The first page of every region that /proc/iomem lists, and the last, with the region's line.
+/// The first page of every region that /proc/iomem lists, and the last, with the region's name.
 fn pages() -> Result<Vec<(u64, String)>> {
-    let mut pages = Vec::new();
-    for line in fs::read_to_string("/proc/iomem")?.lines() {
-        let range = line.split(" : ").next().and_then(|range| range.trim().split_once('-')).context("no range")?;
-        let (first, last) = (u64::from_str_radix(range.0, 16)?, u64::from_str_radix(range.1, 16)?);
-        pages.extend([first, last].map(|address| (address & !0xfff, line.to_owned())));
-    }
-    Ok(pages)
+    let regions = kernel::iomem()?.into_iter();
+    Ok(regions
+        .flat_map(|region| [region.first, region.last].map(|page| (page & !0xfff, region.name.clone())))
+        .collect())
 }
 
 /// What /dev/mem refuses, raw mode refuses: seen side by side over all that /proc/iomem lists.
@@ -65,11 +62,11 @@ fn raw_mode_is_nowhere_looser_than_dev_mem(_: &mut Host) -> Result<()> {
     let node = user::open()?;
     let memory = File::options().read(true).write(true).custom_flags(libc::O_SYNC).open("/dev/mem")?;
     let (mut both, mut neither) = (0, 0);
-    for (page, line) in pages()? {
+    for (page, name) in pages()? {
         let ours = Vma::shared(&node, page, 4096).map(drop);
         let theirs = Vma::shared(&memory, page, 4096).map(drop);
         match (ours, theirs) {
-            (Ok(()), Err(errno)) => anyhow::bail!("/dev/mem refuses {page:#x} ({errno}), raw mode does not: {line}"),
+            (Ok(()), Err(errno)) => anyhow::bail!("/dev/mem refuses {page:#x} ({errno}), raw mode does not: {name}"),
             (Ok(()), Ok(())) => both += 1,
             (Err(_), Err(_)) => neither += 1,
             (Err(_), Ok(())) => (),
@@ -88,7 +85,6 @@ fn persistent_memory_is_the_kernels(_: &mut Host) -> Result<()> {
     for page in [0xc100_0000, 0xc11f_f000] {
         shared_fails(&node, page, 4096, Errno::EPERM)?;
     }
-    let log = kernel::log_since("map-suite:")?;
-    ensure!(log.contains(&Refusal::Exclusive.to_string()), "{log}");
+    kernel::logged(Refusal::Exclusive.to_string())?;
     Ok(())
 }

@@ -33,7 +33,7 @@ use nix::{
 use crate::{
     arch::{ADDRESS_SPACE, CLAIMED, RESERVED},
     child::{self, become_user, in_child, killed_by, succeeds_in_child, Child},
-    host::{Host, LENGTH, START},
+    host::{Host, LENGTH, PAGE, START},
     kernel::{self, Loaded},
     memory::while_spinning,
     user,
@@ -64,7 +64,6 @@ crate::tests! {
     fdinfo_and_debugfs_tell_the_windows,
 }
 
-const PAGE: u64 = 4096;
 pub const MIB: u64 = 1 << 20;
 
 /// Three windows of 1 MiB, each of another kind, that fill the free memory.
@@ -119,8 +118,7 @@ fn every_malformed_list_is_einval_with_its_place_in_the_log(_: &mut Host) -> Res
     let result = kernel::insmod(&["windows=0xc0000000+4K", "windows=0xc0001000+4K"])?;
     ensure!(result == Err(Errno::EINVAL), "two lists: {result:?}");
     let after = kernel::traces()?;
-    ensure!(before == after, "before:\n{before}\nafter:\n{after}");
-    Ok(())
+    kernel::unchanged(&before, &after)
 }
 
 /// A list of `count` windows with names, a page each and a page apart.
@@ -182,8 +180,7 @@ fn windows_are_claimed_and_given_back(_: &mut Host) -> Result<()> {
         ensure!(!now.contains("three"), "a shared window is claimed:\n{now}");
     }
     let after = fs::read_to_string("/proc/iomem")?;
-    ensure!(before == after, "before:\n{before}\nafter:\n{after}");
-    Ok(())
+    kernel::unchanged(&before, &after)
 }
 
 fn a_claimed_region_is_ebusy_and_nothing_stays(_: &mut Host) -> Result<()> {
@@ -192,8 +189,7 @@ fn a_claimed_region_is_ebusy_and_nothing_stays(_: &mut Host) -> Result<()> {
     let list = format!("windows=free@0xc0000000+1M,taken@{CLAIMED:#x}+4K");
     refused_with(&list, Errno::EBUSY, &format!("taken@{CLAIMED:#x}+0x1000: a part of it is claimed already"))?;
     let after = kernel::traces()?;
-    ensure!(before == after, "before:\n{before}\nafter:\n{after}");
-    Ok(())
+    kernel::unchanged(&before, &after)
 }
 
 fn only_what_lies_in_one_window_can_be_mapped(host: &mut Host) -> Result<()> {

@@ -18,10 +18,10 @@ use nix::{
 };
 
 use crate::{
-    host::{Host, LENGTH, START},
+    host::{Host, LENGTH, PAGE, START},
     kernel::{self, Loaded},
     program::{devmap, WHOLE},
-    refusal::{shared_fails, PAGE},
+    refusal::shared_fails,
     user,
     vma::{Vma, READ_WRITE},
     windows::{check, MIB, THREE},
@@ -96,9 +96,7 @@ fn a_cache_type_that_the_mtrrs_do_not_give_is_einval(_: &mut Host) -> Result<()>
     // The firmware's memory, which the processor does not cache, whatever the page table says.
     let result = kernel::insmod(&["windows=fw@0xfffc0000+256K:cached"])?;
     ensure!(result == Err(Errno::EINVAL), "{result:?}");
-    let log = kernel::log_since("map-suite:")?;
-    let words = format!("windows: fw@0xfffc0000+0x40000:cached: {}", WindowError::CacheType);
-    ensure!(log.contains(&words), "the log does not say {words:?}: {log}");
+    kernel::logged(format!("windows: fw@0xfffc0000+0x40000:cached: {}", WindowError::CacheType))?;
     for cache in ["uncached", "wc"] {
         let _loaded = Loaded::with(&[&format!("windows=fw@0xfffc0000+256K:{cache}")])?;
         Vma::map(&user::open()?, 0xfffc_0000, 0x4_0000, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
@@ -110,8 +108,7 @@ fn the_isa_bus_is_cached_or_nothing(_: &mut Host) -> Result<()> {
     for list in ["0xa0000+4K:shared", "0xc0000+4K:wc:shared", "0xff000+4K:shared", "0xa0000-0xfffff:shared"] {
         let result = kernel::insmod(&[&format!("windows={list}")])?;
         ensure!(result == Err(Errno::EINVAL), "{list}: {result:?}");
-        let log = kernel::log_since("map-suite:")?;
-        ensure!(log.contains(&WindowError::CacheType.to_string()), "{log}");
+        kernel::logged(WindowError::CacheType.to_string())?;
     }
     {
         let _loaded = Loaded::with(&["windows=0xa0000+4K:cached:shared"])?;
