@@ -5,13 +5,11 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     os::unix::net::UnixStream,
-    time::Duration,
 };
 
 use anyhow::{bail, ensure, Context, Result};
 
-/// How long the stub may take to answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+use crate::qmp::ANSWER_TIMEOUT;
 
 /// A conversation with the stub, which has stopped the machine.
 #[derive(Debug)]

@@ -15,7 +15,12 @@ use std::{
 
 use anyhow::{anyhow, bail, Context, Result};
 
-use crate::{interrupt, process::Job, setup::cache::BuildCache, ui::Ui};
+use crate::{
+    interrupt,
+    process::Job,
+    setup::cache::{self, BuildCache},
+    ui::{Bar, Ui},
+};
 
 /// Where packages are looked for; a mirror may lack some of these.
 const SUITES: &str = "trixie-backports trixie bookworm-backports bookworm";
@@ -79,12 +84,7 @@ impl<'a> Archive<'a> {
         let mut command = self.apt("apt-get");
         command.args(["-q", "-o", "APT::Status-Fd=1", "download"]);
         command.arg(format!("{}={}", package.name, package.version)).current_dir(directory);
-        let show = |line: &str| {
-            if let Some(progress) = Progress::parse(line) {
-                bar.set(progress);
-            }
-        };
-        Job::new(command).lines(show).with_context(|| {
+        Job::new(command).lines(Progress::show(&bar, 0)).with_context(|| {
             format!("cannot download {what}; is there a way to the Debian archive from here? Try `apt-get update`")
         })?;
         bar.finish();
@@ -111,11 +111,7 @@ impl<'a> Archive<'a> {
         let bar = self.ui.bar("Fetching the lists of Debian's packages", Progress::WHOLE);
         let mut command = self.apt("apt-get");
         command.args(["-q", "-o", "APT::Status-Fd=1", "update"]);
-        let update = Job::new(command).lines(|line| {
-            if let Some(progress) = Progress::parse(line) {
-                bar.set(progress);
-            }
-        });
+        let update = Job::new(command).lines(Progress::show(&bar, 0));
         // A mirror that lacks a suite makes this fail; what counts is whether the package is found.
         let problem = match update {
             Ok(()) => None,
@@ -140,9 +136,7 @@ impl<'a> Archive<'a> {
     }
 
     fn configure(&self, place: &Path) -> Result<()> {
-        for directory in ["lists/partial", "cache/archives/partial", "sources"] {
-            fs::create_dir_all(place.join(directory))?;
-        }
+        make_directories(place)?;
         let mirror = Mirror::of_this_machine()?;
         fs::write(place.join("sources/map.sources"), mirror.sources(self.architecture))?;
         fs::write(place.join("apt.conf"), configuration(place, self.architecture))?;
@@ -172,12 +166,7 @@ impl Backports {
         command.args(backports.known()).args(["-q", "-o", "APT::Status-Fd=1", "update"]).env("LC_ALL", "C");
         // As root it would otherwise become a user who may not write here.
         command.args(["-o", "APT::Sandbox::User=root"]);
-        let show = |line: &str| {
-            if let Some(progress) = Progress::parse(line) {
-                bar.set(progress);
-            }
-        };
-        match Job::new(command).lines(show) {
+        match Job::new(command).lines(Progress::show(&bar, 0)) {
             Err(error) if interrupt::is_interruption(&error) => return Err(error),
             // A source that fails may be one that is not needed.
             _ => bar.finish(),
@@ -200,10 +189,8 @@ impl Backports {
     fn configure(&self, place: &Path) -> Result<()> {
         const MACHINE: &str = "/etc/apt/sources.list.d";
         let sources = place.join("sources");
-        super::cache::remove(&sources)?;
-        for directory in ["lists/partial", "cache/archives/partial", "sources"] {
-            fs::create_dir_all(place.join(directory))?;
-        }
+        cache::remove(&sources)?;
+        make_directories(place)?;
         let mirror = Mirror::of_this_machine()?;
         for entry in fs::read_dir(MACHINE).into_iter().flatten().flatten() {
             fs::copy(entry.path(), sources.join(entry.file_name()))?;
@@ -214,16 +201,7 @@ impl Backports {
         let text =
             format!("Types: deb\nURIs: {}\nSuites: {}\nComponents: main\n{}", mirror.address, self.suite, mirror.trust);
         fs::write(sources.join("map-backports.sources"), text)?;
-        let place = place.display();
-        let text = format!(
-            "Acquire::Languages \"none\";\n\
-             Dir::Etc::SourceList \"/dev/null\";\n\
-             Dir::Etc::SourceParts \"{place}/sources\";\n\
-             Dir::State::Lists \"{place}/lists\";\n\
-             Dir::Cache \"{place}/cache\";\n\
-             Dir::Cache::Archives \"{place}/cache/archives\";\n"
-        );
-        Ok(fs::write(&self.configuration, text)?)
+        Ok(fs::write(&self.configuration, directory_options(place))?)
     }
 }
 
@@ -235,9 +213,29 @@ fn codename() -> Result<String> {
     Ok(name.with_context(|| format!("{FILE} does not name this system's release"))?.trim_matches('"').to_owned())
 }
 
+/// Makes the directories below `place` that [`directory_options`] names.
+fn make_directories(place: &Path) -> Result<()> {
+    for directory in ["lists/partial", "cache/archives/partial", "sources"] {
+        fs::create_dir_all(place.join(directory))?;
+    }
+    Ok(())
+}
+
+/// The options of apt by which everything that it reads and writes is below `place`.
+fn directory_options(place: &Path) -> String {
+    let place = place.display();
+    format!(
+        "Acquire::Languages \"none\";\n\
+         Dir::Etc::SourceList \"/dev/null\";\n\
+         Dir::Etc::SourceParts \"{place}/sources\";\n\
+         Dir::State::Lists \"{place}/lists\";\n\
+         Dir::Cache \"{place}/cache\";\n\
+         Dir::Cache::Archives \"{place}/cache/archives\";\n"
+    )
+}
+
 /// The private configuration of apt.
 fn configuration(place: &Path, architecture: &str) -> String {
-    let place = place.display();
     format!(
         "// What the machine does after an update of its own lists.\n\
          #clear APT::Update::Pre-Invoke;\n\
@@ -248,15 +246,11 @@ fn configuration(place: &Path, architecture: &str) -> String {
          APT::Architectures {{ \"{architecture}\"; }};\n\
          // Root needs no other user to write into this directory.\n\
          APT::Sandbox::User \"root\";\n\
-         Acquire::Languages \"none\";\n\
-         Dir::Etc::SourceList \"/dev/null\";\n\
-         Dir::Etc::SourceParts \"{place}/sources\";\n\
          Dir::Etc::Preferences \"/dev/null\";\n\
          Dir::Etc::PreferencesParts \"/dev/null\";\n\
-         Dir::State::Lists \"{place}/lists\";\n\
          Dir::State::Status \"/dev/null\";\n\
-         Dir::Cache \"{place}/cache\";\n\
-         Dir::Cache::Archives \"{place}/cache/archives\";\n"
+         {}",
+        directory_options(place)
     )
 }
 
@@ -393,6 +387,15 @@ impl Progress {
     /// This is all of it.
     pub const WHOLE: u64 = 1000;
 
+    /// Takes apt's lines and moves the bar, in which this work is the part of this number, from 0.
+    pub fn show(bar: &Bar, part: u64) -> impl FnMut(&str) + '_ {
+        move |line| {
+            if let Some(progress) = Progress::parse(line) {
+                bar.set(part * Progress::WHOLE + progress);
+            }
+        }
+    }
+
     /// The progress in a line such as `dlstatus:1:23.4567:Retrieving file 1 of 5`, if it is one.
     pub fn parse(line: &str) -> Option<u64> {
         let mut fields = line.split(':');
@@ -478,6 +481,14 @@ mod tests {
         let text = "Package: a\nVersion: 1:2-3\nDescription: a\n Version: 9\n\nPackage: a\nVersion: 1\n\nPackage: b\n";
         let package = |version: &str| Package { name: "a".into(), version: version.into() };
         assert_eq!(packages(text), [package("1:2-3"), package("1")]);
+    }
+
+    #[test]
+    fn apt_keeps_its_files_in_the_cache() {
+        let text = configuration(Path::new("/c"), "arm64");
+        for option in ["SourceParts \"/c/sources\"", "State::Lists \"/c/lists\"", "Dir::Cache \"/c/cache\""] {
+            assert!(text.contains(option), "no {option} in:\n{text}");
+        }
     }
 
     #[test]

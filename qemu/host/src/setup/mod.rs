@@ -15,14 +15,9 @@ mod toolchain;
 use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result};
-use archive::Archive;
-pub use cache::lock;
-use cache::BuildCache;
-pub use kernel::Kernel;
-use source::Source;
-use toolchain::Rustc;
-pub use toolchain::Toolchain;
 
+use self::{archive::Archive, cache::BuildCache, source::Source, toolchain::Rustc};
+pub use self::{cache::lock, kernel::Kernel, toolchain::Toolchain};
 use crate::{arch::Arch, flavour::Flavour, process::Job, ui::Ui};
 
 /// What the guests of an architecture are made of, and with, but for the kernel, the driver and our own programs.

@@ -231,19 +231,11 @@ fn install_as_root(missing: &[&str], options: &[String], ui: &Ui) -> Result<()> 
         Job::new(command)
     };
     let bar = ui.bar(what, Progress::WHOLE * 3);
-    let show = |part: u64| {
-        let bar = &bar;
-        move |line: &str| {
-            if let Some(progress) = Progress::parse(line) {
-                bar.set(part * Progress::WHOLE + progress);
-            }
-        }
-    };
     let get = ["install", "--yes", "--no-install-recommends"];
     // The update fails when any of the machine's sources does, even one that we do not need.
-    let update = apt(&["update"]).lines(show(0));
+    let update = apt(&["update"]).lines(Progress::show(&bar, 0));
     interrupt::check()?;
-    let download = apt(&[&get[..], &["--download-only"], missing].concat()).lines(show(1));
+    let download = apt(&[&get[..], &["--download-only"], missing].concat()).lines(Progress::show(&bar, 1));
     if let Err(error) = download {
         let error = error.context(context);
         return Err(match update {
@@ -252,7 +244,7 @@ fn install_as_root(missing: &[&str], options: &[String], ui: &Ui) -> Result<()> 
         });
     }
     // Half an installation is a broken system: dpkg may finish its work, whatever happens to us.
-    apt(&[&get[..], missing].concat()).unstoppable().lines(show(2)).context(context)?;
+    apt(&[&get[..], missing].concat()).unstoppable().lines(Progress::show(&bar, 2)).context(context)?;
     bar.finish();
     interrupt::check()?;
     Ok(())
