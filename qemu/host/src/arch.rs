@@ -1,35 +1,35 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The architectures a guest can have: each one is an entry in a table of data.
+//! The architectures of guests: each one is an entry in a table of data.
 
 use std::fmt;
 
-/// All that the harness knows of one architecture.
+/// Everything that the harness knows about an architecture.
 #[derive(Debug)]
 pub struct Arch {
-    /// As `uname -m` and the command line say it.
+    /// Its name in `uname -m` and on the command line.
     pub name: &'static str,
     /// The kernel's name for it, `ARCH=` of its Makefile.
     pub kernel: &'static str,
-    /// The programs in the guest.
+    /// The target of the programs in the guest.
     pub programs: Target,
-    /// Its programs of 32 bits.
+    /// The target of its programs of 32 bits.
     pub programs_32: Target,
     /// Debian's name for it.
     pub debian: &'static str,
-    /// The Debian packages that only this architecture needs, but for the emulator.
+    /// The Debian packages that only this architecture needs, except the emulator.
     pub packages: &'static [&'static str],
     /// Those that only its tests need.
     pub test_packages: &'static [&'static str],
-    /// The Debian package that holds the emulator …
+    /// The Debian package of the emulator …
     pub emulator: &'static str,
-    /// … and the oldest version of it that will do.
+    /// … and the oldest version of it that works.
     pub emulator_min: &'static str,
     /// The make target that builds the bootable image.
     pub image_target: &'static str,
-    /// How many lines make prints on the way to it, for the bar, so a guess that is near is good enough.
+    /// How many lines make prints while it builds it; an estimate, for the progress bar.
     pub kernel_lines: u64,
-    /// Where that image is, below the build directory.
+    /// The path of that image below the build directory.
     pub image: &'static str,
     /// The configuration that only this architecture needs.
     pub config: &'static str,
@@ -43,37 +43,37 @@ pub struct Arch {
     pub memory_mib: u64,
     /// The physical address of the first byte of that memory.
     pub memory_start: u64,
-    /// The guest's name of the serial port that carries the kernel's log.
+    /// The guest's name for the serial port that carries the kernel's log.
     pub console: &'static str,
-    /// The guest's name of the serial port that carries the conversation with the host.
+    /// The guest's name for the serial port that carries the messages to and from the host.
     pub channel: &'static str,
-    /// Where the machine has a device tree, the source of an overlay that reserves the window.
+    /// If the machine has a device tree, the source of an overlay that reserves the window.
     pub dt_overlay: Option<&'static str>,
-    /// How to look into its page tables.
+    /// The layout of its page tables.
     pub page_tables: PageTables,
-    /// What the kernel's command line must say on this architecture, the reservation of the window included.
+    /// Words for the kernel's command line on this architecture, with the reservation of the window.
     pub append: &'static str,
 }
 
-/// A kind of programs.
+/// A target of the compiler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target {
-    /// What rustc calls it.
+    /// Its name in rustc.
     pub rust: &'static str,
     /// The program that links for it.
     pub linker: &'static str,
 }
 
-/// The layout of a processor's page tables. gdb's stub tells where they are, and they are read from the guest's memory.
+/// The layout of a processor's page tables. QEMU's gdb stub gives their address; they are read from the guest's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageTables {
     /// The four levels of x86_64.
     X86,
-    /// The levels of arm64, as many as the processor is told.
+    /// The levels of arm64, as many as TCR_EL1 configures.
     Arm64,
 }
 
-/// The architectures there are.
+/// All architectures.
 pub const ALL: &[Arch] = &[X86_64, ARM64];
 
 const X86_64: Arch = Arch {
@@ -91,10 +91,10 @@ const X86_64: Arch = Arch {
     image: "arch/x86/boot/bzImage",
     config: include_str!("../../kernel/x86_64.config"),
     qemu: "qemu-system-x86_64",
-    // The i440FX has its memory below 3.5 GiB in one piece, so 0xc0000000 can be memory. ACPI's tables are read by few
-    // kernels here, and to interpret them takes seconds.
+    // The i440FX has its memory below 3.5 GiB in one piece, so 0xc0000000 can be memory. Interpreting ACPI's tables takes
+    // seconds, and few kernels here read them.
     machine: "pc,acpi=off",
-    // Everything that TCG can emulate, but for five levels of page tables, which only cost time.
+    // Everything that TCG can emulate, except five levels of page tables, which only cost time.
     cpu: "max,la57=off",
     memory_mib: 3100,
     memory_start: 0,
@@ -112,7 +112,7 @@ const ARM64: Arch = Arch {
     programs_32: Target { rust: "armv7-unknown-linux-gnueabihf", linker: "arm-linux-gnueabihf-gcc" },
     debian: "arm64",
     packages: &["device-tree-compiler", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
-    // The last is for dt-schema, which checks the binding.
+    // python3-venv is for dt-schema, which checks the binding.
     test_packages: &["gcc-arm-linux-gnueabihf", "libc6-dev-armhf-cross", "python3-venv"],
     emulator: "qemu-system-arm",
     // Since 9.0 an unaligned access to Device memory faults, and since 9.1 there is a second serial port.
@@ -124,9 +124,9 @@ const ARM64: Arch = Arch {
     qemu: "qemu-system-aarch64",
     // Its memory begins at 1 GiB, and nothing lies in it up to 4 GiB, so 0xc0000000 can be memory.
     machine: "virt,highmem=off",
-    // What many boards have.
+    // Common on boards.
     cpu: "cortex-a72",
-    // Up to the same address as on x86_64.
+    // It ends at the same address as on x86_64.
     memory_mib: 2076,
     memory_start: 0x4000_0000,
     console: "ttyAMA0",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Any program against the driver: `map-qemu exec`.
+//! Runs any program against the driver: `map-qemu exec`.
 
 use std::{
     io::{self, Write},
@@ -17,11 +17,11 @@ use crate::{memory::Memory, session::Guest, ui::Ui, verdict::ExpectedEnd, Target
 /// Options of `exec`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Exit status: that of the command; 128 and the number of the signal that ended it; 127 if the guest has no such \
-command; 69 if the harness failed, the guest did not end in its time, or its kernel reported a fault.
+Exit status: that of the command; 128 plus the number of the signal that ended it; 127 if the guest has no such \
+command; 69 if the harness failed, the guest timed out, or its kernel reported a fault.
 
-The guest is a small normal system: /proc, /sys, /dev (devtmpfs), /tmp, a busybox shell, root; the command's standard \
-input is empty. 3 MB of memory at 0xc0000000 are reserved, and map.ko lies in /root.
+The guest is a small ordinary system: /proc, /sys, /dev (devtmpfs), /tmp, a busybox shell, root; the command's \
+standard input is empty. 3 MB of memory at 0xc0000000 are reserved, and map.ko is in /root.
 
 Examples:
   map-qemu exec -- sdram
@@ -30,7 +30,7 @@ Examples:
 pub struct Options {
     #[command(flatten)]
     target: Target,
-    /// Parameters to load the driver with, separated by spaces; "none" leaves it unloaded.
+    /// Parameters for the driver, separated by spaces; "none" leaves it unloaded.
     #[arg(long, default_value = "", value_name = "\"NAME=VALUE …\"")]
     params: String,
     /// Words to add to the kernel's command line.
@@ -39,10 +39,10 @@ pub struct Options {
     /// Copies a file, a program with its libraries, or a whole directory into the guest.
     #[arg(long, value_name = "HOSTFILE:GUESTPATH", value_parser = parse_add)]
     add: Vec<(PathBuf, PathBuf)>,
-    /// How long the guest may live, from its boot to its end, in seconds.
+    /// How long the guest may run, from its boot to its end, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
-    /// Lets the guest's clock count instructions, a nanosecond each, on one processor: times can then be compared.
+    /// Makes the guest's clock count instructions, a nanosecond each, on one processor, so that times can be compared.
     #[arg(long)]
     icount: bool,
     /// The command to run in the guest, with its arguments.
@@ -62,7 +62,7 @@ fn parameters(text: &str) -> Option<Vec<String>> {
     (text.trim() != "none").then(|| text.split_whitespace().map(String::from).collect())
 }
 
-/// Runs the command and hands on its output and its exit status.
+/// Runs the command and forwards its output and its exit status.
 pub fn exec(options: &Options, ui: &Ui) -> Result<ExitCode> {
     let artifacts = crate::artifacts(options.target, ui)?;
     let job = Job {
@@ -80,7 +80,7 @@ pub fn exec(options: &Options, ui: &Ui) -> Result<ExitCode> {
             ToHost::Output(stream, bytes) => forward(*stream, bytes),
             _ => Ok(()),
         })?;
-    Ok(ExitCode::from(u8::try_from(status).context("the guest gave an exit status that is none")?))
+    Ok(ExitCode::from(u8::try_from(status).context("the guest sent an invalid exit status")?))
 }
 
 fn forward(stream: Stream, bytes: &[u8]) -> Result<()> {

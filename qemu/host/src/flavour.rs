@@ -1,33 +1,33 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The flavours that a guest's kernel can have: each one is an entry in a table of data.
+//! The flavours of guest kernels: each one is an entry in a table of data.
 
 use std::fmt;
 
 use crate::arch::Arch;
 
-/// One way to configure a kernel. Together with an architecture it is a kernel.
+/// One way to configure a kernel. An architecture and a flavour make a kernel.
 #[derive(Debug)]
 pub struct Flavour {
-    /// As the command line says it.
+    /// Its name on the command line.
     pub name: &'static str,
-    /// Lines of configuration; each holds against a line of the architecture for the same symbol.
+    /// Lines of configuration; each overrides the architecture's line for the same symbol.
     pub config: &'static str,
-    /// What the kernel's command line must say.
+    /// Words for the kernel's command line.
     pub append: &'static str,
-    /// How many more lines make prints on the way to it than for the plain kernel, for the bar.
+    /// How many more lines make prints than for the plain kernel, for the progress bar.
     pub kernel_lines: u64,
-    /// The room that a kernel takes, in bytes.
+    /// The disk space that a kernel takes, in bytes.
     pub space: u64,
     /// How many processors its guests have.
     pub processors: usize,
     /// The architectures that have it.
     pub arches: &'static [&'static str],
-    /// How many times longer than on the plain kernel a suite may take.
+    /// The factor by which a suite's timeout is longer than on the plain kernel.
     pub timeout_factor: u32,
 }
 
-/// The flavours there are. The first is what a guest has if nobody asks for another.
+/// All flavours. The first is the default.
 pub const ALL: &[Flavour] = &[PLAIN, DEBUG, KOBJECT];
 
 const PLAIN: Flavour = Flavour {
@@ -41,8 +41,8 @@ const PLAIN: Flavour = Flavour {
     timeout_factor: 1,
 };
 
-/// Leaves all but 0.8 GiB of the memory out, which a kernel that checks itself would have to watch. The windows, and what
-/// the tests need beside them, are in the rest.
+/// Hides all but 0.8 GiB of the memory, all of which a kernel that checks itself would have to track. The windows, and
+/// the memory that the tests need beside them, remain.
 macro_rules! less_memory {
     () => {
         "memmap=1G$0x10000000,1280M$0x60000000"
@@ -53,13 +53,13 @@ const DEBUG: Flavour = Flavour {
     name: "debug",
     config: include_str!("../../kernel/debug.config"),
     append: concat!(
-        // The tests compare the driver with /dev/mem on the same memory. A scene can take this word back.
+        // The tests compare the driver with /dev/mem on the same memory. A suite can override this word.
         "iomem=relaxed ",
         less_memory!(),
     ),
     kernel_lines: 350,
     space: 1_500_000_000,
-    // The emulator's threads are as many as this machine's processors when two guests run side by side.
+    // With two guests side by side, the emulator then has as many threads as this machine has processors.
     processors: 1,
     arches: &["x86_64"],
     timeout_factor: 5,
@@ -68,7 +68,7 @@ const DEBUG: Flavour = Flavour {
 const KOBJECT: Flavour = Flavour {
     name: "kobject",
     config: include_str!("../../kernel/kobject.config"),
-    // To make 256 pairs of terminals that nobody uses any more takes seconds.
+    // Making 256 pairs of legacy terminals takes seconds.
     append: concat!(less_memory!(), " pty.legacy_count=0"),
     kernel_lines: 0,
     space: 1_000_000_000,
@@ -83,7 +83,7 @@ impl Flavour {
         ALL.iter().find(|flavour| flavour.name == name)
     }
 
-    /// Whether it is the flavour that needs no word.
+    /// Whether it is the default flavour.
     pub fn is_plain(&self) -> bool {
         self.name == PLAIN.name
     }
@@ -100,12 +100,12 @@ impl fmt::Display for Flavour {
     }
 }
 
-/// What people call a kernel: `x86_64`, or `x86_64 debug`.
+/// The name of a kernel in messages: `x86_64`, or `x86_64 debug`.
 pub fn title(arch: &Arch, flavour: &Flavour) -> String {
     named(arch, flavour, ' ')
 }
 
-/// What files of a kernel are called: `x86_64`, or `x86_64-debug`.
+/// The stem of a kernel's file names: `x86_64`, or `x86_64-debug`.
 pub fn stem(arch: &Arch, flavour: &Flavour) -> String {
     named(arch, flavour, '-')
 }

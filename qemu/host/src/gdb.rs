@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The processors' registers, read from outside through the stub that QEMU has for gdb.
+//! The processors' registers, read from outside through QEMU's gdb stub.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -11,16 +11,16 @@ use anyhow::{bail, ensure, Context, Result};
 
 use crate::qmp::ANSWER_TIMEOUT;
 
-/// A conversation with the stub, which has stopped the machine.
+/// A connection to the stub of a machine that is stopped.
 #[derive(Debug)]
 pub struct Gdb {
     stream: BufReader<UnixStream>,
-    /// The stub's names of its registers, each with its number.
+    /// The names of the stub's registers, with their numbers.
     registers: Vec<(String, u32)>,
 }
 
 impl Gdb {
-    /// Begins a conversation with the stub at the other end of `stream`.
+    /// Connects to the stub at the other end of `stream`.
     pub fn connect(stream: UnixStream) -> Result<Self> {
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         let mut gdb = Self { stream: BufReader::new(stream), registers: Vec::new() };
@@ -33,7 +33,7 @@ impl Gdb {
         Ok(gdb)
     }
 
-    /// The value of a register of the processor of this number, counted from 0.
+    /// The value of a register of this processor, counted from 0.
     pub fn register(&mut self, processor: usize, name: &str) -> Result<u64> {
         let known = self.registers.iter().find(|(known, _)| known == name);
         let number = known.with_context(|| format!("QEMU shows no register {name}"))?.1;
@@ -43,7 +43,7 @@ impl Gdb {
         little_endian(&value).with_context(|| format!("{name} is {value:?}"))
     }
 
-    /// One of the documents that describe the target, which come in pieces.
+    /// One of the documents that describe the target; they arrive in pieces.
     fn document(&mut self, name: &str) -> Result<String> {
         let mut text = String::new();
         loop {
@@ -60,10 +60,10 @@ impl Gdb {
 
     fn ask(&mut self, question: &str) -> Result<String> {
         let packet = format!("${question}#{:02x}", checksum(question.as_bytes()));
-        self.stream.get_mut().write_all(packet.as_bytes()).context("QEMU's stub for gdb is gone")?;
+        self.stream.get_mut().write_all(packet.as_bytes()).context("QEMU's gdb stub is gone")?;
         loop {
-            let answer = self.packet().with_context(|| format!("QEMU's stub for gdb, asked {question:?}"))?;
-            // Before QEMU 8.1 it also says, unasked, that the machine has stopped: `T02thread:01;`.
+            let answer = self.packet().with_context(|| format!("QEMU's gdb stub, asked {question:?}"))?;
+            // QEMU before 8.1 also reports, unasked, that the machine has stopped: `T02thread:01;`.
             if !answer.starts_with('T') {
                 return Ok(answer);
             }
@@ -72,7 +72,7 @@ impl Gdb {
 
     fn packet(&mut self) -> Result<String> {
         let mut body = Vec::new();
-        // Before it stands, as a rule, the acknowledgement of a question.
+        // An acknowledgement of the question usually precedes it.
         self.stream.read_until(b'$', &mut body)?;
         body.clear();
         self.stream.read_until(b'#', &mut body)?;
@@ -80,15 +80,15 @@ impl Gdb {
         let mut sum = [0; 2];
         self.stream.read_exact(&mut sum)?;
         let sum = std::str::from_utf8(&sum).ok().and_then(|sum| u8::from_str_radix(sum, 16).ok());
-        ensure!(sum == Some(checksum(&body)), "its answer is spoilt");
+        ensure!(sum == Some(checksum(&body)), "its answer is corrupted");
         self.stream.get_mut().write_all(b"+")?;
         Ok(String::from_utf8(unescape(&body))?)
     }
 }
 
-/// Adds the registers of a document to `registers`. One that names no number has the one after that of its predecessor.
+/// Adds the registers of a document to `registers`. A register without a number follows its predecessor.
 fn number(document: &str, registers: &mut Vec<(String, u32)>) {
-    // What stands in comments does not count; what is not ended ends the document.
+    // Comments do not count; one that is not closed ends the document.
     let (before, rest) = document.split_once("<!--").unwrap_or((document, ""));
     let after = rest.split("<!--").filter_map(|piece| piece.split_once("-->").map(|(_, text)| text));
     for element in std::iter::once(before).chain(after).flat_map(|text| text.split('<')) {
@@ -100,7 +100,7 @@ fn number(document: &str, registers: &mut Vec<(String, u32)>) {
     }
 }
 
-/// A number of at most eight bytes, the least of which the digits begin with.
+/// A number of at most eight bytes, least significant byte first.
 fn little_endian(digits: &str) -> Result<u64> {
     ensure!(matches!(digits.len(), 2..=16), "a register of {} digits", digits.len());
     let value = u64::from_str_radix(digits, 16)?;
@@ -111,7 +111,7 @@ fn checksum(bytes: &[u8]) -> u8 {
     bytes.iter().fold(0, |sum: u8, byte| sum.wrapping_add(*byte))
 }
 
-/// In a packet, `}` stands before a byte that was changed so as not to be mistaken for the packet's end.
+/// In a packet, `}` precedes an escaped byte.
 fn unescape(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.iter().copied();
     std::iter::from_fn(|| match bytes.next()? {

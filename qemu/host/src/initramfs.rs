@@ -17,9 +17,9 @@ use anyhow::{bail, ensure, Context, Result};
 use cpio::newc::{self, ModeFileType};
 use nix::sys::memfd::{memfd_create, MFdFlags};
 
-/// An archive in the making.
+/// An archive that is being written.
 ///
-/// It is written to an anonymous file, of which nothing is left when this process and its children are gone.
+/// It is an anonymous file: nothing is left of it when this process and its children have ended.
 #[derive(Debug)]
 pub struct Initramfs {
     out: BufWriter<File>,
@@ -35,12 +35,12 @@ impl Initramfs {
         Ok(Self { out: BufWriter::new(file.into()), present: BTreeSet::new(), inode: 0 })
     }
 
-    /// Ends the archive.
+    /// Completes the archive.
     pub fn finish(self) -> Result<File> {
         Ok(newc::trailer(self.out)?.into_inner().map_err(io::IntoInnerError::into_error)?)
     }
 
-    /// A directory, and those it lies in.
+    /// Adds a directory and its parents.
     pub fn directory(&mut self, guest: &Path) -> Result<()> {
         self.directory_mode(guest, 0o755)
     }
@@ -56,14 +56,14 @@ impl Initramfs {
         self.entry(&guest, ModeFileType::Directory, mode, &mut io::empty(), 0)
     }
 
-    /// A file with this text.
+    /// Adds a file with this text.
     pub fn text(&mut self, guest: &Path, mode: u32, text: &[u8]) -> Result<()> {
         self.parents(guest)?;
         let mut bytes = text;
         self.entry(&inside(guest)?, ModeFileType::Regular, mode, &mut bytes, text.len() as u64)
     }
 
-    /// A symbolic link.
+    /// Adds a symbolic link.
     pub fn link(&mut self, guest: &Path, target: &Path) -> Result<()> {
         self.parents(guest)?;
         let mut bytes = target.as_os_str().as_bytes();
@@ -71,13 +71,13 @@ impl Initramfs {
         self.entry(&inside(guest)?, ModeFileType::Symlink, 0o777, &mut bytes, length)
     }
 
-    /// A copy of the host's file `host`: of a directory all that is in it, of a symbolic link what it leads to.
+    /// Adds a copy of `host`: for a directory with its contents, for a symbolic link its target.
     pub fn copy(&mut self, host: &Path, guest: &Path) -> Result<()> {
         let kind = fs::metadata(host).with_context(|| format!("cannot read {}", host.display()))?;
         self.copy_as(host, guest, &kind)
     }
 
-    /// As [`Self::copy`], but a file that is there already stays.
+    /// As [`Self::copy`], unless the archive already has the file.
     pub fn copy_once(&mut self, host: &Path, guest: &Path) -> Result<()> {
         if self.present.contains(&inside(guest)?) {
             return Ok(());
@@ -122,7 +122,7 @@ impl Initramfs {
         let size = u32::try_from(length)
             .with_context(|| format!("{} is larger than 4 GiB, and an initramfs cannot hold it", name.display()))?;
         let text = name.to_str().with_context(|| format!("the name {} is not UTF-8", name.display()))?;
-        // Of two entries of one name the kernel keeps the later one; a link in the way it would follow.
+        // Of two entries of the same name the kernel keeps the later one; it would follow a link.
         ensure!(self.present.insert(name.to_owned()), "two files would be /{text} in the guest");
         self.inode += 1;
         let mut entry = newc::Builder::new(text)
@@ -138,7 +138,7 @@ impl Initramfs {
     }
 }
 
-/// The name of an absolute path of the guest in the archive: relative to its root.
+/// The name in the archive of an absolute path in the guest: relative to the root.
 fn inside(guest: &Path) -> Result<PathBuf> {
     let mut name = PathBuf::new();
     for part in guest.components() {

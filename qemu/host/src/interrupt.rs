@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Ctrl-C and its relatives ask for an orderly end: they set a flag, and whoever waits for something looks at it.
+//! Ctrl-C and similar signals request an orderly end: they set a flag, which every wait checks.
 
 use std::{
     fmt, fs, io,
@@ -14,10 +14,10 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 static ASKED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
-/// The user, or the system, asked the program to end.
+/// The user or the system asked the program to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interrupted {
-    /// Whether everything that ran could end by itself. A child that had to be killed may have left half a file.
+    /// Whether all children ended by themselves. A child that was killed may have left half a file.
     pub orderly: bool,
 }
 
@@ -29,9 +29,9 @@ impl fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// From here on SIGINT, SIGTERM and SIGHUP set the flag.
+/// Makes SIGINT, SIGTERM and SIGHUP set the flag.
 ///
-/// A signal that is ignored already stays so: that is how `nohup` keeps a program alive.
+/// A signal that is ignored stays ignored: `nohup` relies on that.
 pub fn install() -> io::Result<()> {
     let ignored = ignored_signals();
     for signal in [SIGINT, SIGTERM, SIGHUP] {
@@ -42,12 +42,12 @@ pub fn install() -> io::Result<()> {
     Ok(())
 }
 
-/// Whether one of the signals has come.
+/// Whether one of the signals has arrived.
 pub fn asked() -> bool {
     ASKED.load(Ordering::Relaxed)
 }
 
-/// Fails once one of the signals has come.
+/// Fails once one of the signals has arrived.
 pub fn check() -> Result<(), Interrupted> {
     if asked() {
         Err(Interrupted { orderly: true })
@@ -56,7 +56,7 @@ pub fn check() -> Result<(), Interrupted> {
     }
 }
 
-/// Whether this error is, at its bottom, an interruption: nothing to explain then, only to end.
+/// Whether the cause of this error is an interruption, which needs no explanation.
 pub fn is_interruption(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.is::<Interrupted>())
 }

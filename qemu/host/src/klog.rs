@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The judge of a guest's kernel log.
+//! Finds faults in a guest's kernel log.
 
-/// What the kernel says when it has found a fault in itself, in a driver or in a lock's order.
+/// What the kernel logs when it finds a fault in itself, in a driver or in the order of locks.
 const SPLATS: &[&str] = &[
     "WARNING:",
     "BUG:",
-    // A finding of the allocator's; with it begins the line, after the time.
+    // A finding of the allocator, at the start of the line, after the time.
     "] BUG ",
     "kernel BUG at",
     "Oops",
@@ -44,7 +44,7 @@ const SPLATS: &[&str] = &[
     "refcount_t:",
     "memory leak",
     "unreferenced object",
-    // It gave up: what it does not report from then on says nothing.
+    // kmemleak gave up: its silence from then on proves nothing.
     "kmemleak: Cannot allocate",
     "kmemleak: Memory pool empty",
     "leaked",
@@ -57,16 +57,16 @@ const SPLATS: &[&str] = &[
     "Trying to free nonexistent resource",
 ];
 
-/// What a kernel says though it has found nothing.
+/// What a kernel logs although it found nothing.
 const BANNERS: &[&str] = &[
-    // One that checks itself, at its start.
+    // A kernel that checks itself, at its start.
     "kmemleak: Kernel memory leak detector initialized",
     "ODEBUG: selftest passed",
-    // Of every overlay that gives a node of the boot another property: nobody frees that any more.
+    // For every overlay that changes a property of a node of the boot: the old value is never freed.
     "OF: overlay: WARNING: memory leak will occur if overlay removed, property: ",
 ];
 
-/// What stands before the name of a test that begins.
+/// The text before the name of a test that begins.
 const MARK: &str = "] map-suite: ";
 
 /// The lines of `log` by which the kernel reports a fault.
@@ -76,11 +76,11 @@ pub fn splats(log: &str) -> Vec<&str> {
 
 fn is_splat(line: &str) -> bool {
     let has_any = |texts: &[&str]| texts.iter().any(|text| line.contains(text));
-    // A program's own words to /dev/kmsg are no finding of the kernel's.
+    // A program's own line in /dev/kmsg is not a finding of the kernel.
     has_any(SPLATS) && !has_any(BANNERS) && !line.contains(MARK)
 }
 
-/// The test during which the kernel reports its first fault, if it was during one.
+/// The test during which the kernel reported its first fault, if one was running.
 pub fn test_at_fault(log: &str) -> Option<&str> {
     let before = log.lines().take_while(|line| !is_splat(line));
     before.filter_map(|line| line.split_once(MARK)).last().map(|(_, test)| test)

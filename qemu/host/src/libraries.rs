@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a program of the host needs to run in the guest.
+//! The files that a program of the host needs to run in the guest.
 
 use std::{
     fs::File,
@@ -13,7 +13,7 @@ use lddtree::DependencyAnalyzer;
 
 use crate::initramfs::Initramfs;
 
-/// Puts `host` into the guest as `guest`; with a dynamically linked program come its interpreter and its libraries.
+/// Copies `host` into the guest as `guest`, and for a dynamically linked program its interpreter and libraries.
 pub fn add(archive: &mut Initramfs, host: &Path, guest: &Path) -> Result<()> {
     ensure!(guest.is_absolute(), "the path in the guest must begin with /");
     ensure!(host.exists(), "there is no {}", host.display());

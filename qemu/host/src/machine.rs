@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The virtual machine: QEMU as a child process, a serial port to speak through, and its monitor.
+//! The virtual machine: QEMU as a child process, a serial port for messages, and its monitor.
 
 use std::{
     fs::{self, File},
@@ -23,10 +23,10 @@ use nix::{
 
 use crate::{arch::Arch, dt, gdb::Gdb, interrupt, memory::Memory, process, qmp::Qmp};
 
-/// How often a waiting host looks whether it was interrupted.
+/// How often a waiting host checks whether it was interrupted.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What a machine has that others of its architecture do not have.
+/// How a machine differs from others of its architecture.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Hardware {
     /// Another board than the architecture's.
@@ -35,22 +35,22 @@ pub struct Hardware {
     pub processors: Option<usize>,
     /// Another amount of RAM than the architecture's, in MiB.
     pub memory_mib: Option<u64>,
-    /// What is said of memory beside its amount, as in `slots=2,maxmem=8G`.
+    /// Options of the memory beside its amount, as in `slots=2,maxmem=8G`.
     pub memory: Option<&'static str>,
     /// Devices, as words of QEMU's command line.
     pub devices: &'static [&'static str],
 }
 
-/// What a machine is made of.
+/// The configuration of a machine.
 #[derive(Debug)]
 pub struct MachineConfig<'a> {
-    /// The architecture, which brings most of it.
+    /// The architecture, which determines most of it.
     pub arch: &'a Arch,
     /// The kernel's image.
     pub image: &'a Path,
     /// The archive with the guest's files, which QEMU inherits.
     pub initramfs: &'a File,
-    /// What is put on QEMU's device tree; nothing where there is none.
+    /// The overlays for QEMU's device tree; none if the machine has no tree.
     pub overlays: &'a [&'a str],
     /// More words for the kernel's command line.
     pub append: &'a [String],
@@ -58,9 +58,9 @@ pub struct MachineConfig<'a> {
     pub processors: usize,
     /// Whether the guest's clock counts instructions, so that a measurement can be repeated.
     pub icount: bool,
-    /// What it has that others have not.
+    /// How it differs from others.
     pub hardware: Hardware,
-    /// Where the kernel's log goes.
+    /// The file for the kernel's log.
     pub log: &'a Path,
 }
 
@@ -70,16 +70,16 @@ impl MachineConfig<'_> {
     }
 }
 
-/// Who is at the other end of the guest's second serial port.
+/// The other end of the guest's second serial port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Port {
     /// The harness, through this inherited descriptor.
     Harness(i32),
-    /// The person at the terminal.
+    /// The terminal of this process.
     Terminal,
 }
 
-/// A running machine; dropped, it is gone.
+/// A running machine; killed when dropped.
 #[derive(Debug)]
 pub struct Machine {
     child: process::Running,
@@ -87,16 +87,16 @@ pub struct Machine {
     monitor: Qmp,
     gdb: Stub,
     processors: usize,
-    /// How many pieces of memory were plugged in.
+    /// How many memory modules were plugged in.
     plugged: usize,
 }
 
-/// QEMU's stub for gdb.
+/// QEMU's gdb stub.
 #[derive(Debug)]
 enum Stub {
-    /// Nobody has spoken to it yet.
+    /// Not connected yet.
     Unconnected(Option<UnixStream>),
-    /// It answers.
+    /// Connected.
     Connected(Gdb),
 }
 
@@ -115,7 +115,7 @@ impl Machine {
         let mut command = Command::new(config.arch.qemu);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&errors)?);
         let mut child = process::Job::new(command).spawn()?;
-        // Only QEMU holds them from here on, so its death is the end of the stream.
+        // Only QEMU has them open from here on, so its death ends the streams.
         drop((guest_end, qemu_end, stub_end));
         let monitor = match Qmp::connect(monitor) {
             Ok(monitor) => monitor,
@@ -144,18 +144,18 @@ impl Machine {
             match self.channel.fill() {
                 Ok(true) => (),
                 Ok(false) => return Ok(None),
-                // A glance, or a signal: either way the top of the loop looks.
+                // The interval is over, or a signal arrived: the top of the loop checks both.
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => (),
-                // That is how a socket says that QEMU died with something unread.
+                // QEMU died before it read everything.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
-                Err(error) => return Err(error).context("the conversation with the guest broke"),
+                Err(error) => return Err(error).context("the connection to the guest broke"),
             }
         }
     }
 
     /// Answers the guest.
     pub fn send(&mut self, message: &ToGuest) -> Result<()> {
-        self.channel.send(message).context("the guest does not listen any more")
+        self.channel.send(message).context("the guest does not receive any more")
     }
 
     /// QEMU's monitor.
@@ -163,14 +163,14 @@ impl Machine {
         &mut self.monitor
     }
 
-    /// Plugs in another piece of memory, of `size` bytes. It is no part of the machine's [`Memory`].
+    /// Plugs in another memory module of `size` bytes. It is not part of the machine's [`Memory`].
     pub fn plug_memory(&mut self, size: u64) -> Result<()> {
         self.monitor.plug_memory(self.plugged, size)?;
         self.plugged += 1;
         Ok(())
     }
 
-    /// Stops the machine, lets `look` look at the registers of so many processors, and lets the machine go on.
+    /// Stops the machine, calls `look` with its registers and the number of its processors, and resumes it.
     pub fn stopped<T>(&mut self, look: impl FnOnce(&mut Gdb, usize) -> Result<T>) -> Result<T> {
         self.monitor.stop()?;
         let seen = self.gdb().and_then(|(gdb, processors)| look(gdb, processors));
@@ -180,18 +180,18 @@ impl Machine {
 
     fn gdb(&mut self) -> Result<(&mut Gdb, usize)> {
         if let Stub::Unconnected(stream) = &mut self.gdb {
-            let stream = stream.take().context("QEMU's stub for gdb did not answer before")?;
+            let stream = stream.take().context("QEMU's gdb stub did not answer before")?;
             let said = self.monitor.human(&format!("gdbserver chardev:{GDB}"))?;
-            let gdb = Gdb::connect(stream).with_context(|| format!("QEMU's stub for gdb says {said:?}"))?;
+            let gdb = Gdb::connect(stream).with_context(|| format!("QEMU's gdb stub says {said:?}"))?;
             self.gdb = Stub::Connected(gdb);
         }
         match &mut self.gdb {
             Stub::Connected(gdb) => Ok((gdb, self.processors)),
-            Stub::Unconnected(_) => bail!("QEMU's stub for gdb is silent"),
+            Stub::Unconnected(_) => bail!("QEMU's gdb stub is not connected"),
         }
     }
 
-    /// Waits until QEMU has ended by itself.
+    /// Waits until QEMU exits by itself.
     pub fn wait(&mut self, deadline: Instant) -> Result<ExitStatus> {
         loop {
             if let Some(status) = self.child.try_wait()? {
@@ -218,7 +218,7 @@ impl std::fmt::Display for Died {
 
 impl std::error::Error for Died {}
 
-/// The guest did not end in the time it was given.
+/// The guest did not end before its deadline.
 #[derive(Debug)]
 pub struct TimedOut;
 
@@ -245,12 +245,12 @@ fn pair() -> Result<(UnixStream, OwnedFd)> {
     Ok((ours.into(), theirs))
 }
 
-/// TCG, unless the user asks for another accelerator: `/dev/kvm` can exist and yet hang for ever.
+/// TCG, unless the user chooses another accelerator: `/dev/kvm` can exist and still hang forever.
 fn accelerator() -> String {
     std::env::var("MAP_QEMU_ACCEL").unwrap_or_else(|_| "tcg".into())
 }
 
-/// The descriptors of the monitor and of the stub for gdb, which QEMU inherits.
+/// The descriptors of the monitor and of the gdb stub, which QEMU inherits.
 #[derive(Debug, Clone, Copy)]
 struct ControlFds {
     monitor: i32,
@@ -260,7 +260,7 @@ struct ControlFds {
 /// The name of the stub's end of the stream.
 const GDB: &str = "gdb";
 
-/// The device tree of the machine, where it has one.
+/// The device tree of the machine, if it has one.
 fn device_tree(config: &MachineConfig<'_>, memory: &Memory) -> Result<Option<File>> {
     if config.overlays.is_empty() {
         return Ok(None);
@@ -270,13 +270,13 @@ fn device_tree(config: &MachineConfig<'_>, memory: &Memory) -> Result<Option<Fil
     dt::make(qemu, config.board(), config.overlays).map(Some)
 }
 
-/// What the machine has, but for its board and its memory's contents.
+/// The options of the machine, except its board and its memory's backend.
 fn hardware(config: &MachineConfig<'_>, memory: &Memory) -> Vec<String> {
     let mut size = format!("{}M", memory.size() >> 20);
     if let Some(more) = config.hardware.memory {
         size += &format!(",{more}");
     }
-    // In sockets of their own: the firmware lists one processor a socket for a kernel that reads no ACPI tables.
+    // One socket each: to a kernel that reads no ACPI tables, the firmware lists one processor per socket.
     let processors = format!("{0},sockets={0}", config.processors);
     let words = ["-cpu", config.arch.cpu, "-smp", &processors, "-m", &size, "-display", "none"];
     words.iter().chain(config.hardware.devices).map(|word| (*word).to_owned()).collect()
@@ -335,7 +335,7 @@ pub fn inherited(file: &File) -> String {
 
 /// The kernel's command line.
 fn append(arch: &Arch, more: &[String]) -> String {
-    // A kernel that has lost its way ends the guest at once, with its last words in the log.
+    // A kernel that oopses panics, which ends the guest at once; the log has the reason.
     let mut words = vec![format!("console={}", arch.console), "loglevel=8 panic=-1 oops=panic".into()];
     words.push(arch.append.into());
     words.extend_from_slice(more);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Boots a Linux guest with the map driver in it, and judges both from outside.
+//! Boots a Linux guest with the map driver in it, and tests both from outside.
 
 mod arch;
 mod dt;
@@ -41,10 +41,10 @@ use crate::{arch::Arch, flavour::Flavour, module::Compiler, session::Artifacts, 
 
 /// The harness itself failed: sysexits' EX_UNAVAILABLE.
 const UNAVAILABLE: u8 = 69;
-/// As a shell says it: ended by SIGINT.
+/// The status that a shell gives for a program ended by SIGINT.
 const INTERRUPTED: u8 = 130;
 
-/// Boots a Linux guest with the map driver in it, and judges both from outside.
+/// Boots a Linux guest with the map driver in it, and tests both from outside.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 struct Options {
@@ -54,19 +54,19 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Installs and builds all that a guest needs; the other commands do it as well.
+    /// Installs and builds everything that a guest needs; the other commands do this as well.
     Setup(Target),
-    /// Shows the main job: load the driver, make the node, write through it, look from outside.
+    /// Demonstrates the driver: load it, make the node, write through it, check the memory from outside.
     Run(Target),
     /// Runs the checks of the host and the tests in guests.
     Test(test::Options),
-    /// Gives a shell in a guest with the driver loaded.
+    /// Opens a shell in a guest with the driver loaded.
     Shell(Target),
     /// Runs a command in a guest with the driver loaded, and exits with its status.
     Exec(exec::Options),
 }
 
-/// Which guest.
+/// The guest to boot.
 #[derive(Debug, Clone, Copy, clap::Args)]
 struct Target {
     /// The architecture of the guest.
@@ -106,7 +106,7 @@ fn main() -> ExitCode {
         Ok(options) => options,
         Err(error) => {
             let _ = error.print();
-            // Clap's own code for wrong usage is 2, which could as well be that of a command in the guest.
+            // Clap's own status for wrong usage, 2, could also be that of a command in the guest.
             return if error.use_stderr() { ExitCode::from(UNAVAILABLE) } else { ExitCode::SUCCESS };
         }
     };
@@ -134,7 +134,7 @@ fn perform(command: Command, ui: &Ui) -> Result<ExitCode> {
     }
 }
 
-/// Everything that a guest is made from, built where it is missing.
+/// Everything that a guest is made from; builds what is missing.
 fn artifacts(target: Target, ui: &Ui) -> Result<Artifacts> {
     target.check()?;
     let tools = setup::prepare(target.arch, ui)?;
@@ -144,13 +144,13 @@ fn artifacts(target: Target, ui: &Ui) -> Result<Artifacts> {
     Ok(Artifacts { tools: tools.into(), kernel, module, programs: programs.into() })
 }
 
-/// The root of the project, in which this program was built.
+/// The root of the project in which this program was built.
 fn root() -> &'static Path {
     let crate_root = Path::new(env!("CARGO_MANIFEST_DIR"));
     crate_root.ancestors().nth(2).unwrap_or(crate_root)
 }
 
-/// Where Cargo, and we, put what was built.
+/// The directory for what Cargo and this program build.
 fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |path| root().join(path))
 }

@@ -2,8 +2,8 @@
 
 //! The guest's physical memory, seen from outside.
 //!
-//! QEMU maps an anonymous file of this process as the guest's RAM. What is read here therefore came through no driver
-//! and no page table of the guest, and when the two processes are gone, nothing is left of it.
+//! QEMU maps an anonymous file of this process as the guest's RAM. Reads here therefore involve no driver and no page
+//! table of the guest, and nothing is left of the file when the two processes have ended.
 
 use std::{fs::File, os::unix::fs::FileExt};
 
@@ -25,12 +25,12 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// RAM for a guest of `arch`, all zero; pages take room only once they are written to.
+    /// RAM for a guest of `arch`, all zero; pages take memory only once they are written.
     pub fn new(arch: &Arch) -> Result<Self> {
         Self::sized(arch, arch.memory_mib)
     }
 
-    /// As much RAM as this, where a machine of `arch` has it in one piece.
+    /// RAM of this size, at the address where a machine of `arch` has it in one piece.
     pub fn sized(arch: &Arch, mib: u64) -> Result<Self> {
         let size = mib << 20;
         // QEMU inherits the descriptor, so it is not closed on exec.
@@ -60,7 +60,7 @@ impl Memory {
         Ok(())
     }
 
-    /// The first bytes that differ from the pattern, and how many do in all.
+    /// The first bytes that differ from the pattern, and the number of all that do.
     pub fn differences(&self, seed: u64, start: u64, length: u64) -> Result<(Vec<Difference>, u64)> {
         let offset = self.offset(start, length)?;
         let (mut first, mut count) = (Vec::new(), 0);
@@ -88,7 +88,7 @@ impl Memory {
         Ok(u64::from_le_bytes(bytes))
     }
 
-    /// Where `length` bytes from `address` on lie in the file.
+    /// The offset in the file of `length` bytes from `address` on.
     fn offset(&self, address: u64, length: u64) -> Result<u64> {
         let end = self.start + self.size;
         let inside = address >= self.start && address.checked_add(length).is_some_and(|last| last <= end);

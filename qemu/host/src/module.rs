@@ -16,23 +16,23 @@ use crate::{
     ui::Ui,
 };
 
-/// A module of the kernel's of which the project has the source.
+/// A kernel module in this project.
 #[derive(Debug)]
 pub struct Source {
-    /// What people call it.
+    /// Its name in messages.
     title: &'static str,
-    /// Where make begins, below the project's root.
+    /// The directory where make starts, below the project's root.
     root: &'static str,
-    /// The file that make makes, below the directory for what it makes.
+    /// The file that make builds, below its output directory.
     file: &'static str,
-    /// What that directory lies in, below the one for all that is built.
+    /// The parent of the output directory, below the target directory.
     output: &'static str,
 }
 
 /// The driver.
 pub const DRIVER: Source = Source { title: "the driver", root: "", file: "driver/map.ko", output: "module" };
 
-/// What puts an overlay on the device tree while the guest runs.
+/// Applies an overlay to the device tree while the guest runs.
 pub const OVERLAY: Source = Source {
     title: "the module for overlays",
     root: "qemu/modules",
@@ -45,7 +45,7 @@ pub const OVERLAY: Source = Source {
 pub enum Compiler {
     /// By rustc.
     Rustc,
-    /// By clippy, which is stricter, in a directory of its own.
+    /// By clippy, in a directory of its own.
     Clippy,
 }
 
@@ -56,7 +56,7 @@ pub fn build(tools: &Tools, kernel: &Kernel, source: &Source, compiler: Compiler
         Compiler::Rustc => tools.arch.name.to_owned(),
         Compiler::Clippy => format!("{}-clippy", tools.arch.name),
     };
-    // Objects that another kernel's headers went into are no good: each kernel has a directory of its own.
+    // Objects depend on the kernel's headers, so each kernel has a directory of its own.
     let place = kernel.build.parent().and_then(Path::file_name);
     let key = place.context("the kernel's build directory has no name")?;
     let output = crate::target().join(source.output).join(directory).join(key);
@@ -88,8 +88,7 @@ pub fn build(tools: &Tools, kernel: &Kernel, source: &Source, compiler: Compiler
     sign(kernel, source, &output)
 }
 
-/// Signs a module with the key that the kernel's build made, as a distribution does: a locked-down kernel loads
-/// nothing else.
+/// Signs a module with the key from the kernel's build, as a distribution does: a locked-down kernel loads no other.
 fn sign(kernel: &Kernel, source: &Source, output: &Path) -> Result<PathBuf> {
     let build = &kernel.build;
     let module = output.join(source.file);
@@ -103,7 +102,7 @@ fn sign(kernel: &Kernel, source: &Source, output: &Path) -> Result<PathBuf> {
     let part = signed.with_extension("ko.part");
     let key = build.join("certs/signing_key.pem");
     if !key.exists() {
-        // A kernel that checks no signatures has none.
+        // A kernel that checks no signatures has no key.
         fs::copy(&module, &part).with_context(|| format!("cannot copy {}", module.display()))?;
         fs::rename(part, &signed)?;
         return Ok(signed);
@@ -115,21 +114,21 @@ fn sign(kernel: &Kernel, source: &Source, output: &Path) -> Result<PathBuf> {
     Ok(signed)
 }
 
-/// Whether make only says what it does: `  CC [M]  shim.o`, or that it enters a directory.
+/// Whether the line only reports what make does: `  CC [M]  shim.o`, or that it enters a directory.
 fn is_progress(line: &str) -> bool {
     let verb = line.strip_prefix("  ").and_then(|line| line.split_whitespace().next());
     line.starts_with("make") && line.contains(" directory ")
         || verb.is_some_and(|verb| verb.chars().all(|letter| letter.is_ascii_uppercase()))
 }
 
-/// Fails if a panic is linked into the driver: in the kernel it would take the machine down.
+/// Fails if a panic is linked into the driver: it would take the machine down.
 pub fn has_no_panic(tools: &Tools, module: &Path) -> Result<()> {
     let object = module.with_file_name("driver/map_main.o");
     let mut nm = tools.toolchain.llvm("llvm-nm");
     nm.arg(&object);
     let symbols = Job::new(nm).output()?;
     ensure!(!symbols.is_empty(), "{} has no symbols", object.display());
-    // `unwrap` and its relatives call functions of other names.
+    // `unwrap` and similar methods call functions of other names.
     let panics = |line: &&str| line.contains("panic") || line.contains("_failed");
     let panics: Vec<_> = symbols.lines().filter(panics).collect();
     ensure!(panics.is_empty(), "{} can panic:\n{}", object.display(), panics.join("\n"));

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The guest's page tables, looked at from outside: what the processor is told, not what the kernel says of it.
+//! The guest's page tables, read from outside: what the processor uses, not what the kernel reports.
 
 use anyhow::{bail, ensure, Result};
 use map_protocol::{CacheMode, Page};
 
 use crate::{arch::PageTables, gdb::Gdb, machine::Machine, memory::Memory};
 
-/// The page that some processor of the machine has at the virtual `address` just now, if one has.
+/// The page that some processor of the machine currently has at the virtual `address`, if any.
 pub fn look(tables: PageTables, address: u64, memory: &Memory, machine: &mut Machine) -> Result<Option<Page>> {
     let word = |address| memory.word(address);
     machine.stopped(|gdb, processors| {
@@ -24,10 +24,10 @@ pub fn look(tables: PageTables, address: u64, memory: &Memory, machine: &mut Mac
     })
 }
 
-/// The registers of an x86_64 processor that say how a virtual address of a program becomes a physical one.
+/// The registers of an x86_64 processor that determine the translation of a program's addresses.
 #[derive(Debug)]
 struct X86Registers {
-    /// Where the tables begin.
+    /// The address of the tables.
     cr3: u64,
     /// The code segment, whose two lowest bits are the privilege: 3 in a program.
     cs: u64,
@@ -44,10 +44,10 @@ impl X86Registers {
         const PRESENT: u32 = 0;
         const WRITABLE: u32 = 1;
         const USER: u32 = 2;
-        // In an entry of a table that could lead to another: it is a page itself.
+        // In an entry above the last level: the entry is a page.
         const LARGE: u32 = 7;
         const NOT_EXECUTABLE: u32 = 63;
-        // The kernel may have tables of its own, in which programs can run nothing.
+        // The kernel may have tables of its own, in which a program's pages are not executable.
         if self.cs & 3 != 3 || address >> 47 != 0 {
             return Ok(None);
         }
@@ -60,7 +60,7 @@ impl X86Registers {
             if !bit(PRESENT) {
                 return Ok(None);
             }
-            // What any level forbids is forbidden.
+            // Every level has to permit an access.
             user &= bit(USER);
             writable &= bit(WRITABLE);
             executable &= !bit(NOT_EXECUTABLE);
@@ -76,7 +76,7 @@ impl X86Registers {
     }
 }
 
-/// How an entry of a page table has the page cached, by the table of types that Linux sets up.
+/// The cache type of a page-table entry, by the PAT that Linux sets up.
 fn x86_cache(entry: u64, large: bool) -> CacheMode {
     let bit = |number: u32| entry >> number & 1 == 1;
     let pat = bit(if large { 12 } else { 7 });
@@ -91,14 +91,14 @@ fn x86_cache(entry: u64, large: bool) -> CacheMode {
     }
 }
 
-/// The registers of an arm64 processor that say how a virtual address of a program becomes a physical one.
+/// The registers of an arm64 processor that determine the translation of a program's addresses.
 #[derive(Debug)]
 struct Arm64Registers {
-    /// Where the tables begin.
+    /// The address of the tables.
     ttbr0: u64,
-    /// How they are laid out.
+    /// Their layout.
     tcr: u64,
-    /// The kinds of memory that their entries choose from, a byte each.
+    /// The types of memory that their entries select, a byte each.
     mair: u64,
 }
 
@@ -163,7 +163,7 @@ impl Arm64Registers {
 mod tests {
     use super::*;
 
-    /// A memory that holds these words and zeros.
+    /// A memory of zeros, except these words.
     fn words(words: &'static [(u64, u64)]) -> impl Fn(u64) -> Result<u64> + Copy {
         move |wanted| Ok(words.iter().find(|(address, _)| *address == wanted).map_or(0, |(_, word)| *word))
     }

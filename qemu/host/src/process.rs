@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Child processes that never outlive us: each one is the head of a process group of its own, dies when we die, and is
-//! taken down with all of its descendants when the user interrupts us.
+//! Child processes that never outlive this program: each one leads a process group of its own, dies with this program,
+//! and is terminated with all its descendants when the user interrupts this program.
 
 use std::{
     collections::VecDeque,
@@ -38,7 +38,7 @@ const GRACE_PERIOD: Duration = Duration::from_secs(10);
 /// How many of a failed child's last lines are shown.
 const TAIL: usize = 20;
 
-/// A command and the way it is run.
+/// A command and how to run it.
 #[derive(Debug)]
 pub struct Job {
     command: Command,
@@ -50,7 +50,7 @@ pub struct Job {
     accept: i32,
 }
 
-/// Cargo: the one that has started us, if one has.
+/// Cargo: the one that started this program, if any.
 pub fn cargo() -> Command {
     Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
@@ -67,38 +67,38 @@ impl Job {
         self
     }
 
-    /// Appends all output to this file, and names it in an error.
+    /// Appends all output to this file, which errors name.
     pub fn log(mut self, path: &Path) -> Job {
         self.log = Some(path.to_owned());
         self
     }
 
-    /// Leaves this file open in the child and its descendants. A lock on it is then held until the last of them has
-    /// ended, even if we are killed on the spot; the child is asked to end then, so that it can end its own children.
+    /// Leaves this file open in the child and its descendants, so that a lock on it is held until the last of them has
+    /// ended, even if this program is killed. The child then gets SIGTERM, so that it can end its own children.
     pub fn hold(mut self, file: &impl AsFd) -> Result<Job> {
         self.hold = Some(file.as_fd().try_clone_to_owned().context("cannot share a lock with a child process")?);
         Ok(self)
     }
 
-    /// The child is taken down, and the job has failed, when it takes longer than this.
+    /// Terminates the child, and fails the job, when it takes longer than this.
     pub fn timeout(mut self, limit: Duration) -> Job {
         self.timeout = Some(limit);
         self
     }
 
-    /// Once begun, the child's work must be finished: it survives an interruption, and even us.
+    /// Lets the child finish: it survives an interruption, and the end of this program.
     pub fn unstoppable(mut self) -> Job {
         self.unstoppable = true;
         self
     }
 
-    /// This exit code is no failure either.
+    /// Accepts this exit code as a success as well.
     pub fn accept(mut self, code: i32) -> Job {
         self.accept = code;
         self
     }
 
-    /// Runs the command and hands every line that it writes, to stdout or stderr, to `each`.
+    /// Runs the command and passes every line that it writes, to stdout or stderr, to `each`.
     pub fn lines(self, each: impl FnMut(&str)) -> Result<()> {
         self.run(each, || {})
     }
@@ -157,7 +157,7 @@ impl Job {
         Ok(String::from_utf8_lossy(&output).into_owned())
     }
 
-    /// Runs the command on our own terminal, in our own process group: it may ask for a password there.
+    /// Runs the command on this terminal and in this process group, so that it can ask for a password.
     pub fn interactive(mut self) -> Result<()> {
         let failure = Failure::of(&self);
         guard(&mut self.command, None);
@@ -167,12 +167,12 @@ impl Job {
         failure.check(status)
     }
 
-    /// Starts the command and leaves its stdio as it was given.
+    /// Starts the command with its stdio unchanged.
     pub fn spawn(self) -> Result<Running> {
         Ok(self.start()?.0)
     }
 
-    /// Consumes the command, so that our copies of the pipe ends that belong to the child are closed.
+    /// Consumes the command, which closes our copies of the child's ends of the pipes.
     fn start(mut self) -> Result<(Running, Option<Duration>)> {
         interrupt::check()?;
         self.command.process_group(0);
@@ -196,7 +196,7 @@ impl Job {
     }
 }
 
-/// Lets the child end with the thread that starts it (which is the one that waits for it), and hold `held` open.
+/// Makes the child end with the thread that starts it (and waits for it), and keep `held` open.
 fn guard(command: &mut Command, held: Option<OwnedFd>) {
     let parent = Pid::this();
     let signal = if held.is_some() { Signal::SIGTERM } else { Signal::SIGKILL };
@@ -223,7 +223,7 @@ fn cannot_start(command: &Command) -> String {
     format!("cannot start {}", command.get_program().to_string_lossy())
 }
 
-/// A child that runs. Dropped, it is killed together with its descendants.
+/// A child that runs; killed with its descendants when dropped.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
@@ -233,10 +233,10 @@ pub struct Running {
 }
 
 impl Running {
-    /// The exit status, once there is one. The descendants that are left then are killed first.
+    /// The exit status, once there is one. Descendants that are left are killed first.
     pub fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
         if !self.ended {
-            // The child is left a zombie for a moment, so that its process group cannot become anybody else's.
+            // The child stays a zombie for a moment, so that its process group id cannot be reused.
             let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
             match waitid(Id::Pid(self.pid()), flags) {
                 Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => return Ok(None),
@@ -269,11 +269,11 @@ impl Running {
     fn signal(&self, signal: Signal) {
         let pid = self.pid();
         let target = if self.group { Pid::from_raw(-pid.as_raw()) } else { pid };
-        // It may have ended in the meantime, or (sudo) belong to root: nothing to do about either.
+        // It may have ended, or (sudo) belong to root: neither can be helped.
         let _ = kill(target, signal);
     }
 
-    /// The descendants were killed; whoever adopted them reaps them, which takes a moment.
+    /// The descendants were killed; the process that adopted them takes a moment to reap them.
     fn wait_for_group(&self) {
         let group = Pid::from_raw(-self.pid().as_raw());
         for _ in 0..200 {
@@ -298,7 +298,7 @@ impl Running {
         let mut pause = Duration::from_millis(1);
         let mut buffer = vec![0; 1 << 16];
         let status = loop {
-            // Asks the child to end, and insists after a while. Its pipes are read all the time, or it could not.
+            // Sends SIGTERM, and SIGKILL after a while. The pipes are read meanwhile, or the child could not end.
             let stop = match timeout {
                 _ if self.unstoppable => None,
                 _ if interrupt::asked() => Some(Stop::Interrupted),
@@ -333,7 +333,7 @@ impl Running {
                 if let Some(status) = self.try_wait()? {
                     break status;
                 }
-                // A child that is root's (sudo) cannot be killed by us, only left alone.
+                // A child of root (sudo) cannot be killed by this process, only abandoned.
                 if killed && !self.group {
                     break ExitStatus::default();
                 }
@@ -355,18 +355,18 @@ impl Drop for Running {
     }
 }
 
-/// Why a child is taken down.
+/// Why a child is terminated.
 #[derive(Debug)]
 enum Stop {
     Interrupted,
     TimedOut(Duration),
 }
 
-/// Waits for a moment, at most, until some of the sources have something to read (or have ended).
+/// Waits briefly until some of the sources have something to read, or have ended.
 fn wait_readable(sources: &[Option<OwnedFd>], pause: &mut Duration) -> Result<Vec<usize>> {
     let open: Vec<usize> = (0..sources.len()).filter(|&index| sources[index].is_some()).collect();
     if open.is_empty() {
-        // The child usually ends at once when it has closed its pipes.
+        // A child that has closed its pipes usually ends at once.
         thread::sleep(*pause);
         *pause = (*pause * 2).min(Duration::from_millis(50));
         return Ok(Vec::new());
@@ -380,7 +380,7 @@ fn wait_readable(sources: &[Option<OwnedFd>], pause: &mut Duration) -> Result<Ve
     Ok(open.into_iter().zip(&fds).filter(|(_, fd)| fd.any() == Some(true)).map(|(index, _)| index).collect())
 }
 
-/// Cuts a stream of bytes into lines.
+/// Splits a stream of bytes into lines.
 #[derive(Debug, Default)]
 struct Lines {
     rest: Vec<u8>,
@@ -461,7 +461,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// A command as one would type it.
+/// A command as typed into a shell.
 struct Shown<'a>(&'a Command);
 
 impl fmt::Display for Shown<'_> {
@@ -480,7 +480,7 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// Where a program is, if it is in PATH.
+/// The path of a program, if it is in PATH.
 pub fn in_path(program: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?)
         .map(|directory| directory.join(program))
@@ -566,7 +566,7 @@ mod tests {
         let mut grandchild = None;
         sh("sleep 1000 >/dev/null 2>&1 & echo $!").lines(|line| grandchild = line.parse().ok()).unwrap();
         let grandchild = Pid::from_raw(grandchild.expect("sh prints the process id"));
-        // It may be a zombie for a moment, until whoever adopted it has reaped it.
+        // It may be a zombie until the process that adopted it has reaped it.
         let state = std::fs::read_to_string(format!("/proc/{grandchild}/stat"));
         assert!(state.is_err() || state.unwrap().contains(") Z "));
     }

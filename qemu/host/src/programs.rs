@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Our own programs for the guest, static, so that they need nothing there.
+//! Our own programs for the guest, statically linked, so that they need no libraries there.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,12 +16,12 @@ use crate::{
     ui::Ui,
 };
 
-/// How many crates that is, for the bar …
+/// The number of crates to build, for the progress bar …
 const CRATES: u64 = 75;
-/// … and how many for the command line alone.
+/// … and of those for the command line alone.
 const CRATES_32: u64 = 55;
 
-/// Where the programs are.
+/// The paths of the programs.
 #[derive(Debug)]
 pub struct Programs {
     /// The guest's first process.
@@ -69,7 +69,7 @@ pub fn lint(tools: &Tools) -> Result<()> {
     Job::new(cargo).lines(|_| ())
 }
 
-/// Cargo, about to work on static programs for `target`.
+/// A command of Cargo for static programs for `target`.
 fn command(subcommand: &str, target: Target, sysroot: Option<&Path>) -> Command {
     let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned(), format!("-Clinker={}", target.linker)];
     flags.extend(sysroot.map(|sysroot| format!("--sysroot={}", sysroot.display())));
@@ -82,7 +82,7 @@ fn command(subcommand: &str, target: Target, sysroot: Option<&Path>) -> Command 
     cargo
 }
 
-/// Builds what the arguments say, and gives the directory where it is.
+/// Builds what the arguments name, and gives the directory of the results.
 fn cargo(
     arguments: &[&str],
     target: Target,
@@ -92,7 +92,7 @@ fn cargo(
 ) -> Result<PathBuf> {
     let mut cargo = command("build", target, sysroot);
     cargo.arg("--release").args(arguments);
-    // Nothing is said, and no bar begun, while there is nothing to build.
+    // The bar starts with the first crate: often there is nothing to build.
     let mut bar = None;
     let built = Job::new(cargo).lines(|line| {
         if line.trim_start().starts_with("Compiling ") {

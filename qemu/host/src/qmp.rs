@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! QEMU's monitor: the witness that trusts neither the guest's kernel nor the driver.
+//! QEMU's monitor, which depends on neither the guest's kernel nor the driver.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -14,7 +14,7 @@ use serde_json::{json, Value};
 /// How long QEMU may take to answer.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A conversation with the monitor of a running QEMU.
+/// A connection to the monitor of a running QEMU.
 #[derive(Debug)]
 pub struct Qmp {
     writer: UnixStream,
@@ -22,7 +22,7 @@ pub struct Qmp {
 }
 
 impl Qmp {
-    /// Greets the monitor at the other end of `stream`.
+    /// Connects to the monitor at the other end of `stream`.
     pub fn connect(stream: UnixStream) -> Result<Self> {
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         let mut monitor = Self { writer: stream.try_clone()?, reader: BufReader::new(stream) };
@@ -34,7 +34,7 @@ impl Qmp {
         Ok(monitor)
     }
 
-    /// Runs a command of the monitor for people, and gives what it prints.
+    /// Runs a command of the human monitor, and gives its output.
     pub fn human(&mut self, line: &str) -> Result<String> {
         let answer = self.execute("human-monitor-command", json!({ "command-line": line }))?;
         let text = answer.as_str().context("QEMU's monitor answered with no text")?;
@@ -46,12 +46,12 @@ impl Qmp {
         self.execute("stop", json!({})).map(drop)
     }
 
-    /// Lets the machine go on.
+    /// Resumes the machine.
     pub fn cont(&mut self) -> Result<()> {
         self.execute("cont", json!({})).map(drop)
     }
 
-    /// Plugs in the piece of memory of this number, of `size` bytes.
+    /// Plugs in memory module `number`, of `size` bytes.
     pub fn plug_memory(&mut self, number: usize, size: u64) -> Result<()> {
         let (memory, device) = (format!("memory{number}"), format!("dimm{number}"));
         self.execute("object-add", json!({ "qom-type": "memory-backend-ram", "id": memory, "size": size }))?;
@@ -67,7 +67,7 @@ impl Qmp {
             if let Some(error) = answer.get("error") {
                 bail!("QEMU's monitor refuses {command}: {error}");
             }
-            // Events come in between.
+            // Events arrive in between.
             if let Some(value) = answer.get_mut("return") {
                 return Ok(value.take());
             }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The main job, shown step by step: `map-qemu run`.
+//! Demonstrates the driver step by step: `map-qemu run`.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -15,19 +15,19 @@ use crate::{
     Target,
 };
 
-/// The memory of the seed's program.
+/// The memory that the example `sdram` maps.
 const START: u64 = 0xc000_0000;
 const LENGTH: u64 = 0x0030_0000;
-/// The byte that it stores, and where.
+/// The address to which it stores, and the byte.
 const TARGET: u64 = START + 100;
 const VALUE: u8 = 3;
 
-/// Which pattern the memory is filled with before the guest boots. In it, the byte at `TARGET` is not `VALUE`.
+/// The pattern that fills the memory before the guest boots. Its byte at `TARGET` is not `VALUE`.
 const SEED: u64 = 1;
 
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What a user types on a target, in a guest whose /dev nobody fills.
+/// The commands of a user on a target, in a guest without devtmpfs.
 const SCRIPT: &str = r#"
 step() { echo "guest# $*"; "$@"; }
 cd /root
@@ -39,7 +39,7 @@ step sdram || exit
 step rmmod map
 "#;
 
-/// Boots the guest, does the main job in it, and looks at its memory from view.
+/// Boots the guest, runs the demonstration in it, and inspects its memory from outside.
 pub fn run(target: Target, ui: &Ui) -> Result<ExitCode> {
     let artifacts = crate::artifacts(target, ui)?;
     let arch = target.arch;
@@ -74,12 +74,12 @@ pub fn run(target: Target, ui: &Ui) -> Result<ExitCode> {
                 _ => Ok(()),
             },
         )?;
-    ensure!(seen && status == 0, "nobody looked at the guest's memory");
+    ensure!(seen && status == 0, "the guest's memory was not inspected");
     ui.step("It works: a program in the guest wrote to physical memory through /dev/map, and nothing else changed");
     Ok(ExitCode::SUCCESS)
 }
 
-/// Looks at the guest's memory twice: through QEMU's monitor, and in the file that is its RAM.
+/// Inspects the guest's memory twice: through QEMU's monitor, and in the file that is its RAM.
 fn inspect_memory(view: &mut HostView<'_>, ui: &Ui) -> Result<()> {
     ui.step("Reading the guest's physical memory from outside");
     let first = TARGET - 4;
@@ -103,7 +103,7 @@ fn inspect_memory(view: &mut HostView<'_>, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
-/// The bytes that the monitor printed: after the address and its colon, one word each.
+/// The bytes that the monitor printed: one word each, after the address and a colon.
 fn bytes_of(answer: &str) -> Result<Vec<u8>> {
     answer
         .lines()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! One guest from its boot to its end: what goes into it, the conversation with it, and the verdict on its kernel's log.
+//! One guest from its boot to its end: its files, its messages, and the check of its kernel's log.
 
 use std::{
     fs::{self, File},
@@ -25,10 +25,10 @@ use crate::{
     verdict::{self, ExpectedEnd},
 };
 
-/// How long a guest that has been told to end may take.
+/// How long a guest may take to shut down.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What every guest with one kernel is made from.
+/// The files that every guest with one kernel is made from.
 #[derive(Debug)]
 pub struct Artifacts {
     /// The tools of its architecture.
@@ -59,7 +59,7 @@ pub struct Guest<'a> {
     log: PathBuf,
 }
 
-/// What the one who drives a guest can see and do.
+/// What the host can see of a guest, and do to it.
 #[derive(Debug)]
 pub struct HostView<'a> {
     /// The guest's physical memory.
@@ -69,7 +69,7 @@ pub struct HostView<'a> {
 }
 
 impl<'a> Guest<'a> {
-    /// A guest that will do `job` within `timeout`. Its kernel's log is called `name`.
+    /// A guest that does `job` within `timeout`. `name` is part of the name of its kernel's log.
     pub fn new(artifacts: &'a Artifacts, name: &str, job: Job, timeout: Duration) -> Result<Self> {
         let directory = crate::target().join("guest");
         fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
@@ -97,7 +97,7 @@ impl<'a> Guest<'a> {
         self
     }
 
-    /// Puts another overlay, of this source, on the device tree.
+    /// Adds an overlay of this source to the device tree.
     pub fn overlay(mut self, source: Option<&'static str>) -> Self {
         self.overlays.extend(source);
         self
@@ -109,19 +109,19 @@ impl<'a> Guest<'a> {
         self
     }
 
-    /// Adds files of these bytes.
+    /// Adds files by their contents.
     pub fn files(mut self, files: Files) -> Self {
         self.files.extend(files);
         self
     }
 
-    /// Has the guest's clock count instructions.
+    /// Makes the guest's clock count instructions.
     pub fn icount(mut self, icount: bool) -> Self {
         self.icount = icount;
         self
     }
 
-    /// Builds the machine of this hardware.
+    /// Sets how the machine differs from others.
     pub fn hardware(mut self, hardware: Hardware) -> Self {
         self.hardware = hardware;
         self
@@ -142,7 +142,7 @@ impl<'a> Guest<'a> {
         self.check(end, expected)
     }
 
-    /// Boots the guest with its serial port on this terminal.
+    /// Boots the guest with its second serial port on this terminal.
     pub fn attach(self, memory: &Memory) -> Result<()> {
         let initramfs = self.pack()?;
         let end = machine::attach(&self.config(&initramfs), memory).map(|()| 0);
@@ -157,7 +157,7 @@ impl<'a> Guest<'a> {
             initramfs,
             overlays: &self.overlays,
             append: &self.append,
-            // A clock that counts the instructions of one processor is no clock for another.
+            // A clock that counts the instructions of one processor cannot serve another.
             processors: if self.icount { 1 } else { self.hardware.processors.unwrap_or(flavour.processors) },
             icount: self.icount,
             hardware: self.hardware,
@@ -183,7 +183,7 @@ impl<'a> Guest<'a> {
                     let answer = answer(question, self.artifacts.tools.arch.page_tables, memory, &mut machine);
                     machine.send(&answer.unwrap_or_else(|error| ToGuest::Failed(format!("{error:#}"))))?;
                 }
-                ToHost::Broken(reason) => bail!("the guest could not begin: {reason}"),
+                ToHost::Broken(reason) => bail!("the guest could not start its task: {reason}"),
                 other => each(other, &mut HostView { memory, machine: &mut machine })?,
             }
             if let ToHost::Exit(status) = message {
@@ -234,7 +234,7 @@ impl<'a> Guest<'a> {
     }
 }
 
-/// The guest's users: root, one without any right, and one for tests of group permissions.
+/// The guest's users: root, an ordinary user, and nobody.
 const PASSWD: &str = "\
 root:x:0:0:root:/root:/bin/sh
 user:x:1000:1000:user:/tmp:/bin/sh
@@ -263,9 +263,9 @@ fn answer(question: &Question, tables: PageTables, memory: &Memory, machine: &mu
     }
 }
 
-/// The page at the virtual `address` of the process that spins on a processor just now.
+/// The page at the virtual `address` of the process that spins on a processor.
 fn page(tables: PageTables, address: u64, memory: &Memory, machine: &mut Machine) -> Result<Page> {
-    // The process that asks has left the processor to the one that spins, but not always at once.
+    // The process that asks yields the processor to the one that spins, but not always at once.
     for _ in 0..50 {
         if let Some(page) = pages::look(tables, address, memory, machine)? {
             return Ok(page);

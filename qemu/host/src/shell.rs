@@ -14,7 +14,7 @@ use terminal_size::{terminal_size, Height, Width};
 
 use crate::{memory::Memory, session::Guest, ui::Ui, Target};
 
-/// Boots the guest and stays until its shell ends.
+/// Boots the guest and waits until its shell ends.
 pub fn shell(target: Target, ui: &Ui) -> Result<ExitCode> {
     ensure!(
         io::stdin().is_terminal() && io::stdout().is_terminal(),
@@ -29,12 +29,12 @@ pub fn shell(target: Target, ui: &Ui) -> Result<ExitCode> {
         task: Task::Shell { rows, columns },
     };
     ui.step("Booting; `exit` ends the guest");
-    // A person takes the time he takes.
+    // A person at a terminal has no deadline.
     Guest::new(&artifacts, "shell", job, Duration::MAX)?.attach(&Memory::new(target.arch)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Lines and columns of this terminal, zeros if it does not say.
+/// Lines and columns of this terminal, zeros if unknown.
 fn size() -> (u16, u16) {
     terminal_size().map_or((0, 0), |(Width(columns), Height(rows))| (rows, columns))
 }

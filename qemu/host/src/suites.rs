@@ -9,7 +9,7 @@ use crate::{arch::Arch, flavour::Flavour, machine::Hardware};
 /// A suite and the guest that it needs.
 #[derive(Debug)]
 pub struct SuiteSpec {
-    /// As people read it.
+    /// Its name in messages.
     pub name: &'static str,
     /// The tests.
     pub suite: Suite,
@@ -17,15 +17,16 @@ pub struct SuiteSpec {
     pub dev: Dev,
     /// Words for the kernel's command line.
     pub append: &'static str,
-    /// What the boot's device tree has beside the reserved memory; a machine without a device tree does not run this suite.
+    /// The source of an overlay for the boot's device tree, beside the reserved memory. A machine without a device tree does
+    /// not run this suite.
     pub overlay: Option<&'static str>,
     /// The overlays that the tests apply to the device tree at run time.
     pub runtime_overlays: &'static [RuntimeOverlay],
-    /// What the machine has that others have not.
+    /// How its machine differs from others.
     pub hardware: Hardware,
-    /// The architectures on which it makes sense.
+    /// The architectures on which it runs.
     pub arches: &'static [&'static str],
-    /// The flavours of the kernel with which it makes sense.
+    /// The flavours of the kernel with which it runs.
     pub flavours: &'static [&'static str],
     /// Those of them with which it takes so long that it runs only with `--all`, or if the flavour is named.
     pub slow: &'static [&'static str],
@@ -36,13 +37,13 @@ pub struct SuiteSpec {
 /// An overlay that a test applies to the device tree of the running guest.
 #[derive(Debug)]
 pub struct RuntimeOverlay {
-    /// What the tests call it.
+    /// Its name in the tests.
     pub name: &'static str,
     /// Its source.
     pub source: &'static str,
 }
 
-/// A guest like any other.
+/// The defaults.
 const ORDINARY: SuiteSpec = SuiteSpec {
     name: "",
     suite: Suite::Driver,
@@ -63,10 +64,10 @@ const ORDINARY_HARDWARE: Hardware =
 /// Windows of every kind, for the device tree.
 const WINDOWS: &str = include_str!("../../kernel/arm64-windows.dtso");
 
-/// Windows with every mistake, for the device tree.
+/// Windows with every kind of mistake, for the device tree.
 const WRONG: &str = include_str!("../../kernel/arm64-wrong.dtso");
 
-/// What a locked-down kernel may show, and what it may not, in the device tree.
+/// Windows that a locked-down kernel allows, and others, in the device tree.
 const LOCKDOWN: &str = include_str!("../../kernel/arm64-lockdown.dtso");
 
 /// Memory for windows, but no windows, in the device tree.
@@ -89,7 +90,7 @@ pub const ALL: &[SuiteSpec] = &[
     SuiteSpec {
         name: "windows",
         suite: Suite::Windows,
-        // Some of its tests race with each other.
+        // Some of its tests need processes that race.
         hardware: Hardware { processors: Some(2), ..ORDINARY_HARDWARE },
         ..ORDINARY
     },
@@ -135,7 +136,7 @@ pub const ALL: &[SuiteSpec] = &[
         name: "memory hotplug",
         suite: Suite::Hotplug,
         append: "memory_hotplug.memmap_on_memory=1",
-        // ACPI tells the kernel of the memory that comes.
+        // ACPI notifies the kernel of new memory.
         hardware: Hardware { board: Some("pc"), memory: Some("slots=6,maxmem=10G"), ..ORDINARY_HARDWARE },
         arches: &["x86_64"],
         flavours: &["debug"],
@@ -161,7 +162,7 @@ pub const ALL: &[SuiteSpec] = &[
     SuiteSpec {
         name: "strict /dev/mem",
         suite: Suite::Strict,
-        // The first takes back what the flavour says; of several words the last one holds. The second makes pmem.
+        // The first word overrides the flavour's: the last one counts. The second makes persistent memory.
         append: "iomem=strict memmap=2M!0xc1000000",
         arches: &["x86_64"],
         flavours: &["debug"],
@@ -179,7 +180,7 @@ pub const ALL: &[SuiteSpec] = &[
 ];
 
 impl SuiteSpec {
-    /// Whether it makes sense on a guest of `arch` with a kernel of this flavour.
+    /// Whether it runs in a guest of `arch` with a kernel of this flavour.
     pub fn fits(&self, arch: &Arch, flavour: &Flavour) -> bool {
         self.arches.contains(&arch.name)
             && self.flavours.contains(&flavour.name)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The count of the tests.
+//! Counts and prints the results of tests.
 
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use map_protocol::Outcome;
 
 use crate::interrupt;
 
-/// What has been counted so far.
+/// The counts so far.
 #[derive(Debug, Default)]
 pub struct Tally {
     passed: u64,
@@ -21,17 +21,17 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// How many tests were counted.
+    /// The number of tests that were counted.
     pub fn total(&self) -> u64 {
         self.passed + self.failed + self.skipped
     }
 
-    /// Whether there was a test, and none has failed.
+    /// Whether at least one test passed, and none failed.
     pub fn is_good(&self) -> bool {
         self.failed == 0 && self.passed > 0
     }
 
-    /// Counts one test, and says what became of it.
+    /// Counts one test, and prints its outcome.
     pub fn count(&mut self, name: impl fmt::Display, outcome: &Outcome, took: Duration) {
         let seconds = took.as_secs_f64();
         match outcome {
@@ -53,7 +53,7 @@ impl Tally {
         }
     }
 
-    /// The same, with what the test has found out below its line.
+    /// The same, with the test's note below its line.
     pub fn count_with(&mut self, name: impl fmt::Display, outcome: &Outcome, took: Duration, note: &str) {
         self.count(name, outcome, took);
         for line in note.lines() {

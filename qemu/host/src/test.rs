@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! All tests there are: `map-qemu test`.
+//! Runs all tests: `map-qemu test`.
 //!
 //! First the checks of the host, then the suites, each in a guest of its own and as many at a time as there are
 //! processors. Every test is a line; the last line counts them.
@@ -35,27 +35,27 @@ use crate::{
     Target,
 };
 
-/// How long a suite's guest may live on the plain kernel. It takes seconds.
+/// How long a suite's guest may run on the plain kernel. Most take seconds.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Options of `test`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// The architectures of the guests; all there are if none is named.
+    /// The architectures of the guests; all of them by default.
     #[arg(long, value_parser = crate::find_arch)]
     arch: Vec<&'static Arch>,
-    /// The flavours of their kernels; all there are if none is named.
+    /// The flavours of their kernels; all of them by default.
     #[arg(long, value_parser = crate::find_flavour)]
     flavour: Vec<&'static Flavour>,
-    /// Runs what takes long as well, which a flavour that is named does by itself.
+    /// Also runs what takes long; implied by --flavour.
     #[arg(long)]
     all: bool,
-    /// Runs only the tests in guests, and of these only those whose name contains this.
+    /// Runs only tests in guests whose names contain this text.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
 }
 
-/// Runs everything, and fails if anything did.
+/// Runs everything, and fails if any test failed.
 pub fn test(options: &Options, ui: &Ui) -> Result<ExitCode> {
     let kernels = kernels(options)?;
     let mut tally = Tally::default();
@@ -78,7 +78,7 @@ pub fn test(options: &Options, ui: &Ui) -> Result<ExitCode> {
     Ok(if tally.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The kernels that the options name, of those there are.
+/// The kernels that the options select.
 fn kernels(options: &Options) -> Result<Vec<Target>> {
     let every =
         crate::arch::ALL.iter().flat_map(|arch| flavour::ALL.iter().map(move |flavour| Target { arch, flavour }));
@@ -94,7 +94,7 @@ fn kernels(options: &Options) -> Result<Vec<Target>> {
     }
 }
 
-/// A check of the host: cargo with these arguments must end well.
+/// A check on the host: cargo with these arguments must succeed.
 struct Check {
     name: &'static str,
     arguments: &'static [&'static str],
@@ -130,7 +130,7 @@ fn host(tally: &mut Tally, ui: &Ui) -> Result<()> {
     let ran = tally.check("host: cargo test", || {
         process::Job::new(cargo(&["test", "--workspace", "--locked"])).lines(|line| found.extend(libtest(line)))
     })?;
-    // A failure was counted, with what was said; of a success every test counts.
+    // A failure was counted with its output; after a success every test counts.
     if ran.is_some() {
         for (name, outcome) in found {
             tally.count(format!("host: {name}"), &outcome, Duration::ZERO);
@@ -139,7 +139,7 @@ fn host(tally: &mut Tally, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
-/// The test that a line of libtest's is about.
+/// The test in a line of libtest's output.
 fn libtest(line: &str) -> Option<(String, Outcome)> {
     let (name, outcome) = line.strip_prefix("test ")?.rsplit_once(" ... ")?;
     let outcome = match outcome {
@@ -176,13 +176,13 @@ fn run_all(runs: &[Run], filter: &str, tally: Tally, ui: &Ui) -> Result<Tally> {
     thread::scope(|scope| {
         let workers: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
         let ends = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| bail!("a worker panicked")));
-        // All of them are waited for, whatever becomes of the first.
+        // Waits for all of them, even if the first failed.
         ends.collect::<Vec<_>>().into_iter().collect::<Result<()>>()
     })?;
     Ok(tally.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Checks what there is of one architecture, and gives what is to run in guests with kernels of these flavours.
+/// Runs the checks of one architecture, and gives the suites to run in guests with kernels of these flavours.
 fn guests(
     arch: &'static Arch,
     flavours: &[&'static Flavour],
@@ -196,7 +196,7 @@ fn guests(
     let filter = options.only.as_deref().unwrap_or("");
     let runs = |spec: &SuiteSpec| plan.iter().any(|(suite, name)| *suite == spec.suite && name.contains(filter));
     if options.only.is_none() && flavours.iter().any(|flavour| flavour.is_plain()) {
-        // Clippy of the workspace has seen them as they are on this machine's architecture.
+        // Clippy on the workspace covers this machine's architecture.
         if !arch.is_of_this_machine() {
             let name = format!("{arch}: clippy of the guest's programs");
             tally.check(&name, || programs::lint(&tools))?;
@@ -232,7 +232,7 @@ fn plan(program: &Path) -> Result<Plan> {
     plan::find(&bytes).with_context(|| format!("{} names no tests", program.display()))
 }
 
-/// What guests with a kernel of this flavour are made from; nothing if the driver does not build for it.
+/// The files for guests with a kernel of this flavour; `None` if the driver does not build for it.
 fn artifacts(
     tools: &Arc<Tools>,
     programs: &Arc<Programs>,
@@ -243,7 +243,7 @@ fn artifacts(
 ) -> Result<Option<Artifacts>> {
     let kernel = tools.kernel(flavour, ui)?;
     let title = kernel.title();
-    // What these say of the driver they say of it for every kernel of the architecture.
+    // The results of these checks hold for every kernel of the architecture.
     let thorough = flavour.is_plain() && options.only.is_none();
     if thorough {
         let name = format!("{title}: the driver builds under clippy without a warning");
@@ -261,8 +261,8 @@ fn artifacts(
     Ok(Some(Artifacts { tools: Arc::clone(tools), kernel, module, programs: Arc::clone(programs) }))
 }
 
-/// The files of a guest that puts overlays on its device tree while it runs: these, and the module that does it. Nothing
-/// if they cannot be made.
+/// The overlays that a suite applies at run time, and the module for that, as files of the guest; `None` if they do not
+/// build.
 fn runtime_overlays(artifacts: &Artifacts, spec: &SuiteSpec, tally: &mut Tally, ui: &Ui) -> Result<Option<Files>> {
     if spec.runtime_overlays.is_empty() {
         return Ok(Some(Files::new()));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the user sees of the work: steps in plain words on stderr, and how far the long ones have come.
+//! Shows the user what is done: steps on stderr, and the progress of long ones.
 
 use std::{
     cell::RefCell,
@@ -13,33 +13,33 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 /// Without a terminal, a line of progress comes at every step of this many percent …
 const PLAIN_PERCENT: u64 = 10;
-/// … and when nothing was said for this long.
+/// … and after this long without a line.
 const PLAIN_SILENCE: Duration = Duration::from_secs(15);
 
-/// The way to the user.
+/// The output to the user.
 #[derive(Debug)]
 pub struct Ui {
-    /// Where the bars are drawn, or nothing where stderr is no terminal.
+    /// The bars, unless stderr is no terminal.
     bars: Option<MultiProgress>,
 }
 
 impl Ui {
-    /// Looks at stderr once: bars that move if it is a terminal, plain lines if not.
+    /// Moving bars if stderr is a terminal, plain lines if not.
     pub fn new() -> Ui {
         Ui { bars: io::stderr().is_terminal().then(MultiProgress::new) }
     }
 
-    /// Says what is done next.
+    /// Prints the next step.
     pub fn step(&self, text: impl fmt::Display) {
         self.print(format_args!("==> {text}"));
     }
 
-    /// Adds something to the step that runs.
+    /// Adds a line to the current step.
     pub fn note(&self, text: impl fmt::Display) {
         self.print(format_args!("    {text}"));
     }
 
-    /// Says what is done next, and shows how far it has come: `total` is the whole of it, in any unit.
+    /// Prints the next step and shows its progress, out of `total` in any unit.
     pub fn bar(&self, text: impl fmt::Display, total: u64) -> Bar {
         self.step(text);
         let total = total.max(1);
@@ -51,7 +51,7 @@ impl Ui {
                         .expect("the template is a constant")
                         .progress_chars("=> "),
                 );
-                // The time goes on even while the number stands still.
+                // Updates the time while the position does not change.
                 bar.enable_steady_tick(Duration::from_millis(500));
                 Look::Moving(bar)
             }
@@ -74,7 +74,7 @@ impl Default for Ui {
     }
 }
 
-/// How far one long step has come. Dropped without [`Bar::finish`], it goes away without a word.
+/// The progress of one long step. Dropped without [`Bar::finish`], it vanishes silently.
 #[derive(Debug)]
 pub struct Bar {
     look: Look,
@@ -89,7 +89,7 @@ enum Look {
     Plain(RefCell<Plain>),
 }
 
-/// What was last said of a bar that cannot move.
+/// The last line about a bar that cannot move.
 #[derive(Debug)]
 struct Plain {
     percent: u64,
@@ -103,7 +103,7 @@ impl Bar {
         self.set(done.saturating_add(n));
     }
 
-    /// `n` of the total are done. The total may be an estimate: the bar is full only when it is finished.
+    /// `n` of the total are done. The total may be an estimate: only [`Bar::finish`] fills the bar.
     pub fn set(&self, n: u64) {
         *self.done.borrow_mut() = n;
         let shown = n.min(self.total - 1);
@@ -143,7 +143,7 @@ impl Plain {
     }
 }
 
-/// A length of time as people say it.
+/// A duration in minutes and seconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Span(pub Duration);
 

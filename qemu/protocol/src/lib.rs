@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The conversation between host and guest, over a serial port of the guest.
+//! The messages between host and guest, over a serial port of the guest.
 //!
-//! Before the guest boots, the host puts a [`Job`] into its initramfs. Then the guest speaks, and the host answers what
-//! is a question. A message is a frame: postcard in COBS, ended by a zero byte, so that whatever spoils one frame does
-//! not spoil the next.
+//! Before the guest boots, the host puts a [`Job`] into its initramfs. Then the guest sends messages, and the host answers
+//! those that are questions. A message is a frame: postcard in COBS, ended by a zero byte, so that a corrupted frame does
+//! not affect the next.
 
 pub mod pattern;
 pub mod plan;
@@ -19,10 +19,10 @@ pub const JOB: &str = "/etc/map/job.json";
 /// Where the guest finds the driver.
 pub const MODULE: &str = "/root/map.ko";
 
-/// Where the guest finds the module that puts overlays on its device tree, if it has some.
+/// Where the guest finds the module that applies overlays to its device tree, if its suite needs one.
 pub const OVERLAY: &str = "/root/overlay.ko";
 
-/// Where the guest finds the overlay that is called so.
+/// Where the guest finds the overlay of this name.
 pub fn overlay(name: &str) -> String {
     format!("/root/{name}.dtbo")
 }
@@ -30,13 +30,13 @@ pub fn overlay(name: &str) -> String {
 /// What a guest is booted for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
-    /// The guest's name of the serial port of this conversation.
+    /// The guest's name for the serial port that carries the messages.
     pub channel: String,
     /// Who makes the nodes in /dev.
     pub dev: Dev,
     /// The parameters to load the driver with; `None` leaves it unloaded.
     pub module: Option<Vec<String>>,
-    /// What to do then.
+    /// The task to do afterwards.
     pub task: Task,
 }
 
@@ -45,7 +45,7 @@ pub struct Job {
 pub enum Dev {
     /// The kernel, in a devtmpfs.
     Devtmpfs,
-    /// Nobody: /dev is a directory with the usual nodes, and the user runs mknod(1).
+    /// The guest's first process, which makes the usual nodes alone; the user runs mknod(1) for /dev/map.
     Plain,
 }
 
@@ -75,13 +75,13 @@ pub enum Task {
 pub enum Suite {
     /// The driver in a guest with devtmpfs.
     Driver,
-    /// The user's own steps, in a guest whose /dev is plain.
+    /// The steps of a user, in a guest without devtmpfs.
     PlainDev,
     /// The driver with windows.
     Windows,
     /// The driver with windows of the device tree.
     Dt,
-    /// The driver with a device tree that is wrong.
+    /// The driver with an invalid device tree.
     DtWrong,
     /// The driver on a kernel that is locked down.
     Lockdown,
@@ -91,31 +91,31 @@ pub enum Suite {
     LockdownDt,
     /// The driver with a device tree that changes.
     Overlay,
-    /// The same with windows in it from the boot on.
+    /// The same, with windows in the boot's device tree.
     OverlayWindows,
-    /// That on a kernel that is locked down.
+    /// The same on a kernel that is locked down.
     LockdownOverlay,
     /// The command line `devmap`.
     Devmap,
     /// mmap(2) and its relatives, on the driver's node and on a file side by side.
     Mmap,
-    /// Memory that comes, and goes, while the driver is at work.
+    /// Memory that is hot-plugged while the driver is loaded.
     Hotplug,
     /// The driver beside a PCI device.
     Pci,
-    /// The driver on a machine whose PCI configuration lies in reserved memory, locked down.
+    /// The driver on a machine whose PCI configuration space lies in reserved memory, locked down.
     Ecam,
-    /// The driver beside a /dev/mem that refuses what others have claimed.
+    /// The driver beside a /dev/mem that refuses claimed regions.
     Strict,
-    /// The driver on a kernel whose sysfs outlives its references.
+    /// The driver on a kernel that releases kobjects late.
     Kobject,
-    /// A window where no device answers. The last test is the guest's last, too.
+    /// A window where no device answers. The last test ends in a kernel panic.
     Hole,
     /// Windows that are larger than the machine.
     Big,
 }
 
-/// What the guest says.
+/// A message from the guest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToHost {
     /// The command wrote this.
@@ -124,15 +124,15 @@ pub enum ToHost {
     Plan(Vec<String>),
     /// A test begins.
     Begin(String),
-    /// The test has found out something that people want to see, whatever becomes of it.
+    /// The test reports something that people want to see, whatever its outcome.
     Note(String),
     /// The test ended.
     End(String, Outcome),
     /// A question, which the host answers with one [`ToGuest`].
     Ask(Question),
-    /// The task ended with this exit status; the host says [`ToGuest::Done`] when it has seen enough of the guest.
+    /// The task ended with this exit status; the host answers [`ToGuest::Done`] when it needs the guest no more.
     Exit(i32),
-    /// The guest could not even begin with its task.
+    /// The guest could not start its task, for this reason.
     Broken(String),
 }
 
@@ -148,15 +148,15 @@ pub enum Stream {
 /// How a test ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
-    /// All that it asserts holds.
+    /// All its assertions hold.
     Passed,
-    /// Something that it asserts does not.
+    /// An assertion does not hold.
     Failed(String),
     /// It could not run, for this reason.
     Skipped(String),
 }
 
-/// What a test in the guest asks of the host, the witness outside.
+/// A question of a test in the guest, which the host answers from outside.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Question {
     /// Fill physical memory with the pattern of this seed.
@@ -168,7 +168,7 @@ pub enum Question {
         /// How many bytes.
         length: u64,
     },
-    /// Which bytes of physical memory differ from the pattern of this seed?
+    /// List the bytes of physical memory that differ from the pattern of this seed.
     Differences {
         /// Which pattern.
         seed: u64,
@@ -182,25 +182,25 @@ pub enum Question {
         /// How many bytes.
         size: u64,
     },
-    /// What does the processor's page table say of this virtual address?
+    /// Walk the processor's page table for this virtual address.
     PageTable {
-        /// A page of the process that spins on the processor just now.
+        /// An address in a page of the process that spins on the processor.
         address: u64,
     },
 }
 
-/// A byte that is not what it should be.
+/// A byte that differs from the pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     /// Its physical address.
     pub address: u64,
-    /// What it should be.
+    /// Its value in the pattern.
     pub expected: u8,
-    /// What it is.
+    /// Its value in memory.
     pub found: u8,
 }
 
-/// A page as the processor's page table has it.
+/// A page, according to the processor's page table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
     /// Its physical address.
@@ -224,17 +224,17 @@ pub enum CacheMode {
     WriteCombine,
     /// As ordinary memory: write-back.
     Cached,
-    /// In another way, which the processor's own terms say.
+    /// In another way, in the processor's own terms.
     Other(String),
 }
 
-/// How many differences an answer names at the most.
+/// The largest number of differences that an answer lists.
 pub const MOST_DIFFERENCES: usize = 16;
 
-/// What the host says.
+/// A message from the host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToGuest {
-    /// It is done.
+    /// The request is done.
     Done,
     /// The first of the differences, and how many there are.
     Differences(Vec<Difference>, u64),
@@ -244,7 +244,7 @@ pub enum ToGuest {
     Failed(String),
 }
 
-/// One end of the conversation: it sends and receives messages.
+/// One end of the connection: sends and receives messages.
 #[derive(Debug)]
 pub struct Channel<S> {
     stream: S,
@@ -252,7 +252,7 @@ pub struct Channel<S> {
 }
 
 impl<S> Channel<S> {
-    /// A conversation over `stream`, which hands on every byte as it is.
+    /// A connection over `stream`, which must pass every byte unchanged.
     pub fn new(stream: S) -> Self {
         Self { stream, pending: Vec::new() }
     }
@@ -264,7 +264,7 @@ impl<S> Channel<S> {
 }
 
 impl<S: Write> Channel<S> {
-    /// Says `message`, in one write: two processes may speak in turn over one serial port.
+    /// Sends `message` in one write: two processes may take turns on one serial port.
     pub fn send<M: Serialize>(&mut self, message: &M) -> io::Result<()> {
         let frame = postcard::to_stdvec_cobs(message).map_err(io::Error::other)?;
         self.stream.write_all(&frame)?;
@@ -273,13 +273,13 @@ impl<S: Write> Channel<S> {
 }
 
 impl<S: Read> Channel<S> {
-    /// The next message, if it has arrived whole; `None` if more must be read first.
+    /// The next message, if it has arrived in full; `None` if more must be read first.
     ///
-    /// Fails if a frame is no message, which means that something else wrote to the serial port.
+    /// Fails if a frame is not a message: something else wrote to the serial port.
     pub fn try_recv<M: DeserializeOwned>(&mut self) -> io::Result<Option<M>> {
         while let Some(end) = self.pending.iter().position(|&byte| byte == 0) {
             let mut frame: Vec<u8> = self.pending.drain(..=end).collect();
-            // A lone zero ends whatever stood on the line before.
+            // A lone zero ends whatever was on the line before.
             if frame.len() > 1 {
                 let message = postcard::from_bytes_cobs(&mut frame);
                 return message.map(Some).map_err(|error| {
@@ -290,7 +290,7 @@ impl<S: Read> Channel<S> {
         Ok(None)
     }
 
-    /// Reads what has arrived, waiting for at least one byte; `false` at the end of the stream.
+    /// Reads what has arrived, and waits for at least one byte; `false` at the end of the stream.
     pub fn fill(&mut self) -> io::Result<bool> {
         let mut block = [0; 16 * 1024];
         let count = self.stream.read(&mut block)?;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A pattern to fill memory with, in which every byte depends on its own address.
+//! A fill pattern for memory, in which every byte depends on its own address.
 //!
-//! A store that lands at a wrong address, or a load that comes from one, shows: neighbouring bytes differ, and so do
-//! bytes that are a page, a megabyte or a gigabyte apart.
+//! It detects a store to a wrong address, and a load from one: neighbouring bytes differ, and so do bytes that are a page,
+//! a megabyte or a gigabyte apart.
 
-/// The byte that belongs at physical address `address` in the pattern called `seed`.
+/// The byte at physical address `address` in the pattern of this seed.
 pub fn byte(seed: u64, address: u64) -> u8 {
     // The finalizer of MurmurHash3 over 64 bits, which changes half of the output for any bit of the input.
     let mut mix = address ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -14,7 +14,7 @@ pub fn byte(seed: u64, address: u64) -> u8 {
     ((mix ^ (mix >> 33)) & 0xff) as u8
 }
 
-/// The `length` bytes that belong from `start` on.
+/// The `length` bytes from `start` on.
 pub fn bytes(seed: u64, start: u64, length: usize) -> Vec<u8> {
     (start..).take(length).map(|address| byte(seed, address)).collect()
 }

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The names of the tests in a guest's program, which the host finds in the program's bytes: it may be for another
-//! processor than the host's.
+//! The names of the tests, which the host finds in the bytes of the guest's program: the program may be for another
+//! architecture.
 
 use serde_json::Value;
 
 use crate::Suite;
 
-/// What stands before the names. After it comes a line `SUITE NAME` for each test, and a zero byte.
+/// The bytes before the names. A line `SUITE NAME` for each test follows, and a zero byte.
 pub const MARK: &[u8] = b"\0The tests of map-suite:\n";
 
-/// The tests whose names the bytes of a program hold.
+/// The tests that the bytes of a program name.
 pub fn find(program: &[u8]) -> Option<Vec<(Suite, String)>> {
     let starts = program.windows(MARK.len()).enumerate().filter(|(_, bytes)| *bytes == MARK);
     starts.map(|(start, _)| &program[start + MARK.len()..]).find_map(parse)
@@ -35,7 +35,7 @@ mod tests {
         let names = [MARK, b"Driver one\nMmap two\n\0"].concat();
         let found = Some(vec![(Suite::Driver, "one".into()), (Suite::Mmap, "two".into())]);
         assert_eq!(find(&[b"\x7fELF", &names[..], b"rest"].concat()), found);
-        // The mark alone may stand there too.
+        // The mark may also occur alone.
         assert_eq!(find(&[MARK, b"what\0", &names].concat()), found);
         assert_eq!(find(b"\x7fELF"), None);
         assert_eq!(find(&names[..names.len() - 1]), None);

@@ -2,8 +2,8 @@
 
 //! Debian packages that are unpacked without being installed, from suites that the machine may not have configured.
 //!
-//! apt runs with a configuration of its own below the cache directory. The machine's own configuration is only read: it
-//! says where the archive is and which keys sign it.
+//! apt runs with a configuration of its own below the cache directory. The machine's own configuration is only read, for
+//! the archive's address and keys.
 
 use std::{
     cell::OnceCell,
@@ -22,7 +22,7 @@ use crate::{
     ui::{Bar, Ui},
 };
 
-/// Where packages are looked for; a mirror may lack some of these.
+/// The suites that are searched for packages; a mirror may lack some of them.
 const SUITES: &str = "trixie-backports trixie bookworm-backports bookworm";
 
 /// The Debian archive, for one architecture.
@@ -32,7 +32,7 @@ pub struct Archive<'a> {
     ui: &'a Ui,
     /// Debian's name of the architecture.
     architecture: &'static str,
-    /// What went wrong when the lists were fetched (they are fetched at the first need, once in a run).
+    /// The error of fetching the lists, which happens on first use, once per run.
     lists: OnceCell<Option<String>>,
 }
 
@@ -46,7 +46,7 @@ pub struct Package {
 }
 
 impl<'a> Archive<'a> {
-    /// Nothing is fetched before it is asked for.
+    /// Fetches nothing yet.
     pub fn new(cache: &'a BuildCache, ui: &'a Ui, architecture: &'static str) -> Archive<'a> {
         Archive { cache, ui, architecture, lists: OnceCell::new() }
     }
@@ -56,7 +56,7 @@ impl<'a> Archive<'a> {
         self.fetch_lists()?;
         let mut command = self.apt("apt-cache");
         command.args(["show", name]);
-        // It exits with 100 when it has never heard of the package.
+        // It exits with 100 if it does not know the package.
         let text = Job::new(command).accept(100).output()?;
         let mut best: Option<Package> = None;
         for package in packages(&text).into_iter().filter(|package| package.name == name && fits(&package.version)) {
@@ -68,7 +68,7 @@ impl<'a> Archive<'a> {
         Ok(best)
     }
 
-    /// What to say when [`Archive::newest`] has found nothing.
+    /// The error for when [`Archive::newest`] finds nothing.
     pub fn lacks(&self, names: &str) -> anyhow::Error {
         let error = anyhow!("the Debian archive that this machine uses has no {names} in any of {SUITES}");
         match self.lists.get().and_then(Option::as_deref) {
@@ -77,7 +77,7 @@ impl<'a> Archive<'a> {
         }
     }
 
-    /// Downloads a package into a directory and unpacks it there, as it would lie below `/`.
+    /// Downloads a package and unpacks it into a directory, which stands for `/`.
     pub fn unpack(&self, package: &Package, directory: &Path) -> Result<()> {
         let what = format!("{} {}", package.name, package.version);
         let bar = self.ui.bar(format_args!("Downloading {what}"), Progress::WHOLE);
@@ -99,7 +99,7 @@ impl<'a> Archive<'a> {
         Ok(())
     }
 
-    /// Brings the lists of packages here, once in a run.
+    /// Fetches the lists of packages, once per run.
     fn fetch_lists(&self) -> Result<()> {
         if self.lists.get().is_some() {
             return Ok(());
@@ -112,7 +112,7 @@ impl<'a> Archive<'a> {
         let mut command = self.apt("apt-get");
         command.args(["-q", "-o", "APT::Status-Fd=1", "update"]);
         let update = Job::new(command).lines(Progress::show(&bar, 0));
-        // A mirror that lacks a suite makes this fail; what counts is whether the package is found.
+        // This fails if the mirror lacks a suite, but the package may be found all the same.
         let problem = match update {
             Ok(()) => None,
             Err(error) if interrupt::is_interruption(&error) => return Err(error),
@@ -130,7 +130,7 @@ impl<'a> Archive<'a> {
     /// apt with a configuration of its own.
     fn apt(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        // Read after the machine's configuration, whose proxies and certificates stay in force.
+        // Read after the machine's configuration, whose proxies and certificates still apply.
         command.arg("-c").arg(self.cache.path(self.bucket()).join("apt.conf")).env("LC_ALL", "C");
         command
     }
@@ -144,8 +144,8 @@ impl<'a> Archive<'a> {
     }
 }
 
-/// The backports of this machine's release, known to apt without being added to its configuration: a copy of it, and
-/// one source more, lie in the cache.
+/// The backports of this machine's release, for an apt whose configuration in the cache is a copy of the machine's with
+/// one more source.
 #[derive(Debug)]
 pub struct Backports {
     configuration: PathBuf,
@@ -153,7 +153,7 @@ pub struct Backports {
 }
 
 impl Backports {
-    /// Copies the configuration and brings the lists of packages.
+    /// Copies the configuration and fetches the lists of packages.
     pub fn new(cache: &BuildCache, ui: &Ui) -> Result<Backports> {
         const BUCKET: &str = "apt/backports";
         let _lock = cache.lock(BUCKET, "the lists of Debian's backports", ui)?;
@@ -164,22 +164,22 @@ impl Backports {
         let bar = ui.bar(format_args!("Fetching the lists of {}", backports.suite), Progress::WHOLE);
         let mut command = Command::new("apt-get");
         command.args(backports.known()).args(["-q", "-o", "APT::Status-Fd=1", "update"]).env("LC_ALL", "C");
-        // As root it would otherwise become a user who may not write here.
+        // Root would otherwise become a user that may not write here.
         command.args(["-o", "APT::Sandbox::User=root"]);
         match Job::new(command).lines(Progress::show(&bar, 0)) {
             Err(error) if interrupt::is_interruption(&error) => return Err(error),
-            // A source that fails may be one that is not needed.
+            // A source that fails may not be needed.
             _ => bar.finish(),
         }
         Ok(backports)
     }
 
-    /// Options for apt: it knows the backports, and prefers the release.
+    /// Options for apt to know the backports and prefer the release.
     pub fn known(&self) -> Vec<String> {
         vec!["-c".into(), self.configuration.display().to_string()]
     }
 
-    /// Options for apt: it prefers the backports.
+    /// Options for apt to prefer the backports.
     pub fn preferred(&self) -> Vec<String> {
         let mut options = self.known();
         options.extend(["-t".into(), self.suite.clone()]);
@@ -205,7 +205,7 @@ impl Backports {
     }
 }
 
-/// What the release of Debian on this machine is called.
+/// The code name of this machine's release of Debian.
 fn codename() -> Result<String> {
     const FILE: &str = "/etc/os-release";
     let text = fs::read_to_string(FILE).with_context(|| format!("cannot read {FILE}"))?;
@@ -237,7 +237,7 @@ fn directory_options(place: &Path) -> String {
 /// The private configuration of apt.
 fn configuration(place: &Path, architecture: &str) -> String {
     format!(
-        "// What the machine does after an update of its own lists.\n\
+        "// The machine's hooks after an update of its own lists.\n\
          #clear APT::Update::Pre-Invoke;\n\
          #clear APT::Update::Post-Invoke;\n\
          #clear APT::Update::Post-Invoke-Success;\n\
@@ -258,11 +258,11 @@ fn configuration(place: &Path, architecture: &str) -> String {
 #[derive(Debug, PartialEq, Eq)]
 struct Mirror {
     address: String,
-    /// The options of its entry that say whom to trust, as deb822 lines.
+    /// The options of its entry that name trusted keys, as deb822 lines.
     trust: String,
 }
 
-/// A line of `apt-get indextargets` in our format.
+/// The format for a line of `apt-get indextargets`.
 const TARGET: &str = "$(CREATED_BY)|$(ORIGIN)|$(COMPONENT)|$(RELEASE)|$(SOURCESENTRY)|$(REPO_URI)";
 
 impl Mirror {
@@ -299,14 +299,14 @@ fn choose(targets: &str) -> Option<(String, String)> {
         let fields: Vec<&str> = line.splitn(6, '|').collect();
         let &[created_by, origin, component, release, entry, address] = fields.as_slice() else { return None };
         let main = created_by == "Packages" && component == "main" && !address.is_empty();
-        // Before the machine's first `apt-get update` the origin is not known, and stays as it stands in the format.
+        // Before the machine's first `apt-get update` the origin is unknown, and stays as in the format.
         let rank = match origin {
             "Debian" => 0,
             "$(ORIGIN)" | "" if address.trim_end_matches('/').ends_with("/debian") => 1,
             "$(ORIGIN)" | "" => 2,
             _ => return None,
         };
-        // Security fixes and updates of a release have other addresses on some mirrors, and other contents.
+        // Security fixes and updates of a release may have other addresses, and have other contents.
         let plain = !release.contains(['-', '/']);
         (main && plain).then_some((rank, address.to_owned(), entry.to_owned()))
     });
@@ -374,7 +374,7 @@ pub fn compare(one: &str, other: &str) -> Result<Ordering> {
     Ok(if status.success() { Ordering::Less } else { Ordering::Greater })
 }
 
-/// A version as part of a file's name: the kernel's Makefile is particular about the paths that it works in.
+/// A version as part of a file name: the kernel's Makefile accepts few characters in its paths.
 pub fn file_name(version: &str) -> String {
     version.chars().map(|c| if c.is_ascii_alphanumeric() || "-.".contains(c) { c } else { '_' }).collect()
 }
@@ -384,7 +384,7 @@ pub fn file_name(version: &str) -> String {
 pub struct Progress;
 
 impl Progress {
-    /// This is all of it.
+    /// The progress of complete work.
     pub const WHOLE: u64 = 1000;
 
     /// Takes apt's lines and moves the bar, in which this work is the part of this number, from 0.
@@ -402,13 +402,13 @@ impl Progress {
         if !["dlstatus", "pmstatus"].contains(&fields.next()?) {
             return None;
         }
-        // A package's name may carry its architecture, after another colon.
+        // A package's name may include its architecture, after another colon.
         let percent: f64 = fields.skip(1).find_map(|field| field.contains('.').then(|| field.parse().ok())?)?;
         Some(((percent * 10.0) as u64).min(Progress::WHOLE))
     }
 }
 
-/// Moves what lies at `from` to `to`, on the same disk, and makes the directories above it.
+/// Renames `from` to `to`, and creates the parents of `to`.
 pub fn lift(from: &Path, to: &Path) -> Result<PathBuf> {
     if let Some(above) = to.parent() {
         fs::create_dir_all(above)?;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The directory that keeps what took long to make.
+//! The directory that keeps what takes long to build.
 //!
 //! It has a directory for each kind of entry (a *bucket*), and in it a directory for each entry. An entry is made in a
-//! sibling called `….part` and renamed when it is whole, so that what has its name can be trusted. A lock on the bucket
-//! lets one run make entries while others wait; looking at what is there needs no lock.
+//! sibling called `….part` and renamed when it is complete, so that its name guarantees its contents. A lock on the bucket
+//! lets one run make entries while others wait; looking up entries needs no lock.
 
 use std::{
     env,
@@ -27,7 +27,7 @@ use crate::{interrupt, ui::Ui};
 
 const PART: &str = ".part";
 const LOCK: &str = ".lock";
-/// Less room than this after a failure, and the disk is said to be full.
+/// With less space than this after a failure, the disk counts as full.
 const FULL: u64 = 16 << 20;
 
 /// The cache.
@@ -36,28 +36,28 @@ pub struct BuildCache {
     root: PathBuf,
 }
 
-/// Waits until no other run has the directory `place`, which exists, and keeps others out until it is dropped.
+/// Waits until no other run holds the lock of the existing directory `place`, and holds it until it is dropped.
 ///
-/// `what` is what the others are told: that this run "is busy with" it.
+/// `what` describes the work: the others report that this run "is busy with" it.
 pub fn lock(place: &Path, what: &str, ui: &Ui) -> Result<Lock> {
     let mut file = File::options().write(true).create(true).truncate(false).open(place.join(LOCK))?;
-    let mut told = false;
+    let mut reported = false;
     loop {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => return Ok(Lock(lock)),
             Err((back, Errno::EWOULDBLOCK)) => file = back,
             Err((_, error)) => bail!("cannot lock {}: {error}", place.join(LOCK).display()),
         }
-        if !told {
+        if !reported {
             ui.step(format_args!("Waiting for another run, which is busy with {what}"));
-            told = true;
+            reported = true;
         }
         interrupt::check()?;
         thread::sleep(Duration::from_millis(200));
     }
 }
 
-/// The right to make entries in one bucket.
+/// The lock of a bucket, whose owner makes entries.
 #[derive(Debug)]
 pub struct Lock(Flock<File>);
 
@@ -68,7 +68,7 @@ impl AsFd for Lock {
 }
 
 impl BuildCache {
-    /// Finds the directory's name; nothing is made yet.
+    /// Determines the directory's name; creates nothing.
     pub fn find() -> Result<BuildCache> {
         let root = locate(|name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
             .context("no place for the cache: neither HOME nor MAP_CACHE is set; set MAP_CACHE to a directory")?;
@@ -84,7 +84,7 @@ impl BuildCache {
         Ok(BuildCache { root })
     }
 
-    /// A place in the cache.
+    /// A path in the cache.
     pub fn path(&self, place: impl AsRef<Path>) -> PathBuf {
         self.root.join(place)
     }
@@ -99,21 +99,21 @@ impl BuildCache {
             .collect()
     }
 
-    /// Waits for the right to make entries in a bucket; `what` is what a person would call it.
+    /// Waits for the lock of a bucket; `what` describes the work to other runs.
     pub fn lock(&self, bucket: &str, what: &str, ui: &Ui) -> Result<Lock> {
         let place = self.path(bucket);
         fs::create_dir_all(&place).map_err(|error| self.explain(anyhow!(error), &place))?;
         lock(&place, what, ui).map_err(|error| self.explain(error, &place))
     }
 
-    /// Lets `fill` make an entry and puts it in the bucket. The caller holds the bucket's lock.
+    /// Makes an entry of the bucket, whose contents `fill` writes. The caller holds the bucket's lock.
     ///
-    /// Whatever goes wrong, nothing stays behind.
+    /// Nothing is left of it after a failure.
     pub fn make(&self, bucket: &str, name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
         let place = self.path(bucket).join(name);
         let part = self.path(bucket).join(format!("{name}{PART}"));
         let make = || -> Result<()> {
-            // What a run that was killed has left, under whatever name.
+            // Left by a run that was killed, under any name.
             for entry in fs::read_dir(self.path(bucket))? {
                 let entry = entry?;
                 if entry.file_name().to_string_lossy().ends_with(PART) {
@@ -122,20 +122,20 @@ impl BuildCache {
             }
             fs::create_dir(&part)?;
             fill(&part)?;
-            // After a power cut too, the name must mean that the contents are there.
+            // The name must guarantee the contents even after a power cut.
             flush(&part)?;
             Ok(fs::rename(&part, &place)?)
         };
         make().map_err(|error| {
             let error = self.explain(error, &part);
-            // A second error here would only hide the first.
+            // A second error would only hide the first.
             let _ = remove(&part);
             error
         })?;
         Ok(place)
     }
 
-    /// Fails if the disk has less room than `bytes`.
+    /// Fails if the disk has less free space than `bytes`.
     pub fn need(&self, bytes: u64) -> Result<()> {
         let Some(free) = self.free() else { return Ok(()) };
         if free >= bytes {
@@ -149,7 +149,7 @@ impl BuildCache {
         ))
     }
 
-    /// Adds the remedy to an error that is the disk's, or the directory's.
+    /// Adds the remedy to an error that the disk or the directory caused.
     pub fn explain(&self, error: anyhow::Error, place: &Path) -> anyhow::Error {
         let errno = error.chain().find_map(|cause| match cause.downcast_ref::<Errno>() {
             Some(errno) => Some(*errno),
@@ -165,7 +165,7 @@ impl BuildCache {
             }
             Some(Errno::EDQUOT) => self.full("your quota is used up", &error),
             Some(Errno::ENOSPC) => self.full("the disk is full", &error),
-            // A program that we have called may have met it, and says so twenty times.
+            // A program may have met it, and reported it in its own words.
             _ if self.free().is_some_and(|free| free < FULL) => self.full("the disk is full", &error),
             _ => error,
         }
@@ -178,7 +178,7 @@ impl BuildCache {
         )
     }
 
-    /// What the disk has free, if it says so.
+    /// The free space of the disk, if known.
     fn free(&self) -> Option<u64> {
         let existing = self.root.ancestors().find(|place| place.exists())?;
         let disk = statvfs(existing).ok()?;
@@ -186,7 +186,7 @@ impl BuildCache {
     }
 }
 
-/// Where the cache is, by the variables of the environment.
+/// The directory of the cache, by the environment variables.
 fn locate(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
     if let Some(place) = variable("MAP_CACHE") {
         return Some(place);
@@ -197,7 +197,7 @@ fn locate(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
     Some(base.join("map"))
 }
 
-/// Removes a directory with all that is in it; one that is not there is fine.
+/// Removes a directory with its contents, if it exists.
 pub fn remove(place: &Path) -> io::Result<()> {
     match fs::remove_dir_all(place) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -205,7 +205,7 @@ pub fn remove(place: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes out all that the disk at `place` has not written yet.
+/// Flushes the file system of `place` to the disk.
 pub fn flush(place: &Path) -> Result<()> {
     nix::unistd::syncfs(File::open(place)?).with_context(|| format!("cannot write {} to the disk", place.display()))
 }
@@ -258,7 +258,7 @@ mod tests {
     fn a_thing_that_fails_leaves_nothing() {
         let (_directory, cache) = scratch();
         let _lock = cache.lock("bucket", "a test", &Ui::new()).unwrap();
-        // What a run that was killed has left.
+        // Left by a run that was killed.
         fs::create_dir_all(cache.path("bucket/older.part/deep")).unwrap();
         let failed = cache.make("bucket", "entry", |part| {
             fs::write(part.join("file"), "half")?;

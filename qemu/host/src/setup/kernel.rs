@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The guest's kernel: configured, checked, built.
+//! Configures, checks and builds the guest's kernel.
 //!
-//! A kernel cannot be made in one place and moved to another, because its build directory is full of paths. So it has a
-//! state in a file beside it, and what make has left is built upon only if make ended by itself: then it has deleted the
-//! files that it was about to write.
+//! A kernel cannot be built in one directory and moved to another, because its files contain paths. A file beside the build
+//! directory therefore has its state. A build is resumed only if make ended by itself: make then deletes the files that it
+//! was about to write.
 
 use std::{
     collections::BTreeMap,
@@ -45,12 +45,12 @@ pub struct Kernel {
     pub build: PathBuf,
     /// The bootable image.
     pub image: PathBuf,
-    /// What `uname -r` will say.
+    /// The output of `uname -r`.
     pub release: String,
 }
 
 impl Kernel {
-    /// The kernel in the cache that was built from exactly these things, or a new one.
+    /// The kernel in the cache that was built from exactly these inputs, or a new one.
     pub fn find(
         (arch, flavour): (&'static Arch, &'static Flavour),
         source: &Source,
@@ -58,13 +58,13 @@ impl Kernel {
         cache: &BuildCache,
         ui: &Ui,
     ) -> Result<Kernel> {
-        let fragment = fold(&[COMMON, arch.config, flavour.config]);
+        let fragment = merge_fragments(&[COMMON, arch.config, flavour.config]);
         let key = key(arch, source, &toolchain.identity(), &fragment);
         let stem = flavour::stem(arch, flavour);
         let bucket = format!("{BUCKET}/{stem}-{}-{}", source.version, short_hash(&key));
         let place = cache.path(&bucket);
         let finished = || Kernel::at(arch, flavour, &place);
-        // A tree that is somebody's may have been edited; make knows what to do then, and is quick if it is nothing.
+        // The user may have edited the tree; make knows what to rebuild, and is quick if there is nothing.
         let usable = || (!source.external && State::read(&place) == State::Complete).then(finished)?.ok();
         if let Some(kernel) = usable() {
             return Ok(kernel);
@@ -79,7 +79,7 @@ impl Kernel {
         finished()
     }
 
-    /// What people call it.
+    /// Its name in messages.
     pub fn title(&self) -> String {
         flavour::title(self.arch, self.flavour)
     }
@@ -94,14 +94,14 @@ impl Kernel {
     }
 }
 
-/// How far a kernel in the cache has come.
+/// The state of a kernel in the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// There is nothing.
     Absent,
-    /// Somebody is at it, or was killed while being at it.
+    /// A run is building it, or was killed while it did.
     Building,
-    /// make has ended by itself before it was done.
+    /// make ended by itself before it was done.
     Stopped,
     /// It can be used.
     Complete,
@@ -114,7 +114,7 @@ impl State {
     fn read(place: &Path) -> State {
         let Ok(text) = fs::read_to_string(place.join("state")) else { return State::Absent };
         let known = State::NAMES.iter().find(|(_, name)| *name == text.trim());
-        // Something that no version of this program has written is nothing to build upon.
+        // An unknown state is not resumed.
         known.map_or(State::Building, |(state, _)| *state)
     }
 
@@ -148,17 +148,17 @@ impl Build<'_> {
             self.cache.need(self.flavour.space)?;
             cache::remove(&build)?;
         } else if state == State::Stopped {
-            self.ui.note("an earlier run was stopped in the middle of this kernel; its work is taken up");
+            self.ui.note("an earlier run was stopped while it built this kernel; the build is resumed");
         }
         State::Building.write(self.place)?;
         fs::write(self.log(), "")?;
         fs::create_dir_all(&build)?;
-        // For people who wonder what this directory is.
+        // For people who look at this directory.
         fs::write(self.place.join("key"), key)?;
         if fresh {
             self.configure(&build)?;
         }
-        self.confirm(&build)?;
+        self.verify_config(&build)?;
         let result = self.compile(&build);
         match &result {
             Ok(()) => {
@@ -182,11 +182,11 @@ impl Build<'_> {
     fn make(&self, build: &Path, targets: &[&str]) -> Result<Job> {
         let mut make = self.toolchain.make();
         make.arg("-C").arg(&self.source.place).arg(format!("O={}", build.display())).args(targets);
-        // The lock lives on in make's descendants: should we be killed, nobody else begins before they have ended.
+        // make's descendants keep the lock: if this program is killed, no other run starts before they have ended.
         Job::new(make).log(&self.log()).hold(self.lock)
     }
 
-    /// Makes a configuration out of the tree's smallest one and our fragment.
+    /// Makes a configuration from tinyconfig and our fragment.
     fn configure(&self, build: &Path) -> Result<()> {
         self.ui.step(format_args!("Configuring Linux {} for {}", self.source.version, self.title()));
         self.make(build, &["rustavailable"])?.lines(|_| {}).with_context(|| {
@@ -203,14 +203,14 @@ impl Build<'_> {
         Ok(())
     }
 
-    /// Completes the configuration and checks that what we ask for is in it.
-    fn confirm(&self, build: &Path) -> Result<()> {
+    /// Completes the configuration and checks that it has every line of the fragment.
+    fn verify_config(&self, build: &Path) -> Result<()> {
         self.make(build, &["olddefconfig"])?.lines(|_| {}).context("cannot configure the kernel")?;
         let config = build.join(".config");
         let config = fs::read_to_string(&config).with_context(|| format!("cannot read {}", config.display()))?;
         let mut refused = Vec::new();
-        for line in lost(self.fragment, &config) {
-            // 7.2 and 7.3 differ in a few names, and both names stand in the fragment.
+        for line in rejected_lines(self.fragment, &config) {
+            // 7.2 and 7.3 differ in a few names; the fragment has both.
             if self.declares(line.symbol)? {
                 refused.push(format!("{}={}", line.symbol, line.value));
             }
@@ -254,12 +254,12 @@ impl Build<'_> {
     }
 }
 
-/// Whether this line of make's says that a file is being made, as in `  CC      init/main.o`.
+/// Whether this line of make reports a file, as in `  CC      init/main.o`.
 fn names_a_file(line: &str) -> bool {
     line.strip_prefix("  ").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
 }
 
-/// Whether make ended in its own way, which is to delete the files that it had not finished.
+/// Whether make ended by itself, after it deleted the files that it had not finished.
 fn ended_by_itself(error: &anyhow::Error) -> bool {
     for cause in error.chain() {
         if let Some(interrupted) = cause.downcast_ref::<Interrupted>() {
@@ -272,10 +272,10 @@ fn ended_by_itself(error: &anyhow::Error) -> bool {
     false
 }
 
-/// One fragment made of several, of which a later line holds against an earlier one for the same symbol.
+/// Merges fragments into one; a later line overrides an earlier one for the same symbol.
 ///
-/// The reasons stay behind: they may be put better one day without another kernel coming of it.
-fn fold(fragments: &[&str]) -> String {
+/// Comments are dropped, so that rewording them does not cause a new kernel.
+fn merge_fragments(fragments: &[&str]) -> String {
     let mut lines: Vec<Line<'_>> = Vec::new();
     for line in fragments.iter().flat_map(|text| text.lines()).filter_map(Line::parse) {
         lines.retain(|earlier| earlier.symbol != line.symbol);
@@ -284,7 +284,7 @@ fn fold(fragments: &[&str]) -> String {
     lines.iter().map(|Line { symbol, value }| format!("{symbol}={value}\n")).collect()
 }
 
-/// Everything that a kernel is built from.
+/// Describes all inputs of a kernel's build.
 fn key(arch: &Arch, source: &Source, toolchain: &str, fragment: &str) -> String {
     let mut key = format!(
         "Linux {} from {}, {} {}\n{toolchain}\n",
@@ -317,8 +317,8 @@ impl<'a> Line<'a> {
     }
 }
 
-/// The lines of the fragment that are not so in the configuration. A symbol that is not there at all is `n`.
-fn lost<'a>(fragment: &'a str, config: &str) -> Vec<Line<'a>> {
+/// The lines of the fragment that the configuration contradicts. A symbol that is absent is `n`.
+fn rejected_lines<'a>(fragment: &'a str, config: &str) -> Vec<Line<'a>> {
     let set: BTreeMap<&str, &str> =
         config.lines().filter_map(Line::parse).map(|line| (line.symbol, line.value)).collect();
     let is_so = |line: &Line<'_>| set.get(line.symbol).copied().unwrap_or("n") == line.value;
@@ -332,8 +332,9 @@ mod tests {
     #[test]
     fn a_lost_line_is_found() {
         let fragment = "# The reason.\nCONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=n\nCONFIG_D=4\nCONFIG_E=y\n";
-        let symbols =
-            |config: &str| lost(fragment, config).iter().map(|line| line.symbol).collect::<Vec<_>>().join(" ");
+        let symbols = |config: &str| {
+            rejected_lines(fragment, config).iter().map(|line| line.symbol).collect::<Vec<_>>().join(" ")
+        };
         assert_eq!(symbols("CONFIG_A=y\n# CONFIG_C is not set\nCONFIG_D=4\nCONFIG_E=y\n"), "");
         assert_eq!(
             symbols("CONFIG_A=m\nCONFIG_B=y\nCONFIG_D=5\n# CONFIG_E is not set\n"),
@@ -377,7 +378,8 @@ mod tests {
 
     #[test]
     fn of_two_lines_the_later_one_holds() {
-        let folded = fold(&["# A reason.\nCONFIG_A=y\nCONFIG_B=y\n", "CONFIG_C=4\n", "# CONFIG_A is not set\n"]);
+        let folded =
+            merge_fragments(&["# A reason.\nCONFIG_A=y\nCONFIG_B=y\n", "CONFIG_C=4\n", "# CONFIG_A is not set\n"]);
         assert_eq!(folded, "CONFIG_B=y\nCONFIG_C=4\nCONFIG_A=n\n");
     }
 
@@ -386,8 +388,8 @@ mod tests {
         let arch = &crate::arch::ALL[0];
         let source =
             |version: &str, place: &str| Source { place: place.into(), version: version.into(), external: false };
-        let base = short_hash(&key(arch, &source("7.3.4", "/a"), "rustc 1", &fold(&["CONFIG_A=y"])));
-        let reasoned = fold(&["# A reason.\n\nCONFIG_A=y\n"]);
+        let base = short_hash(&key(arch, &source("7.3.4", "/a"), "rustc 1", &merge_fragments(&["CONFIG_A=y"])));
+        let reasoned = merge_fragments(&["# A reason.\n\nCONFIG_A=y\n"]);
         assert_eq!(base, short_hash(&key(arch, &source("7.3.4", "/a"), "rustc 1", &reasoned)));
         assert_eq!(base.len(), 12);
         let others = [

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Everything between a bare Debian machine and a guest that can be booted: packages, compilers, the kernel, busybox.
+//! Sets up a bare Debian machine for guests: packages, compilers, the kernel, busybox.
 //!
-//! What takes long is done once and kept in a cache. When all of it is there, [`prepare`] only looks.
+//! What takes long is done once and kept in a cache. When the cache is complete, [`prepare`] only checks it.
 
 mod archive;
 mod cache;
@@ -20,12 +20,12 @@ use self::{archive::Archive, cache::BuildCache, source::Source, toolchain::Rustc
 pub use self::{cache::lock, kernel::Kernel, toolchain::Toolchain};
 use crate::{arch::Arch, flavour::Flavour, process::Job, ui::Ui};
 
-/// What the guests of an architecture are made of, and with, but for the kernel, the driver and our own programs.
+/// The tools and files for guests of an architecture, except the kernel, the driver and our own programs.
 #[derive(Debug)]
 pub struct Tools {
     /// The guest's architecture.
     pub arch: &'static Arch,
-    /// What kernels are built with, and modules must be built with.
+    /// The compilers of kernels and modules.
     pub toolchain: Toolchain,
     /// Rust's library for the guest's programs, if the tool chain itself has none.
     pub sysroot: Option<PathBuf>,
@@ -35,16 +35,16 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// The kernel of a flavour, built where it is missing.
+    /// The kernel of a flavour; built if it is missing.
     pub fn kernel(&self, flavour: &'static Flavour, ui: &Ui) -> Result<Kernel> {
         Kernel::find((self.arch, flavour), &self.source, &self.toolchain, &BuildCache::find()?, ui)
     }
 }
 
-/// Sees to it that everything is there but a kernel.
+/// Installs and builds everything except a kernel.
 pub fn prepare(arch: &'static Arch, ui: &Ui) -> Result<Tools> {
     let cache = BuildCache::find()?;
-    // First all that can be wrong without anything having been changed.
+    // First the checks that change nothing.
     let given = Source::given(arch)?;
     let rustc = Rustc::find()?;
     let clang = packages::ensure(arch, &[], &cache, ui)?;
@@ -60,7 +60,7 @@ pub fn prepare(arch: &'static Arch, ui: &Ui) -> Result<Tools> {
     Ok(Tools { arch, toolchain, sysroot, busybox, source })
 }
 
-/// Sees to it that all is there that only the tests need: the compilers of programs of 32 bits, and dt-schema's.
+/// Installs what only the tests need: the compilers of programs of 32 bits, and the packages of dt-schema.
 ///
 /// Gives Rust's library for programs of 32 bits, if the tool chain itself has none.
 pub fn prepare_tests(tools: &Tools, ui: &Ui) -> Result<Option<PathBuf>> {
@@ -69,7 +69,7 @@ pub fn prepare_tests(tools: &Tools, ui: &Ui) -> Result<Option<PathBuf>> {
     sysroot::find(tools.arch.programs_32.rust, &tools.toolchain, &cache, ui)
 }
 
-/// Checks the binding of windows in the device tree, and trees that follow it, with dt-schema, which the cache keeps.
+/// Checks the device tree binding, and trees that use it, with dt-schema, which the cache keeps.
 pub fn check_binding(ui: &Ui) -> Result<()> {
     const BUCKET: &str = "dtschema";
     let cache = BuildCache::find()?;
@@ -83,7 +83,7 @@ pub fn check_binding(ui: &Ui) -> Result<()> {
 fn busybox(arch: &Arch, cache: &BuildCache, archive: &Archive<'_>, ui: &Ui) -> Result<PathBuf> {
     const PACKAGE: &str = "busybox-static";
     let bucket = format!("busybox/{}", arch.debian);
-    // Any version will do: the one that is here stays until somebody removes it.
+    // Any version works: the one in the cache stays until somebody removes it.
     let found = || {
         let place = cache.entries(&bucket).into_iter().max()?;
         Some(cache.path(&bucket).join(place).join("busybox"))
@@ -98,7 +98,7 @@ fn busybox(arch: &Arch, cache: &BuildCache, archive: &Archive<'_>, ui: &Ui) -> R
     let package = archive.newest(PACKAGE, |_| true)?.ok_or_else(|| archive.lacks(PACKAGE))?;
     cache.make(&bucket, &archive::file_name(&package.version), |part| {
         archive.unpack(&package, part)?;
-        // Debian has moved it from one to the other.
+        // Debian moved it from one to the other.
         let place = ["usr/bin/busybox", "bin/busybox"].into_iter().find(|place| part.join(place).is_file());
         let place = place.with_context(|| format!("there is no busybox in {PACKAGE} {}", package.version))?;
         fs::rename(part.join(place), part.join("busybox"))?;
@@ -107,5 +107,5 @@ fn busybox(arch: &Arch, cache: &BuildCache, archive: &Archive<'_>, ui: &Ui) -> R
         }
         Ok(())
     })?;
-    found().context("busybox was unpacked, and yet it is not there")
+    found().context("busybox was unpacked, but it is not there")
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The Debian packages that must be installed, and how they come to be.
+//! Installs the Debian packages that the set-up needs.
 
 use std::{
     cmp::Ordering,
@@ -24,9 +24,9 @@ use crate::{
     ui::Ui,
 };
 
-/// What the set-up calls, whatever the guest's architecture is.
+/// The packages for guests of every architecture.
 ///
-/// `busybox-static` is not among them: it would drive out the `busybox` that a Debian system boots with.
+/// `busybox-static` is not among them: it would replace the `busybox` that a Debian system boots with.
 const PACKAGES: &[&str] = &[
     // The compiler of the kernel, its linker and its other tools, and the library that bindgen parses C with.
     toolchain::CLANG,
@@ -48,16 +48,16 @@ const PACKAGES: &[&str] = &[
     // Cargo links with gcc.
     "gcc",
     "libc6-dev",
-    // For what is fetched and unpacked without being installed.
+    // To fetch and unpack packages without installing them.
     "apt",
     "dpkg",
     "xz-utils",
 ];
 
-/// The room that all of the set-up takes, from the packages to the kernel.
+/// The disk space for the whole set-up, from the packages to the kernel.
 const SPACE: u64 = 4_000_000_000;
 
-/// Sees to it that all packages are installed, and these as well. Returns the version of clang's.
+/// Installs all packages that are missing, `more` included. Gives the version of clang.
 pub fn ensure(arch: &Arch, more: &[&'static str], cache: &BuildCache, ui: &Ui) -> Result<String> {
     let wanted: Vec<&str> = PACKAGES.iter().chain(arch.packages).chain([&arch.emulator]).chain(more).copied().collect();
     if in_path("dpkg-query").is_none() || in_path("apt-get").is_none() {
@@ -71,10 +71,10 @@ pub fn ensure(arch: &Arch, more: &[&'static str], cache: &BuildCache, ui: &Ui) -
     if state.lacks(&wanted, arch)?.is_empty() {
         return state.version(toolchain::CLANG);
     }
-    // Before the machine is changed it should be clear that the rest will work.
+    // Check the space before the machine is changed.
     cache.need(SPACE)?;
     let lock = cache.lock("packages", "installing Debian packages", ui)?;
-    // Another run may have installed them meanwhile.
+    // Another run may have installed them in the meantime.
     let lacking = State::query(&wanted)?.lacks(&wanted, arch)?;
     if !lacking.is_empty() {
         install(&lacking, &sources(&lacking, arch, cache, ui)?, ui)?;
@@ -83,15 +83,12 @@ pub fn ensure(arch: &Arch, more: &[&'static str], cache: &BuildCache, ui: &Ui) -
     let state = State::query(&wanted)?;
     let lacking = state.lacks(&wanted, arch)?;
     if !lacking.is_empty() {
-        bail!(
-            "apt-get has ended without an error, and yet these packages are not installed, or too old: {}",
-            lacking.join(" ")
-        );
+        bail!("apt-get reported no error, but these packages are not installed, or too old: {}", lacking.join(" "));
     }
     state.version(toolchain::CLANG)
 }
 
-/// Options for apt-get: none, or those that let it find an emulator that is new enough among the backports.
+/// Options for apt-get: none, or those to find an emulator that is new enough in the backports.
 fn sources(lacking: &[&str], arch: &Arch, cache: &BuildCache, ui: &Ui) -> Result<Vec<String>> {
     let Arch { emulator, emulator_min, .. } = arch;
     let is_new_enough = |version: &str| compare(version, emulator_min).is_ok_and(|order| order != Ordering::Less);
@@ -129,7 +126,7 @@ impl State {
     fn query(packages: &[&str]) -> Result<State> {
         let mut command = Command::new("dpkg-query");
         command.args(["-W", "-f", "${Package} ${db:Status-Status} ${Version}\\n"]).args(packages).env("LC_ALL", "C");
-        // It exits with 1 when it has never heard of one of them.
+        // It exits with 1 if it does not know one of them.
         Ok(State::parse(&Job::new(command).accept(1).output()?))
     }
 
@@ -166,31 +163,31 @@ impl State {
     }
 }
 
-/// How packages can be installed here.
+/// How packages are installed.
 #[derive(Debug, PartialEq, Eq)]
-enum Way {
-    /// We are root.
-    Ourselves,
+enum InstallMethod {
+    /// Directly: this process is root.
+    Direct,
     /// Through sudo, which may ask for a password on the terminal.
     Sudo,
-    /// Not by us.
-    Tell,
+    /// By the user: the error names the command.
+    Manual,
 }
 
-/// Installs packages; apt-get gets these options as well.
+/// Installs packages, with these options for apt-get.
 fn install(missing: &[&str], options: &[String], ui: &Ui) -> Result<()> {
-    let way = if geteuid().is_root() {
-        Way::Ourselves
+    let method = if geteuid().is_root() {
+        InstallMethod::Direct
     } else if in_path("sudo").is_some() && (io::stdin().is_terminal() || sudo_needs_no_password()) {
-        Way::Sudo
+        InstallMethod::Sudo
     } else {
-        Way::Tell
+        InstallMethod::Manual
     };
     let apt = ["apt-get".to_owned()].iter().chain(options).map(String::as_str).collect::<Vec<_>>().join(" ");
     let script = format!("{apt} update && {apt} install --yes --no-install-recommends {}", missing.join(" "));
-    match way {
-        Way::Ourselves => install_as_root(missing, options, ui),
-        Way::Sudo => {
+    match method {
+        InstallMethod::Direct => install_as_root(missing, options, ui),
+        InstallMethod::Sudo => {
             ui.step(format_args!("Installing Debian packages through sudo: {}", missing.join(" ")));
             let mut command = Command::new("sudo");
             command.args(["env", "DEBIAN_FRONTEND=noninteractive", "sh", "-c", &script]);
@@ -198,10 +195,10 @@ fn install(missing: &[&str], options: &[String], ui: &Ui) -> Result<()> {
                 format!("the packages could not be installed; what sudo was to run as root is\n\n    {script}\n")
             })
         }
-        Way::Tell => {
+        InstallMethod::Manual => {
             let command = match in_path("sudo") {
                 Some(_) => format!("sudo sh -c '{script}'"),
-                // A shell of root's own, whose PATH has the sbin directories that dpkg wants.
+                // A login shell of root has the sbin directories in PATH, which dpkg needs.
                 None => format!("su - -c '{script}'"),
             };
             bail!(
@@ -225,14 +222,14 @@ fn install_as_root(missing: &[&str], options: &[String], ui: &Ui) -> Result<()> 
                    and `dpkg --configure -a` often help), then start again";
     let apt = |arguments: &[&str]| {
         let mut command = Command::new("apt-get");
-        // On a fresh machine the automatic upgrade may be busy for a while.
+        // On a new machine the automatic upgrade may hold the lock for a while.
         command.args(["-q", "-o", "DPkg::Lock::Timeout=300", "-o", "APT::Status-Fd=1", "-o", "Dpkg::Use-Pty=0"]);
         command.args(options).args(arguments).env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C");
         Job::new(command)
     };
     let bar = ui.bar(what, Progress::WHOLE * 3);
     let get = ["install", "--yes", "--no-install-recommends"];
-    // The update fails when any of the machine's sources does, even one that we do not need.
+    // The update fails if any source of the machine does, even one that is not needed.
     let update = apt(&["update"]).lines(Progress::show(&bar, 0));
     interrupt::check()?;
     let download = apt(&[&get[..], &["--download-only"], missing].concat()).lines(Progress::show(&bar, 1));
@@ -243,7 +240,7 @@ fn install_as_root(missing: &[&str], options: &[String], ui: &Ui) -> Result<()> 
             _ => error,
         });
     }
-    // Half an installation is a broken system: dpkg may finish its work, whatever happens to us.
+    // Half an installation breaks the system, so dpkg may finish even if this program ends.
     apt(&[&get[..], missing].concat()).unstoppable().lines(Progress::show(&bar, 2)).context(context)?;
     bar.finish();
     interrupt::check()?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The kernel's source: the newest that Debian's archive has, or a tree that the user names.
+//! The kernel's source: the newest in Debian's archive, or a tree that the user names.
 
 use std::{
     env,
@@ -23,11 +23,11 @@ use crate::{
     ui::Ui,
 };
 
-/// The oldest Linux whose Rust can express the driver.
+/// The oldest Linux whose Rust support suffices for the driver.
 const LINUX_MIN: Version = Version([7, 2, 0]);
 /// Debian's packages, the best first.
 const PACKAGES: &[&str] = &["linux-source-7.3", "linux-source-7.2"];
-/// The room that the source takes, and the rest of what is made after it.
+/// The disk space for the source and everything that is built from it.
 const SPACE: u64 = 3_000_000_000;
 /// The variable that names a tree.
 pub const VARIABLE: &str = "KERNEL_SRC";
@@ -37,9 +37,9 @@ pub const VARIABLE: &str = "KERNEL_SRC";
 pub struct Source {
     /// The tree.
     pub place: PathBuf,
-    /// What its Makefile says, for example `7.3.4`.
+    /// The version in its Makefile, for example `7.3.4`.
     pub version: String,
-    /// Whether somebody may be changing it.
+    /// Whether it is the user's, who may edit it.
     pub external: bool,
 }
 
@@ -69,7 +69,7 @@ impl Source {
         if !place.join("rust/kernel/lib.rs").is_file() {
             bail!("it is Linux {version} without Rust: there is no rust/kernel/lib.rs. Give a whole source tree");
         }
-        // The kernel's Makefile refuses to build such a tree into another directory, in fewer words.
+        // The kernel's Makefile refuses to build such a tree into another directory, with less explanation.
         let source_arch = arch.image.split('/').nth(1).unwrap_or(arch.kernel);
         let generated = format!("arch/{source_arch}/include/generated");
         for used in [".config", "include/config", &generated] {
@@ -83,10 +83,10 @@ impl Source {
         Ok(Source { place, version, external: true })
     }
 
-    /// The tree in the cache, else the archive's newest.
+    /// The tree in the cache, else the newest in the archive.
     pub fn debian(cache: &BuildCache, archive: &Archive<'_>, ui: &Ui) -> Result<Source> {
         const BUCKET: &str = "source";
-        // Newer versions come and go in the archive; what is here stays until somebody removes it.
+        // The archive changes; a tree in the cache stays until somebody removes it.
         let found = || -> Option<Source> {
             let sources = cache.entries(BUCKET).into_iter().filter_map(|name| {
                 let place = cache.path(BUCKET).join(name);
@@ -107,7 +107,7 @@ impl Source {
             let Some(package) = archive.newest(name, |_| true)? else { continue };
             cache.make(BUCKET, &file_name(&format!("linux-{}", package.version)), |part| {
                 archive.unpack(&package, part)?;
-                // The tree has a `usr` of its own, which must not meet the package's.
+                // The tree also has a `usr`, which must not collide with the package's.
                 let tarball = lift(&part.join(format!("usr/src/{name}.tar.xz")), &part.join(".tar.xz"))?;
                 fs::remove_dir_all(part.join("usr"))?;
                 untar(&tarball, part, ui)?;
@@ -125,7 +125,7 @@ impl Source {
 fn untar(tarball: &Path, place: &Path, ui: &Ui) -> Result<()> {
     let file = File::open(tarball).with_context(|| format!("the package has no {}", tarball.display()))?;
     let size = file.metadata()?.len();
-    // tar reads through the same open file as we do, so its position is ours to see.
+    // tar shares this open file, and with it the position.
     let mut position = file.try_clone()?;
     let mut command = Command::new("tar");
     command.args(["-x", "-J", "--strip-components=1", "-C"]).arg(place);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Rust's standard library for what the guest runs, where the tool chain has none.
+//! Rust's standard library for the guest's programs, if the tool chain has none.
 
 use std::{
     ffi::OsStr,
@@ -21,9 +21,9 @@ use crate::{
 };
 
 const BUCKET: &str = "sysroot";
-/// How many crates that is, for the bar.
+/// The number of its crates, for the progress bar.
 const CRATES: u64 = 20;
-/// The room that it takes while it is made.
+/// The disk space that building it takes.
 const SPACE: u64 = 500_000_000;
 
 /// A directory for rustc's `--sysroot`, or `None` if the tool chain's own has the library.
@@ -45,7 +45,7 @@ pub fn find(target: &str, toolchain: &Toolchain, cache: &BuildCache, ui: &Ui) ->
     }
     cache.need(SPACE)?;
     let log = cache.path(BUCKET).join("build.log");
-    // Gone, or never there: the log begins anew.
+    // A new log for every attempt.
     let _ = fs::remove_file(&log);
     let bar = ui.bar(format_args!("Building {what}"), CRATES);
     cache.make(BUCKET, &name(target, &rustc.release), |part| {
@@ -69,7 +69,7 @@ fn name(target: &str, release: &str) -> String {
     format!("{target}-{release}")
 }
 
-/// Where a tool chain keeps the library for a target.
+/// The directory in which a tool chain keeps the library for a target.
 fn library(sysroot: &Path, target: &str) -> PathBuf {
     sysroot.join("lib/rustlib").join(target).join("lib")
 }
@@ -79,19 +79,19 @@ fn has_library(sysroot: &Path, target: &str) -> bool {
     names.into_iter().any(|name| name.to_string_lossy().starts_with("libstd-"))
 }
 
-/// Cargo, about to build the library in `work` as the dependency of an empty crate.
+/// A command of Cargo that builds the library in `work`, as the dependency of an empty crate.
 fn cargo(target: &str, toolchain: &Toolchain, work: &Path) -> Result<Command> {
     fs::create_dir_all(work.join("src"))?;
     fs::write(work.join("src/lib.rs"), "#![no_std]\n")?;
     fs::write(work.join("Cargo.toml"), "[package]\nname = \"empty\"\nedition = \"2021\"\n\n[workspace]\n")?;
     let mut command = cargo_in(work);
     command.args(["build", "--release", "-Zbuild-std=std,panic_abort", "--target", target]);
-    // The option is one of unreleased compilers, and so is what the library itself is written in.
+    // The option, and the library itself, need unstable features.
     command.env("RUSTC_BOOTSTRAP", "1").env("__CARGO_TESTS_ONLY_SRC_ROOT", &toolchain.rust_src);
     Ok(command)
 }
 
-/// Copies the libraries among what Cargo has made.
+/// Copies the libraries that Cargo has built.
 fn take(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     let mut found = false;

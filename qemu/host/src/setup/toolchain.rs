@@ -24,18 +24,18 @@ use crate::{
     ui::Ui,
 };
 
-/// The package of the C compiler. Its version is the kernel's compiler's, which spares a call of clang.
+/// The package of the C compiler. Its version stands for the compiler's, which saves a call of clang.
 pub const CLANG: &str = "clang-19";
-/// Where that package, and the others of LLVM, keep their programs under their usual names.
+/// The directory with LLVM's programs under their usual names.
 const LLVM: &str = "/usr/lib/llvm-19";
 
-/// Linux 7.3 wants this rustc …
+/// Linux 7.3 needs this rustc …
 const RUSTC_MIN: Version = Version([1, 85, 0]);
 /// … and this bindgen.
 const BINDGEN_MIN: Version = Version([0, 71, 1]);
-/// The bindgen that is built where none is installed. Its locked dependencies build with `RUSTC_MIN`.
+/// The bindgen that is built if none is installed. Its locked dependencies build with `RUSTC_MIN`.
 const BINDGEN: &str = "0.73.2";
-/// How many crates that is, for the bar.
+/// The number of its crates, for the progress bar.
 const BINDGEN_CRATES: u64 = 44;
 
 /// rustc, found and checked.
@@ -43,14 +43,14 @@ const BINDGEN_CRATES: u64 = 44;
 pub struct Rustc {
     /// The directory of its tool chain.
     pub sysroot: PathBuf,
-    /// All that `rustc -vV` says.
+    /// The output of `rustc -vV`.
     verbose: String,
     /// Its version, say `1.95.0`.
     pub release: String,
 }
 
 impl Rustc {
-    /// Finds the rustc in PATH, or the one that RUSTC names.
+    /// Finds the rustc that RUSTC names, or the one in PATH.
     pub fn find() -> Result<Rustc> {
         let mut command = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
         command.args(["--print", "sysroot"]);
@@ -61,7 +61,7 @@ impl Rustc {
             )
         })?;
         let sysroot = PathBuf::from(sysroot.trim_end());
-        // The compiler itself instead of rustup's stand-in, which takes its time at each call.
+        // The compiler itself instead of rustup's proxy, which delays every call.
         let mut command = Command::new(sysroot.join("bin/rustc"));
         command.arg("-vV");
         let verbose = Job::new(command).output()?;
@@ -72,8 +72,8 @@ impl Rustc {
         Ok(Rustc { sysroot, verbose, release })
     }
 
-    /// Asks rustup, if it manages the tool chain, for more of it: for `what`, with these arguments. Gives whether it says
-    /// that it has brought it; if it cannot, the user hears what happens `instead`.
+    /// Runs rustup with these arguments to add `what`, if it manages the tool chain. Gives whether rustup succeeded; if not,
+    /// prints what happens `instead`.
     pub fn ask_rustup(&self, arguments: &[&str], what: &str, instead: &str, ui: &Ui) -> Result<bool> {
         if !self.sysroot.join("lib/rustlib/components").is_file() || in_path("rustup").is_none() {
             return Ok(false);
@@ -84,7 +84,7 @@ impl Rustc {
         match Job::new(command).timeout(Duration::from_secs(90)).output() {
             Ok(_) => Ok(true),
             Err(error) if interrupt::is_interruption(&error) => Err(error),
-            // Whatever the reason: there is another way.
+            // Whatever the reason, there is another way.
             Err(_) => {
                 ui.note(format_args!("rustup cannot bring it; {instead}"));
                 Ok(false)
@@ -107,7 +107,7 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
-    /// Adds to rustc, and to clang of this version, what is missing.
+    /// Completes rustc, and clang of this version, with the other tools.
     pub fn complete(
         arch: &'static Arch,
         rustc: Rustc,
@@ -125,7 +125,7 @@ impl Toolchain {
         Ok(Toolchain { rustc, rust_src, bindgen, clang, path, arch })
     }
 
-    /// Everything about the compilers that may change what they make.
+    /// Everything about the compilers that may change their output.
     pub fn identity(&self) -> String {
         format!("clang {}\nbindgen {}\n{}", self.clang, self.bindgen, self.rustc.verbose)
     }
@@ -135,13 +135,13 @@ impl Toolchain {
         Command::new(Path::new(LLVM).join("bin").join(program))
     }
 
-    /// `make` as the kernel wants it, for the kernel itself and for modules.
+    /// `make` for the kernel and for modules.
     ///
-    /// What the environment would say to a kernel's Makefile, or has said to our own, stays outside.
+    /// Variables of the environment that affect a kernel's Makefile are removed.
     pub fn make(&self) -> Command {
         let mut make = Command::new("make");
         for (name, _) in env::vars_os() {
-            if name.to_str().is_some_and(speaks_to_make) {
+            if name.to_str().is_some_and(affects_make) {
                 make.env_remove(name);
             }
         }
@@ -154,8 +154,8 @@ impl Toolchain {
     }
 }
 
-/// Whether a variable of the environment changes what a kernel's Makefile does.
-fn speaks_to_make(name: &str) -> bool {
+/// Whether an environment variable affects a kernel's Makefile.
+fn affects_make(name: &str) -> bool {
     const NAMES: &[&str] = &[
         "ARCH",
         "CROSS_COMPILE",
@@ -186,7 +186,7 @@ fn release(rustc: &str) -> Option<String> {
     rustc.lines().find_map(|line| line.strip_prefix("release: ")).map(str::to_owned)
 }
 
-/// The source of the standard library: the tool chain's own, else rustup's, else Debian's.
+/// The source of the standard library: from the tool chain, else from rustup, else from Debian.
 fn rust_src(rustc: &Rustc, cache: &BuildCache, archive: &Archive<'_>, ui: &Ui) -> Result<PathBuf> {
     let Rustc { sysroot, release, .. } = rustc;
     const BUCKET: &str = "rust-src";
@@ -220,15 +220,15 @@ fn rust_src(rustc: &Rustc, cache: &BuildCache, archive: &Archive<'_>, ui: &Ui) -
         archive.unpack(&package, part)?;
         let whole = part.join(format!("usr/src/rustc-{release}"));
         archive::lift(&whole.join("library"), &part.join("library"))?;
-        // The compiler's own source is in the package too.
+        // The package also has the source of the compiler.
         Ok(fs::remove_dir_all(part.join("usr"))?)
     })?;
     found().ok_or_else(|| anyhow!("Debian's rust-src {release} has no library/core").context(remedy()))
 }
 
-/// Cargo, about to build a tool in `place`, where its `target` will be.
+/// A command of Cargo for a tool in `place`, where its `target` is.
 ///
-/// Neither the project's settings for Cargo nor the user's flags and directories are meant for that.
+/// The project's settings, and the user's flags and directories, do not apply.
 pub fn cargo_in(place: &Path) -> Command {
     let mut command = process::cargo();
     command.current_dir(place).env("CARGO_TARGET_DIR", place.join("target")).env("CARGO_TERM_PROGRESS_WHEN", "never");
@@ -245,13 +245,13 @@ pub fn cargo_in(place: &Path) -> Command {
     command
 }
 
-/// The directory with a bindgen that is new enough, and its version.
+/// The directory of a bindgen that is new enough, and its version.
 fn bindgen(cache: &BuildCache, ui: &Ui) -> Result<(PathBuf, String)> {
     const BUCKET: &str = "bindgen";
     if let Some(file) = in_path("bindgen") {
         let mut command = Command::new(&file);
         command.arg("--version");
-        // A stand-in that does not work is as good as none.
+        // A proxy that does not work counts as none.
         let version = Job::new(command).timeout(Duration::from_secs(10)).output().unwrap_or_default();
         let version = version.trim().strip_prefix("bindgen ").and_then(Version::parse);
         if let (Some(version), Some(place)) = (version.filter(|version| *version >= BINDGEN_MIN), file.parent()) {
@@ -269,13 +269,13 @@ fn bindgen(cache: &BuildCache, ui: &Ui) -> Result<(PathBuf, String)> {
         return Ok(found);
     }
     let log = cache.path(BUCKET).join("build.log");
-    // Gone, or never there: the log begins anew.
+    // A new log for every attempt.
     let _ = fs::remove_file(&log);
     let bar = ui.bar(format_args!("Building bindgen {BINDGEN}"), BINDGEN_CRATES);
     cache.make(BUCKET, BINDGEN, |part| {
         let mut command = cargo_in(part);
         command.args(["install", "--locked", "bindgen-cli", "--version", BINDGEN, "--root"]).arg(part);
-        // It runs three times for a kernel: to optimize it takes minutes, and would save seconds there.
+        // It runs three times per kernel: optimizing it takes minutes and saves seconds.
         command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
         let crates = |line: &str| bar.advance(u64::from(line.trim_start().starts_with("Compiling ")));
         Job::new(command).log(&log).hold(&lock)?.lines(crates).with_context(|| {
@@ -287,7 +287,7 @@ fn bindgen(cache: &BuildCache, ui: &Ui) -> Result<(PathBuf, String)> {
         Ok(fs::remove_dir_all(part.join("target"))?)
     })?;
     bar.finish();
-    found().context("`cargo install` has ended without an error, and yet there is no bindgen")
+    found().context("`cargo install` reported no error, but there is no bindgen")
 }
 
 /// A version of three numbers.
@@ -295,7 +295,7 @@ fn bindgen(cache: &BuildCache, ui: &Ui) -> Result<(PathBuf, String)> {
 pub struct Version(pub [u32; 3]);
 
 impl Version {
-    /// Reads `1.2.3` and `1.2`, and what a pre-release or a patch adds after that.
+    /// Parses `1.2.3` and `1.2`, and ignores a suffix.
     pub fn parse(text: &str) -> Option<Version> {
         let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
         let mut numbers = text[..end].split('.').map(|number| number.parse().ok());
@@ -335,7 +335,7 @@ mod tests {
 
     #[test]
     fn our_own_make_does_not_reach_the_kernels() {
-        assert!(["MAKEFLAGS", "KBUILD_OUTPUT", "KCONFIG_ALLCONFIG", "ARCH"].into_iter().all(speaks_to_make));
-        assert!(!["PATH", "HOME", "TMPDIR", "http_proxy"].into_iter().any(speaks_to_make));
+        assert!(["MAKEFLAGS", "KBUILD_OUTPUT", "KCONFIG_ALLCONFIG", "ARCH"].into_iter().all(affects_make));
+        assert!(!["PATH", "HOME", "TMPDIR", "http_proxy"].into_iter().any(affects_make));
     }
 }
