@@ -91,8 +91,8 @@ const X86_64: Arch = Arch {
     image: "arch/x86/boot/bzImage",
     config: include_str!("../../kernel/x86_64.config"),
     qemu: "qemu-system-x86_64",
-    // The i440FX has its memory below 3.5 GiB in one piece, so 0xc0000000 can be memory. Interpreting ACPI's tables takes
-    // seconds, and few kernels here read them.
+    // The i440FX has its memory below 3.5 GiB in one piece, so 0xc0000000 can be memory. Interpreting ACPI's tables
+    // takes seconds, and few kernels here read them.
     machine: "pc,acpi=off",
     // Everything that TCG can emulate, except five levels of page tables, which only cost time.
     cpu: "max,la57=off",

@@ -73,8 +73,8 @@ impl SuiteRun {
 
     /// Ends the run with the `end` of its guest, which was checked against the kernel's log.
     ///
-    /// Gives the results of the tests that sent none, and of the run as a whole, which is a test of its own. Fails if the
-    /// run was interrupted.
+    /// Gives the results of the tests that sent none, and of the run as a whole, which is a test of its own. Fails if
+    /// the run was interrupted.
     pub fn finish(mut self, end: Result<i32>) -> Result<Vec<TestResult>> {
         let mut results = Vec::new();
         match (&end, self.panics_in.clone()) {

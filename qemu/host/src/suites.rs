@@ -17,8 +17,8 @@ pub struct SuiteSpec {
     pub dev: Dev,
     /// Words for the kernel's command line.
     pub append: &'static str,
-    /// The source of an overlay for the boot's device tree, beside the reserved memory. A machine without a device tree does
-    /// not run this suite.
+    /// The source of an overlay for the boot's device tree, beside the reserved memory. A machine without a device tree
+    /// does not run this suite.
     pub overlay: Option<&'static str>,
     /// The overlays that the tests apply to the device tree at run time.
     pub runtime_overlays: &'static [RuntimeOverlay],

@@ -2,9 +2,9 @@
 
 //! The messages between host and guest, over a serial port of the guest.
 //!
-//! Before the guest boots, the host puts a [`Job`] into its initramfs. Then the guest sends messages, and the host answers
-//! those that are questions. A message is a frame: postcard in COBS, ended by a zero byte, so that a corrupted frame does
-//! not affect the next.
+//! Before the guest boots, the host puts a [`Job`] into its initramfs. Then the guest sends messages, and the host
+//! answers those that are questions. A message is a frame: postcard in COBS, ended by a zero byte, so that a corrupted
+//! frame does not affect the next.
 
 pub mod pattern;
 pub mod plan;

@@ -2,8 +2,8 @@
 
 //! A fill pattern for memory, in which every byte depends on its own address.
 //!
-//! It detects a store to a wrong address, and a load from one: neighbouring bytes differ, and so do bytes that are a page,
-//! a megabyte or a gigabyte apart.
+//! It detects a store to a wrong address, and a load from one: neighbouring bytes differ, and so do bytes that are a
+//! page, a megabyte or a gigabyte apart.
 
 /// The byte at physical address `address` in the pattern of this seed.
 pub fn byte(seed: u64, address: u64) -> u8 {

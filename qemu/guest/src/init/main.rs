@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The first process of the guest: makes a small normal system, does what the [`Job`] says, and ends the guest.
+//! The first process of the guest: sets up a small ordinary system, does the [`Job`], and ends the guest.
 
 mod mount;
 mod supervise;
@@ -26,7 +26,7 @@ use nix::{
 const BUSYBOX: &str = "/bin/busybox";
 const SUITE: &str = "/bin/map-suite";
 
-/// What the kernel's own environment, HOME and TERM, lacks.
+/// The environment, of which the kernel sets only HOME and TERM.
 const ENVIRONMENT: &[(&str, &str)] = &[
     ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
     ("HOME", "/root"),
@@ -38,24 +38,24 @@ const ENVIRONMENT: &[(&str, &str)] = &[
 
 fn main() -> ExitCode {
     if std::process::id() != 1 {
-        eprintln!("map-init is the first process of a guest and nothing else; see map-qemu");
+        eprintln!("map-init only works as the first process of a guest; see map-qemu");
         return ExitCode::FAILURE;
     }
-    if let Err(error) = guest() {
-        // The host did not get to hear it, so it goes where the kernel's own last words go.
+    if let Err(error) = run_job() {
+        // The host has not received it, so it goes to the kernel's log.
         let _ = fs::write("/dev/kmsg", format!("<2>map-init: {error:#}\n"));
     }
     sync();
-    // On a PC without ACPI this is a triple fault, which ends QEMU as it runs with -no-reboot.
+    // On a PC without ACPI this is a triple fault, which ends QEMU because of -no-reboot.
     let _ = reboot(RebootMode::RB_AUTOBOOT);
     ExitCode::FAILURE
 }
 
-fn guest() -> Result<()> {
+fn run_job() -> Result<()> {
     for (name, value) in ENVIRONMENT {
         std::env::set_var(name, value);
     }
-    let job: Job = serde_json::from_slice(&fs::read(JOB)?).context("the job is no JSON of this version")?;
+    let job: Job = serde_json::from_slice(&fs::read(JOB)?).context("the job is not JSON of this version")?;
     mount::system(job.dev)?;
     sethostname("guest")?;
     chdir("/root")?;
@@ -77,7 +77,7 @@ fn guest() -> Result<()> {
     }
 }
 
-/// Opens the serial port of the conversation, as a line that hands on every byte as it is.
+/// Opens the serial port for messages in raw mode, which passes every byte unchanged.
 fn open_port(name: &str) -> Result<File> {
     let path = Path::new("/dev").join(name);
     let port = OpenOptions::new()
@@ -92,7 +92,7 @@ fn open_port(name: &str) -> Result<File> {
     Ok(port)
 }
 
-/// Installs busybox's names and loads the driver.
+/// Installs busybox's applets and loads the driver.
 fn prepare(job: &Job) -> Result<()> {
     run(Command::new(BUSYBOX).args(["--install", "-s"]))?;
     if let Some(parameters) = &job.module {
@@ -104,13 +104,13 @@ fn prepare(job: &Job) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command of the set-up, which must succeed.
+/// Runs a command of the set-up. Fails if the command does.
 fn run(command: &mut Command) -> Result<()> {
     let name = format!("{command:?}").replace('"', "");
     let output = command.output().with_context(|| format!("cannot run {name}"))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{name} failed: {}", said.trim());
+        let errors = String::from_utf8_lossy(&output.stderr);
+        bail!("{name} failed: {}", errors.trim());
     }
     Ok(())
 }
@@ -126,7 +126,7 @@ fn perform(task: &Task, channel: &mut Channel<File>) -> Result<i32> {
         }
         Task::Suite { suite, filter } => {
             command = Command::new(SUITE);
-            // The suite speaks with the host by itself, on its standard input.
+            // The suite exchanges messages with the host by itself, on its standard input.
             command.arg(serde_json::to_string(suite)?).arg(filter).stdin(channel.get_ref().try_clone()?);
         }
         Task::Shell { .. } => bail!("a shell needs the serial port for itself"),
@@ -136,7 +136,7 @@ fn perform(task: &Task, channel: &mut Channel<File>) -> Result<i32> {
 
 /// Gives the serial port to a shell as its terminal, until the shell ends.
 fn shell(port: File, rows: u16, columns: u16) -> Result<()> {
-    // Undo the raw mode: a shell's user wants to see and to correct what he types.
+    // Undo the raw mode: a shell needs echo and line editing.
     let mut size = vec!["sane".to_owned()];
     if rows > 0 && columns > 0 {
         size.extend(["rows".into(), rows.to_string(), "cols".into(), columns.to_string()]);

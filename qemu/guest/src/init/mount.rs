@@ -15,7 +15,7 @@ struct Mount {
     kind: &'static str,
     at: &'static str,
     options: &'static str,
-    /// A kernel that was built without it does without it.
+    /// The kernel may be built without it.
     optional: bool,
 }
 
@@ -51,7 +51,7 @@ const fn node(name: &'static str, mode: u32, major: u64, minor: u64) -> Node {
     Node { name, mode, major, minor }
 }
 
-/// What stands in a /dev that nobody fills.
+/// The nodes of a /dev without devtmpfs.
 const NODES: &[Node] = &[
     node("mem", 0o600, 1, 1),
     node("null", 0o666, 1, 3),
@@ -69,7 +69,7 @@ const NODES: &[Node] = &[
     node("ptmx", 0o666, 5, 2),
 ];
 
-/// Makes /dev as `dev` says, and mounts everything else.
+/// Sets up /dev as `dev` says, and mounts everything else.
 pub fn system(dev: Dev) -> Result<()> {
     match dev {
         Dev::Devtmpfs => attach(&needed("devtmpfs", "/dev", "mode=0755"))?,

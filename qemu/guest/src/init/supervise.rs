@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Runs one command, hands what it writes to the host, and buries the orphans that come to the first process.
+//! Runs one command, forwards its output to the host, and reaps the orphans that the first process adopts.
 
 use std::{
     fs::File,
@@ -23,17 +23,17 @@ use nix::{
     unistd::Pid,
 };
 
-/// What a shell gives for a program that does not exist.
+/// The status that a shell gives for a program that does not exist.
 const NOT_FOUND: i32 = 127;
-/// What a shell gives for a program that cannot be run.
+/// The status that a shell gives for a program that cannot be run.
 const NOT_EXECUTABLE: i32 = 126;
 
-/// Runs `command` to its end and gives its exit status: its code, or 128 and the signal's number.
+/// Runs `command` to its end and gives its exit status: its code, or 128 plus the signal's number.
 ///
-/// A background process that the command leaves behind does not delay the end, even if it holds the outputs open.
+/// A background process that the command leaves behind does not delay the end, even if it keeps the outputs open.
 pub fn run(command: &mut Command, channel: &mut Channel<File>) -> Result<i32> {
     let child_ended = SigSet::from(Signal::SIGCHLD);
-    // Blocked, the signal waits in the descriptor. The standard library gives a child an empty mask again.
+    // Blocked, the signal is pending in the descriptor. The standard library resets a child's mask.
     child_ended.thread_block()?;
     let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
     let signals = SignalFd::with_flags(&child_ended, flags)?;
@@ -55,7 +55,7 @@ pub fn run(command: &mut Command, channel: &mut Channel<File>) -> Result<i32> {
     let mut status = None;
     while status.is_none() {
         wait(&signals, &pipes)?;
-        // The order matters: what a process wrote before it ended is in the pipe once its end is known.
+        // Reaping precedes reading: the output of a process that was reaped is complete in the pipe.
         while signals.read_signal()?.is_some() {}
         status = reap(pid)?;
         let mut open = Vec::new();
@@ -69,7 +69,7 @@ pub fn run(command: &mut Command, channel: &mut Channel<File>) -> Result<i32> {
     Ok(status.unwrap_or_default())
 }
 
-/// Waits until a child has ended or has written something.
+/// Waits until a child has ended or has written output.
 fn wait(signals: &SignalFd, pipes: &[Pipe]) -> Result<()> {
     let mut watched = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
     watched.extend(pipes.iter().map(|pipe| PollFd::new(pipe.file.as_fd(), PollFlags::POLLIN)));
@@ -79,7 +79,7 @@ fn wait(signals: &SignalFd, pipes: &[Pipe]) -> Result<()> {
     }
 }
 
-/// Takes the status of every child that has ended, and gives that of `child` if it is among them.
+/// Reaps every child that has ended, and gives the status of `child` if it is among them.
 fn reap(child: Pid) -> Result<Option<i32>> {
     let mut found = None;
     loop {
@@ -105,10 +105,10 @@ impl Pipe {
         Ok(Self { stream, file: end.into() })
     }
 
-    /// Hands to the host what is there to be read; `false` once nobody can write any more.
+    /// Forwards to the host what can be read; `false` at the end of the output.
     fn forward(&mut self, channel: &mut Channel<File>) -> Result<bool> {
         let mut block = [0; 4096];
-        // More than a pipe holds, and yet an end: another one may be waiting.
+        // More than a pipe holds, but bounded: the other one may be waiting.
         for _ in 0..32 {
             match self.file.read(&mut block) {
                 Ok(0) => return Ok(false),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What only arm64 has: memory of a kind that forbids unaligned accesses, and page tables that nobody keeps consistent.
+//! Tests for arm64 alone: Device memory forbids unaligned accesses, and the kernel tracks no cache types.
 
 use std::{arch::asm, fs::File, os::unix::fs::OpenOptionsExt};
 
@@ -26,28 +26,28 @@ use crate::{
     Test,
 };
 
-/// A page that somebody in the kernel has claimed: the registers of the first serial port.
+/// A page that a driver of the kernel has claimed: the registers of the first serial port.
 pub const CLAIMED: u64 = 0x0900_0000;
 
 /// The code of a function that only returns.
 pub const RETURN: [u8; 4] = [0xc0, 0x03, 0x5f, 0xd6];
 
-/// Whether the free memory counts as reserved. The device tree sets the free memory aside.
+/// Whether the free memory counts as reserved. Here the device tree reserves it.
 pub const RESERVED: bool = true;
 
-/// Where the machine has nothing, a part of the PCI bus's window: stores are lost, and every load gives this byte.
+/// An address without a device, in the PCI bus's window: stores are lost, and every load gives this byte.
 pub const VACANT: u64 = 0x1000_0000;
 pub const VACANT_BYTE: u8 = 0xff;
 
-/// More bytes than a process has addresses.
+/// More bytes than the address space of a process.
 pub const ADDRESS_SPACE: u64 = 1 << 49;
 
-/// How many bits a physical address has: those of the guest's Cortex-A72, which no program can ask for.
+/// The number of bits of a physical address: that of the guest's Cortex-A72, which no program can query.
 pub fn address_bits() -> Result<u32> {
     Ok(44)
 }
 
-/// Tests of the driver as it is loaded without parameters.
+/// Tests of the driver without parameters.
 pub const RAW: &[Test] =
     &[Test { name: "memcpy_on_uncached_memory_is_sigbus", run: memcpy_on_uncached_memory_is_sigbus }];
 
@@ -63,9 +63,9 @@ pub const WINDOWS: &[Test] = &[
 /// Tests of the command line.
 pub const DEVMAP: &[Test] = &[Test { name: "a_uio_device_is_read_and_written", run: a_uio_device_is_read_and_written }];
 
-/// One store of four bytes, wherever that is.
+/// One store of four bytes, at any alignment.
 fn store_four(address: usize) {
-    // SAFETY: the address lies in a mapping that no reference leads to; a fault ends the process, as the caller knows.
+    // SAFETY: the address lies in a mapping without references; a fault ends the process, as the caller expects.
     unsafe { asm!("str {value:w}, [{address}]", value = in(reg) 3, address = in(reg) address) };
 }
 
@@ -79,7 +79,7 @@ fn an_unaligned_access_is_sigbus_on_uncached_memory_alone(_: &mut Host) -> Resul
             store_four(aligned);
             0
         })?;
-        // On a processor `dc zva` faults as well; QEMU lets it pass.
+        // On hardware `dc zva` faults as well; QEMU allows it.
         let result = if faults {
             killed_by(Signal::SIGBUS, || store_four(aligned + 1))
         } else {
@@ -99,7 +99,7 @@ fn memcpy_on_uncached_memory_is_sigbus(_: &mut Host) -> Result<()> {
     let bytes = [0x5a; 77];
     let copy = || {
         let target = (vma.address() + 1) as *mut libc::c_void;
-        // SAFETY: both ends hold 77 bytes, and no reference leads into the mapping; a fault is what is asked for.
+        // SAFETY: both ends hold 77 bytes, and the mapping has no references; a fault is expected.
         unsafe { libc::memcpy(target, bytes.as_ptr().cast(), bytes.len()) };
     };
     killed_by(Signal::SIGBUS, copy)
@@ -124,7 +124,7 @@ fn another_cache_type_elsewhere_changes_nothing(host: &mut Host) -> Result<()> {
 fn a_uio_device_is_read_and_written(host: &mut Host) -> Result<()> {
     let seed = 140;
     host.fill(seed)?;
-    // The device tree has it: the last megabyte of the free memory. Our own driver is not loaded.
+    // The device tree describes it: the last megabyte of the free memory. Our driver is not loaded.
     let name = std::fs::read_to_string("/sys/class/uio/uio0/maps/map0/addr")?;
     ensure!(name.trim() == "0x00000000c0200000", "/dev/uio0 is at {name:?}");
     let at = START + 2 * MIB;

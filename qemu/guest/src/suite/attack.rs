@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What somebody tries who may open the node and means harm, or is only old, and what the driver makes of it.
+//! Misuse by programs that may open the node, hostile or merely old.
 
 use std::{
     collections::BTreeSet,
@@ -44,10 +44,10 @@ crate::tests! {
     an_open_without_read_or_write_maps_nothing,
 }
 
-/// Where a test puts the code of a function.
+/// The offset at which a test stores the code of a function.
 const CODE: u64 = 8;
 
-/// Opens the node to everybody.
+/// Lets everybody open the node.
 fn open_to_all() -> Result<()> {
     Ok(fs::set_permissions("/dev/map", Permissions::from_mode(0o666))?)
 }
@@ -65,7 +65,7 @@ fn a_debugger_reads_no_byte_beyond_the_mapping(host: &mut Host) -> Result<()> {
         // Across two pages, which the kernel asks for one by one.
         (0, 2 * PAGE, 2 * PAGE),
         (PAGE - 8, 16, 16),
-        // As far as it goes.
+        // As far as the mapping goes.
         (end - 1, PAGE, 1),
         (end - PAGE - 1, 3 * PAGE, PAGE + 1),
         (8, 3 * PAGE, end - 8),
@@ -80,7 +80,7 @@ fn a_debugger_reads_no_byte_beyond_the_mapping(host: &mut Host) -> Result<()> {
     let past = memory.read_at(&mut [0; 8], vma.address() as u64 + end);
     let past = errno::result(past);
     ensure!(past == Err(Errno::EIO), "beyond the end: {past:?}");
-    // And writes none.
+    // A write past the end stores none either.
     let written = memory.write_at(&[0x5a; 4096], vma.address() as u64 + end - 1)?;
     ensure!(written == 1, "{written} bytes were written at the last one");
     host.changed(seed, &[end - 1..end], |_| 0x5a)
@@ -102,7 +102,7 @@ fn a_debugger_sees_nothing_that_the_process_does_not(host: &mut Host) -> Result<
     host.changed(seed, &[], |_| 0)
 }
 
-/// What /proc/self/maps says of the access to the mapping at `address`.
+/// The permissions of the mapping at `address` in /proc/self/maps.
 fn access(address: usize) -> Result<String> {
     let maps = fs::read_to_string("/proc/self/maps")?;
     let start = format!("{address:x}-");
@@ -119,7 +119,7 @@ fn an_old_program_gets_its_mapping_and_it_is_not_executable(host: &mut Host) -> 
         let vma = Vma::shared(&user::open()?, START, PAGE as usize)?;
         (0..).zip(RETURN).for_each(|(offset, byte)| vma.store(CODE as usize + offset, byte));
     }
-    // As the kernel sets it for a program of 32 bits that does not say whether its stack is executable.
+    // The kernel's setting for a program of 32 bits without a PT_GNU_STACK header.
     personality::set(Persona::READ_IMPLIES_EXEC)?;
     let node = user::open()?;
     let ordinary = Vma::map_at(0, -1, 0, PAGE as usize, READ_WRITE, MapFlags::MAP_PRIVATE | MapFlags::MAP_ANONYMOUS)?;
@@ -129,20 +129,20 @@ fn an_old_program_gets_its_mapping_and_it_is_not_executable(host: &mut Host) -> 
             .with_context(|| format!("{protection:?}"))?;
         let found = access(vma.address())?;
         ensure!(!found.contains('x'), "{protection:?}: {found}");
-        // The processor says the same: a function that only returns would do so.
+        // The processor agrees: otherwise a function that only returns would succeed.
         let code = vma.address() + CODE as usize;
         killed_by(Signal::SIGSEGV, || {
-            // SAFETY: nothing is executed there: this process dies, as it is to.
+            // SAFETY: nothing is executed there: the child is killed, as intended.
             unsafe { std::mem::transmute::<usize, extern "C" fn()>(code)() }
         })?;
-        // Nor does it become so, by itself or because it is told to.
+        // It does not become executable by mprotect(2), implicitly or explicitly.
         vma.protect(READ_WRITE)?;
         ensure!(access(vma.address())? == "rw-s", "after mprotect(2)");
         let result = vma.protect(READ_WRITE | ProtFlags::PROT_EXEC);
         ensure!(result == Err(Errno::EACCES), "mprotect(2) to executable: {result:?}");
     }
     let result = Vma::map(&node, START, PAGE as usize, ProtFlags::PROT_EXEC, MapFlags::MAP_SHARED).map(drop);
-    ensure!(result == Err(Errno::EPERM), "what nobody but the program can have asked for: {result:?}");
+    ensure!(result == Err(Errno::EPERM), "PROT_EXEC that the program itself requests: {result:?}");
     host.changed(seed, &[CODE..CODE + 4], |offset| RETURN[(offset - CODE) as usize])
 }
 
@@ -167,26 +167,26 @@ fn a_user_has_so_many_mappings_and_no_more(_: &mut Host) -> Result<()> {
         if vmas.len() != MAPPINGS_PER_USER as usize {
             return 2;
         }
-        // Another file is no way round it.
+        // Another open file does not raise the limit.
         let other = user::open().ok().map(|node| map(&node).map(drop));
         if other != Some(Err(Errno::ENOMEM)) {
             return 3;
         }
-        // What is given back can be had again.
+        // What is unmapped can be mapped again.
         drop(vmas);
         i32::from(map(&node).is_err()) * 5
     };
     succeeds_as_user(1000, fill)?;
     kernel::logged(Refusal::TooMany.to_string())?;
-    // The processes are gone, and with them all that was counted.
+    // The processes have ended, and their mappings count no more.
     succeeds_as_user(1000, fill)?;
     let mappings = fs::read_to_string("/sys/kernel/debug/map/mappings")?;
     ensure!(mappings.trim() == "0", "{mappings} mappings are left");
-    // Another user has their own, while these are there.
+    // Another user has a limit of their own, while these mappings exist.
     let busy = with_all_mappings(1000)?;
     succeeds_as_user(1001, || i32::from(user::open().ok().and_then(|node| map(&node).ok()).is_none()))?;
     drop(busy);
-    // Root is not bound.
+    // Root has no limit.
     let node = user::open()?;
     let vmas: Result<Vec<_>, _> = (0..=MAPPINGS_PER_USER).map(|_| map(&node)).collect();
     ensure!(vmas.is_ok(), "root: {:?}", vmas.err());
@@ -210,7 +210,7 @@ fn with_all_mappings(user: u32) -> Result<Child> {
 fn one_user_does_not_hide_anothers_refusals(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::with(&["windows=0xc0000000+1M"])?;
     open_to_all()?;
-    // Each user asks for addresses of their own, by which the lines are told from each other.
+    // Each user asks for other addresses, which distinguish the lines.
     let refused = |first: u64, count: u64| {
         move || {
             let Ok(node) = user::open() else { return 1 };
@@ -229,11 +229,11 @@ fn one_user_does_not_hide_anothers_refusals(_: &mut Host) -> Result<()> {
     };
     ensure!(lines(&log, 0x1000, many) == burst, "of the first user {} lines:\n{log}", lines(&log, 0x1000, many));
     ensure!(lines(&log, 0x2000, 1) == 1, "the second user's refusal is hidden:\n{log}");
-    // What was left out is said as soon as anybody is refused again.
+    // The suppressed lines are reported at the next refusal of any user,
     sleep(Duration::from_secs(LogLimit::INTERVAL + 1));
     succeeds_as_user(1001, refused(0x3000, 1))?;
     kernel::logged(format!("map: {} more refusals of user 1000 were not logged", many - burst))?;
-    // Or when the driver goes.
+    // or when the driver is unloaded.
     succeeds_as_user(1002, refused(0x4000, burst + 3))?;
     drop(_loaded);
     kernel::logged("map: 3 more refusals of user 1002 were not logged")?;
@@ -257,15 +257,15 @@ fn the_parameter_is_for_root_and_whole_or_marked(_: &mut Host) -> Result<()> {
         ensure!(fs::read_to_string(PATH)? == format!("{short}\n"), "it is not what was given");
         succeeds_as_user(1000, || i32::from(fs::read(PATH).is_ok()))?;
     }
-    // The kernel gives a file in sysfs one page.
+    // The kernel limits a file in sysfs to one page.
     let long = list(64, 31);
     ensure!(long.len() > PAGE as usize, "only {} bytes", long.len());
     let _loaded = Loaded::with(&[&format!("windows={long}")])?;
     let found = fs::read_to_string(PATH)?;
     let kept = found.strip_suffix(",...\n").with_context(|| format!("not marked as cut: {found:?}"))?;
     ensure!(found.len() <= PAGE as usize && long.starts_with(kept), "{found:?}");
-    ensure!(long[kept.len()..].starts_with(','), "it is cut inside of a window: {found:?}");
-    ensure!(PAGE as usize - found.len() < 100, "more is cut than has to be: {} bytes", found.len());
+    ensure!(long[kept.len()..].starts_with(','), "it is cut inside a window: {found:?}");
+    ensure!(PAGE as usize - found.len() < 100, "more is cut than necessary: {} bytes", found.len());
     Ok(())
 }
 

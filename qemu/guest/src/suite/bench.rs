@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a mapping costs: `map-suite bench DEVICE`, to be run with `map-qemu exec --icount`.
+//! Measures the cost of a mapping: `map-suite bench DEVICE`, for `map-qemu exec --icount`.
 
 use std::{fs::File, time::Instant};
 
@@ -14,12 +14,12 @@ use crate::{
 /// How often each mapping is made.
 const ROUNDS: u32 = 200;
 
-/// Prints what an mmap(2) with its munmap(2) takes on average, in nanoseconds of the guest's clock: with `--icount` that
-/// is the number of instructions.
+/// Prints the average time of an mmap(2) with its munmap(2), in nanoseconds of the guest's clock: with `--icount`, the
+/// number of instructions.
 pub fn run(device: &str) -> Result<()> {
     let node = File::options().read(true).write(true).open(device).with_context(|| format!("cannot open {device}"))?;
     for length in [4096, LENGTH as usize] {
-        // The first one may have page tables to allocate.
+        // The first one may allocate page tables.
         drop(Vma::shared(&node, START, length)?);
         let started = Instant::now();
         for _ in 0..ROUNDS {

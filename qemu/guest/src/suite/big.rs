@@ -38,7 +38,7 @@ fn a_window_of_64_gib_is_loaded_and_unloaded(_: &mut Host) -> Result<()> {
     kernel::unchanged(&before, &after)
 }
 
-/// A window of 960 GiB, of which a program of each user may map what it can.
+/// Loads the driver with a window of 960 GiB that every user may map.
 fn load() -> Result<Loaded> {
     let loaded = Loaded::with(&["windows=big@0x200000000+960G"])?;
     fs::set_permissions("/dev/map", Permissions::from_mode(0o666))?;
@@ -50,18 +50,18 @@ const BIG: u64 = 0x2_0000_0000;
 fn nobody_maps_960_gib_in_one_piece(_: &mut Host) -> Result<()> {
     let _loaded = load()?;
     let node = user::open()?;
-    // The page tables of this would take 1.9 GB, and none of it could be interrupted.
+    // Its page tables would take 1.9 GB, and making them could not be interrupted.
     for length in [960 << 30, LARGEST_MAPPING + 4096] {
         shared_fails(&node, BIG, length as usize, Errno::EINVAL)?;
     }
-    // The whole of it is to be had all the same.
+    // All of it can be mapped in pieces.
     for part in [0, 1, 239] {
         Vma::shared(&node, BIG + part * LARGEST_MAPPING, LARGEST_MAPPING as usize)?;
     }
     Ok(())
 }
 
-/// The kilobytes that /proc/meminfo gives for page tables.
+/// The kilobytes of page tables in /proc/meminfo.
 fn page_tables() -> Result<u64> {
     let text = fs::read_to_string("/proc/meminfo")?;
     let line = text.lines().find_map(|line| line.strip_prefix("PageTables:")).context("no line")?;
@@ -74,7 +74,7 @@ fn attacker() -> Result<Child> {
         let mut kept = Vec::new();
         if let (Ok(()), Ok(node)) = (become_user(65534), user::open()) {
             for part in 0.. {
-                // A hundred of them are 800 MB of page tables; then it starts anew.
+                // A hundred pieces take 800 MB of page tables; then it starts again.
                 if part % 100 == 0 {
                     kept.clear();
                 }
@@ -95,16 +95,16 @@ fn processes_that_map_all_they_can_are_killed_and_leave_nothing(_: &mut Host) ->
     let before = page_tables()?;
     let attackers = [attacker()?, attacker()?];
     for attacker in &attackers {
-        // Root can look at what they are …
+        // Root can inspect them …
         let name = fs::read(format!("/proc/{}/cmdline", attacker.pid()))?;
         ensure!(!name.is_empty(), "it is gone already");
     }
     for attacker in attackers {
-        // … and end them.
+        // … and kill them.
         let status = attacker.kill()?;
         ensure!(matches!(status, WaitStatus::Signaled(_, Signal::SIGKILL, _)), "{status:?}");
     }
-    // The kernel gives page tables back when all processors have forgotten them.
+    // The kernel frees page tables only when no processor can use them any more.
     let deadline = Instant::now() + Duration::from_secs(20);
     while page_tables()? > before + 4096 {
         ensure!(Instant::now() < deadline, "{before} kB of page tables before, {} after", page_tables()?);

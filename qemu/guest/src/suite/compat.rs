@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A program of 32 bits on the kernel of 64: the same `devmap`, whose addresses, offsets and ioctls are narrower.
+//! A program of 32 bits on a kernel of 64: `devmap` with narrower addresses, offsets and ioctls.
 
 use std::process::Command;
 
@@ -42,7 +42,7 @@ fn a_program_of_32_bits_is_refused_as_any_other(host: &mut Host) -> Result<()> {
     let seed = 131;
     host.fill(seed)?;
     let _loaded = Loaded::with(&["windows=0xc0000000+1M:ro,0xc0200000+4K"])?;
-    // Outside, above 4 GiB, across an edge, and read-only: the two programs say the same.
+    // Outside, above 4 GiB, across an edge, and read-only: both programs report the same.
     for arguments in [
         "read 0x50000000",
         "read 0x100000000",
@@ -58,7 +58,7 @@ fn a_program_of_32_bits_is_refused_as_any_other(host: &mut Host) -> Result<()> {
             "{wide:?}, but {narrow:?}"
         );
     }
-    // What has 64 bits is more than one access there.
+    // 64 bits need more than one access there.
     let narrow = devmap32("read 0xc0000000 -w 64")?;
     ensure!(narrow.status == Some(2) && narrow.err.contains("8, 16, 32"), "{narrow:?}");
     host.changed(seed, &[], |_| 0)
@@ -69,7 +69,7 @@ fn a_program_of_32_bits_hears_the_same_of_the_windows(_: &mut Host) -> Result<()
     for arguments in ["info", "info --json"] {
         let (wide, narrow) = (devmap(arguments)?, devmap32(arguments)?);
         let expected = wide.out.replace("64 bits", "32 bits").replace("\"widest_access\":64", "\"widest_access\":32");
-        ensure!(expected != wide.out, "it does not say how wide an access can be: {wide:?}");
+        ensure!(expected != wide.out, "it does not report the widest access: {wide:?}");
         narrow.printed(&expected)?;
     }
     Ok(())

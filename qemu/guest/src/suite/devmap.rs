@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The command line `devmap` on /dev/map: what each command prints, and what it does to the memory.
+//! The command line `devmap` on /dev/map: what each command prints and stores.
 
 use std::{
     fs,
@@ -38,26 +38,26 @@ crate::tests! {
     devmem2_by_name_takes_what_devmem2_took,
 }
 
-/// What the free memory should hold.
+/// The expected contents of the free memory.
 struct Expected {
     seed: u64,
     bytes: Vec<u8>,
 }
 
 impl Expected {
-    /// The pattern of this seed, which the host stores now.
+    /// The pattern of this seed, which the host now stores.
     fn new(host: &mut Host, seed: u64) -> Result<Self> {
         host.fill(seed)?;
         Ok(Self { seed, bytes: pattern::bytes(seed, START, LENGTH as usize) })
     }
 
-    /// From now on it should hold `bytes` at `offset`.
+    /// Expects `bytes` at `offset` from now on.
     fn put(&mut self, offset: usize, bytes: &[u8]) {
         self.bytes[offset..][..bytes.len()].copy_from_slice(bytes);
     }
 
-    /// Fails unless it does, and holds nothing else. The host tells the first changes and counts them all, and the rest
-    /// is read here.
+    /// Fails unless the memory has exactly these contents. The host lists the first changes and counts them all; the
+    /// rest is read here.
     fn holds(&self, host: &mut Host) -> Result<()> {
         let before = pattern::bytes(self.seed, START, self.bytes.len());
         let changed = self.bytes.iter().zip(&before).filter(|(now, before)| now != before).count();
@@ -78,7 +78,7 @@ impl Expected {
 
 fn every_width_and_order_stores_exactly_its_bytes(host: &mut Host) -> Result<()> {
     let bytes = [0x81, 0x92, 0xa3, 0xb4, 0xc5, 0xd6, 0xe7, 0xf8];
-    // Uncached, as all is in raw mode, and through a window of each other cache type.
+    // Uncached, as in raw mode, and through a window of each other cache type.
     for parameters in [&[][..], &["windows=0xc0000000+3M:wc"], &["windows=0xc0000000+3M:wb"]] {
         let mut expected = Expected::new(host, 90)?;
         let _loaded = Loaded::with(parameters)?;
@@ -102,7 +102,7 @@ fn every_width_and_order_stores_exactly_its_bytes(host: &mut Host) -> Result<()>
 fn values_follow_each_other(host: &mut Host) -> Result<()> {
     let mut expected = Expected::new(host, 91)?;
     let _loaded = Loaded::with(&[WHOLE])?;
-    // Over the edge of a page, and up to the last byte.
+    // Across a page boundary, and up to the last byte.
     devmap("write 0xc0000ffe 0x1122 0x3344 0x5566 -w 16 --endian big --verify")?.printed("")?;
     expected.put(0xffe, &[0x11, 0x22, 0x33, 0x44, 0x55, 0x66]);
     devmap("write 0xc02ffffe 1 2 -w 8")?.printed("")?;
@@ -119,7 +119,7 @@ fn values_follow_each_other(host: &mut Host) -> Result<()> {
 fn modify_and_bit_fields_change_their_bits_alone(host: &mut Host) -> Result<()> {
     let mut expected = Expected::new(host, 92)?;
     let _loaded = Loaded::with(&[WHOLE])?;
-    // From a value and from its complement, so that each bit is seen to stay, to be set and to be cleared.
+    // From a value and from its complement, so that each bit is kept, set and cleared.
     for (offset, start) in [(0x10, 0x0f0f_1234_u32), (0x20, !0x0f0f_1234)] {
         let address = START + offset as u64;
         devmap(&format!("write {address:#x} {start:#x} --endian little"))?.printed("")?;
@@ -147,7 +147,7 @@ fn modify_and_bit_fields_change_their_bits_alone(host: &mut Host) -> Result<()> 
 fn fill_stores_one_value_all_over_the_range(host: &mut Host) -> Result<()> {
     let mut expected = Expected::new(host, 93)?;
     let _loaded = Loaded::with(&[WHOLE])?;
-    // Ranges that begin and end anywhere, and one of more than a block.
+    // Unaligned ranges, and one of more than a block.
     for (offset, length, value, stored, options) in [
         (0x11, 3, "0xff", &[0xff][..], "-w 8"),
         (0xfff, 0x1003, "0x5a", &[0x5a], "-w 8 --verify"),
@@ -189,7 +189,7 @@ fn load_replaces_all_of_the_memory(host: &mut Host) -> Result<()> {
     let scratch = Scratch::new()?;
     let path = scratch.file("image", &pattern::bytes(1095, START, LENGTH as usize))?;
     devmap(&format!("load {path} 0xc0000000"))?.printed("")?;
-    // Here the host itself knows every byte.
+    // Here the host can compare every byte.
     host.changed(1095, &[], |_| 0)
 }
 
@@ -204,7 +204,7 @@ fn save_writes_what_the_memory_holds(host: &mut Host) -> Result<()> {
         devmap(&format!("save {place} {path} {options}"))?.printed("")?;
         let expected = pattern::bytes(seed, START + offset, length as usize);
         ensure!(fs::read(&path)? == expected, "save {place} {options}: the file holds something else");
-        // Its own output is a file here, and may be a pipe.
+        // Its output may be a file or a pipe.
         for line in [format!("devmap save {place} - > {path}"), format!("devmap save {place} - | cat > {path}")] {
             shell(&line)?.printed("")?;
             ensure!(fs::read(&path)? == expected, "{line}: the file holds something else");
@@ -264,7 +264,7 @@ fn search_and_dump_show_what_the_host_wrote(host: &mut Host) -> Result<()> {
     let seed = 99;
     host.fill(seed)?;
     let _loaded = Loaded::with(&[WHOLE])?;
-    // Sixteen bytes that lie across two blocks: nowhere else are the same.
+    // Sixteen bytes across two blocks, which occur nowhere else.
     let bytes = pattern::bytes(seed, START + 0xfff9, 16);
     let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     devmap(&format!("search 0xc0000000+3M --bytes {digits}"))?.printed("0xc000fff9\n")?;
@@ -292,7 +292,7 @@ fn the_memory_test_stays_in_its_range(host: &mut Host) -> Result<()> {
     const LONG: usize = 0x1_0000;
     let mut expected = Expected::new(host, 100)?;
     let _loaded = Loaded::with(&[WHOLE])?;
-    // What a test stores last stays: the complement of each word's index, and the last of the inversions' patterns.
+    // The last values of a test stay: the complement of each word's index, and the last pattern of the inversions.
     let index: Vec<_> = (0..LONG as u64 / 8).flat_map(|index| (!index).to_ne_bytes()).collect();
     let index_of_16 = (0..LONG / 2).flat_map(|index| (!(index as u16)).to_ne_bytes()).collect();
     for (only, left, options) in [
@@ -306,7 +306,7 @@ fn the_memory_test_stays_in_its_range(host: &mut Host) -> Result<()> {
         expected.put(AT, &left);
         expected.holds(host).with_context(|| format!("after the test {only} {options}"))?;
     }
-    // All of them, twice; what is left is looked at from within.
+    // All of them, twice; the guest reads what they leave.
     let names = ["data", "address", "index", "inversions", "random"];
     let lines = [1, 2].map(|pass| names.map(|name| format!("pass {pass}: {name}: ok\n")).concat()).concat();
     devmap("test 0xc0020000+256K --passes 2")?.printed(&lines)?;
@@ -341,7 +341,7 @@ fn watch_shows_what_another_process_stores(host: &mut Host) -> Result<()> {
     Ok(())
 }
 
-/// Values to read: each width at a place where no other is, and as the last of a page.
+/// Values to read: each width at a place of its own, and at the end of a page.
 const PLACES: [(u64, usize); 8] = [
     (0x1001, 1),
     (0x2002, 2),
@@ -353,7 +353,7 @@ const PLACES: [(u64, usize); 8] = [
     (0x10_3ff8, 8),
 ];
 
-/// The value that the pattern has there.
+/// The value of the pattern at `offset`.
 fn value(seed: u64, offset: u64, width: usize) -> u64 {
     pattern::bytes(seed, START + offset, width).iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
 }
@@ -361,7 +361,7 @@ fn value(seed: u64, offset: u64, width: usize) -> u64 {
 fn busybox_devmem_and_devmap_agree(host: &mut Host) -> Result<()> {
     let seed = 102;
     host.fill(seed)?;
-    // Without windows, of which the region would be claimed, and another cache type than busybox's.
+    // Without windows, whose region would be claimed, and might have another cache type than busybox uses.
     let _loaded = Loaded::new()?;
     let mut stored = Vec::new();
     for (offset, width) in PLACES {
@@ -373,7 +373,7 @@ fn busybox_devmem_and_devmap_agree(host: &mut Host) -> Result<()> {
         let read = format!("read {address:#x} -w {bits}");
         devmap(&read)?.printed(&line(there))?;
         devmap(&format!("{read} --device /dev/mem"))?.printed(&line(there))?;
-        // Each reads what the other has written: busybox at the first places, devmap at the last.
+        // Each reads what the other wrote: busybox writes at the first places, devmap at the last.
         if offset < 0x10_0000 {
             kernel::run("busybox", &["devmem", &format!("{address:#x}"), &bits.to_string(), &format!("{other:#x}")])?;
             devmap(&read)?.printed(&line(other))?;
@@ -388,7 +388,7 @@ fn busybox_devmem_and_devmap_agree(host: &mut Host) -> Result<()> {
     host.changed(seed, &stored, |offset| !pattern::byte(seed, START + offset))
 }
 
-/// `devmap` by another name.
+/// A link to `devmap` by another name.
 fn by_name(scratch: &Scratch, name: &str) -> Result<String> {
     let path = scratch.path(name);
     symlink("/usr/bin/devmap", &path).with_context(|| format!("cannot link {path}"))?;
@@ -406,7 +406,7 @@ fn devmem_by_name_prints_what_busybox_prints(host: &mut Host) -> Result<()> {
         let theirs = kernel::run("busybox", &["devmem", &address, &bits])?;
         Ran::new(Command::new(&ours).args([&address, &bits]))?.printed(&theirs)?;
     }
-    // The width that is meant if none is named, widths by their letters, and an address in decimal and in octal.
+    // The default width, widths by their letters, and an address in decimal and in octal.
     for arguments in [
         &["0xc0000008"][..],
         &["0xc0000008", "b"],
@@ -419,7 +419,7 @@ fn devmem_by_name_prints_what_busybox_prints(host: &mut Host) -> Result<()> {
         let theirs = kernel::run("busybox", &[&["devmem"], arguments].concat())?;
         Ran::new(Command::new(&ours).args(arguments))?.printed(&theirs)?;
     }
-    // Neither says anything of a write, and both store the same.
+    // Neither prints anything for a write, and both store the same.
     let mut stored = Vec::new();
     for (index, (offset, width)) in PLACES.into_iter().enumerate() {
         for (offset, program) in [(offset, &["busybox", "devmem"][..]), (offset + 16, &[&ours])] {
@@ -441,7 +441,7 @@ fn devmem2_by_name_takes_what_devmem2_took(host: &mut Host) -> Result<()> {
     let scratch = Scratch::new()?;
     let ours = by_name(&scratch, "devmem2")?;
     let run = |arguments: &str| Ran::new(Command::new(&ours).args(arguments.split_whitespace()));
-    // The last values of a page, which end with it.
+    // The last value of each width in a page.
     for (kind, width) in [("b", 1), ("h", 2), ("w", 4), ("l", 8)] {
         let offset = 0x1000 - width as u64;
         let ran = run(&format!("{:#x} {kind}", START + offset))?;
@@ -460,7 +460,7 @@ fn devmem2_by_name_takes_what_devmem2_took(host: &mut Host) -> Result<()> {
     let ran = run(&format!("--readback 0xc0000033 b {other}"))?;
     let end = format!("\nWritten 0x{other:X}; readback 0x{other:X}\n");
     ensure!(ran.status == Some(0) && ran.out.ends_with(&end), "{ran:?}");
-    // Over the page's end, where the original would die.
+    // Across the page's end, where the original would crash.
     for arguments in ["0xc0000ffe w", "0xc0000ffe w 1", "0xc0000fff h 1", "0x50000000", "0xc0000000 x", ""] {
         let ran = run(arguments)?;
         ensure!(ran.status == Some(1) && ran.err.starts_with("devmem2: "), "{ran:?}");

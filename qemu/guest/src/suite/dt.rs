@@ -67,14 +67,14 @@ const REGISTERS: &str = "bridge@9000000:windows";
 /// The directory of the driver in sysfs.
 pub const DRIVER: &str = "/sys/bus/platform/drivers/map";
 
-/// The driver as a program sees it.
+/// The driver's mode and windows, as a program sees them.
 pub struct Snapshot {
     pub mode: u32,
     pub windows: Vec<Window>,
 }
 
 impl Snapshot {
-    /// Asks it.
+    /// Queries the driver.
     pub fn now() -> Result<Self> {
         let node = user::open()?;
         let mut info = abi::MapInfo::default();
@@ -87,7 +87,7 @@ impl Snapshot {
         Ok(Self { mode: info.mode, windows: windows.collect::<Result<_>>()? })
     }
 
-    /// There are windows, and they are these.
+    /// Fails unless the driver has exactly these windows.
     pub fn are(&self, expected: &[&str]) -> Result<()> {
         let found: Vec<_> = self.windows.iter().map(Window::to_string).collect();
         ensure!(self.mode == abi::MODE_WINDOWS && found == expected, "mode {}, {found:?}, not {expected:?}", self.mode);
@@ -95,22 +95,22 @@ impl Snapshot {
     }
 }
 
-/// Binds a device to the driver, or unbinds it, with what sysfs gives for that.
+/// Binds a device to the driver, or unbinds it, through sysfs.
 pub fn sysfs(what: &str, device: &str) -> Result<(), Errno> {
     errno::result(fs::write(format!("{DRIVER}/{what}"), device))
 }
 
-/// Takes a device away from the driver.
+/// Unbinds a device from the driver.
 pub fn unbind(device: &str) -> Result<()> {
     sysfs("unbind", device).with_context(|| format!("unbinding {device}"))
 }
 
-/// Gives a device to the driver.
+/// Binds a device to the driver.
 pub fn bind(device: &str) -> Result<()> {
     sysfs("bind", device).with_context(|| format!("binding {device}"))
 }
 
-/// How a mapping of a page at `start` to read and write ends.
+/// The result of mapping a page at `start` to read and write.
 fn map_page(start: u64) -> Result<Result<(), Errno>> {
     Ok(Vma::shared(&user::open()?, start, PAGE as usize).map(drop))
 }
@@ -129,7 +129,7 @@ fn the_tree_gives_windows(_: &mut Host) -> Result<()> {
     seen.are(&OF_THE_TREE)?;
     for window in &seen.windows {
         let memory = window.range.start() >= START;
-        // Registers are of the boot's tree as well, but nothing says that they are set aside.
+        // Registers are also in the boot's tree, but nothing reserves them.
         let origin = if memory { Origin::BootDt } else { Origin::Dt };
         ensure!(window.origin == origin, "{window} is of {:?}", window.origin);
         ensure!(window.reserved == memory, "{window} is reserved: {}", window.reserved);
@@ -171,7 +171,7 @@ fn windows_of_the_tree_are_mapped_as_it_says(host: &mut Host) -> Result<()> {
         ensure!(page == expected, "{page:x?}, not {expected:x?}");
     }
     host.changed(seed, &[100..101], |_| 3)?;
-    // The kernel's own memory, and what no window holds.
+    // The kernel's own memory, and addresses in no window.
     for start in [0x5000_0000, START + LENGTH, FIFO + 0x1_0000, 0xd000_0000] {
         let result = map_page(start)?;
         ensure!(result == Err(Errno::EPERM), "{start:#x}: {result:?}");
@@ -182,7 +182,7 @@ fn windows_of_the_tree_are_mapped_as_it_says(host: &mut Host) -> Result<()> {
 fn a_window_shows_registers_behind_a_bus(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::new()?;
     let node = user::open()?;
-    // Both are cells of Arm's PrimeCell library, which say at the end of their page what they are.
+    // Both are Arm PrimeCell devices, which identify themselves at the end of their page.
     for (start, part) in [(RTC, 0x031), (UART, 0x011)] {
         let vma = Vma::map(&node, start, PAGE as usize, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
         let [low, high] = [0xfe0, 0xfe4].map(|offset| u32::from(vma.load(offset)));
@@ -226,7 +226,7 @@ fn the_parameter_adds_windows_to_those_of_the_tree(_: &mut Host) -> Result<()> {
     Ok(())
 }
 
-/// What a debugger gets that reads at the beginning of `vma`.
+/// The result of a debugger's read at the beginning of `vma`.
 fn debugged(vma: &Vma) -> Result<Result<usize, Errno>> {
     let memory = File::open("/proc/self/mem")?;
     Ok(errno::result(memory.read_at(&mut [0; 8], vma.address() as u64)))
@@ -235,12 +235,12 @@ fn debugged(vma: &Vma) -> Result<Result<usize, Errno>> {
 fn memory_is_reserved_as_a_whole_and_by_nobody_in_the_kernel(_: &mut Host) -> Result<()> {
     for (list, reserved, expected) in [
         ("edge@0xc1bf0000+64K", true, Ok(8)),
-        // Half of it is set aside, and behind the other half is nothing.
+        // Half of it is reserved, and no device answers in the other half.
         ("edge@0xc1bf0000+128K:shared", false, Err(Errno::EIO)),
         ("edge@0xc1c00000+64K", false, Err(Errno::EIO)),
-        // Set aside, but not for us.
+        // Reserved for another purpose.
         ("edge@0xb0000000+1M", false, Err(Errno::EIO)),
-        // The administrator answers for it.
+        // The administrator declares it memory.
         ("edge@0xb0000000+1M:memory", false, Ok(8)),
     ] {
         let _loaded = Loaded::with(&[&format!("windows={list}")])?;
@@ -251,7 +251,7 @@ fn memory_is_reserved_as_a_whole_and_by_nobody_in_the_kernel(_: &mut Host) -> Re
         let found = debugged(&vma)?;
         ensure!(found == expected, "a debugger in {list}: {found:?}");
     }
-    // Registers are for the processor's own loads alone.
+    // Only the processor's own loads may access registers.
     let _loaded = Loaded::new()?;
     let rtc = Vma::map(&user::open()?, RTC, PAGE as usize, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
     rtc.load(0);
@@ -310,14 +310,14 @@ fn a_mapping_outlives_its_window_and_keeps_the_claim(host: &mut Host) -> Result<
     unbind(MEMORY)?;
     vma.store(7, !host_byte(seed, 7));
     ensure!(claimed()?, "a region that is mapped is not claimed");
-    // Nobody gets it now, the same device included.
+    // No device can claim it now, not even the same one.
     let again = sysfs("bind", MEMORY);
     ensure!(again == Err(Errno::EBUSY), "binding it again: {again:?}");
     let log = kernel::log_since("map-suite:")?;
     let words = "map windows: sdram@0xc0000000+0x300000: a part of it is claimed already";
     ensure!(log.contains(words) && log.contains("map,shared"), "the log does not say {words:?}:\n{log}");
 
-    // Parts and copies of the mapping hold the claim as the whole did.
+    // Parts and copies of the mapping also hold the claim.
     vma.unmap(PAGE as usize..2 * PAGE as usize)?;
     succeeds_in_child(|| i32::from(!claimed().unwrap_or(false)))?;
     ensure!(claimed()?, "the parts do not hold the claim");
@@ -330,7 +330,7 @@ fn a_mapping_outlives_its_window_and_keeps_the_claim(host: &mut Host) -> Result<
     host.changed(seed, &[7..8], |_| !host_byte(seed, 7))
 }
 
-/// What the host's pattern has at this offset.
+/// The host's pattern at this offset.
 fn host_byte(seed: u64, offset: u64) -> u8 {
     map_protocol::pattern::byte(seed, START + offset)
 }
@@ -342,7 +342,7 @@ fn windows_are_listed_and_mapped_while_devices_come_and_go(_: &mut Host) -> Resu
     let mut child = Child::spawn(|| {
         let toggled = (0..200).try_for_each(|_| {
             unbind(MEMORY)?;
-            // While the other process has a mapping, the region is not to be had.
+            // While the other process has a mapping, the region stays claimed.
             while sysfs("bind", MEMORY) != Ok(()) {}
             Ok::<_, anyhow::Error>(())
         });
@@ -379,7 +379,7 @@ fn without_any_device_there_is_still_no_raw_mode(_: &mut Host) -> Result<()> {
     ask(&node, abi::IOC_CHECK, &mut check)?;
     let found = (check.verdict, check.window, check.near_length);
     ensure!(found == (Refusal::Outside.code(), abi::NONE, 0), "{check:x?}");
-    // The program copes with it.
+    // The command line handles that.
     let info = devmap("info")?;
     ensure!(info.status == Some(0) && info.out.contains("mode           windows"), "{info:?}");
     let check = devmap("check 0xc0000000")?;
@@ -389,7 +389,7 @@ fn without_any_device_there_is_still_no_raw_mode(_: &mut Host) -> Result<()> {
 
 fn a_device_of_another_kind_is_not_bound(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::new()?;
-    // Any device that nobody drives.
+    // Any device without a driver.
     let device = fs::read_dir("/sys/bus/platform/devices")?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .find(|path| path.join("of_node").exists() && !path.join("driver").exists())

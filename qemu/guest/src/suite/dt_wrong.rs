@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Windows of the device tree that are wrong, each in a way that `qemu/kernel/arm64-wrong.dtso` describes.
+//! Invalid windows of the device tree, which `qemu/kernel/arm64-wrong.dtso` describes.
 
 use std::{fs, path::Path};
 
@@ -26,7 +26,7 @@ crate::tests! {
     mistakes_leave_no_trace,
 }
 
-/// The device, the node below it, and what is wrong with it.
+/// Each device, the node below it, and its mistake.
 fn mistakes() -> Vec<(&'static str, &'static str, NodeError)> {
     let error = |property, kind| NodeError { property, kind, page_size: 4096 };
     let memory = |kind| error(dt::MEMORY_REGION, kind);
@@ -52,7 +52,7 @@ fn mistakes() -> Vec<(&'static str, &'static str, NodeError)> {
     ]
 }
 
-/// The device, what the log says of its windows as a whole, and the error of its probe.
+/// Each device, the line in the log about its windows as a whole, and the error of its probe.
 fn misfits() -> Vec<(&'static str, String, Errno)> {
     let ram = Refusal::SystemRam;
     vec![
@@ -95,7 +95,7 @@ fn every_mistake_is_named_and_gives_no_window(_: &mut Host) -> Result<()> {
         ensure!(Path::new("/sys/bus/platform/devices").join(device).exists(), "there is no device {device}");
         ensure!(!Path::new(DRIVER).join(device).exists(), "{device} is bound");
     }
-    // Nor is there any device that nothing was said of.
+    // No other device failed.
     let failed = log.matches("probe with driver map failed").count();
     ensure!(failed == mistakes.len() + misfits.len(), "{failed} devices failed:\n{log}");
     Snapshot::now()?.are(&[])

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The driver on a machine whose PCI configuration lies in memory that the firmware calls reserved, locked down.
+//! The driver on a locked-down machine whose PCI configuration space the firmware calls reserved.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ crate::tests! {
     the_parameter_is_no_way_to_it,
 }
 
-/// How the line of the firmware's map begins, as the kernel lists it, and how it ends: what lies behind it may be reserved, too.
+/// The beginning and the end of its line in /proc/iomem; the region may extend beyond it.
 const LINE: (&str, &str) = ("b0000000-", " : Reserved");
 
 fn the_configuration_is_reserved_and_the_kernel_is_locked_down(_: &mut Host) -> Result<()> {
@@ -27,7 +27,7 @@ fn the_configuration_is_reserved_and_the_kernel_is_locked_down(_: &mut Host) -> 
 }
 
 fn the_parameter_is_no_way_to_it(_: &mut Host) -> Result<()> {
-    // What sysfs does not let root write either.
+    // sysfs does not let root write it either.
     let config = fs::read_dir("/sys/bus/pci/devices")?.flatten().next().context("no device")?.path().join("config");
     let written = errno::result(fs::write(&config, [0; 64]));
     ensure!(written == Err(Errno::EPERM), "writing {}: {written:?}", config.display());

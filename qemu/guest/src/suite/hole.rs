@@ -2,7 +2,7 @@
 
 //! A window where no device answers.
 //!
-//! The last test is the guest's end.
+//! The last test ends in a kernel panic.
 
 use std::{
     fs::File,
@@ -33,10 +33,10 @@ crate::tests! {
     a_kernel_that_loads_dies,
 }
 
-/// Where the machine has neither memory nor a device.
+/// An address with neither memory nor a device.
 const HOLE: u64 = 0x0f00_0000;
 
-/// The list of windows with a window there.
+/// The parameter for a window there.
 const WINDOW: &str = "windows=hole@0x0f000000+4K";
 
 /// A mapping of that window.
@@ -50,7 +50,7 @@ fn a_program_that_loads_dies_of_sigbus(_: &mut Host) -> Result<()> {
     killed_by(Signal::SIGBUS, || vma.load(0))
 }
 
-/// Whoever may open the node can be their own debugger.
+/// A process can debug itself through /proc/self/mem.
 fn a_debugger_gets_eio(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::with(&[WINDOW])?;
     let vma = hole()?;
@@ -66,13 +66,13 @@ fn a_debugger_gets_eio(_: &mut Host) -> Result<()> {
     Ok(())
 }
 
-/// The same system calls as in the last test do no harm where there is memory.
+/// The system calls of the last test are harmless where there is memory.
 fn system_calls_take_memory_that_answers(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::with(&["windows=0xc0000000+1M:wc"])?;
     let vma = Vma::shared(&user::open()?, START, 4096)?;
     vma.store(0, 0x5a);
     let (reader, writer) = pipe()?;
-    // SAFETY: the bytes are mapped, and no reference leads to them.
+    // SAFETY: the bytes are mapped, and have no references.
     let written = unsafe { libc::write(writer.as_raw_fd(), vma.address() as *const libc::c_void, 8) };
     ensure!(written == 8, "write(2) gave {written}: {:?}", Errno::last());
     // SAFETY: as above.
@@ -81,12 +81,12 @@ fn system_calls_take_memory_that_answers(_: &mut Host) -> Result<()> {
     Ok(())
 }
 
-/// The kernel copies what a program hands to write(2), and nobody answers.
+/// The kernel itself loads what a program passes to write(2), and no device answers.
 fn a_kernel_that_loads_dies(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::with(&[WINDOW])?;
     let vma = hole()?;
     let (_reader, writer) = pipe()?;
-    // SAFETY: The bytes are mapped. That no device answers is what this is about.
+    // SAFETY: the bytes are mapped; the test is about no device answering.
     let written = unsafe { libc::write(writer.as_raw_fd(), vma.address() as *const libc::c_void, 8) };
     bail!("write(2) gave {written}: {:?}", Errno::last());
 }

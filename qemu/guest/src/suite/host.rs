@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The witness outside: what the host sees of this guest's memory.
+//! The host, which fills and compares this guest's memory from outside.
 
 use std::{fs::File, ops::Range};
 
@@ -10,12 +10,12 @@ use map_protocol::{Channel, Difference, Page, Question, ToGuest, ToHost};
 /// The size of a page, in bytes.
 pub const PAGE: u64 = 4096;
 
-/// The memory that the kernel's command line keeps free for the driver.
+/// The memory that the kernel leaves free for the driver.
 pub const START: u64 = 0xc000_0000;
 /// Its size in bytes.
 pub const LENGTH: u64 = 0x0030_0000;
 
-/// The host, at the other end of the conversation.
+/// The host, at the other end of the connection.
 pub struct Host {
     channel: Channel<File>,
 }
@@ -34,12 +34,12 @@ impl Host {
         }
     }
 
-    /// Shows people what the test has found out.
+    /// Shows text to people, below the test's result.
     pub fn note(&mut self, text: String) -> Result<()> {
         Ok(self.channel.send(&ToHost::Note(text))?)
     }
 
-    /// Has the host fill the free memory with a pattern.
+    /// Fills the free memory with a pattern.
     pub fn fill(&mut self, seed: u64) -> Result<()> {
         match self.ask(Question::Fill { seed, start: START, length: LENGTH })? {
             ToGuest::Done => Ok(()),
@@ -47,7 +47,7 @@ impl Host {
         }
     }
 
-    /// Plugs another piece of memory into the machine; the kernel hears of it a little later.
+    /// Plugs another memory module into the machine; the kernel is notified a little later.
     pub fn plug_memory(&mut self, size: u64) -> Result<()> {
         match self.ask(Question::PlugMemory { size })? {
             ToGuest::Done => Ok(()),
@@ -55,7 +55,7 @@ impl Host {
         }
     }
 
-    /// What of the free memory differs from the pattern, seen from outside: the first bytes, and how many in all.
+    /// The first bytes of the free memory that differ from the pattern, and the number of all that do.
     pub fn differences(&mut self, seed: u64) -> Result<(Vec<Difference>, u64)> {
         match self.ask(Question::Differences { seed, start: START, length: LENGTH })? {
             ToGuest::Differences(first, count) => Ok((first, count)),
@@ -63,7 +63,8 @@ impl Host {
         }
     }
 
-    /// Fails unless exactly the bytes at these offsets differ from the pattern, and each is what `value` says.
+    /// Fails unless exactly the bytes at these offsets differ from the pattern, and each has the value that `value`
+    /// gives.
     pub fn changed(&mut self, seed: u64, offsets: &[Range<u64>], value: impl Fn(u64) -> u8) -> Result<()> {
         let (found, count) = self.differences(seed)?;
         let expected: u64 = offsets.iter().map(|range| range.end - range.start).sum();
@@ -76,7 +77,7 @@ impl Host {
         Ok(())
     }
 
-    /// What the page table says of a page of the process that spins on the processor.
+    /// The page-table entry of a page of the process that spins on the processor.
     pub fn page(&mut self, address: usize) -> Result<Page> {
         match self.ask(Question::PageTable { address: address as u64 })? {
             ToGuest::Page(page) => Ok(page),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Memory that is plugged in while the guest runs.
+//! Memory that is hot-plugged.
 
 use std::{
     fs,
@@ -29,7 +29,7 @@ crate::tests! {
     memory_that_is_plugged_in_is_used_at_once,
 }
 
-/// The size of a memory block on x86_64, the least that can be plugged in.
+/// The size of a memory block on x86_64, the smallest that can be plugged in.
 pub const BLOCK: u64 = 128 << 20;
 
 /// How long the kernel may take to use memory that was plugged in.
@@ -43,35 +43,35 @@ pub fn plug(host: &mut Host, size: u64) -> Result<u64> {
     loop {
         if let Some(&(start, end)) = ram()?.iter().find(|range| !before.contains(range)) {
             ensure!(end - start >= size, "{start:#x}-{end:#x} is less than {size:#x} bytes");
-            // What touches older memory stands in one line with it.
+            // Memory that adjoins older memory shares its line.
             let start = end - size;
             if state(start)? == "online" {
                 return Ok(start);
             }
         }
         if Instant::now() > deadline {
-            bail!("no memory has come: {:x?}", ram()?);
+            bail!("no memory has arrived: {:x?}", ram()?);
         }
         sleep(Duration::from_millis(50));
     }
 }
 
-/// The ranges of memory that the kernel uses: the first address of each, and the one behind the last.
+/// The ranges of memory that the kernel uses: the first address of each, and the one after the last.
 fn ram() -> Result<Vec<(u64, u64)>> {
     let regions = kernel::iomem()?.into_iter().filter(|region| region.name == "System RAM");
     regions.map(|region| Ok((region.first, region.last.checked_add(1).context("a range to the end")?))).collect()
 }
 
-/// What the kernel says of the memory block at `address`.
+/// The state of the memory block at `address`.
 fn state(address: u64) -> Result<String> {
     let path = format!("/sys/devices/system/memory/memory{}/state", address / BLOCK);
     Ok(fs::read_to_string(path).unwrap_or_default().trim().to_owned())
 }
 
-/// Where memory comes that is plugged in: above all that the machine had.
+/// Where memory is plugged in: above the machine's other memory.
 const PLACE: u64 = 1 << 32;
 
-/// Plugs in memory while something of ours may lie over it, waits until the kernel has a block of it, and gives its first
+/// Plugs in memory that a window or mapping may overlap, waits until the kernel has a block of it, and gives its first
 /// address.
 fn plug_block(host: &mut Host) -> Result<u64> {
     let blocks = || Ok::<_, anyhow::Error>(fs::read_dir("/sys/devices/system/memory")?.count());
@@ -79,10 +79,10 @@ fn plug_block(host: &mut Host) -> Result<u64> {
     host.plug_memory(BLOCK)?;
     let deadline = Instant::now() + PLUG_TIMEOUT;
     while blocks()? == before {
-        ensure!(Instant::now() < deadline, "no memory block has come");
+        ensure!(Instant::now() < deadline, "no memory block has arrived");
         sleep(Duration::from_millis(50));
     }
-    // Whatever happens to it has happened soon after.
+    // Gives the kernel time to bring it online.
     sleep(Duration::from_secs(2));
     let ranges = ram()?;
     let &(_, end) = ranges.iter().filter(|range| range.0 >= PLACE).max().context("no memory above 4 GiB")?;
@@ -95,7 +95,7 @@ fn online(address: u64) -> Result<(), Errno> {
     errno::result(fs::write(path, "online"))
 }
 
-/// The block at `address` must be offline, and stay so whatever root says, with a line in the log.
+/// Fails unless the block at `address` is offline, stays so even if root brings it online, and the log has a line.
 fn stays_offline(address: u64) -> Result<()> {
     ensure!(state(address)? == "offline", "the block at {address:#x} is {}", state(address)?);
     let result = online(address);
@@ -107,28 +107,28 @@ fn stays_offline(address: u64) -> Result<()> {
 fn memory_over_a_shared_window_stays_offline(host: &mut Host) -> Result<()> {
     let loaded = Loaded::with(&[&format!("windows=later@{PLACE:#x}+3G:shared")])?;
     let node = user::open()?;
-    // It was no memory when the window was added, and when this was mapped.
+    // It was no memory when the window was added and mapped.
     let vma = Vma::shared(&node, PLACE, 4096)?;
     let start = plug_block(host)?;
     stays_offline(start)?;
-    // From now on it cannot be mapped any more, but the rest can.
+    // Now it cannot be mapped any more, but the rest can.
     shared_fails(&node, start, 4096, Errno::EPERM)?;
     kernel::logged(Refusal::SystemRam.to_string())?;
     Vma::shared(&node, start + BLOCK, 4096)?;
     drop((vma, node, loaded));
-    online(start).context("with the driver gone")
+    online(start).context("with the driver unloaded")
 }
 
-/// The kernel keeps its own structures for a block at the block's beginning (`memmap_on_memory`), and does not ask about
+/// The kernel keeps its structures for a block at the block's beginning (`memmap_on_memory`), and does not notify about
 /// these pages.
 fn memory_of_which_a_window_has_the_first_page_stays_offline(host: &mut Host) -> Result<()> {
     let free = ram()?.iter().map(|range| range.1).max().context("no memory")?.max(PLACE);
     let loaded = Loaded::with(&[&format!("windows=first@{free:#x}+4K:shared")])?;
     let start = plug_block(host)?;
-    ensure!(start == free, "the block came at {start:#x}, not at {free:#x}");
+    ensure!(start == free, "the block arrived at {start:#x}, not at {free:#x}");
     stays_offline(start)?;
     drop(loaded);
-    online(start).context("with the driver gone")
+    online(start).context("with the driver unloaded")
 }
 
 fn memory_over_a_mapping_of_raw_mode_stays_offline(host: &mut Host) -> Result<()> {
@@ -136,7 +136,7 @@ fn memory_over_a_mapping_of_raw_mode_stays_offline(host: &mut Host) -> Result<()
     let node = user::open()?;
     let free = ram()?.iter().map(|range| range.1).max().context("no memory")?.max(PLACE);
     let vma = Vma::shared(&node, free, 2 << 30)?;
-    // A part of it is enough, and the last one at that.
+    // The last part of it suffices.
     vma.unmap(0..4096)?;
     let start = plug_block(host)?;
     stays_offline(start)?;
@@ -151,13 +151,13 @@ fn memory_over_a_claimed_window_is_not_added(host: &mut Host) -> Result<()> {
     let before = ram()?;
     host.plug_memory(BLOCK)?;
     sleep(Duration::from_secs(5));
-    ensure!(ram()? == before, "memory came over a claim: {:x?}", ram()?);
+    ensure!(ram()? == before, "memory was added over a claim: {:x?}", ram()?);
     vma.load(0);
     Ok(())
 }
 
 fn memory_that_is_plugged_in_is_used_at_once(host: &mut Host) -> Result<()> {
     let start = plug(host, BLOCK)?;
-    ensure!(start >= 1 << 32, "it came at {start:#x}, below what the machine had");
+    ensure!(start >= 1 << 32, "it arrived at {start:#x}, below the machine's other memory");
     Ok(())
 }

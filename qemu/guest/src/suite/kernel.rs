@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The kernel as a user meets it: loading, unloading, and what /proc and /sys say.
+//! The kernel from a user's view: loading, unloading, the log, /proc and /sys.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use anyhow::{bail, ensure, Context, Result};
 use map_protocol::MODULE;
 use nix::errno::Errno;
 
-/// Whether this kernel checks itself, so that everything takes ten times as long.
+/// Whether this kernel checks itself, and is therefore ten times slower.
 pub fn checks_itself() -> bool {
     Path::new("/sys/kernel/debug/kmemleak").exists()
 }
@@ -27,7 +27,7 @@ impl Loaded {
         Ok(Self(()))
     }
 
-    /// Loads the driver as it is.
+    /// Loads the driver without parameters.
     pub fn new() -> Result<Self> {
         Self::with(&[])
     }
@@ -35,7 +35,7 @@ impl Loaded {
 
 impl Drop for Loaded {
     fn drop(&mut self) {
-        // A test that fails may leave the driver in use; the runner sees that it is still there.
+        // A test that fails may leave the driver in use; `clean_up` reports that.
         let _ = rmmod();
     }
 }
@@ -50,23 +50,23 @@ pub fn rmmod() -> Result<Result<(), Errno>> {
     unload("map")
 }
 
-/// Loads the module of this file. The inner error is the kernel's.
+/// Loads the module in `file`. The inner error is the kernel's.
 pub fn load(file: &str, parameters: &[&str]) -> Result<Result<(), Errno>> {
     run_module_tool(Command::new("insmod").arg(file).args(parameters))
 }
 
-/// Unloads the module that is called so. The inner error is the kernel's.
+/// Unloads the module called `name`. The inner error is the kernel's.
 pub fn unload(name: &str) -> Result<Result<(), Errno>> {
     run_module_tool(Command::new("rmmod").arg(name))
 }
 
-/// Runs busybox's insmod or rmmod, which end with the text of the errno.
+/// Runs busybox's insmod or rmmod, which print the text of the error number.
 fn run_module_tool(command: &mut Command) -> Result<Result<(), Errno>> {
     let output = output(command)?;
     if output.status.success() {
         return Ok(Ok(()));
     }
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     let known = [
         ("Device or resource busy", Errno::EBUSY),
         ("Resource temporarily unavailable", Errno::EAGAIN),
@@ -76,22 +76,22 @@ fn run_module_tool(command: &mut Command) -> Result<Result<(), Errno>> {
         ("invalid parameters", Errno::EINVAL),
         ("Operation not permitted", Errno::EPERM),
     ];
-    match known.iter().find(|(text, _)| said.contains(text)) {
+    match known.iter().find(|(text, _)| errors.contains(text)) {
         Some(&(_, errno)) => Ok(Err(errno)),
-        None => bail!("{command:?}: {said}"),
+        None => bail!("{command:?}: {errors}"),
     }
 }
 
-/// Runs a program that must succeed, and gives what it wrote.
+/// Runs a program, and gives its output. Fails if the program does.
 pub fn run(program: &str, arguments: &[&str]) -> Result<String> {
     let output = output(Command::new(program).args(arguments))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{program} {arguments:?} failed ({}): {said}", output.status);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{program} {arguments:?} failed ({}): {errors}", output.status);
     Ok(String::from_utf8(output.stdout)?)
 }
 
 fn output(command: &mut Command) -> Result<Output> {
-    // Standard input is the conversation with the host, and nobody else's.
+    // Standard input is the connection to the host.
     command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {command:?}"))
 }
 
@@ -116,7 +116,7 @@ pub fn major() -> Result<Option<u32>> {
     Ok(None)
 }
 
-/// What the kernel logged since the last line that contains `marker`.
+/// The kernel's log since the last line that contains `marker`.
 pub fn log_since(marker: &str) -> Result<String> {
     let log = run("dmesg", &[])?;
     let start = log.rfind(marker).with_context(|| format!("the log has no line with {marker:?}"))?;
@@ -181,7 +181,7 @@ pub fn traces() -> Result<String> {
     Ok(traces)
 }
 
-/// A line with the names in a directory, in order.
+/// A line with the sorted names in a directory.
 pub fn listing(directory: &str) -> Result<String> {
     let mut names = fs::read_dir(directory)?
         .map(|entry| Ok(entry?.file_name().into_string().unwrap_or_default()))
@@ -190,7 +190,7 @@ pub fn listing(directory: &str) -> Result<String> {
     Ok(format!("{directory}: {}\n", names.join(" ")))
 }
 
-/// Unloads what a test has left behind, which is a failure of the test.
+/// Unloads modules that a test has left loaded, which is a failure of the test.
 pub fn clean_up() -> Result<()> {
     let mut left = Vec::new();
     for (name, what) in [("overlay", "an overlay"), ("map", "the driver")] {

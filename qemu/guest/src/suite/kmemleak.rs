@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Memory that nothing in the kernel points at any more, at the end of a suite.
+//! Memory leaks in the kernel, checked at the end of a suite.
 
 use std::{fs, path::Path, thread::sleep, time::Duration};
 
@@ -8,17 +8,17 @@ use anyhow::{ensure, Context, Result};
 
 use crate::{host::Host, Skip, Test};
 
-/// Where a kernel that looks for such memory reports it.
+/// The file in which kmemleak reports leaks.
 const FILE: &str = "/sys/kernel/debug/kmemleak";
 
-/// What is younger than this is not reported.
+/// The minimum age of memory that is reported.
 const AGE: Duration = Duration::from_secs(5);
 
 /// The test that comes last.
 pub const TEST: Test = Test { name: "kmemleak_finds_nothing", run: kmemleak_finds_nothing };
 
-/// Whether this kernel looks for such memory.
-pub fn can_be_asked() -> bool {
+/// Whether this kernel has kmemleak.
+pub fn is_available() -> bool {
     Path::new(FILE).exists()
 }
 
@@ -28,11 +28,11 @@ fn kmemleak_finds_nothing(_: &mut Host) -> Result<()> {
         return Err(Skip("a kernel that is locked down lets nobody write to debugfs".into()).into());
     }
     sleep(AGE);
-    // What the first scan sees for the first time it only remembers.
+    // A scan only remembers what it finds for the first time.
     scan()?;
     scan()?;
     if !report()?.is_empty() {
-        // A pointer may have been in a register, or on its way from one list to another.
+        // A pointer may have been in a register, or between two lists.
         sleep(AGE);
         scan()?;
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The driver on a kernel whose objects in sysfs live on for seconds after their last reference has gone.
+//! The driver on a kernel that releases objects in sysfs seconds after their last reference is dropped.
 
 use std::{thread::sleep, time::Duration};
 
@@ -21,7 +21,7 @@ fn the_drivers_objects_are_released_late(_: &mut Host) -> Result<()> {
     drop(Loaded::new()?);
     let log = kernel::log_since("map-suite:")?;
     let late = |line: &str| line.contains("'map' (") && line.contains("(delayed ");
-    ensure!(log.lines().any(late), "the kernel does not say that it puts off a release: {log}");
+    ensure!(log.lines().any(late), "the kernel does not log a delayed release: {log}");
     Ok(())
 }
 
@@ -30,12 +30,12 @@ fn what_is_released_late_is_nobodys_memory(_: &mut Host) -> Result<()> {
         let loaded = Loaded::with(parameters)?;
         drop(user::open()?);
         drop(loaded);
-        // The last release comes after four seconds; a use of memory that is gone is a line of KASAN's.
+        // The last release follows after four seconds; KASAN reports a use after free.
         sleep(Duration::from_secs(6));
     }
-    // And of a load that fails half way.
+    // A load that fails half way.
     let result = kernel::insmod(&["major=512"])?;
-    ensure!(result == Err(nix::errno::Errno::EINVAL), "a major number that there is not: {result:?}");
+    ensure!(result == Err(nix::errno::Errno::EINVAL), "a major number that does not exist: {result:?}");
     sleep(Duration::from_secs(6));
     Ok(())
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The driver stays while it is used, and leaves nothing behind.
+//! The driver cannot be unloaded while it is in use, and leaves nothing behind.
 
 use std::{fs::File, path::Path};
 
@@ -21,7 +21,7 @@ crate::tests! {
     a_hundred_loads_and_unloads_leave_no_trace,
 }
 
-/// The driver must be in use, and stay.
+/// Fails unless the driver is in use and cannot be unloaded.
 fn stays() -> Result<()> {
     // An open file counts twice, once for its operations and once for its device.
     let found = kernel::users()?;
@@ -32,7 +32,7 @@ fn stays() -> Result<()> {
     Ok(())
 }
 
-/// The driver must not be in use, and go.
+/// Fails unless the driver is not in use and can be unloaded.
 fn goes() -> Result<()> {
     let found = kernel::users()?;
     ensure!(found == Some(0), "/proc/modules counts {found:?} users");
@@ -58,7 +58,7 @@ fn rmmod_while_mapped_is_refused(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::new()?;
     let node = user::open()?;
     let vma = Vma::shared(&node, START, LENGTH as usize)?;
-    // The mapping holds the file open by itself.
+    // The mapping alone keeps the file open.
     drop(node);
     stays()?;
     vma.store(0, 1);
@@ -78,7 +78,7 @@ fn rmmod_while_a_file_of_debugfs_is_open_is_refused(_: &mut Host) -> Result<()> 
 
 fn a_hundred_loads_and_unloads_leave_no_trace(_: &mut Host) -> Result<()> {
     let before = kernel::traces()?;
-    // What a hundred rounds show by their number, a kernel that checks itself shows by looking.
+    // A kernel that checks itself needs fewer rounds.
     let rounds = if kernel::checks_itself() { 10 } else { 100 };
     for _ in 0..rounds {
         let _loaded = Loaded::new()?;

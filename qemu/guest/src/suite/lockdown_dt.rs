@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Windows of the device tree on a kernel that was booted with `lockdown=integrity`, as `qemu/kernel/arm64-lockdown.dtso`
-//! describes them.
+//! Windows of the device tree on a kernel that was booted with `lockdown=integrity`, as
+//! `qemu/kernel/arm64-lockdown.dtso` describes them.
 
 use std::path::Path;
 
@@ -24,7 +24,7 @@ crate::tests! {
     the_parameter_adds_nothing,
 }
 
-/// The only window that there is.
+/// The only window.
 const SDRAM: &str = "sdram@0xc0000000+0x300000";
 
 fn memory_that_the_boots_tree_sets_aside_is_mapped(host: &mut Host) -> Result<()> {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A kernel that is locked down while the driver is at work.
+//! A kernel that is locked down while the driver is loaded.
 
 use std::fs;
 
@@ -22,7 +22,7 @@ crate::tests! {
     a_lockdown_ends_the_mapping_of_windows,
 }
 
-/// It cannot be taken back, so this is the only test.
+/// A lockdown cannot be undone, so this is the only test.
 fn a_lockdown_ends_the_mapping_of_windows(host: &mut Host) -> Result<()> {
     let seed = 83;
     host.fill(seed)?;
@@ -34,7 +34,7 @@ fn a_lockdown_ends_the_mapping_of_windows(host: &mut Host) -> Result<()> {
     ensure!(verdict.verdict == Refusal::LockedDown.code(), "{verdict:x?}");
     shared_fails(&node, START, 4096, Errno::EPERM)?;
     kernel::logged(Refusal::LockedDown.to_string())?;
-    // What is mapped stays so.
+    // Existing mappings stay.
     ensure!(vma.load(7) == pattern::byte(seed, START + 7), "it shows something else");
     host.changed(seed, &[], |_| 0)
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Overlays that come on the device tree, and go, on a kernel that was booted with `lockdown=integrity`. The boot's tree is
-//! that of `qemu/kernel/arm64-overlay-windows.dtso`, and the overlays are those of `qemu/kernel/overlay`.
+//! Overlays that are applied to the device tree, and removed, on a kernel that was booted with `lockdown=integrity`.
+//! The boot's tree is that of `qemu/kernel/arm64-overlay-windows.dtso`, and the overlays are those of
+//! `qemu/kernel/overlay`.
 
 use std::{fs, path::Path};
 
@@ -28,13 +29,13 @@ crate::tests! {
 /// The first address of the boot's window `fifo`.
 const START_OF_FIFO: u64 = 0xc040_0000;
 
-/// The windows of the boot are there, and can be mapped.
+/// Fails unless the windows of the boot exist and can be mapped.
 fn the_boots_windows_are_there() -> Result<()> {
     are(OF_THE_BOOT)?;
     Vma::shared(&user::open()?, START_OF_FIFO, PAGE as usize).map(drop).context("a window of the boot")
 }
 
-/// The log says since `marker` that lockdown forbids this window of the device, or any of them.
+/// Fails unless the log since `marker` reports that lockdown forbids this window of the device (or any, if empty).
 fn refused(device: &str, window: &str, marker: &str) -> Result<()> {
     let log = kernel::log_since(marker)?;
     let words = format!(": {}", WindowError::LockedDown);
@@ -66,7 +67,7 @@ fn a_device_that_is_changed_is_refused_at_the_next_bind(_: &mut Host) -> Result<
     for (name, window) in [("add", SPARE), ("move", MOVED), ("memory", FIFO), ("touch", "")] {
         fs::write("/dev/kmsg", format!("<6>map-suite: {name}\n"))?;
         let overlay = Applied::new(name)?;
-        // They were read before.
+        // They were read before the overlay.
         the_boots_windows_are_there()?;
         unbind(DEVICE)?;
         let bound = sysfs("bind", DEVICE);
@@ -77,7 +78,7 @@ fn a_device_that_is_changed_is_refused_at_the_next_bind(_: &mut Host) -> Result<
             let result = Vma::shared(&user::open()?, start, PAGE as usize).map(drop);
             ensure!(result == Err(Errno::EPERM), "{start:#x} with {name}: {result:?}");
         }
-        // Nothing of the change is left with the overlay gone.
+        // Removing the overlay undoes the change.
         overlay.remove()?;
         bind(DEVICE)?;
         the_boots_windows_are_there()?;

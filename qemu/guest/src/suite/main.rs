@@ -2,11 +2,11 @@
 
 //! The tests that run in the guest, each in a process of its own.
 //!
-//! `map-suite SUITE FILTER` runs the tests of a suite, `map-suite one SUITE NAME` runs one and exits with what became
-//! of it. Standard input is the conversation with the host. `map-suite bench DEVICE` measures what a mapping costs, and
+//! `map-suite SUITE FILTER` runs the tests of a suite, and `map-suite one SUITE NAME` runs one test and exits with its
+//! outcome. Standard input is the connection to the host. `map-suite bench DEVICE` measures the cost of a mapping, and
 //! `map-suite list` lists the tests.
 
-// What changed in memory is a list of ranges, often of one.
+// The changes in memory are a list of ranges, often of one.
 #![allow(clippy::single_range_in_vec_init)]
 
 #[cfg_attr(target_arch = "x86_64", path = "x86_64.rs")]
@@ -71,9 +71,9 @@ const SKIPPED: u8 = 77;
 
 /// One test.
 pub struct Test {
-    /// What it shows.
+    /// Its name, which states what it shows.
     pub name: &'static str,
-    /// An error, or a panic, is a failure.
+    /// The test; an error or a panic is a failure.
     pub run: fn(&mut Host) -> Result<()>,
 }
 
@@ -121,7 +121,7 @@ suites! {
     Big: [big::TESTS],
 }
 
-/// Why a test could not run, as the error that it ends with.
+/// The reason why a test could not run, as its error.
 #[derive(Debug)]
 pub struct Skip(pub String);
 
@@ -156,7 +156,7 @@ fn parse(suite: &str) -> Result<Suite> {
     serde_json::from_str(suite).with_context(|| format!("there is no suite {suite}"))
 }
 
-/// The conversation with the host, on standard input.
+/// The connection to the host, on standard input.
 fn channel() -> Result<Channel<File>> {
     let port = std::io::stdin().as_fd().try_clone_to_owned()?;
     Ok(Channel::new(File::from(port)))
@@ -186,16 +186,16 @@ fn one(suite: &str, name: &str) -> ExitCode {
 fn run(suite: &str, filter: &str) -> Result<()> {
     let mut channel = channel()?;
     let mut tests: Vec<_> = tests_of(parse(suite)?).into_iter().filter(|test| test.name.contains(filter)).collect();
-    // It judges those before it.
-    if !tests.is_empty() && kmemleak::can_be_asked() {
+    // kmemleak checks all tests before it.
+    if !tests.is_empty() && kmemleak::is_available() {
         tests.push(&kmemleak::TEST);
     }
     channel.send(&ToHost::Plan(tests.iter().map(|test| test.name.to_owned()).collect()))?;
     for test in tests {
-        // Whatever the kernel says after this line, it says because of this test.
+        // Attributes the kernel's later lines to this test.
         fs::write("/dev/kmsg", format!("<6>map-suite: {}\n", test.name))?;
         channel.send(&ToHost::Begin(test.name.to_owned()))?;
-        let outcome = match attempt(suite, test.name).and_then(|outcome| kernel::clean_up().map(|()| outcome)) {
+        let outcome = match run_in_process(suite, test.name).and_then(|outcome| kernel::clean_up().map(|()| outcome)) {
             Ok(outcome) => outcome,
             Err(error) => Outcome::Failed(format!("{error:#}")),
         };
@@ -204,25 +204,25 @@ fn run(suite: &str, filter: &str) -> Result<()> {
     Ok(())
 }
 
-/// Runs one test in a process of its own, and says what became of it.
-fn attempt(suite: &str, name: &str) -> Result<Outcome> {
+/// Runs one test in a process of its own, and gives its outcome.
+fn run_in_process(suite: &str, name: &str) -> Result<Outcome> {
     let mut child = Command::new(std::env::current_exe()?)
         .args(["one", suite, name])
         .stdout(Stdio::inherit())
         .stderr(Stdio::piped())
         .spawn()?;
-    let said = listen(&mut child)?;
+    let errors = read_errors(&mut child)?;
     let status = child.wait()?;
-    let said = said.trim().to_owned();
+    let errors = errors.trim().to_owned();
     Ok(match status.code() {
         Some(0) => Outcome::Passed,
-        Some(code) if code == i32::from(SKIPPED) => Outcome::Skipped(said),
-        _ => Outcome::Failed(format!("{said} ({status})")),
+        Some(code) if code == i32::from(SKIPPED) => Outcome::Skipped(errors),
+        _ => Outcome::Failed(format!("{errors} ({status})")),
     })
 }
 
-/// Collects what a child says until it ends, but not for ever.
-fn listen(child: &mut Child) -> Result<String> {
+/// Collects the standard error of a child until it ends, or until the timeout.
+fn read_errors(child: &mut Child) -> Result<String> {
     let mut stderr = child.stderr.take().context("no stderr")?;
     let reader = std::thread::spawn(move || {
         let mut bytes = Vec::new();
@@ -239,7 +239,7 @@ fn listen(child: &mut Child) -> Result<String> {
         std::thread::sleep(Duration::from_millis(2));
     }
     match reader.join() {
-        Ok(said) => Ok(said?),
-        Err(_) => bail!("the thread that listened to the test panicked"),
+        Ok(errors) => Ok(errors?),
+        Err(_) => bail!("the thread that read the test's output panicked"),
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What is written through a mapping arrives in the memory, and nowhere else; the host is the witness.
+//! Stores through a mapping change exactly those bytes of memory, as the host sees it.
 
 use std::fs::File;
 
@@ -43,7 +43,7 @@ crate::tests! {
 
 const SIZE: usize = LENGTH as usize;
 
-/// What a test stores at `offset`: never what the pattern has there.
+/// The byte that a test stores at `offset`: never that of the pattern.
 fn other(seed: u64, offset: u64) -> u8 {
     !pattern::byte(seed, START + offset)
 }
@@ -59,14 +59,14 @@ fn the_sdram_program_stores_3_at_byte_100_and_nothing_else(host: &mut Host) -> R
     ensure!(host.differences(seed)?.1 == 0, "the host does not find its own pattern");
     let _loaded = Loaded::new()?;
     let said = kernel::run("sdram", &[])?;
-    ensure!(said.trim_end().ends_with("is 3"), "sdram said {said:?}");
+    ensure!(said.trim_end().ends_with("is 3"), "sdram printed {said:?}");
     host.changed(seed, &[100..101], |_| 3)
 }
 
 fn a_pattern_written_by_the_host_is_read_in_the_guest(host: &mut Host) -> Result<()> {
     let _loaded = Loaded::new()?;
     let memory = user::map()?;
-    // Twice, with the mapping in place: nothing may be remembered from the first time.
+    // Twice with the same mapping: nothing may be cached from the first time.
     for seed in [2, 3] {
         host.fill(seed)?;
         for offset in (0..SIZE).step_by(4) {
@@ -186,13 +186,13 @@ fn bulk_operations_work_at_every_alignment_and_length(host: &mut Host) -> Result
     let _loaded = Loaded::new()?;
     let memory = user::map()?;
     let bulk = memory.bulk();
-    // What the memory should hold: two places, so that copies go from one to the other.
+    // The expected memory: two places, for copies from one to the other.
     let mut expected = pattern::bytes(seed, START, 2 * ROOM);
     // On arm64 a single unaligned access would end this process with SIGBUS.
     for (count, (offset, length)) in (0..16).flat_map(|offset| (0..=80).map(move |length| (offset, length))).enumerate()
     {
         let bytes = pattern::bytes(count as u64, 0, length + 8);
-        // The program's own buffer is at any alignment, too.
+        // The buffer in the program is also at any alignment.
         let bytes = &bytes[count % 8..count % 8 + length];
         bulk.write_from(offset, bytes)?;
         expected[offset..offset + length].copy_from_slice(bytes);
@@ -207,7 +207,7 @@ fn bulk_operations_work_at_every_alignment_and_length(host: &mut Host) -> Result
         bulk.read_into(0, found)?;
         ensure!(*found == expected[..], "{length} bytes at {offset}, copied to {target}");
     }
-    // Nothing beside the two places has changed.
+    // Nothing outside the two places has changed.
     let last: Vec<_> = (0..2 * ROOM as u64).map(|offset| other(seed, offset)).collect();
     bulk.write_from(0, &last)?;
     host.changed(seed, &[0..2 * ROOM as u64], |offset| other(seed, offset))
@@ -223,7 +223,7 @@ fn an_access_takes_no_fault(host: &mut Host) -> Result<()> {
     let ordinary = Vma::reserve(SIZE)?;
     ordinary.protect(READ_WRITE)?;
     let mut counts = Vec::new();
-    // The first round brings in the code itself, and shows that faults are counted.
+    // The first round faults in the code, and shows that faults are counted.
     for vma in [&ordinary, &vma] {
         let before = faults()?;
         for offset in (0..SIZE).step_by(page_size) {
@@ -233,7 +233,7 @@ fn an_access_takes_no_fault(host: &mut Host) -> Result<()> {
         counts.push(faults()? - before);
     }
     let pages = (SIZE / page_size) as i64;
-    ensure!(counts[0] >= pages && counts[1] == 0, "faults: {counts:?}, of which the first are ordinary memory's");
+    ensure!(counts[0] >= pages && counts[1] == 0, "faults of ordinary memory and of the window: {counts:?}");
     let stored: Vec<_> = (0..LENGTH).step_by(page_size).map(|offset| offset..offset + 1).collect();
     host.changed(seed, &stored, |offset| other(seed, offset))
 }
@@ -245,16 +245,16 @@ fn an_access_after_munmap_is_sigsegv(_: &mut Host) -> Result<()> {
     vma.unmap(page..2 * page)?;
     killed_by(Signal::SIGSEGV, || vma.load(page))?;
     killed_by(Signal::SIGSEGV, || vma.store(2 * page - 1, 0))?;
-    // Its neighbours stay.
+    // Its neighbours stay mapped.
     vma.load(page - 1);
     vma.load(2 * page);
     vma.unmap(0..4 * page)?;
     killed_by(Signal::SIGSEGV, || vma.load(0))
 }
 
-/// Lets a child spin on the first processor, with this process's mappings, while `look` looks.
+/// Calls `look` while a child with this process's mappings spins on the first processor.
 ///
-/// Both processes call `touch` before that: a page that a process has not written to may be read-only in its table.
+/// Both processes call `touch` before: a page that a process has not written may be read-only in its page table.
 pub fn while_spinning<T>(touch: impl Fn(), look: impl FnOnce() -> Result<T>) -> Result<T> {
     let _child = Child::spawn_ready(|ready| {
         touch();

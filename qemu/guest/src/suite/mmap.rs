@@ -2,8 +2,8 @@
 
 //! The rules of mmap(2) and its relatives, on the driver's node and on a file of the same length side by side.
 //!
-//! Each test is a table that people see, and every row of it is asserted. What the two differ in is where the driver is
-//! stricter than a file, or where memory that is no file has no such thing.
+//! Each test is a table that people see, and every row is asserted. The two differ where the driver is stricter than a
+//! file, or where something exists for files only.
 
 use std::{
     fs::{File, OpenOptions},
@@ -67,7 +67,7 @@ fn page() -> usize {
     PageSize::of_system().bytes() as usize
 }
 
-/// What is mapped: the driver's only window, or a file of the same length.
+/// The object that is mapped: the driver's only window, or a file of the same length.
 struct Subject {
     path: String,
     /// The offset of its first byte.
@@ -84,7 +84,8 @@ impl Subject {
         self.open(File::options().read(true).write(true))
     }
 
-    /// Its first pages, shared, to read and write, with nothing behind them. The first byte of each is its number + 1.
+    /// A shared mapping of its first pages to read and write, with a gap behind. The first byte of each is its number +
+    /// 1.
     fn pages(&self, count: usize) -> Result<Vma> {
         let vma = Vma::shared_with_gap(&self.file()?, self.base, count * page())?;
         for number in 0..count {
@@ -93,13 +94,13 @@ impl Subject {
         Ok(vma)
     }
 
-    /// What becomes of a mapping that nobody touches.
+    /// The result of mapping it, without an access.
     fn try_map(&self, file: RawFd, offset: u64, length: usize, protection: ProtFlags, flags: MapFlags) -> String {
         errno::name(Vma::map_at(0, file, self.base.wrapping_add(offset), length, protection, flags))
     }
 }
 
-/// What becomes of a child that does this.
+/// The outcome of a child that does this.
 fn outcome<T>(act: impl FnOnce() -> T) -> Result<String> {
     let status = in_child(|| {
         act();
@@ -112,25 +113,25 @@ fn outcome<T>(act: impl FnOnce() -> T) -> Result<String> {
     }
 }
 
-/// What becomes of a load in a child.
+/// The outcome of a load in a child.
 fn load(vma: &Vma, offset: usize) -> Result<String> {
     outcome(|| vma.load(offset))
 }
 
-/// What becomes of a store in a child, which stores what is there already.
+/// The outcome of a store in a child, which does not change the byte.
 fn store(vma: &Vma, offset: usize) -> Result<String> {
     outcome(|| vma.store(offset, vma.load(offset)))
 }
 
-/// Several answers as one.
+/// Several outcomes in one cell.
 fn all(answers: impl IntoIterator<Item = Result<String>>) -> Result<String> {
     Ok(answers.into_iter().collect::<Result<Vec<_>>>()?.join(" "))
 }
 
-/// No row is about this.
+/// The cell of a subject that a row does not test.
 const NONE: &str = "-";
 
-/// The rows of a test, of which all are done before any is complained of.
+/// The rows of a test; all are done before any failure is reported.
 struct Table {
     device: Subject,
     file: Subject,
@@ -141,7 +142,7 @@ struct Table {
 }
 
 impl Table {
-    /// With the driver loaded, and a file of nothing but holes.
+    /// Loads the driver, and makes a sparse file.
     fn new() -> Result<Self> {
         let loaded = Loaded::with(&[WHOLE])?;
         let scratch = Scratch::new()?;
@@ -157,7 +158,7 @@ impl Table {
         })
     }
 
-    /// Does `act` on both, and compares what came of it with what should: first the device, then the file.
+    /// Does `act` on both, and compares the outcomes with those expected: first the device, then the file.
     fn row(&mut self, what: &str, expected: [&str; 2], act: impl Fn(&Subject) -> Result<String>) -> Result<()> {
         let mut line = [what.to_owned(), NONE.to_owned(), NONE.to_owned()];
         for (index, subject) in [&self.device, &self.file].into_iter().enumerate() {
@@ -174,7 +175,7 @@ impl Table {
         Ok(())
     }
 
-    /// Shows the table, and fails if a row is not as it should be.
+    /// Shows the table, and fails if a row differs from what was expected.
     fn finish(self, host: &mut Host) -> Result<()> {
         let width = |column: usize| self.lines.iter().map(|line| line[column].len()).max().unwrap_or_default();
         let (what, device) = (width(0), width(1));
@@ -239,7 +240,7 @@ fn arguments_that_make_no_sense_are_refused(host: &mut Host) -> Result<()> {
         .row("neither MAP_SHARED nor MAP_PRIVATE", ["EINVAL", "EINVAL"], |it| map(it, 0, length, MapFlags::empty()))?;
     table.row("MAP_PRIVATE", ["EINVAL", "ok"], |it| map(it, 0, length, PRIVATE))?;
     table.row("MAP_SHARED_VALIDATE", ["ok", "ok"], |it| map(it, 0, length, MapFlags::MAP_SHARED_VALIDATE))?;
-    // Only persistent memory has this flag; of one that it does not check the kernel says nothing.
+    // The flag is for persistent memory; MAP_SHARED ignores flags that it does not know.
     table.row("MAP_SHARED_VALIDATE and MAP_SYNC", ["EOPNOTSUPP", "EOPNOTSUPP"], |it| {
         map(it, 0, length, MapFlags::MAP_SHARED_VALIDATE | MapFlags::MAP_SYNC)
     })?;
@@ -332,7 +333,7 @@ fn map_fixed_replaces_what_was_there(host: &mut Host) -> Result<()> {
 fn a_hint_is_taken_where_nothing_is(host: &mut Host) -> Result<()> {
     let mut table = Table::new()?;
     let page = page();
-    // Whether a mapping comes to lie on a free page, for a hint `within` bytes into it.
+    // Whether a mapping is placed on a free page, for a hint `within` bytes into it.
     let hinted = |it: &Subject, within: usize| -> Result<String> {
         let file = it.file()?;
         let place = Vma::reserve(4 * page)?;
@@ -347,7 +348,7 @@ fn a_hint_is_taken_where_nothing_is(host: &mut Host) -> Result<()> {
     table.row("where something is", ["elsewhere", "elsewhere"], |it| {
         let place = it.pages(1)?;
         let vma = Vma::map_at(place.address(), it.file()?.as_raw_fd(), it.base, page, READ_WRITE, SHARED)?;
-        ensure!(place.load(0) == 1, "it replaced what was there");
+        ensure!(place.load(0) == 1, "it replaced the mapping there");
         Ok(if vma.address() == place.address() { "there" } else { "elsewhere" }.into())
     })?;
     table.row("no hint: the address is a page's", ["ok", "ok"], |it| {
@@ -390,7 +391,7 @@ fn munmap_takes_whole_pages_away(host: &mut Host) -> Result<()> {
     table.row("an address within a page", ["EINVAL", "EINVAL"], |it| {
         let vma = it.pages(1)?;
         let answer = errno::name(unmap_at(vma.address() + 1, page));
-        ensure!(vma.load(0) == 1, "it took something away");
+        ensure!(vma.load(0) == 1, "it unmapped something");
         Ok(answer)
     })?;
     table.finish(host)
@@ -540,7 +541,7 @@ fn msync_is_for_files(host: &mut Host) -> Result<()> {
     let sync =
         |it: &Subject, flags: i32| -> Result<String> { Ok(errno::name(sync_at(it.pages(1)?.address(), page, flags))) };
     table.row("MS_ASYNC", ["ok", "ok"], |it| sync(it, libc::MS_ASYNC))?;
-    // The node has no fsync(2): what is stored is in the memory already.
+    // The node has no fsync(2): stores are already in the memory.
     table.row("MS_SYNC", ["EINVAL", "ok"], |it| sync(it, libc::MS_SYNC))?;
     table.row("MS_SYNC and MS_ASYNC", ["EINVAL", "EINVAL"], |it| sync(it, libc::MS_SYNC | libc::MS_ASYNC))?;
     table.row("an address within a page", ["EINVAL", "EINVAL"], |it| {
@@ -561,7 +562,7 @@ fn mincore_tells_which_pages_are_there(host: &mut Host) -> Result<()> {
         let pages = resident_at(vma.address(), 3 * page)?;
         Ok(pages[..3].iter().map(|there| if *there { '1' } else { '0' }).collect())
     };
-    // No test before has touched the file, which is nothing but holes.
+    // Nothing has touched the sparse file yet.
     table.row("three pages, before the first access", ["111", "000"], |it| {
         resident(&Vma::shared(&it.file()?, it.base, 3 * page)?)
     })?;
@@ -673,11 +674,11 @@ fn a_file_that_cannot_be_mapped_is_an_error(_: &mut Host) -> Result<()> {
     }
     let empty = FileMapping::open(&path, range)?.read::<u8>(0);
     ensure!(matches!(empty, Err(Error::BeyondEnd { file_length: 0, .. })), "{empty:?}");
-    // Nobody but its owner may read it.
+    // Only its owner may read it.
     succeeds_as_user(1000, || {
         i32::from(!matches!(FileMapping::open_read_only(&path, range), Err(Error::Open { .. })))
     })?;
-    // The program says the same of each, and no signal ends it.
+    // The command line reports the same, and no signal ends it.
     devmap(&format!("read 0 --device {path}"))?.failed(3, &["the file ends after 0x0 bytes"])?;
     devmap(&format!("read 0 --device {fifo}"))?.failed(3, &["it is a pipe or socket"])?;
     devmap("read 0 --device /tmp")?.failed(3, &["it is a directory"])?;
@@ -686,10 +687,10 @@ fn a_file_that_cannot_be_mapped_is_an_error(_: &mut Host) -> Result<()> {
 
 const EXPERIMENTS: [&str; 5] = ["partial", "beyond-eof", "grow", "rounding", "device"];
 
-/// The rules in words, with what the lab prints.
+/// The rules in words, with the output of the lab.
 const DOCUMENTATION: &str = include_str!("../../../../docs/mmap.md");
 
-/// The lab agreed, and these experiments were done.
+/// Fails unless the lab agreed, and did these experiments.
 fn agreed(ran: &Ran, experiments: &[&str]) -> Result<()> {
     ensure!(ran.status == Some(0) && ran.err.is_empty() && !ran.out.contains("DIFFERS"), "{ran:?}");
     let titles =
@@ -700,7 +701,7 @@ fn agreed(ran: &Ran, experiments: &[&str]) -> Result<()> {
 }
 
 fn the_lab_agrees_with_this_machine(host: &mut Host) -> Result<()> {
-    // The values that it shows are the pattern's.
+    // The lab shows bytes of the pattern.
     host.fill(120)?;
     let _loaded = Loaded::with(&[WHOLE])?;
     let ran = devmap("lab all")?;
@@ -708,7 +709,7 @@ fn the_lab_agrees_with_this_machine(host: &mut Host) -> Result<()> {
     agreed(&ran, &EXPERIMENTS)?;
     let rows = devmap("lab all --json")?;
     ensure!(rows.status == Some(0) && rows.out.lines().all(|line| line.ends_with(r#""agrees":true}"#)), "{rows:?}");
-    // On pages of 4 KiB the documentation has it word for word.
+    // With pages of 4 KiB the documentation has the same output.
     if page() == 4096 {
         for experiment in EXPERIMENTS {
             let shown = format!("$ devmap lab {experiment}\n{}```\n", devmap(&format!("lab {experiment}"))?.out);
@@ -724,7 +725,7 @@ fn the_lab_leaves_no_core_and_changes_no_memory(host: &mut Host) -> Result<()> {
     let _loaded = Loaded::with(&[WHOLE])?;
     let scratch = Scratch::new()?;
     let directory = scratch.path("");
-    // The kernel would write a file `core` into the directory of whoever dies.
+    // The kernel would write a file `core` into the working directory of a process that crashes.
     agreed(
         &shell(&format!("cd {directory} && ulimit -c unlimited && TMPDIR={directory} exec devmap lab all"))?,
         &EXPERIMENTS,
@@ -741,7 +742,7 @@ fn the_lab_needs_memory_that_it_may_read(_: &mut Host) -> Result<()> {
         devmap("lab device 0xc0000001")?.failed(2, &["0xc0000001 lies within a page: start at 0xc0000000"])?;
         agreed(&devmap("lab device 0xc0000000")?, &["device"])?;
     }
-    // The last page alone, at whose end another begins that is refused.
+    // The last page alone; the next one is refused.
     let last = START + LENGTH - page as u64;
     let ran = {
         let _loaded = Loaded::with(&[&format!("windows=last@{last:#x}+{page}:ro")])?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Loading the driver, and the node that appears.
+//! Loading the driver, and its node.
 
 use std::{
     fs::{self, File},
@@ -34,7 +34,7 @@ crate::tests! {
 }
 
 fn load_registers_major_126(_: &mut Host) -> Result<()> {
-    ensure!(kernel::users()?.is_none() && kernel::major()?.is_none(), "the driver is there before it is loaded");
+    ensure!(kernel::users()?.is_none() && kernel::major()?.is_none(), "the driver exists before it is loaded");
     let _loaded = Loaded::new()?;
     ensure!(kernel::users()? == Some(0), "/proc/modules: {:?}", kernel::users()?);
     ensure!(kernel::major()? == Some(126), "/proc/devices: {:?}", kernel::major()?);
@@ -44,7 +44,7 @@ fn load_registers_major_126(_: &mut Host) -> Result<()> {
 }
 
 fn devtmpfs_makes_the_node(_: &mut Host) -> Result<()> {
-    ensure!(!Path::new("/dev/map").exists(), "/dev/map is there before the driver is loaded");
+    ensure!(!Path::new("/dev/map").exists(), "/dev/map exists before the driver is loaded");
     {
         let _loaded = Loaded::new()?;
         let node = fs::metadata("/dev/map")?;
@@ -70,7 +70,7 @@ fn major_0_lets_the_kernel_choose(_: &mut Host) -> Result<()> {
 }
 
 fn a_taken_major_is_ebusy(_: &mut Host) -> Result<()> {
-    // Number 1 is /dev/mem's and its neighbours'.
+    // Major 1 belongs to /dev/mem and others.
     let words = "map: character major 1 is taken; major=0 lets the kernel choose one";
     load_fails("major=1", Errno::EBUSY, &[words])
 }

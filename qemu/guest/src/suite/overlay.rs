@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Overlays that come on the device tree, and go, while the driver is at work. The boot's tree is that of
+//! Overlays that are applied to the device tree, and removed, while the driver is loaded. The boot's tree is that of
 //! `qemu/kernel/arm64-overlay.dtso`, without any window, and the overlays are those of `qemu/kernel/overlay`.
 
 use std::{fs, path::Path};
@@ -33,10 +33,10 @@ crate::tests! {
     overlays_come_and_go_while_a_process_maps,
 }
 
-/// Where the kernel shows its devices of the device tree.
+/// The directory of platform devices.
 pub const DEVICES: &str = "/sys/bus/platform/devices";
 
-/// Where the kernel shows the device tree.
+/// The directory of the device tree.
 const TREE: &str = "/sys/firmware/devicetree/base";
 
 /// The window of the overlay `late`.
@@ -45,27 +45,27 @@ pub const LATE: &str = "late@0xc0000000+0x300000";
 /// The window of the overlay `enable`.
 const FIFO: &str = "fifo@0xc0400000+0x10000";
 
-/// Where the machine has neither memory nor a device.
+/// An address with neither memory nor a device.
 const HOLE: u64 = 0xd000_0000;
 
-/// A clock's registers, which no window shows.
+/// The registers of a clock, which are in no window.
 const RTC: u64 = 0x0901_0000;
 
-/// An overlay that is on the device tree; taken off when dropped.
+/// An overlay that is applied to the device tree; removed when dropped.
 pub struct Applied(());
 
 impl Applied {
-    /// Puts the overlay that is called so on the device tree.
+    /// Applies the overlay of this name to the device tree.
     pub fn new(name: &str) -> Result<Self> {
         let put = kernel::load(OVERLAY, &[&format!("path={}", overlay(name))])?;
-        put.with_context(|| format!("putting the overlay {name} on the device tree"))?;
+        put.with_context(|| format!("applying the overlay {name}"))?;
         Ok(Self(()))
     }
 
-    /// Takes it off, which must go well.
+    /// Removes it. Fails if the kernel reports a problem.
     pub fn remove(self) -> Result<()> {
         std::mem::forget(self);
-        kernel::unload("overlay")?.context("taking the overlay off the device tree")?;
+        kernel::unload("overlay")?.context("removing the overlay")?;
         let log = kernel::log_since("map-suite:")?;
         ensure!(!log.contains("is not taken off the device tree"), "the overlay is left:\n{log}");
         Ok(())
@@ -74,12 +74,12 @@ impl Applied {
 
 impl Drop for Applied {
     fn drop(&mut self) {
-        // A test that fails may leave it in use; the runner sees that it is still there.
+        // A test that fails may leave it in use; `clean_up` reports that.
         let _ = kernel::unload("overlay");
     }
 }
 
-/// What an overlay could leave: nodes, devices, and all that the driver could.
+/// All traces that an overlay could leave: nodes, devices, and those of the driver.
 fn traces() -> Result<String> {
     let mut traces = kernel::traces()?;
     for directory in [TREE, "/sys/firmware/devicetree/base/reserved-memory", DEVICES] {
@@ -94,12 +94,12 @@ fn is_raw() -> Result<()> {
     Ok(())
 }
 
-/// How a mapping of a page at `start` ends, through a node that may have been opened long ago.
+/// The result of mapping a page at `start` through a node that may have been opened before.
 fn map_page(node: &fs::File, start: u64) -> Result<(), Errno> {
     Vma::shared(node, start, PAGE as usize).map(drop)
 }
 
-/// With the driver in raw mode this overlay comes and goes, and brings these windows.
+/// The overlay ends raw mode and adds these windows; removing it does not restore raw mode.
 fn raw_mode_ends(name: &str, windows: &[&str]) -> Result<()> {
     {
         let _loaded = Loaded::new()?;
@@ -116,14 +116,14 @@ fn raw_mode_ends(name: &str, windows: &[&str]) -> Result<()> {
         }
         let info = devmap("info")?;
         ensure!(info.status == Some(0) && info.out.contains("mode           windows"), "{info:?}");
-        // As everywhere, what is mapped stays so.
+        // Existing mappings stay.
         mapped.load(0);
 
         overlay.remove()?;
         Snapshot::now()?.are(&[])?;
         for start in [START, RTC, HOLE] {
             let result = map_page(&node, start);
-            ensure!(result == Err(Errno::EPERM), "{start:#x}, with the overlay gone: {result:?}");
+            ensure!(result == Err(Errno::EPERM), "{start:#x}, with the overlay removed: {result:?}");
         }
     }
     let _loaded = Loaded::new()?;
@@ -138,14 +138,14 @@ fn raw_mode_ends_when_a_device_with_windows_comes(_: &mut Host) -> Result<()> {
 
 fn raw_mode_ends_for_a_node_of_which_no_device_is_made(_: &mut Host) -> Result<()> {
     {
-        // This is such a node.
+        // The overlay makes such a node.
         let _overlay = Applied::new("no-bus")?;
         ensure!(Path::new(TREE).join("no-bus/windows").exists(), "there is no node");
         for device in fs::read_dir(DEVICES)? {
             let name = device?.file_name();
             ensure!(!name.to_string_lossy().contains("windows"), "there is a device {name:?}");
         }
-        // Who loads the driver now does not get raw mode either.
+        // A driver that is loaded now does not get raw mode either.
         let _loaded = Loaded::new()?;
         Snapshot::now()?.are(&[])?;
     }
@@ -165,16 +165,16 @@ fn a_disabled_node_leaves_raw_mode(_: &mut Host) -> Result<()> {
     map_page(&node, HOLE).context("with the overlay")?;
     overlay.remove()?;
     is_raw()?;
-    map_page(&node, HOLE).context("with the overlay gone")
+    map_page(&node, HOLE).context("with the overlay removed")
 }
 
-/// The only window there is is this one. Its memory is set aside, but it is not of the boot.
+/// Fails unless this is the only window, its memory is reserved, and it is not of the boot's tree.
 fn is_late(expected: &str) -> Result<()> {
     let seen = Snapshot::now()?;
     seen.are(&[expected])?;
     let window = seen.windows[0];
     ensure!(window.reserved && window.origin == Origin::Dt, "{window} is {window:?}");
-    // As a program of another language sees it.
+    // The raw flags of the ABI.
     let mut raw = abi::MapWindow::default();
     ask(&user::open()?, abi::IOC_WINDOW, &mut raw)?;
     let flags = raw.flags & (abi::WINDOW_RESERVED | abi::WINDOW_DT | abi::WINDOW_BOOT);
@@ -203,7 +203,7 @@ fn a_window_that_comes_late_is_not_of_the_boot(host: &mut Host) -> Result<()> {
         ensure!(!iomem.contains("map: late"), "it is still claimed:\n{iomem}");
     }
     {
-        // The driver may also come after the overlay, and go before it.
+        // The driver may also be loaded after the overlay, and unloaded before it.
         let _overlay = Applied::new("late")?;
         let _loaded = Loaded::new()?;
         is_late(LATE)?;
@@ -236,7 +236,7 @@ fn a_mapping_outlives_the_overlay_and_keeps_the_claim(host: &mut Host) -> Result
     overlay.remove()?;
     vma.store(100, 3);
     ensure!(claimed()?, "a region that is mapped is not claimed");
-    // As long as it is, the overlay comes back, but its window does not.
+    // While it is mapped, the overlay can be applied again, but its window is refused.
     let overlay = Applied::new("late")?;
     ensure!(Path::new(DEVICES).join("windows-late").exists(), "there is no device");
     ensure!(!Path::new(DRIVER).join("windows-late").exists(), "the device is bound");
@@ -267,7 +267,7 @@ fn overlays_come_and_go_while_a_process_maps(_: &mut Host) -> Result<()> {
     {
         let _loaded = Loaded::new()?;
         let node = user::open()?;
-        // In raw mode there would be something to map without a window.
+        // Ends raw mode, in which the memory could be mapped without a window.
         Applied::new("late")?.remove()?;
         let mut child = Child::spawn(|| {
             let toggled = (0..50).try_for_each(|_| Applied::new("late")?.remove());

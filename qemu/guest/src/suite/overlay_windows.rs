@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Overlays that change windows of the boot while the driver is at work. The boot's tree is that of
+//! Overlays that change windows of the boot while the driver is loaded. The boot's tree is that of
 //! `qemu/kernel/arm64-overlay-windows.dtso`, and the overlays are those of `qemu/kernel/overlay`.
 //!
 //! A device reads its windows when it is bound, and only then.
@@ -26,7 +26,7 @@ crate::tests! {
     no_window_onto_memory_that_is_changed_is_of_the_boot,
 }
 
-/// A window, whether its memory is set aside, and where it comes from.
+/// A window, whether its memory is reserved, and its origin.
 pub type Expected = (&'static str, bool, Origin);
 
 /// The device, as sysfs calls it.
@@ -42,10 +42,10 @@ pub const MOVED: &str = "fifo@0xc0600000+0x10000";
 /// The windows of the boot.
 pub const OF_THE_BOOT: &[Expected] = &[(FIFO, true, BootDt), (TABLE, true, BootDt)];
 
-/// What is left of them with the overlay `disable`.
+/// Those that the overlay `disable` leaves.
 pub const WITHOUT_TABLE: &[Expected] = &[(FIFO, true, BootDt)];
 
-/// There are these windows, and no others.
+/// Fails unless the driver has exactly these windows.
 pub fn are(expected: &[Expected]) -> Result<()> {
     let seen = Snapshot::now()?;
     let names: Vec<_> = expected.iter().map(|(name, ..)| *name).collect();
@@ -62,8 +62,8 @@ fn rebind() -> Result<()> {
     bind(DEVICE)
 }
 
-/// With this overlay on the tree there are these windows, but only once the device is bound anew; and when the overlay
-/// has gone, so it is with those of the boot.
+/// Applying this overlay results in these windows, and removing it in those of the boot, each at the next bind of the
+/// device.
 fn changes(overlay: &str, windows: &[Expected]) -> Result<()> {
     {
         let _loaded = Loaded::new()?;
@@ -84,7 +84,7 @@ fn changes(overlay: &str, windows: &[Expected]) -> Result<()> {
 }
 
 fn an_added_child_is_a_window_from_the_next_bind_on(_: &mut Host) -> Result<()> {
-    // The others are as they were.
+    // The others are unchanged.
     changes("add", &[(FIFO, true, BootDt), (TABLE, true, BootDt), (SPARE, true, Dt)])
 }
 
@@ -101,6 +101,6 @@ fn no_window_of_a_node_that_is_changed_is_of_the_boot(_: &mut Host) -> Result<()
 }
 
 fn no_window_onto_memory_that_is_changed_is_of_the_boot(_: &mut Host) -> Result<()> {
-    // What was not set aside when the kernel was booted is not known to be.
+    // The kernel read the reservations at boot, and does not know the new one.
     changes("memory", &[(FIFO, false, Dt), (TABLE, true, BootDt)])
 }

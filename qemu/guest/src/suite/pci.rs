@@ -19,7 +19,7 @@ crate::tests! {
     a_device_that_is_removed_takes_no_claim_along,
 }
 
-/// Where PCI devices are.
+/// The directory of PCI devices.
 const DEVICES: &str = "/sys/bus/pci/devices";
 
 /// QEMU's device for exercises: its vendor and its number.
@@ -35,7 +35,7 @@ pub fn device() -> Result<PathBuf> {
     found.context("there is no such device on the bus")
 }
 
-/// Where the device's registers are: the first address and the last.
+/// The first and the last address of the device's registers.
 pub fn registers(device: &Path) -> Result<(u64, u64)> {
     let text = fs::read_to_string(device.join("resource"))?;
     let line = text.lines().next().context("the device has no registers")?;
@@ -61,7 +61,7 @@ fn a_window_in_a_bar_is_eperm(_: &mut Host) -> Result<()> {
     let words = WindowError::PciBar.to_string();
     ensure!(words.contains("resource0") && words.contains("VFIO"), "it names no other way: {words}");
     for list in [
-        // All of it, its first page, its last, one too many on each side, and without a claim.
+        // All of it, its first page, its last, one page too many on each side, and without a claim.
         format!("{first:#x}-{last:#x}"),
         format!("{first:#x}+4K"),
         format!("{:#x}+4K", last - 0xfff),
@@ -80,10 +80,10 @@ fn a_device_that_is_removed_takes_no_claim_along(_: &mut Host) -> Result<()> {
     let (first, _) = registers(&place)?;
     fs::write(place.join("remove"), "1")?;
     ensure!(device().is_err(), "the device is still there");
-    // Now it is a hole like any other.
+    // Now no device claims the range.
     kernel::insmod(&[&format!("windows=was@{first:#x}+4K")])??;
     let vma = Vma::shared(&user::open()?, first, 4096)?;
-    // It comes again, and its registers have to find a place beside a claim.
+    // The device returns, and its registers must be placed beside the claim.
     fs::write("/sys/bus/pci/rescan", "1")?;
     let (again, _) = registers(&device()?)?;
     ensure!(again != first, "the device has its registers over a claim");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The user's own steps, in a guest whose /dev nobody fills.
+//! The steps of a user, in a guest without devtmpfs.
 
 use std::{fs, path::Path};
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The names of all tests, as the host finds them in this program.
+//! The names of all tests, for the host to find in this program.
 
 use map_protocol::plan::MARK;
 
@@ -9,7 +9,7 @@ use crate::SUITES;
 /// The names, in the form that [`map_protocol::plan`] describes.
 pub static NAMES: [u8; join::<0>().1] = join().0;
 
-/// Puts the names one after another, as far as there is room; gives how much room they take, too.
+/// Joins the names, as far as they fit; also gives the length of all of them.
 const fn join<const ROOM: usize>() -> ([u8; ROOM], usize) {
     let mut text = ([0; ROOM], 0);
     text = add(text, MARK);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `devmap` as a program: run to its end, or beside a test, and judged by all that it left.
+//! Runs `devmap` and other programs, and checks their status and output.
 
 use std::{
     fmt, fs,
@@ -17,7 +17,7 @@ use nix::{
 /// All of the free memory as one window.
 pub const WHOLE: &str = "windows=sdram@0xc0000000+3M";
 
-/// What a program has left behind.
+/// The status and output of a program that has ended.
 pub struct Ran {
     what: String,
     pub status: Option<i32>,
@@ -28,7 +28,7 @@ pub struct Ran {
 impl fmt::Debug for Ran {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { what, status, out, err } = self;
-        write!(f, "`{what}` ended with status {status:?}, printed {out:?}, and said {err:?}")
+        write!(f, "`{what}` ended with status {status:?}, printed {out:?}, and wrote the errors {err:?}")
     }
 }
 
@@ -36,13 +36,13 @@ impl Ran {
     /// Runs `command` to its end.
     pub fn new(command: &mut Command) -> Result<Self> {
         let what = format!("{command:?}").replace('"', "");
-        // Standard input is the conversation with the host, and nobody else's.
+        // Standard input is the connection to the host.
         let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {what}"))?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok(Self { what, status: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) })
     }
 
-    /// It did what it should, said nothing of it on standard error, and this on standard output.
+    /// Fails unless it succeeded, and wrote exactly this to standard output and nothing to standard error.
     pub fn printed(&self, expected: &str) -> Result<()> {
         ensure!(
             (self.status, self.err.as_str()) == (Some(0), "") && self.out == expected,
@@ -51,7 +51,7 @@ impl Ran {
         Ok(())
     }
 
-    /// It failed with this status, and one line on standard error that has all these words.
+    /// Fails unless it exited with this status, and wrote one line with all these words to standard error.
     pub fn failed(&self, status: i32, says: &[&str]) -> Result<()> {
         ensure!(self.status == Some(status), "not status {status}: {self:?}");
         ensure!(self.err.starts_with("devmap: ") && self.err.lines().count() == 1, "not one line: {self:?}");
@@ -97,7 +97,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // After a test that went well it has ended by itself.
+        // In a test that passes it has ended by itself.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the driver refuses, with which error, and that it changes nothing.
+//! The mappings that the driver refuses, with their errors; a refusal changes nothing.
 
 use std::{
     fs::{self, File, Permissions},
@@ -37,7 +37,7 @@ crate::tests! {
 }
 
 const SIZE: usize = LENGTH as usize;
-/// Maps must fail with this error, and change nothing of the process.
+/// Fails unless the mapping is refused with this error, and the process is unchanged.
 fn fails(file: &File, offset: u64, length: usize, flags: MapFlags, protection: ProtFlags, errno: Errno) -> Result<()> {
     let before = fs::read_to_string("/proc/self/maps")?;
     match Vma::map(file, offset, length, protection, flags) {
@@ -86,7 +86,7 @@ fn an_executable_mapping_is_eperm(_: &mut Host) -> Result<()> {
     for protection in [execute, execute | ProtFlags::PROT_READ, execute | READ_WRITE] {
         fails(&node, START, SIZE, MapFlags::MAP_SHARED, protection, Errno::EPERM)?;
     }
-    // And there is no way round it.
+    // mprotect(2) does not allow it either.
     let vma = Vma::shared(&node, START, SIZE)?;
     let result = vma.protect(execute | READ_WRITE);
     ensure!(result == Err(Errno::EACCES), "mprotect(2) to executable: {result:?}");
@@ -98,7 +98,7 @@ fn an_address_that_the_processor_does_not_have_is_einval(_: &mut Host) -> Result
     let end = 1u64 << arch::address_bits()?;
     let _loaded = Loaded::new()?;
     let node = user::open()?;
-    // The last page there is can be mapped; nobody loads from it, as there is nothing behind it.
+    // The last page can be mapped; the test does not load from it, because no device answers.
     drop(Vma::shared(&node, end - PAGE, PAGE as usize)?);
     for (offset, pages) in [(end - PAGE, 2), (end, 1), (end * 2, 1), (1 << 62, 1), (u64::MAX - 4 * PAGE + 1, 1)] {
         shared_fails(&node, offset, pages * PAGE as usize, Errno::EINVAL)?;
@@ -109,7 +109,7 @@ fn an_address_that_the_processor_does_not_have_is_einval(_: &mut Host) -> Result
 fn a_range_that_wraps_is_refused(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::new()?;
     let node = user::open()?;
-    // The kernel itself sees to this one, before the driver is asked.
+    // The kernel itself refuses this, before it calls the driver.
     shared_fails(&node, u64::MAX - PAGE + 1, 2 * PAGE as usize, Errno::EOVERFLOW)?;
     shared_fails(&node, u64::MAX - PAGE + 1, SIZE, Errno::EOVERFLOW)
 }
@@ -144,14 +144,14 @@ fn a_range_that_reaches_into_system_ram_is_eperm(host: &mut Host) -> Result<()> 
     shared_fails(&node, START - PAGE, SIZE, Errno::EPERM)?;
     shared_fails(&node, START - PAGE, SIZE + 2 * PAGE as usize, Errno::EPERM)?;
     shared_fails(&node, START + PAGE, SIZE, Errno::EPERM)?;
-    // A length that is rounded up to a page too many.
+    // A length that is rounded up to one page too many.
     shared_fails(&node, START, SIZE + 1, Errno::EPERM)?;
     host.changed(seed, &[], |_| 0)
 }
 
 fn an_open_without_cap_sys_rawio_is_eperm(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::new()?;
-    // Not the permissions of the file are to decide this.
+    // The permissions of the file must not decide this.
     fs::set_permissions("/dev/map", Permissions::from_mode(0o666))?;
     let refused = || i32::from(user::open_error() != Some(Errno::EPERM));
     succeeds_in_child(|| match caps::drop(None, CapSet::Effective, Capability::CAP_SYS_RAWIO) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! How `devmap` ends on /dev/map: every exit status, and the line that says why.
+//! The exit statuses of `devmap` on /dev/map, and the lines that explain them.
 
 use std::{
     fs::{self, Permissions},
@@ -36,8 +36,8 @@ crate::tests! {
     info_shows_the_driver_and_its_windows,
 }
 
-/// Every command that reads 64 bytes at `at`, with the status that it ends with if it may. `free` can be read too,
-/// and the file `image` holds 64 bytes, neither of which is what lies at `at`.
+/// Every command that reads 64 bytes at `at`, with its status if it is allowed to. `free` can be read too, and the file
+/// `image` holds 64 bytes; both differ from the bytes at `at`.
 fn readers(at: u64, free: u64, image: &str) -> Vec<(String, i32)> {
     vec![
         (format!("read {at:#x}"), 0),
@@ -69,7 +69,7 @@ fn writers(at: u64, free: u64, image: &str) -> Vec<String> {
 fn status_1_tells_of_memory_that_keeps_nothing(host: &mut Host) -> Result<()> {
     let seed = 110;
     host.fill(seed)?;
-    // The machine has nothing at this address: stores are lost, and loads give the same bits, whatever was stored.
+    // No device answers at this address: stores are lost, and loads always give the same bits.
     let (at, has) = (VACANT, VACANT_BYTE);
     let value = u32::from_ne_bytes([has; 4]);
     let _loaded = Loaded::new()?;
@@ -105,11 +105,11 @@ fn status_1_tells_of_memory_that_keeps_nothing(host: &mut Host) -> Result<()> {
     ] {
         devmap(&arguments)?.failed(1, &[&says])?;
     }
-    // The address and the bits of each fault, up to ten, and how many there are.
+    // The address and the bits of up to ten faults, and their number.
     let ran = devmap(&format!("test {at:#x}+4K -w 32 --only index"))?;
     let lines: Vec<_> = ran.out.lines().collect();
     ensure!(lines.len() == 11 && lines[10] == "pass 1: index: 2047 faults", "{ran:?}");
-    // Each word is given its own number. That of the first is what is always found, if that is zero.
+    // The test stores its index in each word. If loads give zero, the first word seems right.
     let index = if has == 0 { 3u32 } else { 2 };
     let expected = format!(
         "{:#x}: index: stored {index:#010x}, found {value:#010x}, wrong bits {:#010x}",
@@ -117,7 +117,7 @@ fn status_1_tells_of_memory_that_keeps_nothing(host: &mut Host) -> Result<()> {
         value ^ index
     );
     ensure!(lines[2] == expected, "not {expected:?}: {ran:?}");
-    // The same without --verify is nobody's failure.
+    // Without --verify nothing fails.
     devmap(&format!("write {at:#x} 0 3"))?.printed("")?;
     devmap(&format!("fill {at:#x}+1M 5"))?.printed("")?;
     host.changed(seed, &[], |_| 0)
@@ -131,7 +131,7 @@ fn status_2_is_for_arguments_and_changes_nothing(host: &mut Host) -> Result<()> 
     let image = scratch.file("image", b"0123456789")?;
     let saved = scratch.path("saved");
     for (arguments, says) in [
-        // Not one access each.
+        // Not possible in single accesses.
         ("read 0xc0000001", "cannot read 4 bytes at 0xc0000001 in one access: use a multiple of 0x4"),
         ("read 0xc0000004 -w 64", "use a multiple of 0x8 or a smaller width"),
         ("read 0xc0000000+6", "cannot read 0x6 bytes in accesses of 32 bits"),
@@ -147,7 +147,7 @@ fn status_2_is_for_arguments_and_changes_nothing(host: &mut Host) -> Result<()> 
         ("search 0xc0000002+8 1 -w 32", "at 0xc0000002"),
         ("test 0xc0000001+16", "at 0xc0000001"),
         ("watch 0xc0000002", "at 0xc0000002"),
-        // Values that do not fit; the first of two would.
+        // Values that do not fit, even if another does.
         ("write 0xc0000000 1 0x100000000", "0x100000000 does not fit into one access of 32 bits"),
         ("write 0xc0000000:7:4 16", "0x10 does not fit into 0xc0000000:7:4, whose greatest value is 0xf"),
         ("write 0xc0000000:7:4 1 2", "a bit field takes one value, not 2"),
@@ -156,7 +156,7 @@ fn status_2_is_for_arguments_and_changes_nothing(host: &mut Host) -> Result<()> 
         ("fill 0xc0000000+8 0x100 -w 8", "0x100"),
         ("search 0xc0000000+8 0x100 -w 8", "0x100"),
         ("read 0xc0000000:32:1", "no bit 32"),
-        // Ranges that cannot be meant.
+        // Invalid ranges.
         ("write 0xc0000000+8 1", "use fill"),
         (&format!("load {image} 0xc0000000+11"), "has 0xa bytes, and 0xc0000000-0xc000000a has 0xb"),
         (&format!("verify {image} 0xc0000000+11"), "give a range that is no longer than the file"),
@@ -247,7 +247,7 @@ fn status_3_in_raw_mode(_: &mut Host) -> Result<()> {
     Ok(())
 }
 
-/// A node that stands where the driver's own would; removed when dropped.
+/// A node in place of the driver's own; removed when dropped.
 struct Node;
 
 impl Drop for Node {
@@ -278,7 +278,7 @@ fn status_3_without_the_driver(_: &mut Host) -> Result<()> {
     for command in all() {
         devmap(&command)?.failed(3, &["(ENXIO); no driver is behind the node: load it with `insmod map.ko`"])?;
     }
-    // Other things that are no memory.
+    // Devices and files that are not memory.
     devmap("read 0 --device /dev")?.failed(3, &["cannot map /dev: it is a directory"])?;
     devmap("read 0 --device /dev/null")?.failed(3, &["of /dev/null: No such device (ENODEV)"])?;
     devmap("check 0 --device /dev/zero")?.failed(3, &["only the map driver answers, whose node is /dev/map"])?;
@@ -311,7 +311,7 @@ fn status_3_for_a_user_without_the_permission(host: &mut Host) -> Result<()> {
         } else {
             devmap_as_user("write 0xc0000000 1 -w 8 --verify")?.printed("")?;
             devmap_as_user("read 0xc0000000 -w 8")?.printed("0xc0000000: 0x01\n")?;
-            // Who may read the node alone can do no more.
+            // A user who may only read the node cannot write.
             fs::set_permissions("/dev/map", Permissions::from_mode(0o644))?;
             devmap_as_user("read 0xc0000000 -w 8")?.printed("0xc0000000: 0x01\n")?;
             devmap_as_user("write 0xc0000000 2 -w 8")?.failed(3, &["(EACCES); its permissions forbid it"])?;
@@ -320,7 +320,7 @@ fn status_3_for_a_user_without_the_permission(host: &mut Host) -> Result<()> {
     host.changed(seed, &[0..1], |_| 1)
 }
 
-/// A file system with room for 64 KiB, which is less than any test wants; unmounted when dropped.
+/// A file system of 64 KiB, which is less than any test needs; unmounted when dropped.
 struct Small(String);
 
 impl Small {
@@ -351,7 +351,7 @@ fn status_4_leaves_no_file_behind(host: &mut Host) -> Result<()> {
     let words = format!("cannot write {saved}: No space left on device");
     devmap(&format!("save 0xc0000000+3M {saved}"))?.failed(4, &[&words])?;
     ensure!(names()?.is_empty(), "it left {:?}", names()?);
-    // What was there stays, and what fits replaces it.
+    // An existing file is kept, and a file that fits replaces it.
     fs::write(&saved, "old")?;
     devmap(&format!("save 0xc0000000+3M {saved}"))?.failed(4, &[&words])?;
     ensure!(fs::read(&saved)? == b"old" && names()? == ["saved"], "it changed {saved}, or left {:?}", names()?);
@@ -374,7 +374,7 @@ fn status_4_is_for_the_output_too(_: &mut Host) -> Result<()> {
         shell(&format!("devmap {command} > /dev/full"))?.failed(4, &[words])?;
     }
     devmap("save 0xc0000000+64K /dev/full")?.failed(4, &["cannot write /dev/full: No space left on device"])?;
-    // A reader that has seen enough is no error.
+    // A reader that closes the pipe early is not an error.
     let ran = shell("{ devmap dump --all 0xc0000000+1M; echo $? >&2; } | head -n 1")?;
     ensure!(ran.out.lines().count() == 1 && ran.err == "0\n", "{ran:?}");
     Ok(())
@@ -388,7 +388,7 @@ fn status_130_says_how_far_it_came(host: &mut Host) -> Result<()> {
         let mut save = Running::new("save 0xc0000000+3M -")?;
         let (out, err) = (save.0.stdout.take(), save.0.stderr.take());
         let (mut out, mut err) = (out.context("no stdout")?, err.context("no stderr")?);
-        // It is at work, and cannot end: a pipe has no room for the rest, which nobody takes yet.
+        // It is running and cannot end: the pipe has no room for the rest.
         let mut bytes = vec![0; 1];
         out.read_exact(&mut bytes)?;
         save.signal(signal)?;
@@ -411,7 +411,7 @@ fn a_read_only_window_is_read_and_never_written(host: &mut Host) -> Result<()> {
     let _loaded = Loaded::with(&[THREE])?;
     let scratch = Scratch::new()?;
     let image = scratch.file("image", &[0; 64])?;
-    // Somewhere in the window a zero byte lies within 64 bytes, for the search.
+    // The search needs a block of 64 bytes with a zero byte.
     let window = pattern::bytes(seed, START + 0x10_0000, 0x1000);
     let block = window.chunks(64).position(|bytes| bytes[1..].contains(&0) && bytes[0] != 0).context("no zero")?;
     let (at, free) = (START + 0x10_0000 + 64 * block as u64, START + 0x1000);
@@ -433,7 +433,7 @@ fn a_read_only_window_is_read_and_never_written(host: &mut Host) -> Result<()> {
     host.changed(seed, &[], |_| 0)
 }
 
-/// The object that `devmap --json` prints.
+/// The JSON object that `devmap --json` prints.
 fn object(ran: &Ran) -> Result<Value> {
     serde_json::from_str(&ran.out).with_context(|| format!("no JSON: {ran:?}"))
 }
@@ -527,7 +527,7 @@ fn info_shows_the_driver_and_its_windows(_: &mut Host) -> Result<()> {
     ]);
     ensure!(info["device"] == "/dev/map" && info["number"] == "126:0", "{info}");
     ensure!(info["driver"]["mode"] == "windows" && info["driver"]["windows"] == windows, "not {windows}: {info}");
-    // By another name it is the same device.
+    // Another name shows the same device.
     let scratch = Scratch::new()?;
     let link = scratch.path("link");
     symlink("/dev/map", &link)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The driver beside a /dev/mem that refuses what somebody has claimed.
+//! The driver beside a /dev/mem that refuses claimed regions.
 
 use std::{
     fs::{self, File},
@@ -26,11 +26,11 @@ crate::tests! {
     persistent_memory_is_the_kernels,
 }
 
-/// What holds of any /dev/mem, however strict.
+/// Tests for any /dev/mem, strict or not.
 pub const RAW: &[Test] =
     &[Test { name: "raw_mode_is_nowhere_looser_than_dev_mem", run: raw_mode_is_nowhere_looser_than_dev_mem }];
 
-/// With which error /dev/mem does not map the page at `address`, if it does not.
+/// The error of mapping the page at `address` of /dev/mem, if it fails.
 fn error_of_dev_mem(address: u64) -> Result<Option<Errno>> {
     let memory = File::options().read(true).write(true).open("/dev/mem")?;
     Ok(Vma::shared(&memory, address, 4096).err())
@@ -38,13 +38,13 @@ fn error_of_dev_mem(address: u64) -> Result<Option<Errno>> {
 
 fn dev_mem_refuses_what_the_driver_has_claimed(_: &mut Host) -> Result<()> {
     let error = error_of_dev_mem(START)?;
-    ensure!(error.is_none(), "nobody has claimed it, and yet /dev/mem says {error:?}");
+    ensure!(error.is_none(), "it is not claimed, but /dev/mem gives {error:?}");
     let loaded = Loaded::with(&[&format!("windows=mine@{START:#x}+4K")])?;
     let error = error_of_dev_mem(START)?;
-    ensure!(error == Some(Errno::EPERM), "the driver has claimed it, and /dev/mem says {error:?}");
+    ensure!(error == Some(Errno::EPERM), "the driver has claimed it, but /dev/mem gives {error:?}");
     drop(loaded);
     let error = error_of_dev_mem(START)?;
-    ensure!(error.is_none(), "the claim is gone, and yet /dev/mem says {error:?}");
+    ensure!(error.is_none(), "the claim is released, but /dev/mem gives {error:?}");
     Ok(())
 }
 
@@ -56,7 +56,7 @@ fn pages() -> Result<Vec<(u64, String)>> {
         .collect())
 }
 
-/// What /dev/mem refuses, raw mode refuses: seen side by side over all that /proc/iomem lists.
+/// Raw mode refuses whatever /dev/mem refuses, over all that /proc/iomem lists.
 fn raw_mode_is_nowhere_looser_than_dev_mem(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::new()?;
     let node = user::open()?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A user of the node.
+//! Opens and maps the node as a user does.
 
 use std::{fs::File, io};
 
@@ -18,7 +18,7 @@ pub fn open() -> Result<File> {
     File::options().read(true).write(true).open("/dev/map").context("cannot open /dev/map")
 }
 
-/// With which error the node cannot be opened to read and write; `None` if it can.
+/// The error of opening the node to read and write; `None` if it can be opened.
 pub fn open_error() -> Option<Errno> {
     let error = open().err()?;
     error.downcast_ref::<io::Error>().map(errno::of)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! mmap(2) and its relatives, with arguments that no sane program gives.
+//! mmap(2) and related system calls, with any arguments.
 
 use std::{
     ffi::c_void,
@@ -18,31 +18,32 @@ use nix::{
     sys::mman::{mprotect, munmap, MapFlags, ProtFlags},
 };
 
-/// Reads and writes, as most mappings here are.
+/// Read and write, the protection of most mappings here.
 pub const READ_WRITE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
 
 /// A mapping; unmapped when dropped.
 pub struct Vma {
     address: NonNull<c_void>,
-    /// In bytes, as it was asked for.
+    /// In bytes, as requested.
     length: usize,
 }
 
 impl Vma {
-    /// Maps `length` bytes of `file` from `offset` on, whatever the arguments are worth.
+    /// Maps `length` bytes of `file` from `offset` on, with any arguments.
     pub fn map(file: &File, offset: u64, length: usize, protection: ProtFlags, flags: MapFlags) -> Result<Self, Errno> {
         Self::map_at(0, file.as_raw_fd(), offset, length, protection, flags)
     }
 
-    /// A shared mapping to read and write behind which nothing is mapped: an access there is a SIGSEGV for certain.
+    /// A shared mapping to read and write with a gap behind it, in which an access is always a SIGSEGV.
     pub fn shared_with_gap(file: &File, offset: u64, length: usize) -> Result<Self, Errno> {
-        // Addresses for it and for more, of which it then takes the first. The others stay, without access.
+        // A reservation of which the mapping replaces the beginning. The rest stays, without access.
         let gap = std::mem::ManuallyDrop::new(Self::reserve(length + (64 << 10))?);
         let flags = MapFlags::MAP_SHARED | MapFlags::MAP_FIXED;
         Self::map_at(gap.address(), file.as_raw_fd(), offset, length, READ_WRITE, flags)
     }
 
-    /// mmap(2) itself. With MAP_FIXED, `place` must be in a mapping that the caller has, or at no usable address at all.
+    /// mmap(2) itself. With MAP_FIXED, `place` must be in a mapping that the caller has, or at no usable address at
+    /// all.
     pub fn map_at(
         place: usize,
         file: RawFd,
@@ -51,8 +52,8 @@ impl Vma {
         protection: ProtFlags,
         flags: MapFlags,
     ) -> Result<Self, Errno> {
-        // nix asks for a length that is not 0, and this test wants to know what the kernel says to 0.
-        // SAFETY: a new mapping takes nothing away from Rust, unless with MAP_FIXED, where it replaces a reservation.
+        // nix requires a length other than 0, which the tests also use.
+        // SAFETY: a new mapping affects no memory of Rust; with MAP_FIXED it replaces a reservation.
         let address = unsafe {
             libc::mmap64(place as *mut c_void, length, protection.bits(), flags.bits(), file, offset as libc::off64_t)
         };
@@ -67,7 +68,7 @@ impl Vma {
         Self::map(file, offset, length, READ_WRITE, MapFlags::MAP_SHARED)
     }
 
-    /// Where it lies in this process.
+    /// Its address in this process.
     pub fn address(&self) -> usize {
         self.address.as_ptr() as usize
     }
@@ -78,7 +79,7 @@ impl Vma {
         unsafe { mprotect(self.address, self.length, protection) }
     }
 
-    /// Takes the bytes of `range` out of the mapping.
+    /// Unmaps the bytes of `range`.
     pub fn unmap(&self, range: Range<usize>) -> Result<(), Errno> {
         let Some(length) = NonZeroUsize::new(range.len()) else { return Err(Errno::EINVAL) };
         let start = self.address.as_ptr().wrapping_byte_add(range.start);
@@ -103,25 +104,25 @@ impl Vma {
         }
     }
 
-    /// Makes it as long as this, wherever that is possible.
+    /// Changes its length; the address may change.
     pub fn resize(&mut self, length: usize) -> Result<(), Errno> {
         self.address = self.remapped(length, None)?;
         self.length = length;
         Ok(())
     }
 
-    /// Moves it to where `place` is, which it replaces.
+    /// Moves it to the address of `place`, which it replaces.
     pub fn move_to(self, place: Vma) -> Result<Vma, Errno> {
         self.remapped(place.length, Some(&place))?;
-        // What was there is gone, and so is the place that the mapping comes from.
+        // The mapping at `place` is replaced, and the old address of this one is unmapped.
         std::mem::forget(self);
         Ok(place)
     }
 
-    /// Addresses that nothing else has, without access.
+    /// Reserves addresses, without access.
     pub fn reserve(length: usize) -> Result<Self, Errno> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        // SAFETY: a new mapping takes nothing away from Rust.
+        // SAFETY: a new mapping affects no memory of Rust.
         let address = unsafe { libc::mmap64(std::ptr::null_mut(), length, libc::PROT_NONE, flags, -1, 0) };
         match NonNull::new(address) {
             Some(address) if address.as_ptr() != libc::MAP_FAILED => Ok(Self { address, length }),
@@ -135,15 +136,15 @@ impl Vma {
         Errno::result(unsafe { libc::madvise(self.address.as_ptr(), self.length, advice) }).map(drop)
     }
 
-    /// Loads the byte at `offset`, which may kill this process.
+    /// Loads the byte at `offset`; a fault kills this process.
     pub fn load(&self, offset: usize) -> u8 {
-        // SAFETY: a load that faults ends the process, as the caller knows.
+        // SAFETY: a load that faults ends the process, as the caller expects.
         unsafe { self.address.cast::<u8>().as_ptr().wrapping_add(offset).read_volatile() }
     }
 
-    /// Stores a byte at `offset`, which may kill this process.
+    /// Stores a byte at `offset`; a fault kills this process.
     pub fn store(&self, offset: usize, value: u8) {
-        // SAFETY: as for `load`; the memory is nobody's but the driver's.
+        // SAFETY: as for `load`; Rust does not use the memory.
         unsafe { self.address.cast::<u8>().as_ptr().wrapping_add(offset).write_volatile(value) }
     }
 }
@@ -154,13 +155,13 @@ impl Drop for Vma {
     }
 }
 
-/// munmap(2) with any arguments. What it takes away must be a `Vma`, or nobody's.
+/// munmap(2) with any arguments. The range must belong to a [`Vma`], or be unused.
 pub fn unmap_at(address: usize, length: usize) -> Result<(), Errno> {
     // SAFETY: by the contract no reference to the memory exists.
     Errno::result(unsafe { libc::munmap(address as *mut c_void, length) }).map(drop)
 }
 
-/// mprotect(2) with any arguments. What it changes must be a `Vma`.
+/// mprotect(2) with any arguments. The range must belong to a [`Vma`].
 pub fn protect_at(address: usize, length: usize, protection: ProtFlags) -> Result<(), Errno> {
     // SAFETY: by the contract no reference to the memory exists.
     Errno::result(unsafe { libc::mprotect(address as *mut c_void, length, protection.bits()) }).map(drop)
@@ -184,6 +185,6 @@ pub fn resident_at(address: usize, length: usize) -> Result<[bool; 16], Errno> {
     assert!(length <= pages.len() * PageSize::of_system().bytes() as usize, "there is no room for the answer");
     // SAFETY: the answer has a byte for each page, and there is room for them.
     Errno::result(unsafe { libc::mincore(address as *mut c_void, length, pages.as_mut_ptr()) })?;
-    // The other bits mean nothing.
+    // The other bits are undefined.
     Ok(pages.map(|page| page & 1 != 0))
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Windows: which parameters are taken, what can be mapped through them, by whom, how, and what the driver says of it.
+//! Windows: the parameter, what can be mapped through them, by whom and how, and what the driver reports.
 
 use std::{
     fs::{self, File, Permissions},
@@ -69,14 +69,14 @@ pub const MIB: u64 = 1 << 20;
 /// Three windows of 1 MiB, each of another kind, that fill the free memory.
 pub const THREE: &str = "windows=one@0xc0000000+1M,two@0xc0100000+1M:ro:wc,three@0xc0200000-0xc02fffff:wb";
 
-/// Without this no test here could find a race.
+/// The races in this suite need two processors.
 fn two_processors_share_the_work(_: &mut Host) -> Result<()> {
     let processors = std::thread::available_parallelism()?.get();
     ensure!(processors >= 2, "the guest has {processors}");
     Ok(())
 }
 
-/// The load must fail with `errno` and leave nothing behind; gives what the log says.
+/// Fails unless the load fails with `errno`; gives the log since then.
 fn refused(parameter: &str, errno: Errno) -> Result<String> {
     fs::write("/dev/kmsg", "<6>map-suite: loading\n")?;
     let result = kernel::insmod(&[parameter])?;
@@ -84,7 +84,7 @@ fn refused(parameter: &str, errno: Errno) -> Result<String> {
     kernel::log_since("map-suite: loading")
 }
 
-/// What `parameter` says must be refused, with these words in the log.
+/// Fails unless the load with `parameter` fails with `errno`, and logs these words.
 fn refused_with(parameter: &str, errno: Errno, words: &str) -> Result<()> {
     let log = refused(parameter, errno)?;
     ensure!(log.contains(words), "insmod map.ko {parameter}: the log does not say {words:?}: {log}");
@@ -97,24 +97,24 @@ const MALFORMED: &str = include_str!("../../../../driver/core/tests/malformed.tx
 fn every_malformed_list_is_einval_with_its_place_in_the_log(_: &mut Host) -> Result<()> {
     let before = kernel::traces()?;
     let mut count = 0;
-    // A kernel that checks itself has the same parser: there every eighth will do.
+    // On a kernel that checks itself, which is slow, every eighth suffices.
     let (step, least) = if kernel::checks_itself() { (8, 8) } else { (1, 60) };
     let lines = MALFORMED.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     for line in lines.step_by(step) {
         let text = line.split('\t').next().unwrap_or_default();
-        // What cannot be an argument of insmod is for the tests of the parser alone.
+        // Only the tests of the parser can use what cannot be an argument of insmod.
         if text.contains(|character: char| !character.is_ascii_graphic()) || text.contains(['"', '\\']) {
             continue;
         }
         let found = map_core::parse(text.as_bytes(), 4096).find_map(Result::err);
-        // What is no error of one window is one of the table, whose words another test knows.
+        // Another test checks the words for errors of the whole list.
         let words = found.map_or_else(String::new, |error| error.to_string());
         refused_with(&format!("windows={text}"), Errno::EINVAL, &format!("map: windows: {words}"))
             .with_context(|| format!("line {line:?}"))?;
         count += 1;
     }
     ensure!(count >= least, "only {count} malformed lists");
-    // Twice is once too often, even if both are good.
+    // Two lists are refused, even if both are valid.
     let result = kernel::insmod(&["windows=0xc0000000+4K", "windows=0xc0001000+4K"])?;
     ensure!(result == Err(Errno::EINVAL), "two lists: {result:?}");
     let after = kernel::traces()?;
@@ -185,7 +185,7 @@ fn windows_are_claimed_and_given_back(_: &mut Host) -> Result<()> {
 
 fn a_claimed_region_is_ebusy_and_nothing_stays(_: &mut Host) -> Result<()> {
     let before = kernel::traces()?;
-    // The first of the two windows must be given back.
+    // The claim of the first window must be released.
     let list = format!("windows=free@0xc0000000+1M,taken@{CLAIMED:#x}+4K");
     refused_with(&list, Errno::EBUSY, &format!("taken@{CLAIMED:#x}+0x1000: a part of it is claimed already"))?;
     let after = kernel::traces()?;
@@ -201,7 +201,7 @@ fn only_what_lies_in_one_window_can_be_mapped(host: &mut Host) -> Result<()> {
     for (start, pages) in [(0x1000, 1), (0x1000, 2), (0x2000, 1), (0x3000, 1), (0x20_0000, 1)] {
         map(start, pages).with_context(|| format!("{pages} pages at {start:#x}"))?;
     }
-    // Before, after, across the edge, across two that touch, around, and a length that is rounded up to a page too many.
+    // Before, after, across an edge, across two adjacent windows, around them, and one page too many.
     for (start, pages) in [(0, 1), (0x4000, 1), (0, 2), (0x3000, 2), (0x2000, 2), (0x1000, 3), (0, 8), (0x1f_f000, 3)] {
         let result = map(start, pages);
         ensure!(result == Err(Errno::EPERM), "{pages} pages at {start:#x}: {result:?}");
@@ -231,7 +231,7 @@ fn a_read_only_window_is_never_written(host: &mut Host) -> Result<()> {
         vma.protect(ProtFlags::PROT_READ)?;
         ensure!(vma.load(9) == pattern::byte(seed, START + 9), "it shows something else");
         killed_by(Signal::SIGSEGV, || vma.store(9, 0))?;
-        // A debugger's way is no way round either.
+        // A debugger cannot write either.
         let memory = File::options().write(true).open("/proc/self/mem")?;
         let forced = std::os::unix::fs::FileExt::write_at(&memory, &[0], vma.address() as u64 + 9);
         ensure!(forced.is_err(), "/proc/self/mem wrote through it");
@@ -317,7 +317,7 @@ fn two_processes_see_each_others_stores(_: &mut Host) -> Result<()> {
     let vma = Vma::shared(&node, START, MIB as usize)?;
     vma.store(0, 0);
     vma.store(1, 0);
-    // The other one opens and maps for itself.
+    // The other process opens and maps the node itself.
     let other = Child::spawn(|| {
         let Ok(other) = user::open().and_then(|node| Ok(Vma::shared(&node, START, 4096)?)) else { return 1 };
         for round in 1..=100 {
@@ -353,7 +353,7 @@ fn mremap_moves_and_shrinks_but_does_not_grow(host: &mut Host) -> Result<()> {
     host.changed(seed, &[5..6], |offset| !pattern::byte(seed, START + offset))
 }
 
-/// The number of VMAs in the driver's debug file.
+/// The number of VMAs in the driver's debugfs file.
 fn vmas() -> Result<i64> {
     Ok(fs::read_to_string("/sys/kernel/debug/map/mappings")?.trim().parse()?)
 }
@@ -368,7 +368,7 @@ fn a_mapping_in_pieces_is_counted(_: &mut Host) -> Result<()> {
     ensure!(vmas()? == 2, "{} VMAs with a hole", vmas()?);
     succeeds_in_child(|| i32::from(vmas().ok() != Some(4)))?;
     ensure!(vmas()? == 2, "{} VMAs after the child's end", vmas()?);
-    // The hole can be filled again.
+    // The hole can be mapped again.
     drop(Vma::shared(&node, START + 2 * PAGE, 2 * PAGE as usize)?);
     drop(vma);
     ensure!(vmas()? == 0, "{} VMAs after", vmas()?);
@@ -391,7 +391,7 @@ fn madvise_takes_nothing_away(host: &mut Host) -> Result<()> {
         (libc::MADV_PAGEOUT, "PAGEOUT"),
         (libc::MADV_DODUMP, "DODUMP"),
     ] {
-        // Whether it is refused or does nothing is the kernel's affair; the memory must stay, and so must this process.
+        // The kernel may refuse or ignore it; the memory and this process must survive.
         let _ = vma.advise(advice);
         let found = vma.load(100);
         ensure!(found == pattern::byte(seed, START + 100), "after MADV_{name} it shows {found:#x}");
@@ -399,14 +399,14 @@ fn madvise_takes_nothing_away(host: &mut Host) -> Result<()> {
     host.changed(seed, &[], |_| 0)
 }
 
-/// Asks an ioctl of the node.
+/// Calls an ioctl of the node.
 pub fn ask<T>(node: &File, command: u32, structure: &mut T) -> Result<(), Errno> {
-    // SAFETY: the command's number says how long the structure is, and the caller that it is this one.
+    // SAFETY: the command's number has the length of the structure, and the caller passes the right one.
     let result = unsafe { libc::ioctl(node.as_raw_fd(), command as libc::Ioctl, std::ptr::from_mut(structure)) };
     Errno::result(result).map(drop)
 }
 
-/// Asks whether a mapping would be made.
+/// Asks the driver whether it would allow a mapping.
 pub fn check(node: &File, start: u64, length: u64, protection: ProtFlags, flags: MapFlags) -> Result<abi::MapCheck> {
     let mut check = abi::MapCheck {
         start,
@@ -419,7 +419,7 @@ pub fn check(node: &File, start: u64, length: u64, protection: ProtFlags, flags:
     Ok(check)
 }
 
-/// A generator of numbers, the same ones in every run.
+/// A generator of random numbers, the same in every run.
 struct Random(u64);
 
 impl Random {
@@ -436,11 +436,11 @@ impl Random {
     }
 }
 
-/// The node, opened in every way in which it can be, and under two names: /dev, and a file system that is mounted noexec.
+/// The node, opened in every access mode and under two names: in /dev, and on a file system that is mounted noexec.
 struct Nodes(Vec<File>);
 
 impl Nodes {
-    /// Where the other file system is.
+    /// The mount point of the other file system.
     const PLACE: &'static str = "/mnt";
     /// The second name.
     const OTHER: &'static str = "/mnt/map";
@@ -451,7 +451,7 @@ impl Nodes {
         mknod(Self::OTHER, SFlag::S_IFCHR, Mode::S_IRUSR | Mode::S_IWUSR, number)?;
         let mut nodes = Vec::new();
         for path in ["/dev/map", Self::OTHER] {
-            // The last is access mode 3, which takes the right to read and to write, and gives neither.
+            // The last is access mode 3, which requires both permissions and grants neither access.
             for mode in [libc::O_RDWR, libc::O_RDONLY, libc::O_WRONLY, 3] {
                 let flags = OFlag::from_bits_retain(mode);
                 nodes.push(File::from(open(path, flags | OFlag::O_CLOEXEC, Mode::empty())?));
@@ -460,7 +460,7 @@ impl Nodes {
         Ok(Self(nodes))
     }
 
-    /// One of them, most often one that can be mapped.
+    /// One of them, usually one that can be mapped.
     fn pick(&self, random: &mut Random) -> &File {
         let index = random.pick(&[0, 0, 0, 1, 2, 3]) + random.pick(&[0, 4]);
         &self.0[index]
@@ -475,7 +475,7 @@ impl Drop for Nodes {
 }
 
 fn check_tells_what_mmap_does(_: &mut Host) -> Result<()> {
-    // Raw mode knows no window, and yet the two must agree there as well.
+    // The two must also agree in raw mode, which has no windows.
     for parameters in [&[][..], &[THREE][..], &["windows=a@0xc0001000+8K:ro,b@0xc0003000+4K"][..]] {
         let _loaded = Loaded::with(parameters)?;
         compare_check_with_mmap(parameters).with_context(|| format!("{parameters:?}"))?;
@@ -522,7 +522,7 @@ fn compare_check_with_mmap(parameters: &[&str]) -> Result<()> {
             MapFlags::MAP_SHARED_VALIDATE,
             MapFlags::MAP_PRIVATE,
         ]);
-        // Of the process, which old programs have otherwise: PROT_READ means PROT_EXEC as well.
+        // The personality of old programs, in which PROT_READ implies PROT_EXEC.
         personality::set(random.pick(&[Persona::empty(), Persona::READ_IMPLIES_EXEC]))?;
         let node = nodes.pick(&mut random);
         let verdict = check(node, start, length, protection, flags)?;
@@ -539,7 +539,7 @@ fn compare_check_with_mmap(parameters: &[&str]) -> Result<()> {
         *verdicts.entry(verdict.verdict).or_insert(0) += 1;
     }
     personality::set(Persona::empty())?;
-    // The requests must have met what there is to meet, or they have shown nothing.
+    // The requests must have covered the verdicts.
     let kinds = if parameters.is_empty() { 9 } else { 11 };
     ensure!(verdicts.len() >= kinds, "only these verdicts came up: {verdicts:?}");
     Ok(())
@@ -597,7 +597,7 @@ fn a_wrong_ioctl_changes_nothing(_: &mut Host) -> Result<()> {
     ensure!(ask(&node, 0x5401, &mut check) == Err(Errno::ENOTTY), "a terminal's command");
     for command in [abi::IOC_INFO, abi::IOC_WINDOW, abi::IOC_CHECK] {
         for address in [0usize, 1, usize::MAX - 8, 1 << 63] {
-            // SAFETY: the kernel is asked to find out that nothing is there.
+            // SAFETY: the kernel must refuse the address.
             let result = unsafe { libc::ioctl(node.as_raw_fd(), command as libc::Ioctl, address) };
             ensure!(
                 Errno::result(result) == Err(Errno::EFAULT),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What only x86_64 has: a list of the memory types by address, which the kernel keeps consistent.
+//! Tests for x86_64 alone: the kernel tracks the cache types of physical memory.
 
 use std::{
     fs::{self, File},
@@ -28,23 +28,23 @@ use crate::{
     Test,
 };
 
-/// A page that somebody in the kernel has claimed: the registers of the I/O APIC.
+/// A page that a driver of the kernel has claimed: the registers of the I/O APIC.
 pub const CLAIMED: u64 = 0xfec0_0000;
 
 /// The code of a function that only returns.
 pub const RETURN: [u8; 4] = [0xc3; 4];
 
-/// Whether the free memory counts as reserved. The firmware calls the memory reserved, which counts for nothing.
+/// Whether the free memory counts as reserved. Here only the firmware reserves it, which does not count.
 pub const RESERVED: bool = false;
 
-/// Where the machine has nothing: stores are lost, and every load gives this byte.
+/// An address without a device: stores are lost, and every load gives this byte.
 pub const VACANT: u64 = 0xd000_0000;
 pub const VACANT_BYTE: u8 = 0;
 
-/// More bytes than a process has addresses.
+/// More bytes than the address space of a process.
 pub const ADDRESS_SPACE: u64 = 1 << 47;
 
-/// Tests of the driver as it is loaded without parameters.
+/// Tests of the driver without parameters.
 pub const RAW: &[Test] = &[
     Test { name: "the_kernel_lists_the_range_as_uncached", run: the_kernel_lists_the_range_as_uncached },
     Test { name: "memory_that_is_mapped_cached_is_eagain", run: memory_that_is_mapped_cached_is_eagain },
@@ -68,7 +68,7 @@ pub const DEVMAP: &[Test] = &[Test {
     run: status_3_beside_a_mapping_of_another_cache_type,
 }];
 
-/// How many bits a physical address has, as the processor says it.
+/// The number of bits of a physical address, according to the processor.
 pub fn address_bits() -> Result<u32> {
     let text = fs::read_to_string("/proc/cpuinfo")?;
     let line = text.lines().find(|line| line.starts_with("address sizes")).context("no address sizes")?;
@@ -93,7 +93,7 @@ fn the_kernel_lists_the_range_as_uncached(_: &mut Host) -> Result<()> {
 }
 
 fn a_cache_type_that_the_mtrrs_do_not_give_is_einval(_: &mut Host) -> Result<()> {
-    // The firmware's memory, which the processor does not cache, whatever the page table says.
+    // The firmware's memory, which the processor never caches.
     let result = kernel::insmod(&["windows=fw@0xfffc0000+256K:cached"])?;
     ensure!(result == Err(Errno::EINVAL), "{result:?}");
     kernel::logged(format!("windows: fw@0xfffc0000+0x40000:cached: {}", WindowError::CacheType))?;
@@ -114,7 +114,7 @@ fn the_isa_bus_is_cached_or_nothing(_: &mut Host) -> Result<()> {
         let _loaded = Loaded::with(&["windows=0xa0000+4K:cached:shared"])?;
         Vma::shared(&user::open()?, 0xa_0000, 4096)?;
     }
-    // In raw mode the question is answered as mmap(2) answers.
+    // In raw mode the check agrees with mmap(2).
     let _loaded = Loaded::new()?;
     let node = user::open()?;
     for start in [0xa_0000, 0xc_0000, 0xf_f000] {
@@ -141,7 +141,7 @@ fn the_kernel_lists_every_cache_type(_: &mut Host) -> Result<()> {
 fn another_cache_type_elsewhere_is_eagain(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::with(&[&THREE.replace(":ro", "")])?;
     let node = user::open()?;
-    // The windows are claimed, and yet /dev/mem maps them: uncached with O_SYNC, cached without.
+    // /dev/mem maps the windows although they are claimed: uncached with O_SYNC, cached without.
     for (flags, granted) in [(libc::O_SYNC, [true, false, false]), (0, [false, false, true])] {
         let mem = File::options().read(true).write(true).custom_flags(flags).open("/dev/mem")?;
         let _other = Vma::shared(&mem, START, LENGTH as usize)?;
@@ -151,7 +151,7 @@ fn another_cache_type_elsewhere_is_eagain(_: &mut Host) -> Result<()> {
             ensure!(result == expected, "window {index} beside /dev/mem with flags {flags:o}: {result:?}");
         }
     }
-    // Nothing of the refused mappings is left.
+    // The refused mappings leave nothing behind.
     for index in 0..3 {
         Vma::shared(&node, START + index * MIB, MIB as usize).with_context(|| format!("window {index} alone"))?;
     }
@@ -161,7 +161,7 @@ fn another_cache_type_elsewhere_is_eagain(_: &mut Host) -> Result<()> {
 fn a_conflict_costs_few_lines_of_the_kernels_log(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::with(&["windows=one@0xc0000000+1M,two@0xc0100000+1M"])?;
     let node = user::open()?;
-    // Cached, as it was not opened with O_SYNC.
+    // Cached, because it is opened without O_SYNC.
     let mem = File::options().read(true).write(true).open("/dev/mem")?;
     let other = Vma::shared(&mem, START, PAGE as usize)?;
     let begin = Instant::now();
@@ -176,10 +176,10 @@ fn a_conflict_costs_few_lines_of_the_kernels_log(_: &mut Host) -> Result<()> {
     let limit = intervals * u64::from(LogLimit::BURST);
     ensure!(limit < attempts, "{attempts} attempts took too long for this test");
     ensure!((1..=limit).contains(&lines), "{lines} lines in {intervals} intervals: {log}");
-    // That was one window; the other one goes on.
+    // The other window still maps.
     Vma::shared(&node, START + MIB, PAGE as usize).context("the other window")?;
     drop(other);
-    // Nothing is in the way any more, and the kernel is asked again when the interval is over.
+    // The conflict is over, and the driver asks the kernel again after the interval.
     sleep(Duration::from_secs(LogLimit::INTERVAL + 1));
     Vma::shared(&node, START, PAGE as usize).context("after the conflict is over")?;
     Ok(())
@@ -188,14 +188,14 @@ fn a_conflict_costs_few_lines_of_the_kernels_log(_: &mut Host) -> Result<()> {
 fn memory_that_is_mapped_cached_is_eagain(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::new()?;
     let node = user::open()?;
-    // Without O_SYNC, /dev/mem maps memory write-back, and the kernel allows no second type of the same memory.
+    // Without O_SYNC, /dev/mem maps memory write-back, and the kernel allows no second type for it.
     let mem = File::options().read(true).write(true).open("/dev/mem")?;
     let cached = Vma::shared(&mem, START, LENGTH as usize)?;
     shared_fails(&node, START, LENGTH as usize, Errno::EAGAIN)?;
     shared_fails(&node, START + PAGE, PAGE as usize, Errno::EAGAIN)?;
     drop(cached);
     Vma::shared(&node, START, LENGTH as usize).context("after the cached mapping is gone")?;
-    // An uncached one does not disturb.
+    // An uncached mapping does not conflict.
     let mem = File::options().read(true).write(true).custom_flags(libc::O_SYNC).open("/dev/mem")?;
     let _uncached = Vma::shared(&mem, START, LENGTH as usize)?;
     Vma::shared(&node, START, LENGTH as usize).context("beside an uncached mapping")?;
@@ -206,7 +206,7 @@ fn status_3_beside_a_mapping_of_another_cache_type(host: &mut Host) -> Result<()
     let seed = 113;
     host.fill(seed)?;
     let _loaded = Loaded::with(&[WHOLE])?;
-    // Cached, as it was not opened with O_SYNC.
+    // Cached, because it is opened without O_SYNC.
     let mem = File::options().read(true).write(true).open("/dev/mem")?;
     let other = Vma::shared(&mem, START, 4096)?;
     devmap("write 0xc0000000 1")?.failed(
@@ -218,7 +218,7 @@ fn status_3_beside_a_mapping_of_another_cache_type(host: &mut Host) -> Result<()
     )?;
     drop(other);
     devmap("write 0xc0000000 1 -w 8")?.printed("")?;
-    // One of the same cache type is in nobody's way.
+    // A mapping of the same cache type does not conflict.
     let mem = File::options().read(true).write(true).custom_flags(libc::O_SYNC).open("/dev/mem")?;
     let _other = Vma::shared(&mem, START, 4096)?;
     devmap("write 0xc0000000 3 -w 8")?.printed("")?;

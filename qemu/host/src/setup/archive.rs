@@ -2,8 +2,8 @@
 
 //! Debian packages that are unpacked without being installed, from suites that the machine may not have configured.
 //!
-//! apt runs with a configuration of its own below the cache directory. The machine's own configuration is only read, for
-//! the archive's address and keys.
+//! apt runs with a configuration of its own below the cache directory. The machine's own configuration is only read,
+//! for the archive's address and keys.
 
 use std::{
     cell::OnceCell,

@@ -3,8 +3,8 @@
 //! The directory that keeps what takes long to build.
 //!
 //! It has a directory for each kind of entry (a *bucket*), and in it a directory for each entry. An entry is made in a
-//! sibling called `….part` and renamed when it is complete, so that its name guarantees its contents. A lock on the bucket
-//! lets one run make entries while others wait; looking up entries needs no lock.
+//! sibling called `….part` and renamed when it is complete, so that its name guarantees its contents. A lock on the
+//! bucket lets one run make entries while others wait; looking up entries needs no lock.
 
 use std::{
     env,

@@ -2,9 +2,9 @@
 
 //! Configures, checks and builds the guest's kernel.
 //!
-//! A kernel cannot be built in one directory and moved to another, because its files contain paths. A file beside the build
-//! directory therefore has its state. A build is resumed only if make ended by itself: make then deletes the files that it
-//! was about to write.
+//! A kernel cannot be built in one directory and moved to another, because its files contain paths. A file beside the
+//! build directory therefore has its state. A build is resumed only if make ended by itself: make then deletes the
+//! files that it was about to write.
 
 use std::{
     collections::BTreeMap,

@@ -72,8 +72,8 @@ impl Rustc {
         Ok(Rustc { sysroot, verbose, release })
     }
 
-    /// Runs rustup with these arguments to add `what`, if it manages the tool chain. Gives whether rustup succeeded; if not,
-    /// prints what happens `instead`.
+    /// Runs rustup with these arguments to add `what`, if it manages the tool chain. Gives whether rustup succeeded; if
+    /// not, prints what happens `instead`.
     pub fn ask_rustup(&self, arguments: &[&str], what: &str, instead: &str, ui: &Ui) -> Result<bool> {
         if !self.sysroot.join("lib/rustlib/components").is_file() || in_path("rustup").is_none() {
             return Ok(false);
