@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
 #
-# Checks the device tree binding with dt-schema: the binding itself, its example, and the trees of the guests' tests, of
-# which one is wrong. It needs python3-venv and device-tree-compiler.
+# Checks the device tree binding with dt-schema: the binding itself, its example, and the trees of the guests' tests, one
+# of which is invalid. It needs python3-venv and device-tree-compiler.
 #
 #     qemu/bindings.sh DIRECTORY
 #
-# keeps dt-schema in DIRECTORY, and takes it from there the next time.
+# installs dt-schema in DIRECTORY, and reuses it the next time.
 set -eu
 
 VERSION=2026.9
@@ -16,14 +16,14 @@ if [ $# != 1 ]; then
     exit 2
 fi
 tools=$1/dtschema-$VERSION
-# What an interrupted run has left is not built upon.
+# An installation that was interrupted is repeated.
 if [ ! -e "$tools/complete" ]; then
     rm -rf "$tools"
     python3 -m venv "$tools"
     "$tools/bin/pip" install --quiet --disable-pip-version-check "dtschema==$VERSION"
     touch "$tools/complete"
 fi
-# They call each other by their names.
+# The tools call each other by name.
 PATH=$(cd "$tools/bin" && pwd):$PATH
 
 cd "$(dirname "$0")/.."
@@ -38,18 +38,18 @@ fail() {
     exit 1
 }
 
-# Compiles the source $1 to the tree $2. What dtc warns of is judged by the schemas.
+# Compiles the source $1 to the tree $2. The schemas decide about what dtc warns of.
 compile() {
-    dtc -q -I dts -O dtb -o "$2" "$1" 2>"$work/dtc" || fail "dtc does not take $1:" "$work/dtc"
+    dtc -q -I dts -O dtb -o "$2" "$1" 2>"$work/dtc" || fail "dtc rejects $1:" "$work/dtc"
 }
 
-# Whether the schemas find nothing wrong with the tree $1; what they find is in $work/said. The tool always succeeds.
+# Whether the tree $1 is valid by the schemas; their findings are in $work/findings. The tool itself always succeeds.
 is_valid() {
-    dt-validate --limit map,windows --schema docs/bindings "$1" >"$work/said" 2>&1 || fail "dt-validate:" "$work/said"
-    [ ! -s "$work/said" ]
+    dt-validate --limit map,windows --schema docs/bindings "$1" >"$work/findings" 2>&1 || fail "dt-validate:" "$work/findings"
+    [ ! -s "$work/findings" ]
 }
 
-# The guests' tree with the overlay $1 on it, as $2, but without what QEMU puts into it.
+# Makes $2, the guests' tree with the overlay $1 but without QEMU's nodes.
 guest_tree() {
     printf '/dts-v1/;\n/ { #address-cells = <2>; #size-cells = <2>; };\n' >"$work/board.dts"
     compile "$work/board.dts" "$work/board.dtb"
@@ -58,23 +58,23 @@ guest_tree() {
     fdtoverlay -i "$work/board.dtb" -o "$2" "$work/memory.dtbo" "$work/windows.dtbo"
 }
 
-dt-doc-validate -u docs/bindings "$binding" >"$work/said" 2>&1 || fail "$binding is no schema:" "$work/said"
-[ ! -s "$work/said" ] || fail "$binding:" "$work/said"
+dt-doc-validate -u docs/bindings "$binding" >"$work/findings" 2>&1 || fail "$binding is not a schema:" "$work/findings"
+[ ! -s "$work/findings" ] || fail "$binding:" "$work/findings"
 
 dt-extract-example "$binding" >"$work/example.dts"
 compile "$work/example.dts" "$work/example.dtb"
-is_valid "$work/example.dtb" || fail "the example of $binding is wrong:" "$work/said"
+is_valid "$work/example.dtb" || fail "the example of $binding is invalid:" "$work/findings"
 
 for tree in arm64-windows.dtso arm64-overlay.dtso arm64-overlay-windows.dtso; do
     guest_tree "$tree" "$work/good.dtb"
-    is_valid "$work/good.dtb" || fail "$tree is wrong:" "$work/said"
+    is_valid "$work/good.dtb" || fail "$tree is invalid:" "$work/findings"
 done
 
-# What a schema can find. The driver finds the rest, which takes a look at other nodes or at the machine.
+# The mistakes that a schema can find. The driver finds the others, which depend on other nodes or on the machine.
 guest_tree arm64-wrong.dtso "$work/wrong.dtb"
 is_valid "$work/wrong.dtb" && fail "nothing was found in arm64-wrong.dtso"
 for mistake in no-place two-places two-regions two-addresses bad-label bad-name bad-cache two-caches not-read-only \
     not-shared one-of-two; do
-    grep -q "windows-$mistake (map,windows): " "$work/said" ||
-        fail "windows-$mistake in arm64-wrong.dtso was not found:" "$work/said"
+    grep -q "windows-$mistake (map,windows): " "$work/findings" ||
+        fail "windows-$mistake in arm64-wrong.dtso was not found:" "$work/findings"
 done

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
 #
-# Sees to the tools without which not even map-qemu can be built: cargo and a linker. map-qemu sees to the others.
+# Installs the tools that building map-qemu needs: cargo and a linker. map-qemu installs the others.
 set -eu
 
 oldest=1.85 # As the workspace's rust-version says.
@@ -11,7 +11,7 @@ at_least() {
 	[ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$2" ]
 }
 
-# What is missing, as Debian packages.
+# Prints what is missing, as Debian packages.
 missing() {
 	command -v cc >/dev/null || echo gcc libc6-dev
 	command -v rustc >/dev/null || echo rustc
@@ -50,4 +50,4 @@ if [ -n "$needed" ]; then
 fi
 
 version=$(rustc --version | cut -d ' ' -f 2)
-at_least "$version" "$oldest" || fail "Rust $oldest or later is needed, and rustc is $version: update it, with rustup say"
+at_least "$version" "$oldest" || fail "Rust $oldest or later is needed, and rustc is $version: update it with rustup"

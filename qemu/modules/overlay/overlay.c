@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * An overlay that is on the device tree as long as this module is loaded. Only
- * the kernel can put one there; this is how a test asks it to.
+ * Applies an overlay to the device tree while this module is loaded. Only the
+ * kernel can do that; a test loads this module for it.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -17,9 +17,9 @@
 
 static char *path;
 module_param(path, charp, 0444);
-MODULE_PARM_DESC(path, "The file of the overlay, as dtc makes it");
+MODULE_PARM_DESC(path, "The file of the overlay, in the format of dtc");
 
-/* What the kernel calls the overlay; 0 if there is none. */
+/* The kernel's id of the overlay; 0 if there is none. */
 static int id;
 
 static int __init overlay_init(void)
@@ -35,12 +35,12 @@ static int __init overlay_init(void)
 	if (size < 0)
 		return size;
 	error = of_overlay_fdt_apply(overlay, size, &id, NULL);
-	/* The kernel has made a copy. */
+	/* The kernel has a copy. */
 	vfree(overlay);
 	if (error) {
 		pr_err("%s is not put on the device tree: error %d\n", path,
 		       error);
-		/* Part of it may be there all the same. */
+		/* Part of it may have been applied. */
 		of_overlay_remove(&id);
 	}
 	return error;
@@ -58,5 +58,5 @@ static void __exit overlay_exit(void)
 module_exit(overlay_exit);
 
 MODULE_AUTHOR("The map developers");
-MODULE_DESCRIPTION("Puts an overlay on the device tree, for tests");
+MODULE_DESCRIPTION("Applies an overlay to the device tree, for tests");
 MODULE_LICENSE("GPL");
