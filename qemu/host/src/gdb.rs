@@ -53,7 +53,7 @@ impl Gdb {
             match kind {
                 "m" => (),
                 "l" => return Ok(text),
-                _ => bail!("QEMU says {piece:?} of {name}"),
+                _ => bail!("QEMU sends {piece:?} for {name}"),
             }
         }
     }

@@ -3,6 +3,9 @@
 //! The virtual machine: QEMU as a child process, a serial port for messages, and its monitor.
 
 use std::{
+    env,
+    error::Error,
+    fmt,
     fs::{self, File},
     io,
     os::{
@@ -11,6 +14,7 @@ use std::{
     },
     path::Path,
     process::{Command, ExitStatus, Stdio},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -121,9 +125,9 @@ impl Machine {
             Ok(monitor) => monitor,
             Err(error) => {
                 child.kill();
-                let said = fs::read_to_string(&errors).unwrap_or_default();
+                let output = fs::read_to_string(&errors).unwrap_or_default();
                 let _ = fs::remove_file(&errors);
-                return Err(error.context(format!("{} did not start: {}", config.arch.qemu, said.trim())));
+                return Err(error.context(format!("{} did not start: {}", config.arch.qemu, output.trim())));
             }
         };
         let _ = fs::remove_file(&errors);
@@ -181,8 +185,8 @@ impl Machine {
     fn gdb(&mut self) -> Result<(&mut Gdb, usize)> {
         if let Stub::Unconnected(stream) = &mut self.gdb {
             let stream = stream.take().context("QEMU's gdb stub did not answer before")?;
-            let said = self.monitor.human(&format!("gdbserver chardev:{GDB}"))?;
-            let gdb = Gdb::connect(stream).with_context(|| format!("QEMU's gdb stub says {said:?}"))?;
+            let answer = self.monitor.human(&format!("gdbserver chardev:{GDB}"))?;
+            let gdb = Gdb::connect(stream).with_context(|| format!("QEMU's monitor answered {answer:?}"))?;
             self.gdb = Stub::Connected(gdb);
         }
         match &mut self.gdb {
@@ -201,7 +205,7 @@ impl Machine {
             if Instant::now() >= deadline {
                 bail!(TimedOut);
             }
-            std::thread::sleep(Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(5));
         }
     }
 }
@@ -210,25 +214,25 @@ impl Machine {
 #[derive(Debug)]
 pub struct Died(pub ExitStatus);
 
-impl std::fmt::Display for Died {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Died {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the guest ended before its task did (QEMU: {})", self.0)
     }
 }
 
-impl std::error::Error for Died {}
+impl Error for Died {}
 
 /// The guest did not end before its deadline.
 #[derive(Debug)]
 pub struct TimedOut;
 
-impl std::fmt::Display for TimedOut {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for TimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the guest did not end in its time")
     }
 }
 
-impl std::error::Error for TimedOut {}
+impl Error for TimedOut {}
 
 /// Runs the machine with its second serial port on this terminal, until the guest ends.
 pub fn attach(config: &MachineConfig<'_>, memory: &Memory) -> Result<()> {
@@ -247,7 +251,7 @@ fn pair() -> Result<(UnixStream, OwnedFd)> {
 
 /// TCG, unless the user chooses another accelerator: `/dev/kvm` can exist and still hang forever.
 fn accelerator() -> String {
-    std::env::var("MAP_QEMU_ACCEL").unwrap_or_else(|_| "tcg".into())
+    env::var("MAP_QEMU_ACCEL").unwrap_or_else(|_| "tcg".into())
 }
 
 /// The descriptors of the monitor and of the gdb stub, which QEMU inherits.

@@ -8,7 +8,7 @@ use map_protocol::{CacheMode, Page};
 use crate::{arch::PageTables, gdb::Gdb, machine::Machine, memory::Memory};
 
 /// The page that some processor of the machine currently has at the virtual `address`, if any.
-pub fn look(tables: PageTables, address: u64, memory: &Memory, machine: &mut Machine) -> Result<Option<Page>> {
+pub fn find_page(tables: PageTables, address: u64, memory: &Memory, machine: &mut Machine) -> Result<Option<Page>> {
     let word = |address| memory.word(address);
     machine.stopped(|gdb, processors| {
         for processor in 0..processors {

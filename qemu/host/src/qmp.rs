@@ -80,6 +80,6 @@ impl Qmp {
         if count == 0 {
             bail!("QEMU's monitor is gone");
         }
-        serde_json::from_str(&line).with_context(|| format!("QEMU's monitor said {line:?}"))
+        serde_json::from_str(&line).with_context(|| format!("QEMU's monitor sent {line:?}"))
     }
 }

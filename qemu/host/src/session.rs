@@ -5,7 +5,9 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
+    process,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -74,7 +76,7 @@ impl<'a> Guest<'a> {
         let directory = crate::target().join("guest");
         fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
         let stem = flavour::stem(artifacts.tools.arch, artifacts.kernel.flavour);
-        let log = directory.join(format!("{name}-{stem}-{}.log", std::process::id()));
+        let log = directory.join(format!("{name}-{stem}-{}.log", process::id()));
         let overlays = artifacts.tools.arch.dt_overlay.into_iter().collect();
         let append = vec![artifacts.kernel.flavour.append.to_owned()];
         Ok(Self {
@@ -267,10 +269,10 @@ fn answer(question: &Question, tables: PageTables, memory: &Memory, machine: &mu
 fn page(tables: PageTables, address: u64, memory: &Memory, machine: &mut Machine) -> Result<Page> {
     // The process that asks yields the processor to the one that spins, but not always at once.
     for _ in 0..50 {
-        if let Some(page) = pages::look(tables, address, memory, machine)? {
+        if let Some(page) = pages::find_page(tables, address, memory, machine)? {
             return Ok(page);
         }
-        std::thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20));
     }
     bail!("no page table of the machine has a page at {address:#x}")
 }

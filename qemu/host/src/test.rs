@@ -18,7 +18,7 @@ use anyhow::{bail, Context, Result};
 use map_protocol::{plan, Job, Outcome, Suite, Task};
 
 use crate::{
-    arch::Arch,
+    arch::{self, Arch},
     dt,
     flavour::{self, Flavour},
     memory::Memory,
@@ -63,7 +63,7 @@ pub fn test(options: &Options, ui: &Ui) -> Result<ExitCode> {
         host(&mut tally, ui)?;
     }
     let mut runs = Vec::new();
-    for arch in crate::arch::ALL {
+    for arch in arch::ALL {
         let flavours: Vec<_> =
             kernels.iter().filter(|kernel| kernel.arch.name == arch.name).map(|kernel| kernel.flavour).collect();
         if !flavours.is_empty() {
@@ -80,8 +80,7 @@ pub fn test(options: &Options, ui: &Ui) -> Result<ExitCode> {
 
 /// The kernels that the options select.
 fn kernels(options: &Options) -> Result<Vec<Target>> {
-    let every =
-        crate::arch::ALL.iter().flat_map(|arch| flavour::ALL.iter().map(move |flavour| Target { arch, flavour }));
+    let every = arch::ALL.iter().flat_map(|arch| flavour::ALL.iter().map(move |flavour| Target { arch, flavour }));
     let named = every.filter(|Target { arch, flavour }| {
         let of_arch = options.arch.is_empty() || options.arch.iter().any(|named| named.name == arch.name);
         let of_flavour = options.flavour.is_empty() || options.flavour.iter().any(|named| named.name == flavour.name);
@@ -154,7 +153,7 @@ fn libtest(line: &str) -> Option<(String, Outcome)> {
 type Plan = Vec<(Suite, String)>;
 
 /// A suite that is to run, and what its guest is made from.
-struct Run {
+struct PlannedSuite {
     artifacts: Arc<Artifacts>,
     spec: &'static SuiteSpec,
     plan: Arc<Plan>,
@@ -162,7 +161,7 @@ struct Run {
 }
 
 /// Runs them all, as many at a time as there are processors.
-fn run_all(runs: &[Run], filter: &str, tally: Tally, ui: &Ui) -> Result<Tally> {
+fn run_all(runs: &[PlannedSuite], filter: &str, tally: Tally, ui: &Ui) -> Result<Tally> {
     let tally = Mutex::new(tally);
     let next = Mutex::new(runs.iter());
     let worker = || -> Result<()> {
@@ -189,7 +188,7 @@ fn guests(
     options: &Options,
     tally: &mut Tally,
     ui: &Ui,
-) -> Result<Vec<Run>> {
+) -> Result<Vec<PlannedSuite>> {
     let tools = Arc::new(setup::prepare(arch, ui)?);
     let programs = Arc::new(programs::build_for_tests(&tools, ui)?);
     let plan = Arc::new(plan(&programs.suite)?);
@@ -208,8 +207,8 @@ fn guests(
     }
     let mut planned = Vec::new();
     for flavour in flavours {
-        let patient = options.all || !options.flavour.is_empty();
-        let quick = |spec: &SuiteSpec| patient || !spec.slow.contains(&flavour.name);
+        let slow_too = options.all || !options.flavour.is_empty();
+        let quick = |spec: &SuiteSpec| slow_too || !spec.slow.contains(&flavour.name);
         let fits = |spec: &&'static SuiteSpec| spec.fits(arch, flavour) && quick(spec) && runs(spec);
         let specs: Vec<_> = suites::ALL.iter().filter(fits).collect();
         if specs.is_empty() {
@@ -219,7 +218,7 @@ fn guests(
         let artifacts = Arc::new(artifacts);
         for spec in specs {
             if let Some(files) = runtime_overlays(&artifacts, spec, tally, ui)? {
-                planned.push(Run { artifacts: Arc::clone(&artifacts), spec, plan: Arc::clone(&plan), files });
+                planned.push(PlannedSuite { artifacts: Arc::clone(&artifacts), spec, plan: Arc::clone(&plan), files });
             }
         }
     }
@@ -281,8 +280,8 @@ fn runtime_overlays(artifacts: &Artifacts, spec: &SuiteSpec, tally: &mut Tally, 
 }
 
 /// Boots a guest and counts the tests that run in it.
-fn run_suite(run: &Run, filter: &str, tally: &Mutex<Tally>, ui: &Ui) -> Result<()> {
-    let Run { artifacts, spec, plan, files } = run;
+fn run_suite(planned: &PlannedSuite, filter: &str, tally: &Mutex<Tally>, ui: &Ui) -> Result<()> {
+    let PlannedSuite { artifacts, spec, plan, files } = planned;
     let SuiteSpec { name, suite, dev, append, overlay, hardware, .. } = **spec;
     let (arch, title) = (artifacts.tools.arch, artifacts.kernel.title());
     let count = |result: TestResult| {

@@ -26,7 +26,7 @@ use nix::{
 const BUSYBOX: &str = "/bin/busybox";
 const SUITE: &str = "/bin/map-suite";
 
-/// The environment, of which the kernel sets only HOME and TERM.
+/// The environment. The kernel itself sets HOME and TERM alone.
 const ENVIRONMENT: &[(&str, &str)] = &[
     ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
     ("HOME", "/root"),

@@ -2,7 +2,11 @@
 
 //! Tests for arm64 alone: Device memory forbids unaligned accesses, and the kernel tracks no cache types.
 
-use std::{arch::asm, fs::File, os::unix::fs::OpenOptionsExt};
+use std::{
+    arch::asm,
+    fs::{self, File},
+    os::unix::fs::OpenOptionsExt,
+};
 
 use anyhow::{ensure, Context, Result};
 use map_protocol::{pattern, CacheMode};
@@ -125,7 +129,7 @@ fn a_uio_device_is_read_and_written(host: &mut Host) -> Result<()> {
     let seed = 140;
     host.fill(seed)?;
     // The device tree describes it: the last megabyte of the free memory. Our driver is not loaded.
-    let name = std::fs::read_to_string("/sys/class/uio/uio0/maps/map0/addr")?;
+    let name = fs::read_to_string("/sys/class/uio/uio0/maps/map0/addr")?;
     ensure!(name.trim() == "0x00000000c0200000", "/dev/uio0 is at {name:?}");
     let at = START + 2 * MIB;
     let word = |address| u32::from_ne_bytes([0, 1, 2, 3].map(|byte| pattern::byte(seed, address + byte)));

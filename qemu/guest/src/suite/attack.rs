@@ -15,10 +15,12 @@ use map_core::{LogLimit, Refusal, LARGEST_MAPPING, MAPPINGS_PER_USER};
 use map_protocol::pattern;
 use nix::{
     errno::Errno,
+    fcntl::{open, OFlag},
     sys::{
         mman::{MapFlags, ProtFlags},
         personality::{self, Persona},
         signal::Signal,
+        stat::Mode,
     },
 };
 
@@ -273,7 +275,7 @@ fn an_open_without_read_or_write_maps_nothing(host: &mut Host) -> Result<()> {
     let seed = 203;
     host.fill(seed)?;
     let _loaded = Loaded::with(&["windows=0xc0000000+1M"])?;
-    let node = nix::fcntl::open("/dev/map", nix::fcntl::OFlag::from_bits_retain(3), nix::sys::stat::Mode::empty())?;
+    let node = open("/dev/map", OFlag::from_bits_retain(3), Mode::empty())?;
     let node = File::from(node);
     for protection in [READ_WRITE, ProtFlags::PROT_READ, ProtFlags::PROT_NONE] {
         let result = Vma::map(&node, START, LENGTH as usize / 3, protection, MapFlags::MAP_SHARED).map(drop);

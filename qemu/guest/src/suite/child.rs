@@ -25,7 +25,7 @@ pub struct Child {
     reaped: bool,
 }
 
-/// How a child says that it is ready.
+/// Reports to the parent that a child is ready.
 pub struct Ready(UnixStream);
 
 impl Ready {

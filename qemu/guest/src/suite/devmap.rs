@@ -334,10 +334,10 @@ fn watch_shows_what_another_process_stores(host: &mut Host) -> Result<()> {
     devmap("write 0xc0000104 3")?.printed("")?;
     next("0xc0000104: 0x00000000 -> 0x00000003")?;
     watch.signal(Signal::SIGINT)?;
-    let mut said = String::new();
-    watch.0.stderr.take().context("no stderr")?.read_to_string(&mut said)?;
+    let mut errors = String::new();
+    watch.0.stderr.take().context("no stderr")?.read_to_string(&mut errors)?;
     let status = watch.0.wait()?;
-    ensure!(status.success() && said.ends_with(", changes: 1\n"), "{status}: {said:?}");
+    ensure!(status.success() && errors.ends_with(", changes: 1\n"), "{status}: {errors:?}");
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{ensure, Context, Result};
 use map_core::{abi, dt::COMPATIBLE, Origin, Refusal, Window};
-use map_protocol::{CacheMode, Page, MODULE};
+use map_protocol::{pattern, CacheMode, Page, MODULE};
 use nix::{
     errno::Errno,
     sys::mman::{MapFlags, ProtFlags},
@@ -332,7 +332,7 @@ fn a_mapping_outlives_its_window_and_keeps_the_claim(host: &mut Host) -> Result<
 
 /// The host's pattern at this offset.
 fn host_byte(seed: u64, offset: u64) -> u8 {
-    map_protocol::pattern::byte(seed, START + offset)
+    pattern::byte(seed, START + offset)
 }
 
 fn windows_are_listed_and_mapped_while_devices_come_and_go(_: &mut Host) -> Result<()> {

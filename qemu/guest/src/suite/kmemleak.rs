@@ -14,7 +14,7 @@ const FILE: &str = "/sys/kernel/debug/kmemleak";
 /// The minimum age of memory that is reported.
 const AGE: Duration = Duration::from_secs(5);
 
-/// The test that comes last.
+/// The last test of every suite.
 pub const TEST: Test = Test { name: "kmemleak_finds_nothing", run: kmemleak_finds_nothing };
 
 /// Whether this kernel has kmemleak.
@@ -25,7 +25,7 @@ pub fn is_available() -> bool {
 fn kmemleak_finds_nothing(_: &mut Host) -> Result<()> {
     let lockdown = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
     if lockdown.contains("[integrity]") || lockdown.contains("[confidentiality]") {
-        return Err(Skip("a kernel that is locked down lets nobody write to debugfs".into()).into());
+        return Err(Skip("a kernel that is locked down refuses writes to debugfs".into()).into());
     }
     sleep(AGE);
     // A scan only remembers what it finds for the first time.

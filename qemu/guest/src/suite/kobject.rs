@@ -5,6 +5,7 @@
 use std::{thread::sleep, time::Duration};
 
 use anyhow::{ensure, Result};
+use nix::errno::Errno;
 
 use crate::{
     host::Host,
@@ -35,7 +36,7 @@ fn what_is_released_late_is_nobodys_memory(_: &mut Host) -> Result<()> {
     }
     // A load that fails half way.
     let result = kernel::insmod(&["major=512"])?;
-    ensure!(result == Err(nix::errno::Errno::EINVAL), "a major number that does not exist: {result:?}");
+    ensure!(result == Err(Errno::EINVAL), "a major number that does not exist: {result:?}");
     sleep(Duration::from_secs(6));
     Ok(())
 }

@@ -14,7 +14,7 @@ use nix::{
         resource::{getrusage, UsageWho},
         signal::Signal,
     },
-    unistd::Pid,
+    unistd::{sysconf, Pid, SysconfVar},
 };
 
 use crate::{
@@ -49,7 +49,7 @@ fn other(seed: u64, offset: u64) -> u8 {
 }
 
 fn page_size() -> Result<usize> {
-    let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)?.context("no page size")?;
+    let size = sysconf(SysconfVar::PAGE_SIZE)?.context("no page size")?;
     Ok(usize::try_from(size)?)
 }
 
@@ -58,8 +58,8 @@ fn the_sdram_program_stores_3_at_byte_100_and_nothing_else(host: &mut Host) -> R
     host.fill(seed)?;
     ensure!(host.differences(seed)?.1 == 0, "the host does not find its own pattern");
     let _loaded = Loaded::new()?;
-    let said = kernel::run("sdram", &[])?;
-    ensure!(said.trim_end().ends_with("is 3"), "sdram printed {said:?}");
+    let output = kernel::run("sdram", &[])?;
+    ensure!(output.trim_end().ends_with("is 3"), "sdram printed {output:?}");
     host.changed(seed, &[100..101], |_| 3)
 }
 

@@ -6,7 +6,7 @@
 //! file, or where something exists for files only.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions, Permissions},
     io,
     os::{
         fd::{AsRawFd, RawFd},
@@ -22,10 +22,11 @@ use nix::{
     sys::{
         mman::{MapFlags, ProtFlags},
         resource::{setrlimit, Resource},
+        stat::Mode,
         uio::{process_vm_readv, RemoteIoVec},
         wait::WaitStatus,
     },
-    unistd::Pid,
+    unistd::{mkfifo, Pid},
 };
 
 use crate::{
@@ -665,8 +666,8 @@ fn the_kernel_copies_for_files_alone(host: &mut Host) -> Result<()> {
 fn a_file_that_cannot_be_mapped_is_an_error(_: &mut Host) -> Result<()> {
     let scratch = Scratch::new()?;
     let (path, fifo) = (scratch.file("file", &[])?, scratch.path("fifo"));
-    nix::unistd::mkfifo(fifo.as_str(), nix::sys::stat::Mode::S_IRUSR)?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    mkfifo(fifo.as_str(), Mode::S_IRUSR)?;
+    fs::set_permissions(&path, Permissions::from_mode(0o600))?;
     let range = PhysRange::new(0, 4).context("no range")?;
     for other in [&fifo, "/tmp", "/dev/zero"] {
         let refused = FileMapping::open(other, range);

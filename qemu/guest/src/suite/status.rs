@@ -168,7 +168,7 @@ fn status_2_is_for_arguments_and_changes_nothing(host: &mut Host) -> Result<()> 
         ran.failed(2, &[says])?;
         ensure!(ran.out.is_empty(), "it printed something: {ran:?}");
     }
-    // What cannot even be parsed is told with the usage.
+    // Arguments that cannot be parsed are reported with the usage.
     for (arguments, says) in [
         ("read c0000000", "write 0xc0000000 for hexadecimal"),
         ("read", "<PLACE>"),
@@ -393,13 +393,13 @@ fn status_130_says_how_far_it_came(host: &mut Host) -> Result<()> {
         out.read_exact(&mut bytes)?;
         save.signal(signal)?;
         out.read_to_end(&mut bytes)?;
-        let mut said = String::new();
-        err.read_to_string(&mut said)?;
+        let mut errors = String::new();
+        err.read_to_string(&mut errors)?;
         let status = save.0.wait()?;
-        ensure!(status.code() == Some(130), "{signal}: {status}: {said:?}");
+        ensure!(status.code() == Some(130), "{signal}: {status}: {errors:?}");
         let count = bytes.len();
         let line = format!("devmap: interrupted: saved {count:#x} of 0x300000 bytes, from the start\n");
-        ensure!(said == line && count < LENGTH as usize, "{signal}: {said:?}, not {line:?}");
+        ensure!(errors == line && count < LENGTH as usize, "{signal}: {errors:?}, not {line:?}");
         ensure!(bytes == pattern::bytes(seed, START, count), "{signal}: it saved something else");
     }
     host.changed(seed, &[], |_| 0)

@@ -36,7 +36,7 @@ impl Vma {
 
     /// A shared mapping to read and write with a gap behind it, in which an access is always a SIGSEGV.
     pub fn shared_with_gap(file: &File, offset: u64, length: usize) -> Result<Self, Errno> {
-        // A reservation of which the mapping replaces the beginning. The rest stays, without access.
+        // A reservation, whose beginning the mapping replaces. The rest stays, without access.
         let gap = std::mem::ManuallyDrop::new(Self::reserve(length + (64 << 10))?);
         let flags = MapFlags::MAP_SHARED | MapFlags::MAP_FIXED;
         Self::map_at(gap.address(), file.as_raw_fd(), offset, length, READ_WRITE, flags)

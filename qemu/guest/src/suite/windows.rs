@@ -3,11 +3,13 @@
 //! Windows: the parameter, what can be mapped through them, by whom and how, and what the driver reports.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File, Permissions},
     os::{
         fd::AsRawFd,
-        unix::fs::{MetadataExt, PermissionsExt},
+        unix::fs::{FileExt, MetadataExt, PermissionsExt},
     },
+    thread,
 };
 
 use anyhow::{bail, ensure, Context, Result};
@@ -71,7 +73,7 @@ pub const THREE: &str = "windows=one@0xc0000000+1M,two@0xc0100000+1M:ro:wc,three
 
 /// The races in this suite need two processors.
 fn two_processors_share_the_work(_: &mut Host) -> Result<()> {
-    let processors = std::thread::available_parallelism()?.get();
+    let processors = thread::available_parallelism()?.get();
     ensure!(processors >= 2, "the guest has {processors}");
     Ok(())
 }
@@ -233,7 +235,7 @@ fn a_read_only_window_is_never_written(host: &mut Host) -> Result<()> {
         killed_by(Signal::SIGSEGV, || vma.store(9, 0))?;
         // A debugger cannot write either.
         let memory = File::options().write(true).open("/proc/self/mem")?;
-        let forced = std::os::unix::fs::FileExt::write_at(&memory, &[0], vma.address() as u64 + 9);
+        let forced = memory.write_at(&[0], vma.address() as u64 + 9);
         ensure!(forced.is_err(), "/proc/self/mem wrote through it");
     }
     host.changed(seed, &[], |_| 0)
@@ -322,7 +324,7 @@ fn two_processes_see_each_others_stores(_: &mut Host) -> Result<()> {
         let Ok(other) = user::open().and_then(|node| Ok(Vma::shared(&node, START, 4096)?)) else { return 1 };
         for round in 1..=100 {
             while other.load(0) != round {
-                std::thread::yield_now();
+                thread::yield_now();
             }
             other.store(1, round);
         }
@@ -331,7 +333,7 @@ fn two_processes_see_each_others_stores(_: &mut Host) -> Result<()> {
     for round in 1..=100 {
         vma.store(0, round);
         while vma.load(1) != round {
-            std::thread::yield_now();
+            thread::yield_now();
         }
     }
     child::check(other.wait()?).context("the other process")
@@ -486,7 +488,7 @@ fn check_tells_what_mmap_does(_: &mut Host) -> Result<()> {
 fn compare_check_with_mmap(parameters: &[&str]) -> Result<()> {
     let nodes = Nodes::open()?;
     let mut random = Random(0x6d61_705f_7465_7374);
-    let mut verdicts = std::collections::BTreeMap::new();
+    let mut verdicts = BTreeMap::new();
     for _ in 0..4000 {
         let near =
             [START, START + MIB, START + 2 * MIB, START + LENGTH, 0, 0x5000_0000, 1 << 40, 1 << 52, 1 << 63, u64::MAX];

@@ -409,7 +409,7 @@ impl Progress {
 }
 
 /// Renames `from` to `to`, and creates the parents of `to`.
-pub fn lift(from: &Path, to: &Path) -> Result<PathBuf> {
+pub fn rename_into(from: &Path, to: &Path) -> Result<PathBuf> {
     if let Some(above) = to.parent() {
         fs::create_dir_all(above)?;
     }

@@ -7,10 +7,10 @@
 //! bucket lets one run make entries while others wait; looking up entries needs no lock.
 
 use std::{
-    env,
+    env, fmt,
     fs::{self, File},
     io,
-    os::fd::AsFd,
+    os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -62,7 +62,7 @@ pub fn lock(place: &Path, what: &str, ui: &Ui) -> Result<Lock> {
 pub struct Lock(Flock<File>);
 
 impl AsFd for Lock {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 }
@@ -136,7 +136,7 @@ impl BuildCache {
     }
 
     /// Fails if the disk has less free space than `bytes`.
-    pub fn need(&self, bytes: u64) -> Result<()> {
+    pub fn require_space(&self, bytes: u64) -> Result<()> {
         let Some(free) = self.free() else { return Ok(()) };
         if free >= bytes {
             return Ok(());
@@ -212,8 +212,8 @@ pub fn flush(place: &Path) -> Result<()> {
 
 struct Gigabytes(u64);
 
-impl std::fmt::Display for Gigabytes {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Gigabytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.1} GB", self.0 as f64 / 1e9)
     }
 }

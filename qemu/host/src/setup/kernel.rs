@@ -145,7 +145,7 @@ impl Build<'_> {
         let state = State::read(self.place);
         let fresh = matches!(state, State::Absent | State::Building);
         if fresh {
-            self.cache.need(self.flavour.space)?;
+            self.cache.require_space(self.flavour.space)?;
             cache::remove(&build)?;
         } else if state == State::Stopped {
             self.ui.note("an earlier run was stopped while it built this kernel; the build is resumed");

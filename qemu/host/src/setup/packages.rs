@@ -72,7 +72,7 @@ pub fn ensure(arch: &Arch, more: &[&'static str], cache: &BuildCache, ui: &Ui) -
         return state.version(toolchain::CLANG);
     }
     // Check the space before the machine is changed.
-    cache.need(SPACE)?;
+    cache.require_space(SPACE)?;
     let lock = cache.lock("packages", "installing Debian packages", ui)?;
     // Another run may have installed them in the meantime.
     let lacking = State::query(&wanted)?.lacks(&wanted, arch)?;

@@ -16,7 +16,7 @@ use crate::{
     arch::Arch,
     process::Job,
     setup::{
-        archive::{file_name, lift, Archive},
+        archive::{file_name, rename_into, Archive},
         cache::BuildCache,
         toolchain::Version,
     },
@@ -102,13 +102,13 @@ impl Source {
         if let Some(source) = found() {
             return Ok(source);
         }
-        cache.need(SPACE)?;
+        cache.require_space(SPACE)?;
         for name in PACKAGES {
             let Some(package) = archive.newest(name, |_| true)? else { continue };
             cache.make(BUCKET, &file_name(&format!("linux-{}", package.version)), |part| {
                 archive.unpack(&package, part)?;
                 // The tree also has a `usr`, which must not collide with the package's.
-                let tarball = lift(&part.join(format!("usr/src/{name}.tar.xz")), &part.join(".tar.xz"))?;
+                let tarball = rename_into(&part.join(format!("usr/src/{name}.tar.xz")), &part.join(".tar.xz"))?;
                 fs::remove_dir_all(part.join("usr"))?;
                 untar(&tarball, part, ui)?;
                 Ok(fs::remove_file(tarball)?)

@@ -43,7 +43,7 @@ pub fn find(target: &str, toolchain: &Toolchain, cache: &BuildCache, ui: &Ui) ->
     if rustc.ask_rustup(&["target", "add", target], &what, "building it", ui)? && own() {
         return Ok(None);
     }
-    cache.need(SPACE)?;
+    cache.require_space(SPACE)?;
     let log = cache.path(BUCKET).join("build.log");
     // A new log for every attempt.
     let _ = fs::remove_file(&log);

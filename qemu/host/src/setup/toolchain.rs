@@ -5,7 +5,7 @@
 use std::{
     env,
     ffi::OsString,
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -215,11 +215,11 @@ fn rust_src(rustc: &Rustc, cache: &BuildCache, archive: &Archive<'_>, ui: &Ui) -
     let same = |version: &str| version.split(['+', '-']).next() == Some(release.as_str());
     let package = archive.newest("rust-src", same).with_context(remedy)?;
     let package = package.ok_or_else(|| archive.lacks(&format!("rust-src {release}")).context(remedy()))?;
-    cache.need(1_200_000_000)?;
+    cache.require_space(1_200_000_000)?;
     cache.make(BUCKET, release, |part| {
         archive.unpack(&package, part)?;
         let whole = part.join(format!("usr/src/rustc-{release}"));
-        archive::lift(&whole.join("library"), &part.join("library"))?;
+        archive::rename_into(&whole.join("library"), &part.join("library"))?;
         // The package also has the source of the compiler.
         Ok(fs::remove_dir_all(part.join("usr"))?)
     })?;
@@ -304,8 +304,8 @@ impl Version {
     }
 }
 
-impl std::fmt::Display for Version {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [major, minor, patch] = self.0;
         write!(f, "{major}.{minor}.{patch}")
     }
