@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A vector on the heap with room for all windows that there can be.
+//! A heap vector with a fixed capacity of [`MAX_WINDOWS`].
 //!
-//! `kernel::alloc::KVec` grows, and the arithmetic of its growth can panic.
+//! `kernel::alloc::KVec` grows on push, and the arithmetic of its growth can panic.
 
 use core::ops::{
     Deref,
@@ -27,29 +27,29 @@ pub(crate) struct ArrayVec<T> {
     used: usize,
 }
 
-/// What fills a place that is not used.
+/// A type with a value for unused slots.
 pub(crate) trait Filler {
-    /// A value that owns nothing.
+    /// Returns a value that owns nothing.
     fn filler() -> Self;
 }
 
 impl<T: Filler> ArrayVec<T> {
-    /// An empty vector.
+    /// Creates an empty vector.
     ///
     /// # Errors
     ///
-    /// ENOMEM.
+    /// ENOMEM if the allocation fails.
     pub(crate) fn new() -> Result<Self> {
         let places = KBox::init(init_array_from_fn(|_| T::filler()), GFP_KERNEL)?;
         Ok(Self { places, used: 0 })
     }
 
-    /// Adds `value` at the end, or gives it back if the vector is full.
+    /// Appends `value`, or returns it as the error if the vector is full.
     pub(crate) fn push(&mut self, value: T) -> Result<(), T> {
         match self.places.get_mut(self.used) {
             Some(place) => {
                 *place = value;
-                // There was a place, so this does not wrap.
+                // A slot was free, so this does not wrap.
                 self.used = self.used.wrapping_add(1);
                 Ok(())
             }

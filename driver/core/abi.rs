@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! What userspace and the driver have agreed upon.
+//! The ABI between userspace and the driver.
 //!
-//! `driver/uapi/map.h` says the same for C. The structures have neither padding nor pointers, and
-//! the same layout for 32-bit and for 64-bit programs; enumerations go through them as numbers.
+//! `driver/uapi/map.h` is the C version. The structures have neither padding nor pointers, and the
+//! same layout for 32-bit and 64-bit programs; enumerations are passed as numbers.
 
 use core::{
     ffi::CStr,
@@ -24,59 +24,57 @@ use super::{
     Window, //
 };
 
-/// The character major number, unless the module's parameter `major` says otherwise.
+/// The character major number, unless the module parameter `major` overrides it.
 pub const MAJOR: u32 = 126;
 
-/// The minor number of the one node there is.
+/// The minor number of the only node.
 pub const MINOR: u32 = 0;
 
 /// The name of the module, of its class and of its node.
 pub const NAME: &CStr = c"map";
 
-/// Where devtmpfs and udev put the node, and where the tools look for it.
+/// The path at which devtmpfs and udev create the node, and the tools expect it.
 pub const NODE: &str = "/dev/map";
 
-/// The version of the ioctls. It grows when the meaning of something changes, not when something is
-/// added.
+/// The version of the ioctls. It is incremented when a meaning changes, not for additions.
 pub const VERSION: u32 = 1;
 
 /// In [`MapInfo::mode`]: there are no windows.
 pub const MODE_RAW: u32 = 0;
 
-/// In [`MapInfo::mode`]: only windows can be mapped.
+/// In [`MapInfo::mode`]: only ranges inside windows can be mapped.
 pub const MODE_WINDOWS: u32 = 1;
 
 /// In [`MapWindow::flags`]: the window is read-only.
 pub const WINDOW_READ_ONLY: u32 = 1 << 0;
 
-/// In [`MapWindow::flags`]: the driver has claimed the region, so that no other driver can.
+/// In [`MapWindow::flags`]: the driver has claimed the region, so no other driver can.
 pub const WINDOW_CLAIMED: u32 = 1 << 1;
 
-/// In [`MapWindow::flags`]: one node of `/reserved-memory` with `no-map`, which nothing in the
-/// kernel uses, holds all of the window.
+/// In [`MapWindow::flags`]: all of the window lies in one `no-map` node of `/reserved-memory` that
+/// nothing in the kernel uses.
 pub const WINDOW_RESERVED: u32 = 1 << 2;
 
-/// In [`MapWindow::flags`]: the window comes from the device tree, and goes with its device. The
-/// others come from the module's parameter.
+/// In [`MapWindow::flags`]: the window comes from the device tree and is removed with its device.
+/// Other windows come from the module parameter.
 pub const WINDOW_DT: u32 = 1 << 3;
 
-/// In [`MapWindow::flags`]: the administrator declares that all of the window is memory, so that
-/// every load is answered.
+/// In [`MapWindow::flags`]: the administrator declares that all of the window is memory, so every
+/// load completes.
 pub const WINDOW_MEMORY: u32 = 1 << 4;
 
-/// In [`MapWindow::flags`]: the device tree that the kernel was booted with describes the window,
-/// and names its memory by `memory-region`. With [`WINDOW_RESERVED`], a locked-down kernel maps it,
-/// and no others.
+/// In [`MapWindow::flags`]: the boot device tree describes the window and refers to its memory by
+/// `memory-region`. A locked-down kernel maps only windows with this flag and [`WINDOW_RESERVED`].
 pub const WINDOW_BOOT: u32 = 1 << 5;
 
-/// In [`MapCheck::verdict`]: the mapping is granted. The other verdicts are those of
+/// In [`MapCheck::verdict`]: the mapping is granted. Other verdicts are codes of
 /// [`Refusal::code()`](super::Refusal::code).
 pub const GRANTED: u32 = 0;
 
-/// In [`MapCheck::window`] and [`MapCheck::cache`]: there is none.
+/// In [`MapCheck::window`] and [`MapCheck::cache`]: none.
 pub const NONE: u32 = u32::MAX;
 
-/// PROT_READ of mmap(2), the same on every architecture, as are the following.
+/// PROT_READ of mmap(2). This and the following values are the same on every architecture.
 pub const PROT_READ: u32 = 1;
 
 /// PROT_WRITE of mmap(2).
@@ -94,33 +92,33 @@ pub const MAP_PRIVATE: u32 = 2;
 /// MAP_SHARED_VALIDATE of mmap(2).
 pub const MAP_SHARED_VALIDATE: u32 = 3;
 
-/// The driver as a whole: fills a [`MapInfo`].
+/// Reports the state of the driver: fills a [`MapInfo`].
 pub const IOC_INFO: u32 = ioc(IOC_READ, 0x00, size_of::<MapInfo>());
 
-/// One window: takes and fills a [`MapWindow`]. EINVAL if there is no window with this index:
-/// devices of the device tree come and go, and their windows with them.
+/// Reports one window: takes and fills a [`MapWindow`]. EINVAL if there is no window with this
+/// index. Windows of the device tree come and go with their devices.
 pub const IOC_WINDOW: u32 = ioc(IOC_READ | IOC_WRITE, 0x01, size_of::<MapWindow>());
 
-/// Whether a mapping would be made: takes and fills a [`MapCheck`].
+/// Reports whether a mapping would be granted: takes and fills a [`MapCheck`].
 ///
-/// EINVAL if the question has bits that [`MapCheck::prot`] and [`MapCheck::flags`] do not know. A
-/// mapping that is refused is an answer, not an error.
+/// EINVAL if [`MapCheck::prot`] or [`MapCheck::flags`] has unknown bits. A refusal is reported in
+/// the structure, not as an error.
 pub const IOC_CHECK: u32 = ioc(IOC_READ | IOC_WRITE, 0x02, size_of::<MapCheck>());
 
-/// The type that all ioctls of the node share; nobody else's in the kernel's `ioctl-number.rst`.
+/// The type of all ioctls of the node. It is unused in `ioctl-number.rst` of the kernel.
 pub const IOC_TYPE: u32 = 0xd7;
 
 const IOC_WRITE: u32 = 1;
 const IOC_READ: u32 = 2;
 
-/// The number of an ioctl in the encoding of `asm-generic/ioctl.h`, which all architectures with
-/// Rust in the kernel use.
+/// Returns an ioctl number in the encoding of `asm-generic/ioctl.h`, which all architectures that
+/// support Rust in the kernel use.
 const fn ioc(direction: u32, number: u32, size: usize) -> u32 {
-    // There are 14 bits for the size, and the structures are much smaller.
+    // The size field has 14 bits, and the structures are much smaller.
     direction << 30 | (size as u32) << 16 | IOC_TYPE << 8 | number
 }
 
-/// What [`IOC_INFO`] tells.
+/// The output of [`IOC_INFO`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct MapInfo {
@@ -128,7 +126,7 @@ pub struct MapInfo {
     pub abi_version: u32,
     /// [`MODE_RAW`] or [`MODE_WINDOWS`].
     pub mode: u32,
-    /// The number of windows now; 0 in raw mode.
+    /// The current number of windows; 0 in raw mode.
     pub windows: u32,
     /// The page size in bytes.
     pub page_size: u32,
@@ -136,48 +134,47 @@ pub struct MapInfo {
     pub last_address: u64,
 }
 
-/// What [`IOC_WINDOW`] takes and tells.
+/// The input and output of [`IOC_WINDOW`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct MapWindow {
-    /// In: which window, from 0 in the order of their addresses.
+    /// In: the index of the window, from 0 in the order of addresses.
     pub index: u32,
     /// [`WINDOW_READ_ONLY`], [`WINDOW_CLAIMED`], [`WINDOW_RESERVED`], [`WINDOW_DT`],
     /// [`WINDOW_MEMORY`], [`WINDOW_BOOT`].
     pub flags: u32,
-    /// The cache type, as [`CacheMode::code()`] has it.
+    /// The cache type: a [`CacheMode::code()`].
     pub cache: u32,
-    /// 0.
+    /// Always 0.
     pub reserved: u32,
     /// The physical address of the first byte.
     pub start: u64,
     /// The length in bytes.
     pub length: u64,
-    /// The name, followed by NUL bytes up to the end; all NUL if it has none.
+    /// The name, padded with NUL bytes; all NUL if the window has no name.
     pub name: [u8; Name::MAX_LENGTH + 1],
 }
 
-/// What [`IOC_CHECK`] takes and tells.
+/// The input and output of [`IOC_CHECK`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct MapCheck {
     /// In: the physical address of the first byte.
     pub start: u64,
-    /// In: the length in bytes. It is rounded up to whole pages, as mmap(2) does.
+    /// In: the length in bytes. It is rounded up to whole pages, as in mmap(2).
     pub length: u64,
-    /// In: [`PROT_READ`], [`PROT_WRITE`], [`PROT_EXEC`], or 0. Other bits are EINVAL.
+    /// In: bits of [`PROT_READ`], [`PROT_WRITE`] and [`PROT_EXEC`], or 0. Other bits are EINVAL.
     pub prot: u32,
     /// In: [`MAP_SHARED`], [`MAP_PRIVATE`] or [`MAP_SHARED_VALIDATE`]. Anything else is EINVAL.
     pub flags: u32,
-    /// Out: [`GRANTED`], or the code of the reason for the refusal.
+    /// Out: [`GRANTED`], or the code of the refusal.
     pub verdict: u32,
-    /// Out: the error number that mmap(2) would give; 0 if it is granted.
+    /// Out: the errno of the mmap(2) call; 0 if it is granted.
     pub error: u32,
-    /// Out: the index of the window that the range lies in, touches, or is nearest to. [`NONE`] if
-    /// there are no windows, and if the reason has nothing to do with them.
+    /// Out: the index of the window that contains the range, overlaps it, or is nearest to it.
+    /// [`NONE`] if there are no windows or the reason is unrelated to windows.
     pub window: u32,
-    /// Out: the cache type of the mapping, as [`CacheMode::code()`] has it; [`NONE`] if it is
-    /// refused.
+    /// Out: the cache type of the mapping, a [`CacheMode::code()`]; [`NONE`] if it is refused.
     pub cache: u32,
     /// Out: the physical address of the first byte of `window`; 0 if there is none.
     pub near_start: u64,
@@ -185,14 +182,13 @@ pub struct MapCheck {
     pub near_length: u64,
 }
 
-// Every field is counted, so there is no padding that could tell userspace what was in memory
-// before.
+// The sum counts every field, so there is no padding that could leak kernel memory to userspace.
 const _: () = assert!(size_of::<MapInfo>() == 4 * 4 + 8);
 const _: () = assert!(size_of::<MapWindow>() == 4 * 4 + 2 * 8 + 32);
 const _: () = assert!(size_of::<MapCheck>() == 2 * 8 + 6 * 4 + 2 * 8);
 
 impl MapInfo {
-    /// The driver in `mode` on `limits`.
+    /// Describes the driver in `mode` on a machine with `limits`.
     pub fn new<S, E>(mode: &Mode<S>, limits: &Limits) -> Self
     where
         S: Deref<Target = [E]>,
@@ -212,7 +208,7 @@ impl MapInfo {
 }
 
 impl MapWindow {
-    /// The window that has `index` in `mode`.
+    /// Describes the window with `index` in `mode`; `None` if there is none.
     pub fn new<S, E>(mode: &Mode<S>, index: u32) -> Option<Self>
     where
         S: Deref<Target = [E]>,
@@ -236,12 +232,12 @@ impl MapWindow {
         })
     }
 
-    /// The window that this tells of, without the flags that a newer driver may have added.
+    /// Converts this to a window, ignoring flags that a newer driver may have added.
     ///
-    /// `None` if there can be no such window, or if its cache type is one that this library does
-    /// not know.
+    /// Returns `None` if the fields are not valid for a window, or the cache type is unknown to
+    /// this library.
     pub fn window(&self) -> Option<Window> {
-        // The methods of `CStr` do arithmetic that can panic, as far as the compiler sees.
+        // The compiler cannot prove that the arithmetic in the methods of `CStr` does not panic.
         let name = self.name.split(|&byte| byte == 0).next()?;
         let has = |flag| self.flags & flag != 0;
         Some(Window {
@@ -266,7 +262,7 @@ impl MapWindow {
 }
 
 impl MapCheck {
-    /// Fills in the answer to the question.
+    /// Fills in the output fields from `verdict`.
     pub fn answer(&mut self, verdict: &Result<Grant, Refused>) {
         let found = match verdict {
             Ok(grant) => {
@@ -289,7 +285,8 @@ impl MapCheck {
     }
 }
 
-/// An index or a number of windows: there are no more than [`MAX_WINDOWS`](super::MAX_WINDOWS).
+/// Converts an index or a number of windows. It fits: there are at most
+/// [`MAX_WINDOWS`](super::MAX_WINDOWS).
 fn index_code(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(NONE)
 }
@@ -339,7 +336,7 @@ mod tests {
         Mode::Windows(Table::new(vec![registers, sdram], &PC).unwrap())
     }
 
-    /// The window of [`windows()`] with this index.
+    /// Returns the window of [`windows()`] with this index.
     fn at(index: usize) -> Option<IndexedWindow> {
         let window = windows().windows()[index];
         Some(IndexedWindow { index, window })
@@ -367,9 +364,9 @@ mod tests {
     fn a_window_goes_through_the_abi_unchanged() {
         let mode = windows();
         for (index, window) in (0..).zip(mode.windows()) {
-            let told = MapWindow::new(&mode, index).unwrap();
-            assert_eq!(told.index, index);
-            assert_eq!(told.window(), Some(*window));
+            let reported = MapWindow::new(&mode, index).unwrap();
+            assert_eq!(reported.index, index);
+            assert_eq!(reported.window(), Some(*window));
         }
         let sdram = MapWindow::new(&mode, 0).unwrap();
         assert_eq!(
@@ -468,7 +465,7 @@ mod tests {
         };
         assert_eq!(check, expected);
 
-        // There is no window that could be the nearest.
+        // No window is the nearest.
         let mut check = rubbish;
         let refused = Refused {
             nearest: None,

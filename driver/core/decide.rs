@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! The decisions: who may open the node, which windows may exist, and which range may be mapped
-//! how.
+//! The decisions: who may open the node, which windows may exist, and which ranges may be mapped
+//! and how.
 
 use core::{
     fmt,
@@ -25,33 +25,33 @@ use super::{
 
 /// The length in bytes of the longest mapping.
 ///
-/// A mapping is made whole, with the lock of the address space held, and nothing can interrupt it.
-/// This is some 20 ms of work in pages of 4 KiB, so a process that is killed meanwhile is gone
-/// soon.
+/// The driver maps the whole range at once, with mmap_lock held and without interruption. 4 GiB in
+/// 4 KiB pages take about 20 ms, so a process that is killed meanwhile exits soon.
 pub const LARGEST_MAPPING: u64 = 4 << 30;
 
-/// A call of mmap(2) on the node, made or asked about.
+/// An mmap(2) call on the node, real or queried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The physical address, which is the offset in bytes.
     pub start: u64,
-    /// The length in bytes. It is rounded up to whole pages, as mmap(2) does.
+    /// The length in bytes. It is rounded up to whole pages, as in mmap(2).
     pub length: u64,
-    /// Whether PROT_READ is asked for. The kernel wants a descriptor that is open for reading
-    /// whatever the protection.
+    /// Whether PROT_READ is requested. The kernel requires a readable descriptor for every
+    /// protection.
     pub read: bool,
-    /// Whether PROT_WRITE is asked for.
+    /// Whether PROT_WRITE is requested.
     pub write: bool,
-    /// Whether PROT_EXEC is asked for.
+    /// Whether PROT_EXEC is requested.
     pub execute: bool,
-    /// Whether the kernel adds PROT_EXEC to PROT_READ by itself: the personality READ_IMPLIES_EXEC,
-    /// which every old 32-bit program has, on a file that is not mounted noexec. Nobody can tell
-    /// then who asked for it, so the mapping is made, and is not executable.
+    /// Whether the kernel adds PROT_EXEC to PROT_READ: with the personality READ_IMPLIES_EXEC,
+    /// which old 32-bit programs have, on a file system that is not mounted noexec. The driver
+    /// cannot tell such a PROT_EXEC from a requested one, so it makes the mapping, without execute
+    /// permission.
     pub read_implies_execute: bool,
-    /// Whether MAP_SHARED or MAP_SHARED_VALIDATE is asked for, rather than MAP_PRIVATE.
+    /// Whether MAP_SHARED or MAP_SHARED_VALIDATE is requested, rather than MAP_PRIVATE.
     ///
-    /// This is VM_MAYSHARE, not VM_SHARED: the kernel clears the latter on a descriptor that is
-    /// open for reading only, and such a mapping is still a shared one.
+    /// This is VM_MAYSHARE, not VM_SHARED: the kernel clears VM_SHARED for a read-only descriptor,
+    /// although that mapping is shared, too.
     pub shared: bool,
     /// Whether the descriptor is open for reading.
     pub file_readable: bool,
@@ -60,9 +60,9 @@ pub struct Request {
 }
 
 impl Request {
-    /// What MAP_IOC_CHECK asks about, by a process and on a descriptor that are as `caller` says.
+    /// Converts the question of MAP_IOC_CHECK, asked by `caller`.
     ///
-    /// `None`, for which the ioctl fails with EINVAL, if `prot` has other bits than those of
+    /// Returns `None`, for which the ioctl fails with EINVAL, if `prot` has bits other than
     /// PROT_READ, PROT_WRITE and PROT_EXEC, or if `flags` is none of MAP_SHARED, MAP_PRIVATE and
     /// MAP_SHARED_VALIDATE.
     pub fn from_check(check: &abi::MapCheck, caller: &Caller) -> Option<Self> {
@@ -88,7 +88,7 @@ impl Request {
     }
 }
 
-/// What a request depends on beside its arguments, as [`Request`] has it.
+/// The properties of the caller and its descriptor that a [`Request`] depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// [`Request::file_readable`].
@@ -99,73 +99,71 @@ pub struct Caller {
     pub read_implies_execute: bool,
 }
 
-/// What is known of the machine, and of the process that calls, before anything is asked.
+/// Properties of the machine and of the caller that are known without a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The page size in bytes, a power of two.
     pub page_size: u64,
-    /// The highest physical address that the processor can put into a page table entry.
+    /// The highest physical address that a page table entry can hold on this processor.
     pub last_address: u64,
-    /// The highest offset that mmap(2) takes: the kernel's ULONG_MAX, so 2^32 - 1 on a 32-bit
-    /// kernel.
+    /// The highest offset of mmap(2): the kernel's ULONG_MAX, so 2^32 - 1 on a 32-bit kernel.
     pub last_offset: u64,
-    /// TASK_SIZE of the process that calls, in bytes: a 32-bit process has less than its
-    /// neighbours.
+    /// TASK_SIZE of the caller, in bytes. It is smaller for a 32-bit process on a 64-bit kernel.
     pub task_size: u64,
-    /// Whether an access by the kernel itself, to an address at which no device answers, may be an
-    /// abort that takes the machine down. On x86 it is not: such a load gives ones.
+    /// Whether an access by the kernel to an address where no device responds may cause a fatal
+    /// abort. On x86 it does not: such a load returns all ones.
     pub aborts: bool,
 }
 
-/// What the kernel has to be asked, and is asked only if the answer matters and nothing else does:
-/// a question may leave a line in the log or a mark on the process.
+/// Queries to the kernel. The decisions make a query only if its result determines the outcome,
+/// because a query may log a line or set a flag on the process.
 pub trait KernelQuery {
-    /// Whether the process that calls has CAP_SYS_RAWIO.
+    /// Returns whether the caller has CAP_SYS_RAWIO.
     fn has_rawio(&self) -> bool;
 
-    /// Whether the kernel is locked down against access to physical memory.
+    /// Returns whether the kernel is locked down against access to physical memory.
     fn is_locked_down(&self) -> bool;
 
-    /// Whether `range` holds memory that the kernel uses as its own.
+    /// Returns whether `range` contains System RAM.
     fn is_system_ram(&self, range: &PhysRange) -> bool;
 
-    /// Whether /dev/mem would refuse a part of `range` because a driver has it for itself alone, or
-    /// the kernel has it in its own page tables as it has pmem.
+    /// Returns whether /dev/mem would refuse part of `range` because a driver has exclusive use of
+    /// it, or the kernel has it in its own page tables, as it has pmem.
     fn is_exclusive(&self, range: &PhysRange) -> bool;
 
-    /// Whether a device on a PCI bus has a part of `range` as its memory.
+    /// Returns whether part of `range` is a memory BAR of a PCI device.
     fn is_in_pci_bar(&self, range: &PhysRange) -> bool;
 
-    /// Whether one node of `/reserved-memory` with `no-map`, which nothing in the kernel uses,
-    /// holds all of `range`.
+    /// Returns whether all of `range` lies in one `no-map` node of `/reserved-memory` that nothing
+    /// in the kernel uses.
     fn is_reserved(&self, range: &PhysRange) -> bool;
 
-    /// Whether the machine can map all of `range` with `cache`.
+    /// Returns whether the machine can map all of `range` with `cache`.
     fn gives(&self, range: &PhysRange, cache: CacheMode) -> bool;
 }
 
-/// A mapping that the driver will make.
+/// A granted mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
     /// The physical memory to map: whole pages.
     pub range: PhysRange,
-    /// With which cache type.
+    /// The cache type of the mapping.
     pub cache: CacheMode,
-    /// Whether the mapping may ever become writable, by mprotect(2) for one.
+    /// Whether the mapping may be or become writable, for example by mprotect(2).
     pub access: Access,
     /// Whether the range is [known to be memory](is_known_memory).
     pub memory: bool,
-    /// The window that the range lies in; `None` in raw mode.
+    /// The window that contains the range; `None` in raw mode.
     pub window: Option<IndexedWindow>,
 }
 
-/// A mapping that the driver will not make.
+/// A refused mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// Why not.
+    /// The reason.
     pub reason: Refusal,
-    /// The window that the range lies in, touches, or is nearest to; `None` if there
-    /// are no windows, and if the reason has nothing to do with them.
+    /// The window that contains the range, overlaps it, or is nearest to it; `None` if there are no
+    /// windows or the reason is unrelated to windows.
     pub nearest: Option<IndexedWindow>,
 }
 
@@ -178,8 +176,12 @@ impl From<Refusal> for Refused {
     }
 }
 
-/// Whether the process that calls may open the node. With windows the node's permissions have said
-/// so already.
+/// Checks whether the caller may open the node. With windows, the permissions of the node are the
+/// only check.
+///
+/// # Errors
+///
+/// [`Refusal::NotCapable`] or [`Refusal::LockedDown`], only in raw mode.
 pub fn may_open<S>(mode: &Mode<S>, kernel: &impl KernelQuery) -> Result<(), Refusal> {
     match mode {
         Mode::Windows(_) => Ok(()),
@@ -189,11 +191,11 @@ pub fn may_open<S>(mode: &Mode<S>, kernel: &impl KernelQuery) -> Result<(), Refu
     }
 }
 
-/// Whether there may be `window`.
+/// Checks whether `window` may be added.
 ///
 /// # Errors
 ///
-/// With the first reason in the order of [`WindowError`] that holds.
+/// The first [`WindowError`] that applies, in the order of its variants.
 pub fn check_window(window: &Window, kernel: &impl KernelQuery) -> Result<(), WindowError> {
     if !window.survives_lockdown() && kernel.is_locked_down() {
         return Err(WindowError::LockedDown);
@@ -210,23 +212,22 @@ pub fn check_window(window: &Window, kernel: &impl KernelQuery) -> Result<(), Wi
     Ok(())
 }
 
-/// Why there may not be a window.
+/// The reason for which a window is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WindowError {
-    /// The kernel is locked down, and the boot's device tree does not describe and reserve the
+    /// The kernel is locked down, and the boot device tree does not describe and reserve the
     /// window.
     LockedDown,
-    /// It holds memory that the kernel uses as its own.
+    /// The window contains System RAM.
     SystemRam,
-    /// It lies, at least in part, inside a BAR of a PCI device: the region comes and goes with the
-    /// device.
+    /// The window overlaps a BAR of a PCI device, which exists only as long as the device.
     PciBar,
-    /// The machine cannot map the memory with the window's cache type.
+    /// The machine cannot map the memory with the cache type of the window.
     CacheType,
 }
 
 impl WindowError {
-    /// What the load, or the probe of the device, fails with.
+    /// Returns the errno of the module load or of the device probe.
     pub const fn errno(self) -> Errno {
         match self {
             Self::LockedDown | Self::SystemRam | Self::PciBar => Errno::NotPermitted,
@@ -239,31 +240,30 @@ impl fmt::Display for WindowError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::LockedDown => {
-                "the kernel is locked down, which leaves only windows that the boot's device tree \
-                 describes, by memory-region and no-map"
+                "the kernel is locked down, which permits only windows that the boot device tree \
+                 describes by memory-region with no-map"
             }
             Self::SystemRam => "the range holds System RAM, which belongs to the kernel",
             Self::PciBar => {
-                "a part of it is memory of a PCI device, and comes and goes with that; \
-                 map the device's file resource0 to resource5 in sysfs, or use VFIO"
+                "part of the range is memory of a PCI device, which exists only as long as the device; \
+                 map one of resource0 to resource5 of the device in sysfs, or use VFIO"
             }
             Self::CacheType => {
-                "the machine cannot give this memory the cache type, because of its MTRRs or of another \
-                 mapping; choose another type"
+                "this machine cannot map the memory with this cache type, because of its MTRRs or \
+                 another mapping; choose another type"
             }
         })
     }
 }
 
-/// Whether `range`, which lies in `window` unless there are no windows, is known to be memory, so
-/// that the kernel itself may load from it and store into it, for a debugger for one.
+/// Returns whether `range` is known to be memory that the kernel itself may access, for example for
+/// a debugger. `window` is the window that contains it; `None` in raw mode.
 ///
-/// That is so
+/// A range is known to be memory if
 ///
-/// - on a machine where no such access [aborts](Limits::aborts);
-/// - in memory that `/reserved-memory` sets aside with `no-map`, and that nothing in the kernel
-///   uses;
-/// - in a window that the administrator declares to be memory, who answers for it.
+/// - no such access [aborts](Limits::aborts) on this machine, or
+/// - it is reserved by `/reserved-memory` with `no-map` and nothing in the kernel uses it, or
+/// - the administrator declares its window to be memory, and is responsible for that.
 pub fn is_known_memory(
     range: &PhysRange,
     window: Option<&Window>,
@@ -277,23 +277,23 @@ pub fn is_known_memory(
         }
 }
 
-/// How many bytes one access of a debugger may take that begins at `address`, wants `length`, and
-/// is in a VMA that ends before `end`: none beyond the page, and none beyond the VMA.
+/// Returns how many bytes a debugger may access at `address`, of the requested `length`, in a VMA
+/// that ends before `end`: none beyond the page, and none beyond the VMA.
 pub fn accessible(address: u64, length: u64, end: u64, page_size: u64) -> u64 {
     let in_page = page_size.saturating_sub(address & page_size.wrapping_sub(1));
     length.min(in_page).min(end.saturating_sub(address))
 }
 
-/// Whether `request` is granted, and as what.
+/// Decides on `request`.
 ///
-/// It serves mmap(2), of which the kernel has refused the worst before the driver is asked, and
-/// MAP_IOC_CHECK, which takes anything; the two cannot disagree. What the kernel refuses for the
-/// sake of a process's other mappings and limits is not foreseen: ENOMEM, EAGAIN, and what a
-/// security module says.
+/// Both mmap(2) and MAP_IOC_CHECK use this function, so they cannot disagree. The kernel rejects
+/// malformed mmap(2) calls before it calls the driver; MAP_IOC_CHECK passes anything. Errors of the
+/// kernel that depend on other mappings and limits of the process are not predicted: ENOMEM,
+/// EAGAIN, and those of a security module.
 ///
 /// # Errors
 ///
-/// With the first reason in the order of [`Refusal`] that holds.
+/// The first [`Refusal`] that applies, in the order of its variants.
 pub fn decide<S, E>(
     request: &Request,
     mode: &Mode<S>,
@@ -315,7 +315,7 @@ where
     }
 }
 
-/// The pages that `request` touches, by the rules of mmap(2).
+/// Returns the pages that `request` covers, by the rules of mmap(2).
 fn whole_pages(request: &Request, limits: &Limits) -> Result<PhysRange, Refusal> {
     let page_mask = limits.page_size.wrapping_sub(1);
     if request.start & page_mask != 0 {
@@ -330,7 +330,7 @@ fn whole_pages(request: &Request, limits: &Limits) -> Result<PhysRange, Refusal>
         .map(|length| length & !page_mask)
         .filter(|length| *length <= limits.task_size)
         .ok_or(Refusal::TooLong)?;
-    // The kernel wants the address after the last byte to be an offset as well.
+    // The kernel requires the address after the last byte to be a valid offset, too.
     request
         .start
         .checked_add(length)
@@ -339,7 +339,7 @@ fn whole_pages(request: &Request, limits: &Limits) -> Result<PhysRange, Refusal>
         .ok_or(Refusal::Wraps)
 }
 
-/// Whether a mapping of this kind is ever made on a descriptor that is open in this way.
+/// Checks the kind of the mapping against the access mode of the descriptor.
 fn check_protection(request: &Request) -> Result<(), Refusal> {
     if request.shared && request.write && !request.file_writable {
         return Err(Refusal::NotWritable);
@@ -399,7 +399,7 @@ where
 {
     let refuse = |reason, nearest| Err(Refused { reason, nearest });
     let found = match table.find(&range) {
-        // The table gives no index without a window.
+        // The table returns only indices of existing windows.
         Lookup::Inside(index) => table.get(index).ok_or(Refusal::Outside)?,
         Lookup::Partial(index) => return refuse(Refusal::Partial, table.get(index)),
         Lookup::Outside(index) => {
@@ -414,7 +414,7 @@ where
     if !window.survives_lockdown() && kernel.is_locked_down() {
         return refuse(Refusal::LockedDown);
     }
-    // It was none when the window was added, but memory can come while the kernel runs.
+    // The range was not System RAM when the window was added, but memory can be hotplugged.
     if kernel.is_system_ram(&range) {
         return refuse(Refusal::SystemRam);
     }
@@ -469,7 +469,7 @@ mod tests {
 
     const RAW: Mode<Vec<Window>> = Mode::Raw;
 
-    /// A kernel that counts how often it is asked.
+    /// A kernel that counts the queries.
     #[derive(Default)]
     struct Kernel {
         rawio: bool,
@@ -478,7 +478,7 @@ mod tests {
         exclusive: bool,
         pci: bool,
         reserved: bool,
-        /// The cache type that it does not give.
+        /// The cache type that it does not support.
         lacks: Option<CacheMode>,
         asked: Cell<[u32; 3]>,
     }
@@ -549,7 +549,7 @@ mod tests {
         decide(&request, &RAW, &PC, &free()).map_err(|refused| refused.reason)
     }
 
-    /// The window of [`windows()`] with this index.
+    /// Returns the window of [`windows()`] with this index.
     fn at(index: usize) -> Option<IndexedWindow> {
         let window = windows().windows()[index];
         Some(IndexedWindow { index, window })
@@ -566,7 +566,7 @@ mod tests {
         Window::new(PhysRange::new(start, length).unwrap())
     }
 
-    /// The SDRAM in write-combine, and read-only memory below it.
+    /// Returns the SDRAM as write-combine, and read-only memory below it.
     fn windows() -> Mode<Vec<Window>> {
         let rom = Window {
             access: Access::ReadOnly,
@@ -717,7 +717,7 @@ mod tests {
             ..SDRAM
         };
         assert_eq!(raw(below), Err(Refusal::Address));
-        // This range ends at 2^64 exactly.
+        // This range ends exactly at 2^64.
         let top = Request {
             start: u64::MAX - 0xfff,
             ..below
@@ -880,7 +880,7 @@ mod tests {
         };
         assert_eq!(ask(true, true, false), Err(Refusal::Executable));
         assert_eq!(ask(false, true, false), Err(Refusal::Executable));
-        // Nobody but the program can have asked for this.
+        // Only the program can have requested this.
         assert_eq!(ask(false, true, true), Err(Refusal::Executable));
         assert!(ask(true, true, true).is_ok());
         assert!(ask(true, false, true).is_ok());
@@ -911,7 +911,7 @@ mod tests {
         for window in [&declared, &reserved] {
             assert!(is_known_memory(&range, Some(window), &arm, &free()));
         }
-        // And a grant says so.
+        // The grant reports it.
         let request = Request {
             length: 0x1000,
             ..SDRAM
@@ -940,7 +940,7 @@ mod tests {
             let found = accessible(address, length, end, 0x1000);
             assert_eq!(found, expected, "{length:#x} at {address:#x}");
         }
-        // In larger pages a VMA may still end anywhere.
+        // With larger pages a VMA may still end anywhere.
         assert_eq!(accessible(0x7000_2fff, 9, end, 0x1_0000), 1);
     }
 
@@ -956,7 +956,7 @@ mod tests {
         assert!(decide(&SDRAM, &RAW, &PC, &kernel).is_err());
         assert_eq!(kernel.asked.get(), [0, 1, 1]);
 
-        // A window of the boot's tree outlasts a lockdown.
+        // A window of the boot device tree survives a lockdown.
         let kernel = locked_down();
         let verdict = decide(&SDRAM, &windows(), &PC, &kernel);
         assert_eq!(verdict, refused(Refusal::LockedDown, 1));

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Windows as the device tree has them: the children of a node that is compatible with
-//! [`COMPATIBLE`].
+//! Windows from the device tree: the children of a node that is compatible with [`COMPATIBLE`].
 //!
-//! The binding is `docs/bindings/map,windows.yaml`. The driver reads the properties, and here they
-//! are judged.
+//! The binding is `docs/bindings/map,windows.yaml`. The driver reads the properties; this module
+//! validates them.
 
 use core::{
     ffi::CStr,
@@ -20,32 +19,32 @@ use super::{
     Window, //
 };
 
-/// What the node is compatible with whose children are windows.
+/// The compatible string of a node whose children are windows.
 pub const COMPATIBLE: &CStr = c"map,windows";
 
-/// The property for the window's name. Without it the window is called as its node.
+/// The property with the name of the window. The default is the name of the node.
 pub const LABEL: &CStr = c"label";
 
-/// The property for the node in `/reserved-memory` that the window shows.
+/// The property that refers to the window's node in `/reserved-memory`.
 pub const MEMORY_REGION: &CStr = c"memory-region";
 
-/// The property for the addresses that the window shows, if they are not reserved memory but a
-/// device's.
+/// The property with the addresses of the window, if it shows device registers rather than reserved
+/// memory.
 pub const REG: &CStr = c"reg";
 
-/// The property of a window that may not be written to.
+/// The property of a read-only window.
 pub const READ_ONLY: &CStr = c"read-only";
 
-/// The property for the cache type.
+/// The property with the cache type.
 pub const CACHE: &CStr = c"map,cache";
 
-/// The property of a window that the driver makes no claim on.
+/// The property of a window that the driver does not claim.
 pub const SHARED: &CStr = c"map,shared";
 
-/// A child as the driver reads it: of each property the bytes, if the node has it.
+/// A child node as read by the driver, with the bytes of each property that it has.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Node<'a> {
-    /// The node's name, with what follows an `@`.
+    /// The name of the node, with its unit address.
     pub name: &'a [u8],
     /// [`LABEL`].
     pub label: Option<&'a [u8]>,
@@ -59,71 +58,70 @@ pub struct Node<'a> {
     pub memory_region: Place,
     /// [`REG`].
     pub reg: Place,
-    /// Whether the tree that the kernel was booted with has all of it as it is now: the node, the
-    /// one above it, and the memory that it names.
+    /// Whether the node, its parent and the memory node that it refers to are unchanged since boot.
     pub of_boot: bool,
 }
 
-/// What a property comes to that says where the memory is.
+/// The result of resolving a property that locates the memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Place {
     /// The node does not have the property.
     #[default]
     Absent,
-    /// The kernel finds no memory in it.
+    /// The property does not resolve to memory.
     Nowhere,
-    /// It names one region.
+    /// The property names one region.
     Region {
         /// The physical address of the first byte.
         start: u64,
         /// The length in bytes, which may be 0.
         length: u64,
     },
-    /// It names more than one.
+    /// The property names more than one region.
     Several,
 }
 
-/// Why a node is no window.
+/// The reason for which a node is not a valid window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeError {
     /// The property that is wrong or missing.
     pub property: &'static CStr,
     /// What is wrong with it.
     pub kind: NodeErrorKind,
-    /// What the start and the size of a window must be multiples of, in bytes.
+    /// The required alignment of the start and the size of a window, in bytes.
     pub page_size: u64,
 }
 
 /// What is wrong with a property.
 ///
-/// The first fault is the one given, in the order of this list.
+/// The first error in the order of this list is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NodeErrorKind {
-    /// There is neither [`MEMORY_REGION`] nor [`REG`].
+    /// The node has neither [`MEMORY_REGION`] nor [`REG`].
     PlaceMissing,
-    /// There are both.
+    /// The node has both.
     PlaceTwice,
     /// It names more than one region.
     Several,
-    /// [`MEMORY_REGION`] does not lead to memory that is reserved.
+    /// [`MEMORY_REGION`] does not refer to reserved memory.
     NotReserved,
-    /// [`REG`] does not lead to an address of the processor's.
+    /// [`REG`] does not translate to a CPU address.
     NoAddress,
     /// The region is empty.
     Empty,
-    /// The start is no multiple of the page size.
+    /// The start is not a multiple of the page size.
     StartUnaligned,
-    /// The size is no multiple of the page size.
+    /// The size is not a multiple of the page size.
     SizeUnaligned,
-    /// The range passes the last 64-bit address.
+    /// The range extends beyond the last 64-bit address.
     RangeTooLong,
-    /// It is not one string that is a name.
+    /// The value is not a single string that is a valid name.
     Name,
-    /// There is no label, and the node's name is none for a window.
+    /// The node has no label, and its own name is not valid for a window.
     NameMissing,
-    /// It is not one string that is a cache type.
+    /// The value is not a single string that is a cache type.
     CacheMode,
-    /// A property that is either there or not has a value.
+    /// A boolean property has a value.
     Value,
 }
 
@@ -134,21 +132,21 @@ impl fmt::Display for NodeError {
         write!(f, "{property}: ")?;
         f.write_str(match self.kind {
             NodeErrorKind::PlaceMissing => {
-                "it is missing, and so is reg; a window needs one of the two"
+                "neither this nor reg is present; a window needs one of them"
             }
             NodeErrorKind::PlaceTwice => {
-                "a window has either this or memory-region; leave one of them out"
+                "a window has either this or memory-region; remove one of them"
             }
             NodeErrorKind::Several => {
-                "there is more than one region; give each of them a window of its own"
+                "there is more than one region; describe each in a separate window"
             }
             NodeErrorKind::NotReserved => {
                 "the kernel has reserved no memory for it; \
-                 it must be an enabled node of /reserved-memory in the tree that the kernel was booted with"
+                 it must be an enabled node of /reserved-memory in the boot device tree"
             }
             NodeErrorKind::NoAddress => {
-                "this is no address of the processor's; \
-                 see #address-cells, #size-cells and ranges of the nodes above"
+                "this does not translate to a CPU address; \
+                 see #address-cells, #size-cells and ranges of the parent nodes"
             }
             NodeErrorKind::Empty => {
                 return write!(f, "the region is empty; the smallest is a page, {page_size:#x}");
@@ -166,34 +164,34 @@ impl fmt::Display for NodeError {
                 );
             }
             NodeErrorKind::RangeTooLong => {
-                "the region passes the last 64-bit address; make it smaller"
+                "the region extends beyond the last 64-bit address; make it smaller"
             }
             NodeErrorKind::Name => {
-                "this is no name; a name is one string of 1 to 31 of the characters a-z, 0-9, _ and -"
+                "this is not a name; a name is one string of 1 to 31 of the characters a-z, 0-9, _ and -"
             }
             NodeErrorKind::NameMissing => {
-                "it is missing, and the name of the node is none for a window; \
-                 give it one of 1 to 31 of the characters a-z, 0-9, _ and -"
+                "it is missing, and the name of the node is not valid for a window; \
+                 add a label of 1 to 31 of the characters a-z, 0-9, _ and -"
             }
             NodeErrorKind::CacheMode => {
-                "there is no such cache type; there are uncached, write-combine and cached"
+                "there is no such cache type; the types are uncached, write-combine and cached"
             }
             NodeErrorKind::Value => {
-                "this has no value; leave the value out, or the whole property if it is not meant"
+                "this property takes no value; remove the value, or the property to turn it off"
             }
         })
     }
 }
 
 impl Node<'_> {
-    /// The window that the node stands for. Whether it may exist, and beside others, is for
-    /// [`check_window()`](super::check_window()) and [`Table`](super::Table) to say.
+    /// Returns the window that the node describes. [`check_window()`](super::check_window())
+    /// decides whether it may exist, and [`Table`](super::Table) whether it fits the other windows.
     ///
     /// `page_size` is in bytes and a power of two.
     ///
     /// # Errors
     ///
-    /// If the node does not follow the binding.
+    /// [`NodeError`] if the node violates the binding.
     pub fn window(&self, page_size: u64) -> Result<Window, NodeError> {
         let wrong = |(property, kind)| NodeError {
             property,
@@ -274,10 +272,11 @@ impl Node<'_> {
     }
 }
 
-/// A property and what is wrong with it.
+/// A property and the error in it.
 type Fault = (&'static CStr, NodeErrorKind);
 
-/// The text of a property that is one string: what stands before the only NUL, which is at the end.
+/// Returns the text of a property that is a single string, without the NUL at its end; `None` if
+/// there is another NUL or none.
 fn string(value: &[u8]) -> Option<&[u8]> {
     match value.split_last() {
         Some((0, text)) if !text.contains(&0) => Some(text),
@@ -285,12 +284,12 @@ fn string(value: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Whether a property without a value is there.
+/// Returns whether a boolean property is present.
 fn flag(property: &'static CStr, value: Option<&[u8]>) -> Result<bool, Fault> {
     match value {
         None => Ok(false),
         Some([]) => Ok(true),
-        // Who writes `read-only = <0>` does not mean what it says.
+        // `read-only = <0>` is ambiguous: the author probably wants the opposite of its effect.
         Some(_) => Err((property, NodeErrorKind::Value)),
     }
 }
@@ -334,7 +333,7 @@ mod tests {
         }
     }
 
-    /// The property and the kind of what is wrong.
+    /// Returns the property and the kind of the error.
     fn fault(node: &Node<'_>) -> Fault {
         let error = node.window(PAGE).unwrap_err();
         assert_eq!(error.page_size, PAGE);
@@ -450,7 +449,7 @@ mod tests {
                 "{start:#x}+{length:#x}"
             );
         }
-        // This one ends with the last address.
+        // This range ends at the last address.
         assert!(region(1 << 63, 1 << 63).window(PAGE).is_ok());
         assert!(region(0xc000_1000, 0x1000).window(0x1_0000).is_err());
         assert!(region(0xc001_0000, 0x1_0000).window(0x1_0000).is_ok());
@@ -471,7 +470,7 @@ mod tests {
         for name in [&b""[..], b"@c0000000", b"Fifo", b"a.b", &[b'z'; 32]] {
             let node = Node { name, ..NODE };
             assert_eq!(fault(&node), (LABEL, NodeErrorKind::NameMissing));
-            // A label makes up for it.
+            // A label replaces it.
             let labelled = Node {
                 label: Some(b"fifo\0"),
                 ..node

@@ -2,8 +2,8 @@
 
 //! The ABI and the decisions of the map driver, as a crate.
 //!
-//! The driver includes the same files by `#[path]`, so what the tests prove here is what runs in
-//! the kernel.
+//! The driver includes the same files by `#[path]`, so the tests run the code that runs in the
+//! kernel.
 
 #![no_std]
 

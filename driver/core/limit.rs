@@ -1,47 +1,46 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! How much of something each user may have: lines in the log, and mappings.
+//! Limits for each user: log lines and mappings.
 
-/// How many mappings one user may have.
+/// The maximum number of mappings of one user.
 ///
-/// The kernel of x86 keeps a list of those with the same memory, searched from end to end under a
-/// spinlock that all processes share. A part of a mapping, or a copy by fork(2), is not one more.
+/// On x86 the kernel keeps a list of mappings of the same memory and searches it linearly under a
+/// global spinlock. Splitting a mapping, or copying it by fork(2), does not count.
 pub const MAPPINGS_PER_USER: u32 = 1024;
 
-/// How many mappings all users but those with CAP_SYS_RESOURCE may have.
+/// The maximum number of mappings of all users together, without those made with CAP_SYS_RESOURCE.
 pub const MAPPINGS_IN_ALL: u32 = 8 * MAPPINGS_PER_USER;
 
-/// Whether a user who has `own` mappings may have one more, where all users have `all`.
+/// Returns whether a user with `own` mappings may have one more, when all users together have
+/// `all`.
 ///
-/// Nobody gets more than half of what is left, so the first users do not take all of it, and a
-/// newcomer gets some.
+/// A user gets at most half of what is left, so early users cannot starve later ones.
 pub const fn may_map(own: u32, all: u32) -> bool {
     let half = MAPPINGS_IN_ALL.saturating_sub(all) / 2;
     own < MAPPINGS_PER_USER && own < half
 }
 
-/// Lets [`LogLimit::BURST`] lines of each user pass in [`LogLimit::INTERVAL`] seconds, and counts
-/// the others.
+/// A rate limit for each user: [`LogLimit::BURST`] lines pass in [`LogLimit::INTERVAL`] seconds,
+/// and further ones are counted.
 ///
-/// One user does not use up what another one may log: each has a place of their own. There is room
-/// for [`LogLimit::USERS`] users in one interval; what more of them cause is counted, but not
-/// logged.
+/// Each user has a separate budget. There is room for [`LogLimit::USERS`] users in one interval;
+/// lines of further users are counted but not logged.
 #[derive(Clone, Debug)]
 pub struct LogLimit {
     places: [Place; Self::USERS],
-    /// What was left out of users for whom there was no place.
+    /// The lines suppressed for users without an entry.
     others: Place,
 }
 
-/// What is remembered of one user.
+/// The state of one user.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     user: u32,
-    /// When the interval began, in seconds.
+    /// The start of the interval, in seconds.
     since: u64,
-    /// How many lines have passed in it; 0 if nobody has the place.
+    /// The number of lines that passed in it; 0 if the entry is free.
     passed: u32,
-    /// How many have not.
+    /// The number of lines that did not.
     left_out: u64,
 }
 
@@ -58,12 +57,12 @@ impl Place {
     }
 }
 
-/// Lines that were left out of the log, and of whom.
+/// A number of lines suppressed for one user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeftOut {
-    /// The user; `None` for all those for whom there was no place.
+    /// The user; `None` for all users without an entry.
     pub user: Option<u32>,
-    /// How many lines, at least one.
+    /// The number of lines, at least 1.
     pub count: u64,
 }
 
@@ -74,14 +73,14 @@ impl Default for LogLimit {
 }
 
 impl LogLimit {
-    /// How many lines of one user pass in an interval.
+    /// The number of lines of one user that pass in an interval.
     pub const BURST: u32 = 10;
     /// The length of an interval, in seconds.
     pub const INTERVAL: u64 = 5;
-    /// How many users have a place at a time.
+    /// The number of users that are tracked at a time.
     pub const USERS: usize = 64;
 
-    /// Nothing has been logged yet.
+    /// Creates a limit with nothing logged yet.
     pub const fn new() -> Self {
         Self {
             places: [Place::FREE; Self::USERS],
@@ -89,11 +88,11 @@ impl LogLimit {
         }
     }
 
-    /// What was left out of the next user whose interval is over, who is then forgotten; `None` if
-    /// there is nobody left.
+    /// Removes and returns the count of suppressed lines of the next user whose interval is over;
+    /// `None` if there is no such user left.
     ///
-    /// `now` is in seconds; `None` takes all intervals for over. It is to be called until it gives
-    /// `None`, before [`passes()`](Self::passes) is asked: what was left out is to be said.
+    /// `now` is in seconds; `None` treats all intervals as over. Call it until it returns `None`
+    /// before each call of [`passes()`](Self::passes), so that the counts are reported.
     pub fn take_left_out(&mut self, now: Option<u64>) -> Option<LeftOut> {
         let over = |place: &&mut Place| now.is_none_or(|now| place.is_over(now));
         for place in self.places.iter_mut().filter(over) {
@@ -114,7 +113,8 @@ impl LogLimit {
         }
     }
 
-    /// Whether `user` has had all that passes in this interval, at the time `now`, in seconds.
+    /// Returns whether `user` has exhausted the budget of the current interval. `now` is in
+    /// seconds.
     pub fn is_used_up(&self, user: u32, now: u64) -> bool {
         let mine = |place: &&Place| place.user == user && !place.is_over(now);
         let mut places = self.places.iter();
@@ -123,7 +123,7 @@ impl LogLimit {
             .is_some_and(|place| place.passed >= Self::BURST)
     }
 
-    /// Whether one more line of `user` may go to the log at the time `now`, in seconds.
+    /// Counts one more line of `user` and returns whether it may be logged. `now` is in seconds.
     pub fn passes(&mut self, user: u32, now: u64) -> bool {
         let mine = |place: &&mut Place| place.user == user && !place.is_over(now);
         if let Some(place) = self.places.iter_mut().find(mine) {
@@ -134,7 +134,7 @@ impl LogLimit {
             place.left_out = place.left_out.saturating_add(1);
             return false;
         }
-        // One with something left out is not free before that was said.
+        // An entry with suppressed lines is not free until they have been reported.
         let free = |place: &&mut Place| place.is_over(now) && place.left_out == 0;
         if let Some(place) = self.places.iter_mut().find(free) {
             *place = Place {
@@ -167,7 +167,7 @@ mod tests {
 
     const BURST: u64 = LogLimit::BURST as u64;
 
-    /// How many of `count` lines of `user` pass.
+    /// Returns how many of `count` lines of `user` pass.
     fn passed(limit: &mut LogLimit, user: u32, now: u64, count: u64) -> u64 {
         (0..count).map(|_| u64::from(limit.passes(user, now))).sum()
     }
@@ -211,7 +211,7 @@ mod tests {
         }
         assert_eq!(passed(&mut limit, 4000, 50, 3), 0);
         assert_eq!(passed(&mut limit, 4001, 54, 1), 0);
-        // Else each of them would be a line after all.
+        // Otherwise each of them would cause a line.
         assert_eq!(left_out(&mut limit, Some(54)), []);
         assert_eq!(left_out(&mut limit, Some(55)), [(None, 4)]);
         assert_eq!(passed(&mut limit, 4000, 55, 1), 1);
@@ -223,7 +223,7 @@ mod tests {
         for user in 0..LogLimit::USERS as u32 {
             passed(&mut limit, user, 50, BURST + 1);
         }
-        // Nobody has asked what was left out.
+        // The counts have not been taken.
         assert!(!limit.passes(4000, 60));
         let said = left_out(&mut limit, Some(65));
         assert_eq!(said.len(), LogLimit::USERS + 1);
@@ -245,7 +245,7 @@ mod tests {
     fn one_user_has_1024_mappings_and_nobody_more_than_half_of_what_is_left() {
         assert!(may_map(0, 0) && may_map(1023, 1023));
         assert!(!may_map(1024, 1024));
-        // Users who come one after another, and take what they can.
+        // Users arrive one after another and take as much as they can.
         let (mut all, mut users) = (0, Vec::new());
         while may_map(0, all) {
             let mut own = 0;

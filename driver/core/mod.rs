@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! What the map driver promises and what it decides.
+//! The ABI and the decisions of the map driver.
 //!
 //! Everything here is a pure function of its arguments: no allocation, no dependency, no panic. The
-//! kernel module gathers the kernel, asks [`decide()`], and carries the answer out; userspace and
-//! the tests use the same code.
+//! kernel module collects the state of the kernel, calls [`decide()`], and acts on the result.
+//! Userspace and the tests use the same code.
 
 pub mod abi;
 mod decide;

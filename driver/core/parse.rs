@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! The syntax of windows, as the module's parameter `windows` has it.
+//! The syntax of the module parameter `windows`.
 //!
 //! ```text
 //! windows = window {"," window}
@@ -9,8 +9,8 @@
 //! ```
 //!
 //! `start`, `size` and `end` are decimal, or hexadecimal after `0x`; `size` may be followed by `K`,
-//! `M` or `G`, and `end` is the address of the last byte. There are no blanks. Of each kind of
-//! option (access, cache type, `shared`, `memory`) there is at most one.
+//! `M` or `G`, and `end` is the address of the last byte. Blanks are not allowed. A window has at
+//! most one option of each kind (access, cache type, `shared`, `memory`).
 
 use core::{
     fmt,
@@ -25,69 +25,68 @@ use super::{
     Window, //
 };
 
-/// Why a text does not say which windows there are.
+/// An error in a list of windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParseError<'a> {
-    /// The offset in bytes of the offending part in the text.
+    /// The byte offset of the offending part in the text.
     pub position: usize,
-    /// The offending part; empty if something is missing at the position.
+    /// The offending part; empty if something is missing at `position`.
     pub part: &'a [u8],
-    /// What is wrong with it.
+    /// The kind of the error.
     pub kind: ParseErrorKind,
-    /// What the start and the size of a window must be multiples of, in bytes.
+    /// The required alignment of the start and the size of a window, in bytes.
     pub page_size: u64,
 }
 
-/// What is wrong with a part of the text.
+/// The kind of a [`ParseError`].
 ///
-/// A window is judged from left to right, and the first fault is the one given: its characters,
-/// then its name, its start, its size or end, its range as a whole, and its options.
+/// The first error of a window is reported. The order of the checks is: characters, name, start,
+/// size or end, the whole range, options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ParseErrorKind {
-    /// There is nothing where a window should be: the text is empty, or a comma is one too many.
+    /// A window is missing: the text is empty, or there is a superfluous comma.
     WindowMissing,
-    /// A byte that no window has, for example a blank.
+    /// The byte is not valid in a window, for example a blank.
     Character,
-    /// There is nothing before the `@`.
+    /// The name before the `@` is missing.
     NameMissing,
-    /// A byte that no name has.
+    /// The byte is not valid in a name.
     NameCharacter,
     /// The name is longer than [`Name::MAX_LENGTH`].
     NameTooLong,
     /// Neither `+` nor `-` follows the start.
     SizeMissing,
-    /// There is nothing where a number should be.
+    /// A number is missing.
     NumberMissing,
-    /// This is no number.
+    /// The text is not a number.
     Number,
-    /// A decimal number begins with a zero. In C that would be an octal one, so it is not guessed
-    /// at.
+    /// A decimal number begins with a zero. It is ambiguous, because C would read it as octal.
     LeadingZero,
     /// The number is 2^64 or more.
     NumberTooLarge,
-    /// The start is no multiple of the page size.
+    /// The start is not a multiple of the page size.
     StartUnaligned,
     /// The size is 0.
     SizeZero,
-    /// The size is no multiple of the page size.
+    /// The size is not a multiple of the page size.
     SizeUnaligned,
-    /// The end lies before the start.
+    /// The end is before the start.
     EndBeforeStart,
     /// The end is not the last byte of a page.
     EndUnaligned,
-    /// The range passes the last 64-bit address, or takes them all up.
+    /// The range extends beyond the last 64-bit address, or covers all of them.
     RangeTooLong,
-    /// There is nothing where an option should be.
+    /// An option is missing.
     OptionMissing,
     /// There is no such option.
     OptionUnknown,
-    /// There was an option of this kind before, the same or another.
+    /// An option of this kind, the same or another, was given before.
     OptionTwice,
 }
 
 impl ParseError<'_> {
-    /// The longest part that is displayed in full, in bytes: a line of the kernel's log ends
-    /// somewhere.
+    /// The length of the longest part that is displayed in full, in bytes. The kernel log limits
+    /// lines.
     const QUOTE: usize = 64;
 }
 
@@ -107,7 +106,7 @@ impl fmt::Display for ParseError<'_> {
                 "a window is missing; it is written [NAME@]START+SIZE[:OPTION]..."
             }
             ParseErrorKind::Character => {
-                "this character has no place in a list of windows; blanks have none either"
+                "this character is not allowed in a list of windows; neither are blanks"
             }
             ParseErrorKind::NameMissing => "the name is missing; leave out the \"@\" as well",
             ParseErrorKind::NameCharacter => "a name has only the characters a-z, 0-9, _ and -",
@@ -115,7 +114,7 @@ impl fmt::Display for ParseError<'_> {
             ParseErrorKind::SizeMissing => "the size is missing; write START+SIZE or START-END",
             ParseErrorKind::NumberMissing => "a number is missing",
             ParseErrorKind::Number => {
-                "this is no number; write decimal digits, or hexadecimal ones after 0x; \
+                "this is not a number; write decimal digits, or hexadecimal ones after 0x; \
                  only a size may end in K, M or G"
             }
             ParseErrorKind::LeadingZero => {
@@ -131,37 +130,36 @@ impl fmt::Display for ParseError<'_> {
             ParseErrorKind::SizeUnaligned => {
                 return write!(f, "the size is not a multiple of the page size, {page_size:#x}");
             }
-            ParseErrorKind::EndBeforeStart => "the end lies before the start",
+            ParseErrorKind::EndBeforeStart => "the end is before the start",
             ParseErrorKind::EndUnaligned => {
                 return write!(
                     f,
                     "the end is not the last byte of a page of {page_size:#x} bytes; \
-                     it belongs to the window"
+                     the end is inclusive"
                 );
             }
             ParseErrorKind::RangeTooLong => {
-                "the window passes the last 64-bit address, or takes them all up; make it smaller"
+                "the window extends beyond the last 64-bit address, or covers all of them; make it smaller"
             }
             ParseErrorKind::OptionMissing => "an option is missing after the \":\"",
             ParseErrorKind::OptionUnknown => {
-                "there is no such option; there are ro, rw, uncached, writecombine, cached, shared and memory"
+                "there is no such option; the options are ro, rw, uncached, writecombine, cached, shared and memory"
             }
             ParseErrorKind::OptionTwice => {
-                "an option of this kind was given before; leave one of them out"
+                "an option of this kind was given before; remove one of them"
             }
         })
     }
 }
 
-/// The windows that `text` lists, one by one, each on its own: whether they fit together is for
-/// [`Table`](super::Table) to say. None of them is `reserved`, which only the driver can know.
+/// Parses the windows in `text` one by one. [`Table`](super::Table) checks whether they fit
+/// together. None of them is `reserved`, which only the driver knows.
 ///
 /// `page_size` is in bytes and a power of two.
 ///
 /// # Errors
 ///
-/// What is no window comes out as an error, and the windows after it follow. An empty text is an
-/// error too.
+/// [`ParseError`] for each invalid element and for an empty text. Parsing continues after it.
 pub fn parse<'a>(
     text: &'a [u8],
     page_size: u64,
@@ -190,7 +188,7 @@ pub fn parse<'a>(
     })
 }
 
-/// A part of the text that knows where it stands.
+/// A part of the text with its position.
 #[derive(Clone, Copy)]
 struct Part<'a> {
     position: usize,
@@ -198,13 +196,13 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    /// What stands before the first byte that `is_stop` accepts, that byte, and what stands after
-    /// it.
+    /// Splits at the first byte that `is_stop` accepts: returns the part before it, the byte, and
+    /// the part after it.
     fn cut(self, is_stop: impl Fn(u8) -> bool) -> Option<(Self, Self, Self)> {
         let before = self.bytes.split(|&byte| is_stop(byte)).next()?;
         let (before, rest) = self.bytes.split_at_checked(before.len())?;
         let (stop, after) = rest.split_at_checked(1)?;
-        // A position is at most the length of the text, so it never wraps.
+        // A position is at most the length of the text, so this does not wrap.
         let middle = self.position.wrapping_add(before.len());
         let part = |position, bytes| Self { position, bytes };
         Some((
@@ -215,10 +213,10 @@ impl<'a> Part<'a> {
     }
 }
 
-/// A part of the text and what is wrong with it.
+/// A part of the text and the error in it.
 struct Fault<'a>(Part<'a>, ParseErrorKind);
 
-/// One element of the list.
+/// Parses one element of the list.
 fn window(element: Part<'_>, page_size: u64) -> Result<Window, Fault<'_>> {
     if element.bytes.is_empty() {
         return Err(Fault(element, ParseErrorKind::WindowMissing));
@@ -244,7 +242,7 @@ fn window(element: Part<'_>, page_size: u64) -> Result<Window, Fault<'_>> {
     Ok(window)
 }
 
-/// Whether a window may have `byte` anywhere.
+/// Returns whether `byte` is valid anywhere in a window.
 const fn belongs(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'@' | b'+' | b':')
 }
@@ -259,7 +257,7 @@ fn name(text: Part<'_>) -> Result<Name, Fault<'_>> {
     Name::new(text.bytes).ok_or(Fault(text, ParseErrorKind::NameTooLong))
 }
 
-/// `START+SIZE` or `START-END`.
+/// Parses `START+SIZE` or `START-END`.
 fn range(place: Part<'_>, page_size: u64) -> Result<PhysRange, Fault<'_>> {
     let page_mask = page_size.wrapping_sub(1);
     let Some((start_text, sign, rest)) = place.cut(|byte| matches!(byte, b'+' | b'-')) else {
@@ -293,7 +291,7 @@ fn range(place: Part<'_>, page_size: u64) -> Result<PhysRange, Fault<'_>> {
         .ok_or(Fault(place, ParseErrorKind::RangeTooLong))
 }
 
-/// A number that may have a suffix.
+/// Parses a number with an optional suffix.
 fn size(text: Part<'_>) -> Result<u64, Fault<'_>> {
     let (digits, unit) = match text.bytes {
         [digits @ .., b'K' | b'k'] => (digits, 1 << 10),
@@ -346,7 +344,7 @@ fn digit(byte: u8) -> Option<u64> {
     Some(u64::from(digit))
 }
 
-/// Sets in `window` what `list` says: options between colons.
+/// Sets the options of `window` from `list`, which is separated by colons.
 fn set_options<'a>(window: &mut Window, list: Part<'a>) -> Result<(), Fault<'a>> {
     let mut access = None;
     let mut cache = None;
@@ -408,7 +406,7 @@ mod tests {
         Window::new(PhysRange::new(start, length).unwrap())
     }
 
-    /// How the first error in `text` is displayed.
+    /// Returns the message of the first error in `text`.
     fn complaint(text: &str) -> String {
         parse(text.as_bytes(), PAGE)
             .find_map(Result::err)
@@ -531,7 +529,7 @@ mod tests {
             complaint("0x1000"),
             "at position 0, \"0x1000\": the size is missing; write START+SIZE or START-END"
         );
-        // Nothing is quoted where something is missing.
+        // There is no quotation where something is missing.
         assert_eq!(complaint("0x1000+"), "at position 7: a number is missing");
     }
 

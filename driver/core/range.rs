@@ -4,7 +4,7 @@
 
 use core::fmt;
 
-/// A range of physical addresses that is not empty and does not wrap.
+/// A non-empty range of physical addresses that does not wrap.
 ///
 /// ```
 /// use map_core::PhysRange;
@@ -25,54 +25,54 @@ pub struct PhysRange {
 }
 
 impl PhysRange {
-    /// The byte at address 0: the range to use where any will do.
+    /// The byte at address 0, for use as a placeholder.
     pub const FIRST_BYTE: Self = Self {
         start: 0,
         length: 1,
     };
 
-    /// The `length` bytes from physical address `start` on; `None` if there are none or they wrap
-    /// past 2^64.
+    /// Returns the `length` bytes at physical address `start`; `None` if `length` is 0 or the range
+    /// wraps past 2^64.
     pub const fn new(start: u64, length: u64) -> Option<Self> {
         let Some(beyond_first) = length.checked_sub(1) else {
             return None;
         };
         match start.checked_add(beyond_first) {
-            // INVARIANT: both halves were just checked.
+            // INVARIANT: Both conditions were just checked.
             Some(_) => Some(Self { start, length }),
             None => None,
         }
     }
 
-    /// The address of the first byte.
+    /// Returns the address of the first byte.
     pub const fn start(&self) -> u64 {
         self.start
     }
 
-    /// The number of bytes, at least 1.
+    /// Returns the number of bytes, at least 1.
     pub const fn length(&self) -> u64 {
         self.length
     }
 
-    /// The address of the last byte, which always exists: the address after it may not.
+    /// Returns the address of the last byte. It always exists; the address after it may not.
     pub const fn last(&self) -> u64 {
-        // By the invariant neither step wraps; the wrapping forms leave no panic in the kernel's
-        // object file.
+        // By the invariant neither step wraps. The wrapping forms keep panics out of the object
+        // file.
         self.start.wrapping_add(self.length.wrapping_sub(1))
     }
 
-    /// Whether every byte of `other` lies in this range.
+    /// Returns whether every byte of `other` lies in this range.
     pub const fn contains(&self, other: &Self) -> bool {
         self.start <= other.start && other.last() <= self.last()
     }
 
-    /// Whether at least one byte lies in both ranges.
+    /// Returns whether at least one byte lies in both ranges.
     pub const fn overlaps(&self, other: &Self) -> bool {
         self.start <= other.last() && other.start <= self.last()
     }
 }
 
-/// As /proc/iomem writes it: first and last address, in hexadecimal.
+/// The format of /proc/iomem: first and last address, in hexadecimal.
 impl fmt::Display for PhysRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#010x}-{:#010x}", self.start, self.last())

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Why the driver says no.
+//! The reasons for which the driver refuses a call.
 
 use core::fmt;
 
@@ -10,63 +10,63 @@ use super::{
     MAPPINGS_PER_USER, //
 };
 
-/// Why a call is refused. The values are the codes of the ABI.
+/// The reason for which a call is refused. The values are the codes of the ABI.
 ///
-/// When several reasons hold, the one that stands first here is given. The order begins as that of
-/// the kernel, which refuses some calls of mmap(2) before the driver is asked; MAP_IOC_CHECK must
-/// give the same answer without it.
+/// If several reasons apply, the first one listed here is reported. The order starts with the
+/// checks that the kernel makes in mmap(2) before it calls the driver; MAP_IOC_CHECK must return
+/// the same result without them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Refusal {
-    /// The process that opens the node lacks CAP_SYS_RAWIO, and there are no windows.
+    /// There are no windows, and the opener lacks CAP_SYS_RAWIO.
     NotCapable = 1,
-    /// The physical address is no multiple of the page size.
+    /// The physical address is not a multiple of the page size.
     Unaligned = 2,
     /// The length is 0.
     Empty = 3,
-    /// The length, in whole pages, is more than the address space of the process.
+    /// The length, in whole pages, exceeds the address space of the process.
     TooLong = 4,
-    /// The range, in whole pages, ends beyond the highest offset that mmap(2) takes.
+    /// The range, in whole pages, ends beyond the highest offset of mmap(2).
     Wraps = 5,
-    /// A shared mapping is to be writable, and the descriptor is not open for writing.
+    /// A writable shared mapping of a descriptor that is not open for writing.
     NotWritable = 6,
     /// The descriptor is not open for reading.
     NotReadable = 7,
-    /// The mapping is to be executable.
+    /// An executable mapping.
     Executable = 8,
-    /// The mapping is private: what is stored into it would never reach the memory.
+    /// A private mapping: stores would never reach the memory.
     Private = 9,
     /// The range ends beyond the highest physical address.
     Address = 10,
     /// No byte of the range is inside a window.
     Outside = 11,
-    /// The range touches a window, but is not wholly inside one.
+    /// The range overlaps a window but is not wholly inside a single window.
     Partial = 12,
-    /// The mapping is to be writable, and the window is read-only.
+    /// A writable mapping of a read-only window.
     ReadOnly = 13,
-    /// The kernel is locked down, and the range is in no window that the boot's device tree
+    /// The kernel is locked down, and the range is not in a window that the boot device tree
     /// describes and reserves.
     LockedDown = 14,
-    /// The range holds memory that the kernel uses as its own.
+    /// The range contains System RAM.
     SystemRam = 15,
-    /// The kernel cannot give the cache type, as the memory is mapped elsewhere with another.
-    /// Nobody can decide that beforehand; the driver finds out when it makes the mapping.
+    /// The memory is already mapped with a conflicting cache type. This cannot be known
+    /// beforehand; the driver finds out when it makes the mapping.
     CacheConflict = 16,
-    /// The machine gives this memory no mapping of the cache type, whoever asks.
+    /// The machine cannot map this memory with the cache type at all.
     CacheType = 17,
-    /// The length, in whole pages, is more than one mapping may have.
+    /// The length, in whole pages, exceeds [`LARGEST_MAPPING`].
     TooLarge = 18,
-    /// There are no windows, and another driver has a part of the range for itself alone.
+    /// There are no windows, and another driver has exclusive use of part of the range.
     Exclusive = 19,
-    /// The user has as many mappings as one may have, or all users together do. Only mmap(2) gives
-    /// it.
+    /// The user, or all users together, have reached the limit on mappings. Only mmap(2) returns
+    /// this.
     TooMany = 20,
-    /// The kernel has no memory left for the page tables. Only mmap(2) gives it.
+    /// The kernel has no memory left for the page tables. Only mmap(2) returns this.
     NoMemory = 21,
 }
 
 impl Refusal {
-    /// All reasons, in the order of precedence, which is that of their codes.
+    /// All reasons in the order of precedence, which is the order of their codes.
     pub const ALL: [Self; 21] = [
         Self::NotCapable,
         Self::Unaligned,
@@ -91,17 +91,17 @@ impl Refusal {
         Self::NoMemory,
     ];
 
-    /// The code in the ABI, at least 1.
+    /// Returns the code in the ABI, at least 1.
     pub const fn code(self) -> u32 {
         self as u32
     }
 
-    /// The reason with this code in the ABI.
+    /// Returns the reason with this code in the ABI.
     pub fn from_code(code: u32) -> Option<Self> {
         Self::ALL.into_iter().find(|refusal| refusal.code() == code)
     }
 
-    /// The error number that the system call fails with.
+    /// Returns the errno of the refused system call.
     pub const fn errno(self) -> Errno {
         match self {
             Self::Unaligned
@@ -113,8 +113,8 @@ impl Refusal {
             Self::TooLong | Self::TooMany | Self::NoMemory => Errno::NoMemory,
             Self::Wraps => Errno::Overflow,
             Self::NotWritable | Self::NotReadable | Self::ReadOnly => Errno::Access,
-            // For PROT_EXEC the kernel gives the same on a file system mounted noexec, as /dev
-            // often is.
+            // For PROT_EXEC the kernel returns the same errno on a file system mounted noexec, as
+            // /dev often is.
             Self::NotCapable
             | Self::Executable
             | Self::Outside
@@ -130,7 +130,7 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotCapable => "without windows, opening it takes CAP_SYS_RAWIO",
+            Self::NotCapable => "without windows, opening the node requires CAP_SYS_RAWIO",
             Self::Unaligned => "the address is not a multiple of the page size",
             Self::Empty => "the length is 0",
             Self::TooLong => "the length is more than the address space of a process",
@@ -144,12 +144,12 @@ impl fmt::Display for Refusal {
             Self::Partial => "the range is not wholly inside one window",
             Self::ReadOnly => "the window is read-only; map it without PROT_WRITE",
             Self::LockedDown => {
-                "the kernel is locked down, which leaves only windows that the boot's device tree \
-                 describes, by memory-region and no-map"
+                "the kernel is locked down, which permits only windows that the boot device tree \
+                 describes by memory-region with no-map"
             }
             Self::SystemRam => "the range holds System RAM, which belongs to the kernel",
             Self::CacheConflict => "the memory is mapped elsewhere with another cache type",
-            Self::CacheType => "the machine cannot give this memory the cache type",
+            Self::CacheType => "this machine cannot map the memory with this cache type",
             Self::TooLarge => {
                 return write!(
                     f,
@@ -157,12 +157,12 @@ impl fmt::Display for Refusal {
                     LARGEST_MAPPING
                 );
             }
-            Self::Exclusive => "another driver has a part of the range for itself alone",
+            Self::Exclusive => "another driver has exclusive use of part of the range",
             Self::TooMany => {
                 return write!(
                     f,
-                    "a user has at most {MAPPINGS_PER_USER} mappings, and all together \
-                     {MAPPINGS_IN_ALL}; unmap what is not needed"
+                    "a user may have at most {MAPPINGS_PER_USER} mappings, and all users together \
+                     {MAPPINGS_IN_ALL}; unmap unused ones"
                 );
             }
             Self::NoMemory => "the kernel has no memory left for the page tables",
@@ -170,27 +170,27 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// The error numbers that the driver gives, with the values that all architectures with Rust in the
-/// kernel share.
+/// The error numbers that the driver returns. All architectures that support Rust in the kernel
+/// share these values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Errno {
-    /// EPERM: not permitted, whatever the arguments' form.
+    /// EPERM: not permitted with any form of the arguments.
     NotPermitted = 1,
     /// EAGAIN: not possible now.
     Again = 11,
-    /// ENOMEM: there is no room for it in the address space.
+    /// ENOMEM: out of memory, address space or quota.
     NoMemory = 12,
-    /// EACCES: not permitted in this way, but perhaps in another.
+    /// EACCES: not permitted with this access, but possibly with another.
     Access = 13,
-    /// EINVAL: the arguments can never be right.
+    /// EINVAL: the arguments are never valid.
     Invalid = 22,
     /// EOVERFLOW: the offset cannot be represented.
     Overflow = 75,
 }
 
 impl Errno {
-    /// The number, which is positive.
+    /// Returns the number, which is positive.
     pub const fn number(self) -> u32 {
         self as u32
     }

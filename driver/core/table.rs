@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! The windows of a loaded driver, and which of them a range lies in.
+//! The table of windows, and the lookup of ranges in it.
 
 use core::{
     fmt,
@@ -17,16 +17,16 @@ use super::{
     Window, //
 };
 
-/// The largest number of windows.
+/// The maximum number of windows.
 pub const MAX_WINDOWS: usize = 64;
 
-/// What may be mapped at all.
+/// The memory that may be mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode<S> {
-    /// There are no windows: any memory but the kernel's own, for CAP_SYS_RAWIO, unless the kernel
-    /// is locked down.
+    /// There are no windows: everything but System RAM may be mapped, with CAP_SYS_RAWIO, unless
+    /// the kernel is locked down.
     Raw,
-    /// Only what lies wholly inside one window, for whoever may open the node.
+    /// Only ranges wholly inside one window may be mapped, by every process that may open the node.
     Windows(Table<S>),
 }
 
@@ -35,7 +35,7 @@ where
     S: Deref<Target = [E]>,
     E: Entry,
 {
-    /// The windows in the order of their addresses; none in raw mode.
+    /// Returns the windows in the order of their addresses; none in raw mode.
     pub fn windows(&self) -> &[E] {
         match self {
             Self::Raw => &[],
@@ -44,9 +44,9 @@ where
     }
 }
 
-/// A window, perhaps with what belongs to it.
+/// A window, possibly with associated data.
 pub trait Entry {
-    /// The window.
+    /// Returns the window.
     fn window(&self) -> &Window;
 }
 
@@ -56,13 +56,13 @@ impl Entry for Window {
     }
 }
 
-/// Windows that fit together. `S` is the memory that holds their [entries](Entry): a vector of the
-/// kernel's, or of the standard library's.
+/// A table of windows that fit together. `S` is the storage of their [entries](Entry): a vector of
+/// the kernel or of the standard library.
 ///
 /// # Invariants
 ///
-/// There are no more than [`MAX_WINDOWS`]; they are in the order of their addresses, do not
-/// overlap, and lie inside the physical address space; no two have the same name.
+/// There are at most [`MAX_WINDOWS`]. They are sorted by address, do not overlap, and lie inside
+/// the physical address space. No two have the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Table<S>(S);
 
@@ -71,12 +71,12 @@ where
     S: DerefMut<Target = [E]>,
     E: Entry,
 {
-    /// Puts `windows` in order.
+    /// Sorts `windows` into a table.
     ///
     /// # Errors
     ///
-    /// If they do not fit together or not into `limits`. When several reasons hold, the one that
-    /// stands first in [`TableError`] is given.
+    /// [`TableError`] if the windows do not fit together or exceed `limits`: the first variant that
+    /// applies.
     pub fn new(mut windows: S, limits: &Limits) -> Result<Self, TableError> {
         if windows.len() > MAX_WINDOWS {
             return Err(TableError::TooMany(windows.len()));
@@ -94,7 +94,7 @@ where
                 last_address,
             });
         }
-        // In this order, windows that overlap at all have neighbours that do.
+        // In sorted windows, if any two overlap, two neighbours do.
         let upper = windows.iter().map(Entry::window).skip(1);
         for (&first, &second) in windows.iter().map(Entry::window).zip(upper) {
             if first.range.overlaps(&second.range) {
@@ -110,19 +110,19 @@ where
             }
             rest = others;
         }
-        // INVARIANT: All of it was just checked.
+        // INVARIANT: All conditions were just checked.
         Ok(Self(windows))
     }
 
-    /// The memory that holds the entries, in the order of their addresses.
+    /// Returns the storage, with the entries in the order of their addresses.
     pub fn into_entries(self) -> S {
         self.0
     }
 }
 
-/// The memory of a table from which windows can be taken.
+/// Storage of a table that can be truncated.
 pub trait Truncate {
-    /// Drops all entries but the first `length`.
+    /// Drops all but the first `length` entries.
     fn truncate(&mut self, length: usize);
 }
 
@@ -139,7 +139,7 @@ where
     S: DerefMut<Target = [E]> + Truncate,
     E: Entry,
 {
-    /// Takes out the windows for which `is_gone` holds.
+    /// Removes the windows for which `is_gone` returns true.
     pub fn remove(&mut self, is_gone: impl Fn(&Window) -> bool) {
         let mut kept = 0usize;
         for index in 0..self.0.len() {
@@ -152,13 +152,13 @@ where
             if is_gone(entry.window()) {
                 continue;
             }
-            // None if all windows so far are kept.
+            // This is `None` as long as all windows have been kept.
             if let Some(place) = before.get_mut(kept) {
                 mem::swap(place, entry);
             }
             kept = kept.wrapping_add(1);
         }
-        // INVARIANT: Of windows that fit together any part does, in the same order.
+        // INVARIANT: Any subset of windows that fit together fits together, in the same order.
         self.0.truncate(kept);
     }
 }
@@ -168,21 +168,22 @@ where
     S: Deref<Target = [E]>,
     E: Entry,
 {
-    /// The windows in the order of their addresses. Their indices are those of the ABI.
+    /// Returns the windows in the order of their addresses. The indices are those of the ABI.
     pub fn windows(&self) -> &[E] {
         &self.0
     }
 
-    /// The window with this index.
+    /// Returns the window with this index.
     pub fn get(&self, index: usize) -> Option<IndexedWindow> {
         let window = *self.windows().get(index)?.window();
         Some(IndexedWindow { index, window })
     }
 
-    /// How `range` lies to the windows.
+    /// Looks up `range` in the windows.
     pub fn find(&self, range: &PhysRange) -> Lookup {
         let windows = self.windows();
-        // The lowest window that does not end before the range, and the one below it, which does.
+        // `above` is the lowest window that does not end before the range; `below` is its
+        // predecessor, which does.
         let above = windows.partition_point(|entry| entry.window().range.last() < range.start());
         let below = above.wrapping_sub(1);
         let at = |index| windows.get(index).map(Entry::window);
@@ -190,7 +191,7 @@ where
             (_, Some(window)) if window.range.contains(range) => Lookup::Inside(above),
             (_, Some(window)) if window.range.overlaps(range) => Lookup::Partial(above),
             (Some(lower), Some(upper)) => {
-                // Neither wraps, as both windows lie apart from the range.
+                // Neither subtraction wraps, because both windows are disjoint from the range.
                 let down = range.start().wrapping_sub(lower.range.last());
                 let up = upper.range.start().wrapping_sub(range.last());
                 Lookup::Outside(Some(if up < down { above } else { below }))
@@ -202,7 +203,7 @@ where
     }
 }
 
-/// A window of a table, with its index there.
+/// A window with its index in a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IndexedWindow {
     /// The index in [`Table::windows()`].
@@ -211,23 +212,22 @@ pub struct IndexedWindow {
     pub window: Window,
 }
 
-/// How a range lies to the windows of a table, with the index of a window in [`Table::windows()`].
+/// The result of looking up a range in a table, with the index of a window in [`Table::windows()`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lookup {
-    /// Wholly inside this window.
+    /// The range is wholly inside this window.
     Inside(usize),
-    /// Not wholly inside a window, but at least one byte of it is in this one, and in none with a
-    /// lower address.
+    /// The range is not wholly inside a window. This is the lowest window that it overlaps.
     Partial(usize),
-    /// Outside of every window; this one is the nearest, counted in bytes between the two, or the
-    /// lower of two such. There is none if there are no windows.
+    /// The range is outside of every window. This is the nearest window by the bytes in between, or
+    /// the lower of two equally near ones; `None` if there are no windows.
     Outside(Option<usize>),
 }
 
-/// Why windows do not make up a table.
+/// The reason for which windows do not form a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TableError {
-    /// There are more than [`MAX_WINDOWS`]: this many.
+    /// There are this many windows, more than [`MAX_WINDOWS`].
     TooMany(usize),
     /// A window ends beyond the highest physical address.
     Address {
@@ -236,18 +236,18 @@ pub enum TableError {
         /// The highest physical address.
         last_address: u64,
     },
-    /// Two windows have memory in common.
+    /// Two windows overlap.
     Overlap {
         /// The window that starts first.
         first: Window,
-        /// The other one.
+        /// The second window.
         second: Window,
     },
     /// Two windows have the same name.
     SameName {
         /// The window with the lower address.
         first: Window,
-        /// The other one.
+        /// The second window.
         second: Window,
     },
 }
@@ -287,8 +287,8 @@ impl fmt::Display for TableError {
     }
 }
 
-/// Sorts by start, by insertion: there are few windows, and the standard library's sorting can
-/// panic.
+/// Sorts by start with insertion sort: there are few windows, and `sort` of the standard library
+/// can panic.
 fn sort<E: Entry>(windows: &mut [E]) {
     for unsorted in 1..windows.len() {
         for upper in (1..=unsorted).rev() {
@@ -384,10 +384,10 @@ mod tests {
             error.to_string(),
             "the windows first@0x1000+0x2000 and second@0x2000+0x2000 overlap; make one of them smaller"
         );
-        // Inside of another, and the same memory twice.
+        // One window inside another, and the same memory twice.
         assert!(table(vec![window("", 0, 0x9000), apart]).is_err());
         assert!(table(vec![window("", 0x4000, 0x1000), apart]).is_err());
-        // Side by side is fine.
+        // Adjacent windows are fine.
         assert!(table(vec![second, apart]).is_ok());
     }
 
@@ -434,7 +434,7 @@ mod tests {
         assert_eq!(find(0x1_0000, 0x1000), Lookup::Inside(0));
         assert_eq!(find(0x1_1fff, 1), Lookup::Inside(1));
         assert_eq!(find(0x2_0000, 0x1000), Lookup::Inside(2));
-        // Two windows side by side are still two.
+        // Two adjacent windows are still two.
         assert_eq!(find(0x1_0000, 0x2000), Lookup::Partial(0));
         assert_eq!(find(0x1_1fff, 2), Lookup::Partial(1));
         assert_eq!(find(0x1_ffff, 2), Lookup::Partial(2));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! A window: physical memory that may be mapped, and how.
+//! Windows: physical memory that may be mapped, with access and cache type.
 
 use core::{
     ffi::CStr,
@@ -11,34 +11,33 @@ use super::PhysRange;
 
 /// Physical memory that the administrator lets programs map.
 ///
-/// It is displayed in the syntax of [`parse()`](super::parse()), with the range as start and size
-/// in hexadecimal and with every option that is not the default: `sdram@0xc0000000+0x300000:ro:wc`.
-/// Only `reserved` and `origin` have no syntax.
+/// It is displayed in the syntax of [`parse()`](super::parse()), with start and size in hexadecimal
+/// and all non-default options: `sdram@0xc0000000+0x300000:ro:wc`. Only `reserved` and `origin`
+/// have no syntax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
-    /// The memory: whole pages.
+    /// The memory, in whole pages.
     pub range: PhysRange,
-    /// What people call it.
+    /// The name of the window.
     pub name: Name,
-    /// Whether it may be written to.
+    /// The access that mappings may have.
     pub access: Access,
-    /// How mappings of it are cached.
+    /// The cache type of mappings.
     pub cache: CacheMode,
-    /// Whether the driver claims the region, so that no other driver can; false for the option
-    /// `shared`.
+    /// Whether the driver claims the region, so no other driver can. The option `shared` clears it.
     pub claim: bool,
-    /// Whether the administrator declares that all of it is memory, so that every load is answered:
-    /// the option `memory`.
+    /// Whether the administrator declares that all of it is memory, so every load completes: the
+    /// option `memory`.
     pub memory: bool,
-    /// Whether one node of `/reserved-memory` with `no-map`, which nothing in the kernel uses,
-    /// holds all of it. Only the driver can know.
+    /// Whether all of it lies in one `no-map` node of `/reserved-memory` that nothing in the kernel
+    /// uses. Only the driver knows.
     pub reserved: bool,
-    /// Who describes it.
+    /// The source of its description.
     pub origin: Origin,
 }
 
 impl Window {
-    /// A window without a name, with every option at its default.
+    /// Creates a window without a name, with default options.
     pub const fn new(range: PhysRange) -> Self {
         Self {
             range,
@@ -52,7 +51,8 @@ impl Window {
         }
     }
 
-    /// The window, [reserved](Self::reserved) if `is_reserved` holds for its range.
+    /// Returns the window, marked [reserved](Self::reserved) if `is_reserved` is true for its
+    /// range.
     pub fn reserved_if(self, is_reserved: impl FnOnce(&PhysRange) -> bool) -> Self {
         Self {
             reserved: is_reserved(&self.range),
@@ -60,23 +60,22 @@ impl Window {
         }
     }
 
-    /// Whether a locked-down kernel maps it: the tree that the kernel was booted with describes it
-    /// and sets its memory aside, so root can neither make such a window nor move it.
+    /// Returns whether a locked-down kernel maps it: the boot device tree describes it and reserves
+    /// its memory, so root can neither create nor move such a window.
     pub const fn survives_lockdown(&self) -> bool {
         self.reserved && matches!(self.origin, Origin::BootDt)
     }
 }
 
-/// Who describes a window.
+/// The source of a window's description.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Origin {
-    /// The module's parameter.
+    /// The module parameter.
     #[default]
     Parameter,
-    /// The device tree: the window goes with its device.
+    /// The device tree. The window is removed with its device.
     Dt,
-    /// The device tree that the kernel was booted with, where the window names its memory by
-    /// `memory-region`.
+    /// The boot device tree, in which the window refers to its memory by `memory-region`.
     BootDt,
 }
 
@@ -102,23 +101,23 @@ impl fmt::Display for Window {
     }
 }
 
-/// A window's name: at most 31 characters of `a` to `z`, `0` to `9`, `_` and `-`; empty if it has
-/// none.
+/// The name of a window: at most 31 characters of `a` to `z`, `0` to `9`, `_` and `-`; empty if it
+/// has none.
 ///
 /// # Invariants
 ///
-/// The characters are followed by NUL bytes up to the array's end, of which there is at least one.
+/// At least one NUL byte follows the characters, up to the end of the array.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Name([u8; Name::MAX_LENGTH + 1]);
 
 impl Name {
-    /// The length of the longest name, in bytes.
+    /// The maximum length of a name, in bytes.
     pub const MAX_LENGTH: usize = 31;
 
-    /// No name.
+    /// The empty name.
     pub const NONE: Self = Self([0; Self::MAX_LENGTH + 1]);
 
-    /// The name that `text` spells; `None` if it is too long or has a character that no name has.
+    /// Creates a name from `text`; `None` if it is too long or has an invalid character.
     pub fn new(text: &[u8]) -> Option<Self> {
         if text.len() > Self::MAX_LENGTH || !text.iter().all(|&byte| Self::allows(byte)) {
             return None;
@@ -127,33 +126,33 @@ impl Name {
         for (to, from) in bytes.iter_mut().zip(text) {
             *to = *from;
         }
-        // INVARIANT: The text was just checked, and the array is longer than it can be.
+        // INVARIANT: The text was just checked, and the array is longer than any valid text.
         Some(Self(bytes))
     }
 
-    /// Whether `byte` may stand in a name.
+    /// Returns whether `byte` is valid in a name.
     pub const fn allows(byte: u8) -> bool {
         matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-')
     }
 
-    /// Whether there is no name.
+    /// Returns whether there is no name.
     pub fn is_empty(&self) -> bool {
         *self == Self::NONE
     }
 
-    /// The name with its NUL.
+    /// Returns the name as a C string.
     pub fn as_c_str(&self) -> &CStr {
-        // By the invariant there is a NUL.
+        // By the invariant it contains a NUL.
         CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         // By the invariant it is ASCII.
         self.as_c_str().to_str().unwrap_or_default()
     }
 
-    /// The name, filled up with NUL bytes.
+    /// Returns the name, padded with NUL bytes.
     pub const fn to_bytes(self) -> [u8; Self::MAX_LENGTH + 1] {
         self.0
     }
@@ -171,10 +170,10 @@ impl fmt::Debug for Name {
     }
 }
 
-/// Whether memory may be written to.
+/// The access that mappings of a window may have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Access {
-    /// A mapping is never writable, and mprotect(2) cannot make it so.
+    /// A mapping is never writable, not even after mprotect(2).
     ReadOnly,
     /// A mapping may be writable.
     #[default]
@@ -182,7 +181,7 @@ pub enum Access {
 }
 
 impl Access {
-    /// The option that stands for it in the syntax of windows.
+    /// Returns the option for it in the syntax of windows.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ReadOnly => "ro",
@@ -197,37 +196,35 @@ impl fmt::Display for Access {
     }
 }
 
-/// How the processor may cache a mapping. The values are those of the ABI.
+/// The cache type of a mapping. The values are those of the ABI.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum CacheMode {
-    /// Every load and store goes to the memory, in program order: x86 UC-, arm64 Device-nGnRnE.
+    /// Every access reaches the memory, in program order: x86 UC-, arm64 Device-nGnRnE.
     #[default]
     Uncached = 0,
-    /// Stores may be gathered and come out of order, loads may be speculative: x86 WC, arm64 Normal
-    /// non-cacheable.
+    /// Stores may be combined and reordered, and loads may be speculative: x86 WC, arm64 Normal
+    /// Non-cacheable.
     WriteCombine = 1,
-    /// As the memory of any program: x86 WB, arm64 Normal write-back. Devices may not see what is
-    /// stored.
+    /// As for ordinary memory: x86 WB, arm64 Normal Write-Back. Devices may not see stores.
     Cached = 2,
 }
 
 impl CacheMode {
-    /// All cache types, in the order of their codes.
+    /// All cache types in the order of their codes.
     pub const ALL: [Self; 3] = [Self::Uncached, Self::WriteCombine, Self::Cached];
 
-    /// The code in the ABI.
+    /// Returns the code in the ABI.
     pub const fn code(self) -> u32 {
         self as u32
     }
 
-    /// The cache type with this code in the ABI.
+    /// Returns the cache type with this code in the ABI.
     pub fn from_code(code: u32) -> Option<Self> {
         Self::ALL.into_iter().find(|cache| cache.code() == code)
     }
 
-    /// The option that stands for it in the syntax of windows; of its spellings, the one that is
-    /// displayed.
+    /// Returns the option for it in the syntax of windows, in the spelling that is displayed.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Uncached => "uncached",

@@ -500,8 +500,8 @@ mod tests {
             (refused(Refusal::ReadOnly, window), "the window is read-only; it is regs@0xc0100000+0x10000:ro", "EACCES"),
             (
                 refused(Refusal::LockedDown, window),
-                "the kernel is locked down, which leaves only windows that the boot's device tree describes, \
-                 by memory-region and no-map; the window is regs@0xc0100000+0x10000:ro",
+                "the kernel is locked down, which permits only windows that the boot device tree describes \
+                 by memory-region with no-map; the window is regs@0xc0100000+0x10000:ro",
                 "EPERM",
             ),
             (refused(Refusal::Address, None), "the range leaves the physical address space", "EINVAL"),

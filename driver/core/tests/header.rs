@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! `driver/uapi/map.h` says in C what the crate says in Rust: a C compiler is asked for every
-//! number in it.
+//! `driver/uapi/map.h` and the crate agree: a C compiler evaluates every constant and layout of the
+//! header.
 
 use std::{
     collections::BTreeMap,
@@ -29,7 +29,7 @@ use map_core::{
 
 const HEADER: &str = include_str!("../../uapi/map.h");
 
-/// Every constant of the header, and every structure and field, with what C and Rust must agree on.
+/// Returns every constant, structure size and field offset of the header, with its value in Rust.
 fn rust_side() -> BTreeMap<String, u64> {
     let mut table: BTreeMap<String, u64> = [
         ("MAP_ABI_VERSION", abi::VERSION),
@@ -51,7 +51,7 @@ fn rust_side() -> BTreeMap<String, u64> {
         ("MAP_IOC_INFO", abi::IOC_INFO),
         ("MAP_IOC_WINDOW", abi::IOC_WINDOW),
         ("MAP_IOC_CHECK", abi::IOC_CHECK),
-        // Of the C library, as mmap(2) takes them.
+        // Constants of the C library for mmap(2).
         ("PROT_READ", abi::PROT_READ),
         ("PROT_WRITE", abi::PROT_WRITE),
         ("PROT_EXEC", abi::PROT_EXEC),
@@ -85,7 +85,7 @@ fn rust_side() -> BTreeMap<String, u64> {
     table
 }
 
-/// `NotCapable` is MAP_REFUSED_NOT_CAPABLE.
+/// Converts the name of a variant: `NotCapable` becomes MAP_REFUSED_NOT_CAPABLE.
 fn refusal_in_c(refusal: Refusal) -> String {
     let mut name = String::from("MAP_REFUSED");
     for letter in format!("{refusal:?}").chars() {
@@ -97,13 +97,13 @@ fn refusal_in_c(refusal: Refusal) -> String {
     name
 }
 
-/// What `compiler` makes of `expressions`, all of which are numbers.
+/// Evaluates the numeric `expressions` with the C compiler.
 fn c_side<'a>(expressions: impl Iterator<Item = &'a String>) -> BTreeMap<String, u64> {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let source = directory.join("header.c");
     let program = directory.join("header");
-    // MAP_SHARED_VALIDATE comes with the C library's extensions only, and errno.h defines a macro
-    // that no field of the header's may be called by.
+    // MAP_SHARED_VALIDATE requires _GNU_SOURCE. errno.h is included because it defines macros that
+    // the names of fields must not collide with.
     let mut text = String::from(
         "#define _GNU_SOURCE\n#include <errno.h>\n#include <stddef.h>\n#include <stdio.h>\n\
          #include <sys/mman.h>\n#include \"map.h\"\nint main(void)\n{\n",
@@ -152,7 +152,7 @@ fn c_and_rust_agree_on_every_number() {
     assert_eq!(c_side(rust.keys()), rust);
 }
 
-/// Without this, something could be added to the header alone, and nothing would compare it.
+/// Otherwise an addition to the header alone would not be compared.
 #[test]
 fn nothing_in_the_header_is_left_out() {
     let rust = rust_side();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Every list of windows in `malformed.txt` is refused for the reason that is written beside it.
+//! Every list of windows in `malformed.txt` is rejected with the error given beside it.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ const PLATFORM: Limits = Limits {
     aborts: true,
 };
 
-/// The name of a variant, without its fields.
+/// Returns the name of a variant, without its fields.
 fn kind(variant: &impl std::fmt::Debug) -> String {
     let text = format!("{variant:?}");
     text.split(|letter: char| !letter.is_alphanumeric())
@@ -29,7 +29,7 @@ fn kind(variant: &impl std::fmt::Debug) -> String {
         .to_owned()
 }
 
-/// The line of `malformed.txt` that `list` deserves.
+/// Returns the line of `malformed.txt` expected for `list`.
 fn line(list: &str) -> String {
     let windows: Result<Vec<Window>, ParseError<'_>> = parse(list.as_bytes(), 0x1000).collect();
     let windows = match windows {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Nothing in the crate can panic: compiled as the kernel compiles it, its object refers to no
-//! panicking code.
+//! Nothing in the crate can panic: compiled with the options of the kernel, its object file refers
+//! to no panicking code.
 //!
-//! A panic stops the machine that the driver runs on. The kernel checks overflow
-//! (CONFIG_RUST_OVERFLOW_CHECKS), so even an addition can be one.
+//! A panic in the driver is a BUG() of the kernel. With CONFIG_RUST_OVERFLOW_CHECKS even an
+//! addition can panic.
 
 use std::{
     env,
@@ -13,7 +13,7 @@ use std::{
     process::Command, //
 };
 
-/// Calls every public function of the crate, with arguments that the compiler knows nothing of.
+/// Calls every public function of the crate with arguments that are opaque to the compiler.
 const CALLER: &str = r#"
 #![no_std]
 #![allow(missing_docs)]
@@ -123,12 +123,13 @@ pub fn info(mode: &Mode<Windows>, limits: &Limits) -> MapInfo { MapInfo::new(mod
 pub fn list(mode: &Mode<Windows>, index: u32) -> Option<Window> { MapWindow::new(mode, index)?.window() }
 "#;
 
-/// Whether the object of `source` refers to panicking code.
+/// Returns whether the object file of `source` refers to panicking code.
 fn can_panic(name: &str, source: &str, options: &[&str]) -> bool {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let root = directory.join(format!("{name}.rs"));
     let object = directory.join(format!("{name}.o"));
-    // The compiler leaves a function that it would inline anyway to the crates that call it.
+    // The compiler emits no code here for functions that it would inline into the crates that call
+    // them.
     let source = source
         .replace("CORE", env!("CARGO_MANIFEST_DIR"))
         .replace("pub fn", "#[inline(never)]\npub fn");
@@ -161,8 +162,9 @@ fn can_panic(name: &str, source: &str, options: &[&str]) -> bool {
         String::from_utf8_lossy(&output.stderr)
     );
 
-    // These are in the names of all that core calls to panic, such as core::panicking::panic_fmt,
-    // unwrap_failed and slice_index_fail; without debug information they are nowhere else.
+    // All panicking functions of core have one of these words in their names, such as
+    // core::panicking::panic_fmt, unwrap_failed and slice_index_fail. Without debug information,
+    // nothing else does.
     let object = fs::read(&object).unwrap();
     ["panic", "_fail"].iter().any(|word| {
         object

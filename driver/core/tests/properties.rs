@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! What holds for all windows and all requests, over all of u64.
+//! Properties of all windows and requests, over all of u64.
 //!
-//! The expectations are computed here a second time, with arithmetic in u128 that cannot wrap, and
-//! with searches from end to end.
+//! The expected results are computed independently, with u128 arithmetic that cannot wrap and with
+//! linear searches.
 
 use std::{
     cell::Cell,
@@ -46,7 +46,7 @@ use proptest::{
     test_runner::TestRunner, //
 };
 
-/// The reasons for which mmap(2) and MAP_IOC_CHECK are refused, in the order of precedence.
+/// The reasons for refusing mmap(2) and MAP_IOC_CHECK, in the order of precedence.
 const ORDER: [Refusal; 17] = [
     Refusal::Unaligned,
     Refusal::Empty,
@@ -67,13 +67,12 @@ const ORDER: [Refusal; 17] = [
     Refusal::Exclusive,
 ];
 
-/// The place of `reason` in the order.
+/// Returns the position of `reason` in the order.
 fn place(reason: Refusal) -> usize {
     ORDER.iter().position(|other| *other == reason).unwrap()
 }
 
-/// A limits whose address space has no end, for tables that are not to be refused for their
-/// addresses.
+/// Limits without a maximum address, for tables that must not be rejected because of addresses.
 const WIDE: Limits = Limits {
     page_size: 0x1000,
     last_address: u64::MAX,
@@ -82,7 +81,7 @@ const WIDE: Limits = Limits {
     aborts: true,
 };
 
-/// First address and the address after the last, which may be 2^64.
+/// Returns the first address and the address after the last, which may be 2^64.
 fn bounds(range: &PhysRange) -> (u128, u128) {
     let start = u128::from(range.start());
     (start, start + u128::from(range.length()))
@@ -93,8 +92,8 @@ fn touches(one: &PhysRange, other: &PhysRange) -> bool {
     one_start < end && start < one_end
 }
 
-/// How far `other` is from `one`, in bytes from the last of the lower to the first of the upper; 0
-/// if they touch.
+/// Returns the distance between `one` and `other`, in bytes from the last byte of the lower to the
+/// first byte of the upper; 0 if they overlap.
 fn distance(one: &PhysRange, other: &PhysRange) -> u128 {
     if touches(one, other) {
         return 0;
@@ -103,13 +102,13 @@ fn distance(one: &PhysRange, other: &PhysRange) -> u128 {
     1 + start.saturating_sub(one_end) + one_start.saturating_sub(end)
 }
 
-/// What the driver would ask the kernel, with the answers, and how often it was asked.
+/// A mock of the kernel, with its answers and the number of queries.
 #[derive(Debug)]
 struct Kernel {
     locked_down: bool,
     ram: PhysRange,
-    /// Where /reserved-memory has a node, and where another driver is alone or the machine forces a
-    /// cache type.
+    /// A range that is a node of /reserved-memory, and where another driver has exclusive use or
+    /// the machine forces a cache type.
     other: PhysRange,
     asked_lock: Cell<u32>,
     asked_ram: Cell<u32>,
@@ -148,7 +147,7 @@ impl KernelQuery for Kernel {
     }
 }
 
-/// Every reason that holds for refusing `request`.
+/// Returns every reason that applies for refusing `request`.
 fn reasons(
     request: &Request,
     windows: Option<&[Window]>,
@@ -209,7 +208,7 @@ fn reasons(
     ORDER.into_iter().filter(holds).collect()
 }
 
-/// Any number, most often one at which something changes.
+/// Any number, mostly boundary values.
 fn number() -> impl Strategy<Value = u64> {
     let near_power =
         (0..=64u32, -2i128..=2).prop_map(|(power, offset)| ((1i128 << power) + offset) as u64);
@@ -248,18 +247,18 @@ fn limits() -> impl Strategy<Value = Limits> {
 fn name() -> impl Strategy<Value = Name> {
     let letters: Vec<u8> = (0..=u8::MAX).filter(|byte| Name::allows(*byte)).collect();
     let any_name = vec(select(letters), 0..=Name::MAX_LENGTH);
-    // Few names, so that some are the same.
+    // Few names, so that some are equal.
     let short = select(vec!["", "", "a", "b", "sdram"]).prop_map(|name| name.as_bytes().to_vec());
     prop_oneof![any_name, short].prop_map(|text| Name::new(&text).unwrap())
 }
 
-/// Whole pages of 4 KiB: some in a small part of the address space, where they meet, and some
+/// Whole pages of 4 KiB: some in a small part of the address space, where they collide, and some
 /// anywhere.
 fn pages() -> impl Strategy<Value = PhysRange> {
     let small = (0..160u64, 1..6u64);
     let anywhere = (number(), number()).prop_map(|(start, length)| (start >> 12, length >> 12));
     let top = (1..6u64).prop_map(|count| ((1 << 52) - count, count));
-    // A page more or less than a mapping may have, and much more.
+    // A page less and more than the longest mapping, and much more.
     let large = (
         0..160u64,
         select(vec![0xf_ffff, 0x10_0000, 0x10_0001, 0x40_0000]),
@@ -297,8 +296,8 @@ fn window() -> impl Strategy<Value = Window> {
         )
 }
 
-/// Windows that fit together, in any order: from a list, those that do not collide with one before
-/// them.
+/// Windows that fit together, in any order: those of a list that do not collide with an earlier
+/// one.
 fn fitting() -> impl Strategy<Value = Vec<Window>> {
     prop_oneof![vec(window(), 1..6), vec(window(), 1..MAX_WINDOWS)].prop_map(|windows| {
         let mut fitting = Vec::<Window>::new();
@@ -327,7 +326,8 @@ fn mode(windows: &Option<Vec<Window>>) -> Mode<Vec<Window>> {
     }
 }
 
-/// A range inside of one of `windows`; one that begins and ends at or near their edges; or any.
+/// A range inside one of `windows`, a range that begins and ends at or near their edges, or any
+/// range.
 fn range_near(windows: &[Window]) -> impl Strategy<Value = (u64, u64)> {
     let inside =
         (select(windows.to_vec()), any::<(u64, u64)>()).prop_map(|(window, (skip, length))| {
@@ -360,7 +360,7 @@ fn range_near(windows: &[Window]) -> impl Strategy<Value = (u64, u64)> {
 
 fn request_near(windows: &[Window]) -> impl Strategy<Value = Request> {
     let likely = |share| proptest::bool::weighted(share);
-    // Mostly so that something else decides, and sometimes so that many reasons hold at once.
+    // Mostly valid, so that something else decides; sometimes with many reasons at once.
     let kind = prop_oneof![
         3 => (any::<bool>(), likely(0.02), likely(0.98), likely(0.98), likely(0.9)),
         1 => any::<(bool, bool, bool, bool, bool)>(),
@@ -385,7 +385,7 @@ fn request_near(windows: &[Window]) -> impl Strategy<Value = Request> {
     )
 }
 
-/// A kernel that was not asked yet.
+/// Creates a kernel without queries so far.
 fn kernel((locked_down, ram, other): (bool, PhysRange, PhysRange)) -> Kernel {
     Kernel {
         locked_down,
@@ -396,7 +396,7 @@ fn kernel((locked_down, ram, other): (bool, PhysRange, PhysRange)) -> Kernel {
     }
 }
 
-/// A request, the windows that it is made to, and what else it depends on.
+/// A request, the windows, and everything else that the decision depends on.
 fn case() -> impl Strategy<Value = (Option<Vec<Window>>, Request, Limits, Kernel)> {
     let kernel = (proptest::bool::weighted(0.3), pages(), pages()).prop_map(kernel);
     (windows(), limits(), kernel).prop_flat_map(|(windows, limits, kernel)| {
@@ -412,15 +412,15 @@ fn case() -> impl Strategy<Value = (Option<Vec<Window>>, Request, Limits, Kernel
     })
 }
 
-/// The index of the window with the smallest distance, in `windows` by address; of several, the
-/// first.
+/// Returns the index of the window with the smallest distance in `windows`, which are sorted by
+/// address; the first of several.
 fn nearest(windows: &[Window], range: &PhysRange) -> usize {
     (0..windows.len())
         .min_by_key(|index| distance(&windows[*index].range, range))
         .unwrap()
 }
 
-/// Without this, the properties could hold because their cases never get anywhere.
+/// Guards against properties that hold only because their cases reach too few verdicts.
 #[test]
 fn the_cases_reach_every_verdict() {
     let mut runner = TestRunner::deterministic();
@@ -467,8 +467,7 @@ proptest! {
             Ok(_) => prop_assert_eq!(&reasons, &[]),
             Err(refused) => prop_assert_eq!(Some(&refused.reason), reasons.first(), "{:?}", reasons),
         }
-        // The kernel is asked once at most, and only when all that stands before the answer is in
-        // order.
+        // The kernel is queried at most once, and only if no earlier reason applies.
         let first = reasons.first().map_or(ORDER.len(), |first| place(*first));
         prop_assert!(kernel.asked_lock.get() <= u32::from(first >= place(Refusal::LockedDown)));
         prop_assert_eq!(kernel.asked_ram.get(), u32::from(first >= place(Refusal::SystemRam)));
@@ -523,8 +522,8 @@ proptest! {
         }
     }
 
-    /// The kernel rounds the length that it hands to the driver; a question comes as it was
-    /// written.
+    /// The kernel rounds the length that it passes to the driver; a question has the original
+    /// length.
     #[test]
     fn mmap_and_check_agree((windows, request, limits, kernel) in case()) {
         let mode = mode(&windows);
@@ -588,7 +587,7 @@ proptest! {
         prop_assert_eq!(table.find(&range), expected);
     }
 
-    /// In particular, there is no table with windows that overlap.
+    /// In particular, no table has overlapping windows.
     #[test]
     fn a_table_is_built_from_windows_that_fit_together_and_from_no_others(
         windows in vec(window(), 0..80), limits in limits()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! What the fuzzer has found worth keeping is run again, and so are the lists of `malformed.txt`.
+//! Replays the corpus of the fuzzer and the lists of `malformed.txt`.
 
 mod list;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Any text at all as a list of windows.
+//! Parses any text as a list of windows.
 
 #![no_main]
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! What holds of any text at all that is given as a list of windows; for the fuzzer and for its
-//! corpus.
+//! Properties that hold for any text parsed as a list of windows, for the fuzzer and its corpus.
 
 use map_core::{
     parse,
@@ -13,7 +12,7 @@ use map_core::{
     Window, //
 };
 
-/// Panics if `text` is parsed into something that it should not be.
+/// Panics if the result of parsing `text` violates a property.
 pub(crate) fn check(text: &[u8]) {
     for page_size in [0x1000, 0x1_0000] {
         let windows: Vec<Window> = parse(text, page_size)
@@ -22,7 +21,7 @@ pub(crate) fn check(text: &[u8]) {
         for window in &windows {
             check_window(window, page_size);
         }
-        // One window for each comma and one more.
+        // The number of elements is the number of commas plus one.
         let elements = text.split(|&byte| byte == b',').count();
         assert_eq!(parse(text, page_size).count(), elements);
         if windows.len() == elements {
@@ -31,7 +30,7 @@ pub(crate) fn check(text: &[u8]) {
     }
 }
 
-/// The offending part is where the error says, and the message can go to a terminal.
+/// Checks that the offending part is at the reported position, and that the message is printable.
 fn check_error(error: &ParseError<'_>, text: &[u8]) {
     let end = error.position.checked_add(error.part.len()).unwrap();
     assert_eq!(text.get(error.position..end), Some(error.part));
@@ -45,7 +44,7 @@ fn check_error(error: &ParseError<'_>, text: &[u8]) {
     assert!(message.len() < 500, "{message}");
 }
 
-/// A window is whole pages, and is displayed as a text that means the same.
+/// Checks that a window consists of whole pages, and that its text parses to the same window.
 fn check_window(window: &Window, page_size: u64) {
     assert_eq!(window.range.start() % page_size, 0);
     assert_eq!(window.range.length() % page_size, 0);
@@ -55,7 +54,7 @@ fn check_window(window: &Window, page_size: u64) {
     assert_eq!(window.name.as_str().len(), window.name.to_string().len());
 }
 
-/// A table is in order and without overlaps, and every window of it is found.
+/// Checks that a table is sorted and without overlaps, and that every window of it is found.
 fn check_table(windows: &[Window], page_size: u64) {
     let limits = Limits {
         page_size,
@@ -83,7 +82,7 @@ fn check_table(windows: &[Window], page_size: u64) {
         let more = PhysRange::new(window.range.start(), window.range.length() + 1).unwrap();
         assert_eq!(table.find(&more), Lookup::Partial(index));
     }
-    // What is displayed makes the same table; no windows at all are no list.
+    // The displayed text parses to the same table. A list cannot be empty.
     if sorted.is_empty() {
         return;
     }
