@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Claims on the memory of windows, which keep other drivers out and stand in `/proc/iomem`.
+//! Claims on the memory of windows. They appear in `/proc/iomem` and exclude other drivers.
 
 use kernel::{
     prelude::*,
@@ -14,15 +14,15 @@ use crate::{
     map_core::Window, //
 };
 
-/// A claim, which the window and all its mappings share: the region stays claimed until the last of
-/// them is gone, even if the window goes first.
+/// A claim, shared by the window and all its mappings. The region stays claimed until the last of
+/// them is dropped, even if the window is removed first.
 pub(crate) type Claim = Arc<Region>;
 
 /// Claims the memory of `window` as `map: NAME`.
 ///
 /// # Errors
 ///
-/// EBUSY if somebody else has a part of it.
+/// EBUSY if part of it is already claimed.
 pub(crate) fn claim(window: &Window) -> Result<Claim> {
     let name = if window.name.is_empty() {
         CString::try_from_fmt(fmt!("map"))?

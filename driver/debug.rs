@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The files in `/sys/kernel/debug/map`: the windows, how many VMAs are mapped, and how many calls
-//! were refused for which reason.
+//! The files in `/sys/kernel/debug/map`: the windows, the number of mapped VMAs, and the number of
+//! refused calls for each reason.
 
 use kernel::seq_file::{
     seq_print,
@@ -18,10 +18,10 @@ use crate::{
     state, //
 };
 
-/// The files; they go when this is dropped.
+/// The files. Dropping this removes them.
 pub(crate) type DebugFiles = Directory<Driver>;
 
-/// The driver, as debugfs shows it.
+/// Implements the contents of the files.
 pub(crate) struct Driver;
 
 impl Contents for Driver {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Formatting of the core's values by the kernel's macros, whose `Display` is a trait of its own.
+//! Formatting of core types with the macros of the kernel, which use a separate `Display` trait.
 
 use kernel::fmt;
 
-/// A value that is formatted by its [`core::fmt::Display`].
+/// A wrapper that formats a value by its [`core::fmt::Display`].
 pub(crate) struct CoreDisplay<T>(pub(crate) T);
 
 impl<T: core::fmt::Display> fmt::Display for CoreDisplay<T> {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Errors that a process gets.
+//! The errors returned to the caller.
 
 use kernel::{
     alloc::AllocError,
@@ -14,7 +14,7 @@ use crate::map_core::{
     Refused, //
 };
 
-/// The kernel's error for one of the core's.
+/// Converts an error number of the core to an error of the kernel.
 pub(crate) fn error_of(errno: Errno) -> Error {
     match errno {
         Errno::NotPermitted => EPERM,
@@ -26,7 +26,7 @@ pub(crate) fn error_of(errno: Errno) -> Error {
     }
 }
 
-/// A mapping that the driver does not make.
+/// The reason for which a mapping is not made.
 pub(crate) enum Denial {
     /// The driver refuses it.
     Refused(Refused),
@@ -35,7 +35,7 @@ pub(crate) enum Denial {
 }
 
 impl Denial {
-    /// What mmap(2) fails with.
+    /// Returns the error of mmap(2).
     pub(crate) fn error(&self) -> Error {
         match self {
             Self::Refused(refused) => error_of(refused.reason.errno()),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The file operations of the node. Nothing is decided here.
+//! The file operations of the node. They make no decisions.
 
 use kernel::{
     fs::File,
@@ -41,7 +41,7 @@ impl FileOperations for NodeFile {
     type Data = Arc<State>;
 
     fn open() -> Result<Arc<State>> {
-        // The number may be found before there is a state, and after it.
+        // The device number is visible before the state is published, and after it is withdrawn.
         let state = state::current().ok_or(ENXIO)?;
         let allowed = may_open(state.windows.lock().mode(), &Kernel);
         allowed.map_err(|reason| {
@@ -53,9 +53,9 @@ impl FileOperations for NodeFile {
 
     fn mmap(state: ArcBorrow<'_, State>, file: &File, vma: &VmaNew) -> Result {
         let request = vma::request(vma, file);
-        // The lock is not held while the VMA is filled, which takes long. A window that goes
-        // meanwhile is the same as one that goes after the mapping is made: by now the mapping is
-        // registered, and its claim held.
+        // The lock is not held while the VMA is filled, which takes long. A window may be removed
+        // meanwhile, as it may be right afterwards: the mapping is already registered, and holds
+        // the claim.
         let made = Permit::new(state, &request).and_then(|permit| {
             let grant = permit.grant;
             vma::fill(vma, permit).inspect_err(|denial| {

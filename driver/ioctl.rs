@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The questions that a program can ask about the driver, its windows, and a mapping before it is
-//! made.
+//! The ioctls: queries about the driver, its windows, and the outcome of an mmap(2) call.
 
 use kernel::{
     fs::File,
@@ -36,7 +35,7 @@ use crate::{
     }, //
 };
 
-// SAFETY: The structures of the ABI are made of integers only, and `abi` asserts that they have no
+// SAFETY: The structures of the ABI consist of integers, and `abi` asserts that they have no
 // padding.
 unsafe impl AsBytes for MapInfo {}
 // SAFETY: As above.
@@ -48,10 +47,12 @@ unsafe impl AsBytes for MapCheck {}
 // SAFETY: As above.
 unsafe impl FromBytes for MapCheck {}
 
-/// Answers `command`, whose structure is at `argument` in the process.
+/// Handles `command`, whose structure is at the user address `argument`.
 ///
-/// Fails with ENOTTY if there is no such command, with EFAULT if the structure is not the
-/// process's, and with EINVAL as the commands say.
+/// # Errors
+///
+/// ENOTTY if there is no such command, EFAULT if the structure is not accessible, EINVAL as
+/// documented for the commands.
 pub(crate) fn ioctl(
     state: ArcBorrow<'_, State>,
     file: &File,
@@ -72,8 +73,8 @@ pub(crate) fn ioctl(
     }
 }
 
-/// Reads a structure from the process and writes the answer in its place. Only `answer` may take
-/// locks: the memory of the process may have to be brought in first.
+/// Reads a structure from user memory and overwrites it with the answer. Only `answer` may take
+/// locks, because the access to user memory may fault and take `mmap_lock`.
 fn exchange<T: FromBytes + AsBytes>(
     argument: usize,
     answer: impl FnOnce(T) -> Result<T>,
@@ -83,7 +84,7 @@ fn exchange<T: FromBytes + AsBytes>(
     writer.write(&answer(reader.read()?)?)
 }
 
-/// What mmap(2) would say.
+/// Computes the result that mmap(2) would have.
 fn check(state: &State, file: &File, mut check: MapCheck) -> Result<MapCheck> {
     let request = Request::from_check(&check, &caller(file)).ok_or(EINVAL)?;
     let windows = state.windows.lock();

@@ -2,17 +2,19 @@
 
 //! A window onto physical memory: `/dev/map`, whose offsets are physical addresses.
 //!
-//! A mapping is shared and never executable; it is made whole at the call of mmap(2), so it cannot
-//! fault later. With windows, which come from the parameter `windows` and from the device tree,
-//! only they can be mapped, with the access and the cache type that each has, by whoever may open
-//! the node. If neither says anything of windows, the driver is in raw mode: everything but System
-//! RAM, uncached, for CAP_SYS_RAWIO. The way of a request through these files is drawn in
-//! `docs/architecture.md`.
+//! A mapping is shared and never executable. mmap(2) maps all pages at once, so a mapping never
+//! faults later. Windows come from the parameter `windows` and from the device tree. With windows,
+//! only they can be mapped, with the access and the cache type of each, by every process that may
+//! open the node. `docs/architecture.md` shows how a request passes through these files.
+//!
+//! Without a description of windows the driver is in raw mode: with CAP_SYS_RAWIO, everything but
+//! System RAM can be mapped, uncached. Raw mode replaces /dev/mem on machines where nobody has
+//! described windows. Describing windows, even invalidly, disables it until reload.
 //!
 //! # Limitations
 //!
-//! There is no read(2) and no write(2). The windows of the parameter stay as they are, and what is
-//! mapped of a window that goes stays mapped.
+//! There is no read(2) or write(2). Windows of the parameter are fixed at load time. Existing
+//! mappings of a removed window remain.
 
 use kernel::{
     prelude::*,
@@ -63,11 +65,11 @@ module! {
     license: "GPL",
 }
 
-/// The loaded module: while it exists, so does the node.
+/// The loaded module. The node exists as long as this does.
 ///
-/// The fields are dropped in this order: the node goes first, so that nobody can come in any more,
-/// then the devices of the device tree with their windows; the others are given back with the last
-/// reference on the state.
+/// The fields are dropped in this order: first the node, so that it cannot be opened any more, then
+/// the driver of the device tree with its devices and their windows. The other windows are released
+/// with the last reference to the state.
 #[pin_data]
 struct Map {
     _chrdev: chrdev::Registration<NodeFile>,
@@ -83,7 +85,7 @@ impl kernel::InPlaceModule for Map {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         pin_init::pin_init_scope(move || {
             if machine::memory_is_encrypted() {
-                pr_err!("the memory of this machine is encrypted, and nobody knows what a mapping would show\n");
+                pr_err!("the memory of this machine is encrypted, so mappings would show undefined data\n");
                 return Err(EOPNOTSUPP);
             }
             let state = State::new(Windows::at_load()?)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A mapping: the permission to make it, and what its VMAs keep while they live.
+//! A mapping: the permission to make it, and the data that its VMAs share.
 
 use kernel::{
     mm::virt::{
@@ -40,14 +40,14 @@ use crate::{
     system::Kernel, //
 };
 
-/// What all VMAs of one mmap(2) share, parts and copies included. It is dropped with the last of
-/// them, when their pages are gone.
+/// The data shared by all VMAs of one mmap(2) call, including parts and copies. It is dropped with
+/// the last of them, after their pages are unmapped.
 pub(crate) struct Mapping {
     state: Arc<State>,
     key: Key,
-    /// Whether the kernel itself may load from the memory and store into it.
+    /// Whether the kernel itself may access the memory.
     is_memory: bool,
-    // It is given back after the registration.
+    // The claim is released after the registration is removed.
     _claim: Option<Claim>,
 }
 
@@ -67,8 +67,8 @@ impl VmaOperations for Mapping {
     }
 
     fn accessible(&self, vma: &VmaRef, address: usize, wanted: u64) -> Option<u64> {
-        // Some kernels warn of the page table entry of a page that the process cannot load, and of
-        // memory that came after it was mapped, and that stays offline for that.
+        // Some kernels warn about page table entries of inaccessible pages, and about hotplugged
+        // memory that was mapped before and therefore stays offline.
         let hidden = vma.flags() & (flags::READ | flags::WRITE) == 0;
         if !self.is_memory || hidden || Kernel.is_system_ram(&page_at(vma, address)?) {
             return None;
@@ -78,7 +78,7 @@ impl VmaOperations for Mapping {
     }
 }
 
-/// The physical page at `address`, which lies in `vma`.
+/// Returns the physical page at `address` in `vma`.
 fn page_at(vma: &VmaRef, address: usize) -> Option<PhysRange> {
     let page = address
         .checked_sub(vma.start())?
@@ -87,15 +87,19 @@ fn page_at(vma: &VmaRef, address: usize) -> Option<PhysRange> {
     PhysRange::new(frame.checked_mul(PAGE_SIZE as u64)?, PAGE_SIZE as u64)
 }
 
-/// A mapping that the driver will make.
+/// A granted mapping that is not made yet.
 pub(crate) struct Permit {
     pub(crate) grant: Grant,
-    /// What its VMAs keep while they live.
+    /// The data that its VMAs share.
     pub(crate) mapping: Arc<Mapping>,
 }
 
 impl Permit {
-    /// Decides on `request`.
+    /// Decides on `request` and registers the mapping.
+    ///
+    /// # Errors
+    ///
+    /// [`Denial`] if the request is refused or memory runs out.
     pub(crate) fn new(state: ArcBorrow<'_, State>, request: &Request) -> Result<Self, Denial> {
         let room = Room::new()?;
         let (grant, key, claim) = state.windows.lock().grant(request, room)?;
@@ -107,7 +111,7 @@ impl Permit {
         };
         Ok(Self {
             grant,
-            // A failure drops the mapping, and with it the registration.
+            // A failed allocation drops the mapping, and with it the registration.
             mapping: Arc::new(mapping, GFP_KERNEL)?,
         })
     }

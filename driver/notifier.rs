@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Events while the driver is loaded: memory that is about to go online, and a device tree that
-//! changes.
+//! Notifiers: memory that is about to go online, and changes of the device tree.
 
 use kernel::prelude::*;
 
@@ -23,8 +22,8 @@ use crate::{
     }, //
 };
 
-/// The registration of both notifiers. The state must be published before, and until this is
-/// dropped.
+/// The registration of both notifiers. The state must be published before this is created and until
+/// it is dropped.
 pub(crate) struct Notifiers {
     _memory: memory_hotplug::Notifier<Driver>,
     _of: of::Notifier<Driver>,
@@ -36,7 +35,7 @@ impl Notifiers {
             _memory: memory_hotplug::Notifier::register()?,
             _of: of::Notifier::register()?,
         };
-        // A change may have come between the first look at the tree and the registration.
+        // The tree may have changed between the first check and the registration.
         if of::has_windows() {
             state.windows.lock().leave_raw()?;
         }
@@ -44,15 +43,15 @@ impl Notifiers {
     }
 }
 
-/// The driver, as notifiers know it.
+/// Implements the callbacks of the notifiers.
 struct Driver;
 
 impl OnlineVeto for Driver {
-    /// Memory stays offline if a window or a mapping has a part of it.
+    /// Keeps memory offline if a window or a mapping overlaps it.
     ///
-    /// The kernel has it in `/proc/iomem` as System RAM before it asks, and a mapping is registered
-    /// under the lock under which that was found not to be so. So whoever comes second sees the
-    /// other.
+    /// The kernel adds the memory to `/proc/iomem` as System RAM before it calls this. A mapping is
+    /// registered under the same lock that is held while the driver checks that its range is not
+    /// System RAM. So of two concurrent operations, the second one sees the first.
     fn vetoes(start: u64, length: u64) -> bool {
         let (Some(range), Some(state)) = (PhysRange::new(start, length), state::current()) else {
             return false;
@@ -60,7 +59,7 @@ impl OnlineVeto for Driver {
         let in_use = state.windows.lock().is_in_use(&range);
         if in_use {
             pr_warn!(
-                "memory at {start:#x}, {length:#x} bytes, stays offline: a window, or a mapping, has a part of it\n"
+                "memory at {start:#x}, {length:#x} bytes, stays offline: a window or a mapping overlaps it\n"
             );
         }
         in_use
@@ -74,7 +73,7 @@ impl Reconfig for Driver {
         };
         let left = state.windows.lock().leave_raw();
         if left.is_err() {
-            pr_err!("no memory to leave raw mode with, now that the device tree has windows; unload the driver\n");
+            pr_err!("no memory to leave raw mode, although the device tree has windows now; unload the driver\n");
         }
     }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Windows from the device tree: a platform driver for nodes whose children are windows.
+//! A platform driver for device tree nodes whose children are windows.
 //!
-//! The windows of a device come when it is bound to the driver, all or none of them, and go when it
-//! is unbound. Here they are read; judged they are where those of the parameter are, too.
+//! Binding a device adds all of its windows or none, and unbinding removes them. This module reads
+//! them; the same code as for windows of the parameter validates them.
 
 use kernel::{
     device::{
@@ -50,8 +50,8 @@ use crate::{
     }, //
 };
 
-/// The registration of the driver. The state must be published before, and until all devices are
-/// unbound, which dropping this does.
+/// The registration of the driver. The state must be published before this is created and until it
+/// is dropped, which unbinds all devices.
 #[pin_data]
 pub(crate) struct OfDriver {
     #[pin]
@@ -59,8 +59,7 @@ pub(crate) struct OfDriver {
 }
 
 impl OfDriver {
-    /// Registers the driver. The devices that there are will be bound before the next field is
-    /// initialized.
+    /// Registers the driver. Existing devices are bound before the next field is initialized.
     pub(crate) fn register(
         name: &'static CStr,
         module: &'static ThisModule,
@@ -71,17 +70,17 @@ impl OfDriver {
     }
 }
 
-/// What a device that is bound to the driver owns: its windows, which go when this is dropped.
+/// The windows of a bound device. Dropping this removes them.
 pub(crate) struct OfWindows {
     state: Arc<State>,
     windows: ArrayVec<Window>,
 }
 
-/// The macro of the kernel's that makes such a table takes other arguments in Linux 7.2 than in
-/// 7.3. It would also give the module its alias, which `shim.c` does instead.
+/// The match table. The macro of the kernel for it takes different arguments in Linux 7.2 and 7.3.
+/// It would also add the module alias, which `shim.c` does instead.
 const IDS: IdArray<DeviceId, &'static (), 1> =
-    // Linux 7.3 stores a reference, and 7.2 the thing itself, for which the compiler takes one
-    // reference away.
+    // Linux 7.3 stores a reference and 7.2 the value, for which deref coercion removes one
+    // reference.
     IdArray::new([(DeviceId::new(dt::COMPATIBLE), &&())]);
 
 impl platform::Driver for OfWindows {
@@ -102,12 +101,13 @@ impl platform::Driver for OfWindows {
 impl OfWindows {
     /// Adds the windows of `device`.
     ///
-    /// Fails, after a line in the log for everything that is wrong, with EINVAL if a node does not
-    /// follow the binding or its window does not fit to the others, with EPERM if one is not to be
-    /// had, and with EBUSY if somebody else has claimed a part of one. None of the device's windows
-    /// exists then.
+    /// # Errors
+    ///
+    /// EINVAL if a node violates the binding or its window does not fit the others, EPERM if a
+    /// window is not permitted, EBUSY if part of a window is already claimed. Each error is logged,
+    /// and none of the device's windows is added.
     fn new(device: &Device) -> Result<Self> {
-        // Through sysfs root can bind any device to any driver.
+        // Root can bind any device to any driver through sysfs.
         let node = device
             .fwnode()
             .filter(|node| node.is_of_node())
@@ -117,7 +117,7 @@ impl OfWindows {
             })
             .ok_or(ENODEV)?;
         let state = state::current().ok_or(ENODEV)?;
-        // Even if nothing comes of it: who describes windows does not want everything to be mapped.
+        // Describing windows, even invalidly, disables raw mode until reload.
         state.windows.lock().leave_raw()?;
         let windows = read(device, node)?;
         let added = state.windows.lock().add(&windows);
@@ -135,7 +135,7 @@ impl Drop for OfWindows {
     }
 }
 
-/// The windows that the enabled children of `parent` stand for.
+/// Reads the windows of the enabled children of `parent`.
 fn read(device: &Device, parent: &FwNode) -> Result<ArrayVec<Window>> {
     let page_size = limits().page_size;
     let mut windows = ArrayVec::new()?;
@@ -146,7 +146,7 @@ fn read(device: &Device, parent: &FwNode) -> Result<ArrayVec<Window>> {
             Ok(window) => windows.push(reserved(window)).map_err(|_| {
                 dev_err!(
                     device,
-                    "{node}: this is one window too many; there can be {MAX_WINDOWS}\n"
+                    "{node}: one window too many; the maximum is {MAX_WINDOWS}\n"
                 );
                 EINVAL
             })?,
@@ -163,12 +163,13 @@ fn read(device: &Device, parent: &FwNode) -> Result<ArrayVec<Window>> {
     }
 }
 
-/// `window`, with what the kernel knows of its memory.
+/// Returns `window`, marked as reserved if its memory is.
 fn reserved(window: Window) -> Window {
     window.reserved_if(|range| Kernel.is_reserved(range))
 }
 
-/// The window that `node` stands for. The outer error is the kernel's.
+/// Reads the window of `node`. The outer error is one of the kernel, the inner one a violation of
+/// the binding.
 fn window(node: &FwNode, page_size: u64) -> Result<Result<Window, dt::NodeError>> {
     let name = CString::try_from_fmt(fmt!("{}", node.display_name()))?;
     let (memory_region, of_boot) = if of::has(node, dt::MEMORY_REGION) {
@@ -183,7 +184,7 @@ fn window(node: &FwNode, page_size: u64) -> Result<Result<Window, dt::NodeError>
         Place::Absent
     };
     let node = Node {
-        // Node names are ASCII. The way to the bytes that goes without a string can panic.
+        // Node names are ASCII. The accessor for bytes without a string conversion can panic.
         name: name.to_str().unwrap_or_default().as_bytes(),
         label: of::property(node, dt::LABEL),
         read_only: of::property(node, dt::READ_ONLY),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The mappings that there are: which memory they have, and how many each user may make.
+//! The registry of mappings: their memory, and the number of each user.
 
 use kernel::{
     alloc::flags::GFP_KERNEL,
@@ -18,21 +18,25 @@ use crate::map_core::{
     Refusal, //
 };
 
-/// What a mapping is registered under.
+/// The key of a registered mapping.
 pub(crate) struct Key {
     number: u64,
-    /// The user for whom it counts, unless there is no limit for them.
+    /// The user that it counts for; `None` if it was made with CAP_SYS_RESOURCE.
     user: Option<u32>,
 }
 
-/// Room for one registration, from before the lock is taken.
+/// Memory for one registration, allocated before the lock is taken.
 pub(crate) struct Room {
     range: RBTreeNodeReservation<u64, PhysRange>,
     user: RBTreeNodeReservation<u32, u32>,
 }
 
 impl Room {
-    /// Fails with ENOMEM.
+    /// Allocates the memory.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM if the allocation fails.
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             range: RBTreeNodeReservation::new(GFP_KERNEL)?,
@@ -41,12 +45,12 @@ impl Room {
     }
 }
 
-/// The mappings that there are.
+/// The registered mappings.
 pub(crate) struct Mappings {
     ranges: RBTree<u64, PhysRange>,
-    /// How many of them each user has, if any.
+    /// The number of mappings of each user that has any.
     users: RBTree<u32, u32>,
-    /// How many all of these have.
+    /// The sum of `users`.
     count: u32,
     next: u64,
 }
@@ -61,11 +65,11 @@ impl Mappings {
         }
     }
 
-    /// Registers one of `range` by `user`, or by a process without a limit.
+    /// Registers a mapping of `range` for `user`; `None` if no limit applies.
     ///
     /// # Errors
     ///
-    /// [`Refusal::TooMany`].
+    /// [`Refusal::TooMany`] if a limit is reached.
     pub(crate) fn add(
         &mut self,
         range: PhysRange,
@@ -105,7 +109,7 @@ impl Mappings {
         Ok(())
     }
 
-    /// Undoes [`add()`](Self::add).
+    /// Removes a registration made by [`add()`](Self::add).
     pub(crate) fn remove(&mut self, key: &Key) {
         self.ranges.remove(&key.number);
         let Some(user) = key.user else {
@@ -121,7 +125,7 @@ impl Mappings {
         }
     }
 
-    /// Whether one of them has a part of `range`.
+    /// Returns whether a mapping overlaps `range`.
     pub(crate) fn overlap(&self, range: &PhysRange) -> bool {
         self.ranges.values().any(|mapped| mapped.overlaps(range))
     }

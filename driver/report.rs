@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the driver tells people: refusals in the log, windows in fdinfo.
+//! Reports: refusals in the log, windows in fdinfo.
 
 use kernel::{
     prelude::*,
@@ -29,15 +29,15 @@ use crate::{
     state::State, //
 };
 
-/// Says in the log if the driver is of no use as it was loaded: the node that describes windows may
-/// stand where the kernel makes no device of it, and nothing else would tell.
+/// Warns if nothing can be mapped after the load. The node that describes windows may be in a place
+/// where the kernel creates no device for it, which nothing else reports.
 pub(crate) fn loaded(state: &State) {
     if matches!(state.windows.lock().mode(), Mode::Windows(table) if table.windows().is_empty()) {
-        pr_warn!("there are no windows yet, and nothing else can be mapped\n");
+        pr_warn!("there are no windows yet, so nothing can be mapped\n");
     }
 }
 
-/// Counts a refused open and says in the log why.
+/// Counts a refused open(2) and logs the reason.
 pub(crate) fn refused_open(state: &State, reason: Refusal) {
     state.counts.refused(reason);
     if may_log(state) {
@@ -50,8 +50,7 @@ pub(crate) fn refused_open(state: &State, reason: Refusal) {
     }
 }
 
-/// Counts an mmap(2) that was not made, if it was refused, and says in the log why, and which
-/// window is nearest.
+/// Counts a failed mmap(2) if it was refused, and logs the reason and the nearest window.
 pub(crate) fn refused_mmap(state: &State, request: &Request, denial: &Denial) {
     if let Denial::Refused(refused) = denial {
         state.counts.refused(refused.reason);
@@ -69,8 +68,8 @@ pub(crate) fn refused_mmap(state: &State, request: &Request, denial: &Denial) {
     );
 }
 
-/// Whether one more line about the user of the current process may go to the log now. What was left
-/// out before of anybody is said first.
+/// Returns whether a line about the current user may be logged now. First logs the counts of
+/// suppressed lines that are due.
 fn may_log(state: &State) -> bool {
     let (user, now) = (task::user(), task::seconds_since_boot());
     let mut limit = state.log.lock();
@@ -78,7 +77,7 @@ fn may_log(state: &State) -> bool {
     limit.passes(user, now)
 }
 
-/// Says what was left out of the log until `now`, or in all.
+/// Logs the counts of suppressed lines that are due at `now`, or all of them.
 fn say_left_out(limit: &mut LogLimit, now: Option<u64>) {
     while let Some(LeftOut { user, count }) = limit.take_left_out(now) {
         match user {
@@ -88,7 +87,7 @@ fn say_left_out(limit: &mut LogLimit, now: Option<u64>) {
     }
 }
 
-/// Says, when it is dropped, what was left out of the log until then.
+/// Logs the counts of suppressed lines when it is dropped.
 pub(crate) struct LastWords(pub(crate) Arc<State>);
 
 impl Drop for LastWords {
@@ -97,7 +96,7 @@ impl Drop for LastWords {
     }
 }
 
-/// What `/proc/PID/fdinfo` shows of a file of the node.
+/// Writes the lines of a file of the node in `/proc/PID/fdinfo`.
 pub(crate) fn fdinfo(state: &State, out: &SeqFile) {
     let windows = state.windows.lock();
     let mode = match windows.mode() {

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the loaded driver knows: which windows there are, and what has been counted.
+//! The state of the loaded driver: windows, mappings, counters, and the limit of the log.
+//!
+//! Lock order: `mmap_lock`, then [`State::windows`]; the locks of memory hotplug, then
+//! [`State::windows`]. So user memory must not be accessed while `windows` is held. `log` and the
+//! global `STATE` are leaf locks.
 
 use kernel::{
     new_mutex,
@@ -24,20 +28,20 @@ use crate::{
     windows::Windows, //
 };
 
-/// What every open file, every mapping, the devices of the device tree and the debug files share.
+/// State shared by all open files, mappings, devices of the device tree and debug files.
 #[pin_data]
 pub(crate) struct State {
-    /// Lock order: mmap_lock, then this. So nothing may touch a process's memory while it is held.
+    /// The windows and the mappings.
     #[pin]
     pub(crate) windows: Mutex<Windows>,
     pub(crate) counts: Counts,
-    /// What the log takes of refusals.
+    /// The rate limit for refusals in the log.
     #[pin]
     pub(crate) log: Mutex<LogLimit>,
 }
 
 impl State {
-    /// Begins with `windows`.
+    /// Creates the state with `windows`.
     pub(crate) fn new(windows: Windows) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
@@ -55,21 +59,21 @@ global_lock! {
     unsafe(uninit) static STATE: Mutex<Option<Arc<State>>> = None;
 }
 
-/// The state, for those whom the kernel calls without saying of what they are part; `None` while
-/// the module comes or goes.
+/// Returns the state, for callbacks that have no data of their own; `None` while the module is
+/// being loaded or unloaded.
 pub(crate) fn current() -> Option<Arc<State>> {
     STATE.lock().clone()
 }
 
-/// While this exists, [`current()`] gives the state.
+/// A guard: while it exists, [`current()`] returns the state.
 pub(crate) struct Published(());
 
 impl Published {
     /// # Safety
     ///
-    /// It may be called only once.
+    /// This may be called only once.
     pub(crate) unsafe fn new(state: Arc<State>) -> Self {
-        // SAFETY: By this function's contract it is not initialized yet.
+        // SAFETY: By this function's contract the lock is not initialized yet.
         unsafe { STATE.init() };
         *STATE.lock() = Some(state);
         Self(())
@@ -79,14 +83,14 @@ impl Published {
 impl Drop for Published {
     fn drop(&mut self) {
         let state = STATE.lock().take();
-        // Its last reference may be this one, and is not to go under the lock.
+        // This may be the last reference, so drop it without the lock.
         drop(state);
     }
 }
 
-/// What is counted.
+/// The counters.
 pub(crate) struct Counts {
-    /// The VMAs that are mapped now. A fork or a partial munmap(2) makes more of them.
+    /// The number of VMAs that are mapped now. fork(2) and a partial munmap(2) add VMAs.
     vmas: Atomic<i64>,
     refusals: [Atomic<u64>; Refusal::ALL.len()],
 }
@@ -99,22 +103,22 @@ impl Counts {
         }
     }
 
-    /// One more VMA is mapped.
+    /// Counts a new VMA.
     pub(crate) fn vma_opened(&self) {
         self.vmas.add(1, Relaxed);
     }
 
-    /// A VMA is gone.
+    /// Counts a VMA that is removed.
     pub(crate) fn vma_closed(&self) {
         self.vmas.add(-1, Relaxed);
     }
 
-    /// The VMAs that are mapped now.
+    /// Returns the number of VMAs that are mapped now.
     pub(crate) fn vmas(&self) -> i64 {
         self.vmas.load(Relaxed)
     }
 
-    /// One more call was refused.
+    /// Counts a refused call.
     pub(crate) fn refused(&self, reason: Refusal) {
         for (counted, count) in Refusal::ALL.into_iter().zip(&self.refusals) {
             if counted == reason {
@@ -123,7 +127,7 @@ impl Counts {
         }
     }
 
-    /// Every reason with the number of calls that were refused for it.
+    /// Returns every reason with the number of calls refused for it.
     pub(crate) fn refusals(&self) -> impl Iterator<Item = (Refusal, u64)> + '_ {
         let counts = self.refusals.iter().map(|count| count.load(Relaxed));
         Refusal::ALL.into_iter().zip(counts)

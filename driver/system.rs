@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the decisions need to know of this machine and of the current process.
+//! The properties of the machine and of the current process that the decisions depend on.
 
 use kernel::{
     bindings,
@@ -25,7 +25,7 @@ use crate::{
     }, //
 };
 
-/// The page size, and the sizes of the address spaces.
+/// Returns the page size and the sizes of the address spaces.
 pub(crate) fn limits() -> Limits {
     Limits {
         page_size: page::PAGE_SIZE as u64,
@@ -36,7 +36,7 @@ pub(crate) fn limits() -> Limits {
     }
 }
 
-/// The kernel, to be asked.
+/// The running kernel.
 pub(crate) struct Kernel;
 
 impl KernelQuery for Kernel {
@@ -57,13 +57,13 @@ impl KernelQuery for Kernel {
     }
 
     fn is_exclusive(&self, range: &PhysRange) -> bool {
-        // As `resource_is_exclusive()`, but for `iomem=relaxed`, which a module cannot see.
+        // Like `resource_is_exclusive()`, but without `iomem=relaxed`, which a module cannot read.
         let exclusive = if cfg!(CONFIG_IO_STRICT_DEVMEM) {
             bindings::IORESOURCE_BUSY
         } else {
             bindings::IORESOURCE_BUSY | bindings::IORESOURCE_EXCLUSIVE
         };
-        // What has pages of its own without being System RAM.
+        // Memory with struct pages that is not System RAM.
         let pages = [
             bindings::IORES_DESC_PERSISTENT_MEMORY,
             bindings::IORES_DESC_PERSISTENT_MEMORY_LEGACY,
@@ -97,13 +97,12 @@ impl KernelQuery for Kernel {
     }
 }
 
-/// Whether a part of `range` lies in resources that have all of `flags` and are of the kind
-/// `description`.
+/// Returns whether part of `range` lies in resources with all of `flags` and this `description`.
 fn intersects(range: &PhysRange, flags: u32, description: u32) -> bool {
     resource::intersects(range.start(), range.length(), flags, description as usize)
 }
 
-/// How `file` is open, and how the current process would map it.
+/// Returns the access mode of `file`, and how the current process would map it.
 pub(crate) fn caller(file: &File) -> Caller {
     let mode = FileMode::of(file);
     Caller {

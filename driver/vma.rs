@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The VMA that an mmap(2) sets up: what is asked for with it, and how it is filled.
+//! The VMA of an mmap(2) call: what it requests, and how it is filled.
 
 use kernel::{
     fs::File,
@@ -29,11 +29,11 @@ use crate::{
     system::caller, //
 };
 
-/// What the process asks for with `vma`, on `file`.
+/// Returns the request that `vma` on `file` stands for.
 pub(crate) fn request(vma: &VmaNew, file: &File) -> Request {
     let caller = caller(file);
     Request {
-        // The kernel made the page offset from an offset in bytes, so nothing is shifted out.
+        // The kernel computed the page offset from a byte offset, so the shift does not overflow.
         start: (vma.page_offset() as u64) << PAGE_SHIFT,
         length: vma.length() as u64,
         read: vma.readable(),
@@ -46,21 +46,21 @@ pub(crate) fn request(vma: &VmaNew, file: &File) -> Request {
     }
 }
 
-/// Fills `vma` with the memory that `permit` grants, all of it at once. The VMA keeps the mapping,
-/// and so does every part and copy of it.
+/// Fills `vma` at once with the memory that `permit` grants. The VMA, and every part and copy of
+/// it, holds a reference to the mapping.
 ///
 /// # Errors
 ///
-/// [`Refusal::CacheConflict`] if the memory is mapped elsewhere with another cache type: the kernel
-/// reports it, or silently uses that one. After a failure all pages are gone before the mapping is,
-/// and with it the claim.
+/// [`Refusal::CacheConflict`] if the memory is already mapped with another cache type, which the
+/// kernel reports, or silently uses instead. [`Refusal::NoMemory`] if there is no memory for page
+/// tables. After a failure all pages are unmapped before the mapping and its claim are dropped.
 pub(crate) fn fill(vma: &VmaNew, permit: Permit) -> Result<(), Denial> {
     let Permit { grant, mapping } = permit;
     if vma.executable() {
-        // The decision allows for the kernel to have added this by itself.
+        // `decide()` permits it only if the kernel may have added it (READ_IMPLIES_EXEC).
         vma.clear_exec();
     }
-    // The decision excludes that either is asked for now, so neither fails.
+    // `decide()` has refused requests for either, so neither call fails.
     vma.try_clear_mayexec().map_err(|_| Refusal::Executable)?;
     if grant.access == Access::ReadOnly {
         vma.try_clear_maywrite().map_err(|_| Refusal::ReadOnly)?;
@@ -75,15 +75,14 @@ pub(crate) fn fill(vma: &VmaNew, permit: Permit) -> Result<(), Denial> {
     vma.set_page_protection(wanted);
 
     let frame = usize::try_from(grant.range.start() >> PAGE_SHIFT).map_err(|_| Refusal::Address)?;
-    // SAFETY: A grant is for memory that is not the kernel's own, and the range has the length of
-    // the VMA.
+    // SAFETY: A grant never covers System RAM, and the range has the length of the VMA.
     unsafe { vma.remap_pfn(frame, wanted.dirty()) }.map_err(reason_of)?;
-    // All pages were mapped as the first one.
+    // All pages have the protection of the first one.
     if !vma
         .first_page_protection()
         .is_some_and(|found: PageProtection| found.has_cache_type_of(wanted))
     {
-        // The kernel would do it, too, but only after the claim is given back.
+        // The kernel would unmap the pages, too, but only after the claim is released.
         vma.zap();
         return Err(Refusal::CacheConflict.into());
     }
@@ -91,12 +90,12 @@ pub(crate) fn fill(vma: &VmaNew, permit: Permit) -> Result<(), Denial> {
     Ok(())
 }
 
-/// What it means that `remap_pfn_range()` has failed.
+/// Converts an error of `remap_pfn_range()`.
 fn reason_of(error: Error) -> Denial {
     if error == ENOMEM {
         return Refusal::NoMemory.into();
     }
-    // The decision has excluded everything else for which x86 gives these.
+    // `decide()` has ruled out all other causes of these errors on x86.
     if cfg!(CONFIG_X86) && (error == EINVAL || error == EBUSY) {
         return Refusal::CacheConflict.into();
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The windows: where they come from, which there are now, and the claims on their memory.
+//! The windows: their sources, the current table, and the claims on their memory.
 
 use kernel::{
     alloc::AllocError,
@@ -59,18 +59,18 @@ use crate::{
     }, //
 };
 
-/// The windows that there are now, and the mappings.
+/// The current windows and mappings.
 pub(crate) struct Windows {
     mode: Mode<ArrayVec<WindowEntry>>,
     mappings: Mappings,
-    /// How often a cache type conflict was found, by the first page of the window.
+    /// The rate limit for cache type conflicts, by the first page of the window.
     conflicts: LogLimit,
 }
 
-/// A window, with the claim on its memory.
+/// A window with the claim on its memory.
 pub(crate) struct WindowEntry {
     window: Window,
-    /// None if the memory is shared with other drivers.
+    /// `None` if the memory is shared with other drivers.
     claim: Option<Claim>,
 }
 
@@ -96,14 +96,13 @@ impl Filler for Window {
 }
 
 impl Windows {
-    /// The windows that the parameter `windows` lists. Without it there are none yet; and if the
-    /// device tree has nothing about windows either, the driver is in raw mode.
+    /// Creates the windows of the parameter `windows`. Without the parameter there are none yet,
+    /// and unless the device tree describes windows, the driver is in raw mode.
     ///
     /// # Errors
     ///
-    /// After a line in the log that says what is wrong: EINVAL if the text is no list of windows
-    /// that fit together, EPERM if one of them is not to be had, EBUSY if somebody else has claimed
-    /// a part of one.
+    /// EINVAL if the text is not a list of windows that fit together, EPERM if a window is not
+    /// permitted, EBUSY if part of a window is already claimed. A line in the log has the reason.
     pub(crate) fn at_load() -> Result<Self> {
         let mut windows = Self {
             mode: Mode::Raw,
@@ -121,13 +120,18 @@ impl Windows {
         Ok(windows)
     }
 
-    /// The mode, with the windows in the order of their addresses.
+    /// Returns the mode, with the windows in the order of their addresses.
     pub(crate) fn mode(&self) -> &Mode<ArrayVec<WindowEntry>> {
         &self.mode
     }
 
-    /// Decides on `request`, and registers the mapping in `room` if it is granted. Gives the claim
-    /// on its memory, too.
+    /// Decides on `request`, and registers the mapping in `room` if it is granted. Also returns the
+    /// claim on its memory.
+    ///
+    /// # Errors
+    ///
+    /// [`Denial::Refused`] with the reason of [`decide()`], with [`Refusal::CacheConflict`] if the
+    /// window had too many conflicts recently, or with [`Refusal::TooMany`].
     pub(crate) fn grant(
         &mut self,
         request: &Request,
@@ -153,32 +157,36 @@ impl Windows {
         Ok((grant, key, claim))
     }
 
-    /// The memory of `grant` was found to be mapped with another cache type. The kernel logs each
-    /// time that it finds that out, without a limit, so it is not asked for a while after it has
-    /// often done so.
+    /// Records that the memory of `grant` is mapped with a conflicting cache type. The kernel logs
+    /// each such attempt without a rate limit, so after several conflicts [`grant()`](Self::grant)
+    /// refuses further attempts for a while.
     pub(crate) fn conflicts(&mut self, grant: &Grant) {
         let Some(found) = grant.window else {
             return;
         };
         let now = task::seconds_since_boot();
         let key = conflict_key(&found.window);
-        // The driver's own log has or counts them, so what was left out here is of no interest.
+        // The driver's own log reports or counts the refusals, so these counts are discarded.
         while self.conflicts.take_left_out(Some(now)).is_some() {}
         self.conflicts.passes(key, now);
     }
 
-    /// A mapping is gone.
+    /// Removes a mapping that no longer exists.
     pub(crate) fn forget(&mut self, key: &Key) {
         self.mappings.remove(key);
     }
 
-    /// Whether a window or a mapping has a part of `range`.
+    /// Returns whether a window or a mapping overlaps `range`.
     pub(crate) fn is_in_use(&self, range: &PhysRange) -> bool {
         let mut windows = self.mode.windows().iter();
         windows.any(|entry| entry.window.range.overlaps(range)) || self.mappings.overlap(range)
     }
 
-    /// Leaves raw mode, for good: from now on only windows can be mapped.
+    /// Leaves raw mode until reload: from now on only windows can be mapped.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM if the table cannot be allocated.
     pub(crate) fn leave_raw(&mut self) -> Result {
         if matches!(self.mode, Mode::Raw) {
             let table = Table::new(ArrayVec::new()?, &limits()).map_err(|_| EINVAL)?;
@@ -187,10 +195,11 @@ impl Windows {
         Ok(())
     }
 
-    /// Adds the windows `new`, and claims the memory of those that do not share it with other
-    /// drivers. From now on there is no raw mode.
+    /// Adds the windows `new`, claims the memory of those without `shared`, and leaves raw mode.
     ///
-    /// A failure changes nothing.
+    /// # Errors
+    ///
+    /// [`AddError`] if a window cannot be added. In that case nothing changes.
     pub(crate) fn add(&mut self, new: &[Window]) -> Result<(), AddError> {
         let old = self.mode.windows();
         let all = old.len().saturating_add(new.len());
@@ -222,8 +231,8 @@ impl Windows {
         Ok(())
     }
 
-    /// Removes the windows `gone`: they cannot be mapped any more. What is mapped stays so, and
-    /// stays claimed.
+    /// Removes the windows `gone`, so that they cannot be mapped any more. Existing mappings
+    /// remain, and their memory stays claimed.
     pub(crate) fn remove(&mut self, gone: &[Window]) {
         if let Mode::Windows(table) = &mut self.mode {
             table.remove(|window| gone.iter().any(|gone| gone.range == window.range));
@@ -231,13 +240,13 @@ impl Windows {
     }
 }
 
-/// What stands for a window in the count of its conflicts: windows do not overlap, so no other one
-/// begins in its first page, and the bits that are cut off distinguish windows 16 TiB apart.
+/// Returns the key of a window in the limit of conflicts: its first page, which no other window
+/// has. The truncated bits distinguish only windows that are 16 TiB apart.
 fn conflict_key(window: &Window) -> u32 {
     (window.range.start() >> PAGE_SHIFT) as u32
 }
 
-/// The windows in the text of the parameter.
+/// Parses the text of the parameter.
 fn listed(text: &[u8]) -> Result<ArrayVec<Window>> {
     let mut windows = ArrayVec::new()?;
     for window in parse(text, limits().page_size) {
@@ -248,7 +257,7 @@ fn listed(text: &[u8]) -> Result<ArrayVec<Window>> {
         let window = window.reserved_if(|range| Kernel.is_reserved(range));
         windows.push(window).map_err(|window| {
             pr_err!(
-                "windows: {}: this is one window too many; there can be {MAX_WINDOWS}\n",
+                "windows: {}: one window too many; the maximum is {MAX_WINDOWS}\n",
                 CoreDisplay(window)
             );
             EINVAL
@@ -257,15 +266,15 @@ fn listed(text: &[u8]) -> Result<ArrayVec<Window>> {
     Ok(windows)
 }
 
-/// Why windows cannot be added.
+/// The reason for which windows cannot be added.
 pub(crate) enum AddError {
-    /// They do not fit together, or not with those that there are.
+    /// The windows do not fit together, or not with the existing ones.
     Table(TableError),
-    /// This one is not to be had.
+    /// This window is rejected.
     Refused(Window, WindowError),
-    /// Somebody else has claimed a part of this one.
+    /// Part of this window is already claimed.
     Claimed(Window),
-    /// Something else failed.
+    /// The kernel returned an error.
     Failed(Error),
 }
 
@@ -280,7 +289,7 @@ impl AddError {
         })
     }
 
-    /// What the load or the probe fails with.
+    /// Returns the error of the module load or of the device probe.
     pub(crate) fn error(&self) -> Error {
         match self {
             Self::Table(_) => EINVAL,
@@ -324,7 +333,7 @@ impl fmt::Display for AddError {
             }
             Self::Claimed(window) => write!(
                 f,
-                "{}: a part of it is claimed already, see /proc/iomem; the {} makes no claim",
+                "{}: a part of it is claimed already, see /proc/iomem; the {} avoids the claim",
                 window,
                 match window.origin {
                     Origin::Parameter => "option shared",
