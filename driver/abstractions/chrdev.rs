@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Character devices with a class, so that devtmpfs and udev make a node.
+//! Character devices with a class, so that devtmpfs and udev create the node.
 //!
-//! `kernel::miscdevice` is not enough: its devices share the major 10, and the node of this driver
-//! has a major of its own.
+//! This does not use `kernel::miscdevice`: misc devices share major 10, and the ABI of this driver
+//! is major 126, minor 0, so that systems without devtmpfs can create the node with mknod(1). Major
+//! 126 is reserved for local use; the module parameter `major` changes it.
 //!
 //! C headers: [`include/linux/cdev.h`](srctree/include/linux/cdev.h),
 //! [`include/linux/device/class.h`](srctree/include/linux/device/class.h)
@@ -29,13 +30,13 @@ use super::fs::{
     Vtable, //
 };
 
-/// How many numbers a registration has.
+/// The number of minors of a registration.
 const COUNT: u32 = 1;
 
-/// The registration of a character device whose files have the operations `T`.
+/// The registration of a character device with the file operations `T`.
 ///
-/// The fields are dropped in this order: first nobody finds the node any more, then nobody can open
-/// it, and only then its class and its number are given back.
+/// The fields are dropped in this order: first the node is removed, then it cannot be opened any
+/// more, and only then its class and its number are released.
 pub(crate) struct Registration<T> {
     _device: Device,
     _cdev: Cdev,
@@ -45,18 +46,18 @@ pub(crate) struct Registration<T> {
 }
 
 impl<T: FileOperations> Registration<T> {
-    /// Registers a device called `name` under `major`, or under a major of the kernel's choice if
-    /// that is 0.
+    /// Registers a device `name` with the number `major`:`minor`; with major 0 the kernel chooses a
+    /// major.
     ///
-    /// This must be the last step of a module's initialization that can fail, and adding the
-    /// character device is the last step of this: the kernel frees a module whose initialization
-    /// has failed even while a file is open. An open between the entry in sysfs and that step is
+    /// This must be the last step of a module's initialization that can fail, and its own last step
+    /// adds the character device: the kernel frees a module whose initialization fails even if a
+    /// file is open. open(2) between the creation of the sysfs entry and that step fails with
     /// ENXIO.
     ///
     /// # Errors
     ///
-    /// EBUSY if another driver has the number, EINVAL if the kernel has no such number. A failure
-    /// leaves nothing registered.
+    /// EBUSY if another driver has the number, EINVAL if there is no such number. After a failure
+    /// nothing is registered.
     pub(crate) fn new(name: &'static CStr, major: u32, minor: u32) -> Result<Self> {
         let number = Number::reserve(name, major, minor)?;
         let class = Class::create(name)?;
@@ -72,11 +73,11 @@ impl<T: FileOperations> Registration<T> {
     }
 }
 
-/// A device number with a name in `/proc/devices`.
+/// A registered device number, listed in `/proc/devices`.
 ///
 /// # Invariants
 ///
-/// The number is registered, and by this module.
+/// This module has registered the number.
 struct Number(bindings::dev_t);
 
 impl Number {
@@ -92,24 +93,24 @@ impl Number {
             return Err(EINVAL);
         }
         let number = major << bindings::MINORBITS | minor;
-        // SAFETY: The name lives as long as the module, longer than the registration.
+        // SAFETY: The name lives as long as the module, which is longer than the registration.
         to_result(unsafe { bindings::register_chrdev_region(number, COUNT, name.as_char_ptr()) })
             .inspect_err(|_| {
             pr_err!("character major {major} is taken; major=0 lets the kernel choose one\n");
         })?;
-        // INVARIANT: It was just registered.
+        // INVARIANT: The number was just registered.
         Ok(Self(number))
     }
 
-    /// A number of the kernel's choice.
+    /// Registers a number with a major chosen by the kernel.
     fn any(name: &'static CStr, minor: u32) -> Result<Self> {
         let mut number = 0;
-        // SAFETY: `number` can be written to, and the name lives as long as the module.
+        // SAFETY: `number` is writable, and the name lives as long as the module.
         to_result(unsafe {
             bindings::alloc_chrdev_region(&mut number, minor, COUNT, name.as_char_ptr())
         })
         .inspect_err(|_| pr_err!("the kernel has no character major left\n"))?;
-        // INVARIANT: It was just registered.
+        // INVARIANT: The number was just registered.
         Ok(Self(number))
     }
 }
@@ -133,16 +134,16 @@ impl fmt::Display for Number {
     }
 }
 
-/// A class in `/sys/class`, by which udev and devtmpfs learn of the node.
+/// A class in `/sys/class`, through which udev and devtmpfs create the node.
 ///
 /// # Invariants
 ///
-/// The pointer is that of a class which exists.
+/// The pointer refers to an existing class.
 struct Class(NonNull<bindings::class>);
 
 impl Class {
     fn create(name: &'static CStr) -> Result<Self> {
-        // SAFETY: The name lives as long as the module, longer than the class.
+        // SAFETY: The name lives as long as the module, which is longer than the class.
         let class = from_err_ptr(unsafe { bindings::class_create(name.as_char_ptr()) })?;
         // INVARIANT: It was just created.
         NonNull::new(class).map(Self).ok_or(ENOMEM)
@@ -151,84 +152,84 @@ impl Class {
 
 impl Drop for Class {
     fn drop(&mut self) {
-        // SAFETY: By the type's invariant, and the devices of the class are gone before it.
+        // SAFETY: By the type's invariant, and the devices of the class are removed before it.
         unsafe { bindings::class_destroy(self.0.as_ptr()) };
     }
 }
 
-// SAFETY: A class may be destroyed by another thread than its creator.
+// SAFETY: A class may be destroyed by any thread.
 unsafe impl Send for Class {}
-// SAFETY: Nothing can be done through a shared reference but create devices, which the kernel
-// serializes.
+// SAFETY: A shared reference only allows creating devices, which the kernel serializes.
 unsafe impl Sync for Class {}
 
-/// The character device: what an open of the number finds.
+/// The character device that open(2) of the number finds.
 ///
-/// It is memory of the kernel's own, which frees it when the last reference has gone, and that may
-/// be long after this.
+/// The kernel owns its memory and frees it with the last reference, which may be long after this is
+/// dropped.
 ///
 /// # Invariants
 ///
-/// The device was added.
+/// The device has been added.
 struct Cdev(NonNull<bindings::cdev>);
 
 impl Cdev {
-    /// Adds a character device under `number`, which must be reserved as long as the device exists.
+    /// Adds a character device with `number`, which must stay registered as long as the device
+    /// exists.
     fn add(
         number: bindings::dev_t,
         operations: &'static bindings::file_operations,
     ) -> Result<Self> {
-        // SAFETY: It can be called by anybody who may sleep.
+        // SAFETY: The function only requires a context that may sleep.
         let cdev = NonNull::new(unsafe { bindings::cdev_alloc() }).ok_or(ENOMEM)?;
         let raw = cdev.as_ptr();
-        // SAFETY: The device is nobody else's yet, and the table lives as long as the module.
+        // SAFETY: Nothing else uses the device yet, and the table lives as long as the module.
         unsafe { (*raw).ops = operations };
         // SAFETY: As above.
         unsafe { (*raw).owner = operations.owner };
         // SAFETY: The device is initialized.
         let added = to_result(unsafe { bindings::cdev_add(raw, number, COUNT) });
         if let Err(error) = added {
-            // SAFETY: The reference is the one that came with the allocation.
+            // SAFETY: This drops the reference from the allocation.
             unsafe { bindings::kobject_put(&raw mut (*raw).kobj) };
             return Err(error);
         }
-        // INVARIANT: It was just added.
+        // INVARIANT: The device was just added.
         Ok(Self(cdev))
     }
 }
 
 impl Drop for Cdev {
     fn drop(&mut self) {
-        // SAFETY: By the type's invariant. As every open file holds a reference on the module, none
-        // is left.
+        // SAFETY: By the type's invariant. No file is open, because every open file holds a
+        // reference to the module.
         unsafe { bindings::cdev_del(self.0.as_ptr()) };
     }
 }
 
-// SAFETY: A character device may be deleted by another thread than its creator.
+// SAFETY: A character device may be deleted by any thread.
 unsafe impl Send for Cdev {}
-// SAFETY: Nothing can be done through a shared reference.
+// SAFETY: A shared reference allows no operations.
 unsafe impl Sync for Cdev {}
 
-/// The entry in the class, and with it the file in `/dev`.
+/// The device in the class, and with it the node in `/dev`.
 ///
 /// # Invariants
 ///
-/// `class` has a device with this number.
+/// `class` has a device with `number`.
 struct Device {
     class: NonNull<bindings::class>,
     number: bindings::dev_t,
 }
 
 impl Device {
-    /// The class and the number must outlive the device.
+    /// Creates the device. The class and the number must outlive it.
     fn create(
         class: NonNull<bindings::class>,
         number: bindings::dev_t,
         name: &'static CStr,
     ) -> Result<Self> {
-        // SAFETY: The class exists; no parent and no data are given; the name holds no conversion,
-        // so no further argument is read.
+        // SAFETY: The class exists; parent and data may be null; the name contains no format
+        // specifiers, so no further arguments are read.
         from_err_ptr(unsafe {
             bindings::device_create(
                 class.as_ptr(),
@@ -245,13 +246,13 @@ impl Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
-        // SAFETY: By the type's invariant; the class outlives the device by the order of
-        // `Registration`'s fields.
+        // SAFETY: By the type's invariant; the class outlives the device because of the field order
+        // of `Registration`.
         unsafe { bindings::device_destroy(self.class.as_ptr(), self.number) };
     }
 }
 
-// SAFETY: A device may be destroyed by another thread than its creator.
+// SAFETY: A device may be destroyed by any thread.
 unsafe impl Send for Device {}
-// SAFETY: Nothing can be done through a shared reference.
+// SAFETY: A shared reference allows no operations.
 unsafe impl Sync for Device {}

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Files in debugfs that hold a reference on the module while they are open.
+//! Files in debugfs that hold a reference to the module while they are open.
 //!
-//! The table of operations that `kernel::debugfs` makes has no owner, so the module could go while
-//! a file is open, and closing it would call into what is no more.
+//! This does not use `kernel::debugfs`: its `file_operations` have no owner, so the module could be
+//! unloaded while a file is open, and closing the file would call freed code.
 //!
 //! C header: [`include/linux/debugfs.h`](srctree/include/linux/debugfs.h)
 
@@ -18,21 +18,21 @@ use super::shim;
 
 /// The contents of the files `windows`, `mappings` and `refusals`.
 pub(crate) trait Contents: 'static {
-    /// Writes the file `windows`.
+    /// Writes the contents of `windows`.
     fn windows(out: &SeqFile);
 
-    /// Writes the file `mappings`.
+    /// Writes the contents of `mappings`.
     fn mappings(out: &SeqFile);
 
-    /// Writes the file `refusals`.
+    /// Writes the contents of `refusals`.
     fn refusals(out: &SeqFile);
 }
 
-/// The directory of the module with its files, which go when this is dropped.
+/// The directory of the module with its files. Dropping this removes them.
 pub(crate) struct Directory<T>(PhantomData<T>);
 
 impl<T: Contents> Directory<T> {
-    /// Makes the files. It is no failure if there is no debugfs.
+    /// Creates the files. Without debugfs this does nothing.
     pub(crate) fn new() -> Self {
         shim::map_debug_create(Self::show);
         Self(PhantomData)
@@ -40,7 +40,8 @@ impl<T: Contents> Directory<T> {
 
     /// # Safety
     ///
-    /// `out` must be a file that is being shown; `which` is its number in `shim.c`.
+    /// `out` must be a `seq_file` in its `show` operation; `which` is the number of the file in
+    /// `shim.c`.
     unsafe extern "C" fn show(out: *mut bindings::seq_file, which: u32) {
         // SAFETY: By this function's contract.
         let out = unsafe { SeqFile::from_raw(out) };

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The machine: its addresses, its cache types, its PCI devices, and whether its memory is
-//! encrypted.
+//! Properties of the machine: addresses, cache types, PCI devices and memory encryption.
 
 use super::shim;
 pub(crate) use super::shim::{
@@ -13,7 +12,7 @@ pub(crate) use super::shim::{
     map_memory_is_encrypted as memory_is_encrypted, //
 };
 
-/// The highest physical address that the processor takes in a page table.
+/// Returns the highest physical address that a page table entry can hold on this processor.
 pub(crate) fn last_phys_addr() -> u64 {
     #[allow(
         clippy::useless_conversion,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory that is about to go online.
+//! Notifications of memory that is about to go online.
 //!
 //! C header: [`include/linux/memory.h`](srctree/include/linux/memory.h)
 
@@ -13,18 +13,18 @@ use kernel::{
 
 use super::shim;
 
-/// Decides whether memory may go online.
+/// The decision whether memory may go online.
 pub(crate) trait OnlineVeto: 'static {
-    /// Whether the `length` bytes at `start`, whole memory blocks, must stay offline. They are in
-    /// `/proc/iomem` as System RAM already.
+    /// Returns whether the `length` bytes at `start`, whole memory blocks, must stay offline. They
+    /// are already System RAM in `/proc/iomem`.
     fn vetoes(start: u64, length: u64) -> bool;
 }
 
-/// The registration of a notifier; there can be one.
+/// The registration of a notifier. There can be only one.
 pub(crate) struct Notifier<T>(PhantomData<T>);
 
 impl<T: OnlineVeto> Notifier<T> {
-    /// Registers it.
+    /// Registers the notifier.
     pub(crate) fn register() -> Result<Self> {
         to_result(shim::map_watch_memory(Self::vetoes))?;
         Ok(Self(PhantomData))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! VMAs of physical memory: set up by mmap(2), copied and split by the kernel, read by debuggers.
+//! VMAs of physical memory: their setup by mmap(2), copies and splits, and access by debuggers.
 //!
 //! C headers: [`include/linux/mm.h`](srctree/include/linux/mm.h),
 //! [`include/linux/pgtable.h`](srctree/include/linux/pgtable.h)
@@ -34,40 +34,39 @@ use super::shim;
 pub(crate) struct PageProtection(bindings::pgprot_t);
 
 impl PageProtection {
-    /// Without caching: every access reaches the memory, in program order.
+    /// Returns this as uncached: every access reaches the memory, in program order.
     pub(crate) fn noncached(self) -> Self {
         Self(shim::map_pgprot_noncached(self.0))
     }
 
-    /// Without caching, but stores may be gathered.
+    /// Returns this as write-combining: stores may be combined.
     pub(crate) fn writecombine(self) -> Self {
         Self(shim::map_pgprot_writecombine(self.0))
     }
 
-    /// For a page that counts as written to, if it can be written to: the first store takes no
-    /// fault.
+    /// Returns this marked as dirty if it is writable, so that the first store takes no fault.
     pub(crate) fn dirty(self) -> Self {
         Self(shim::map_pgprot_dirty(self.0))
     }
 
-    /// Whether the two mean the same cache type.
+    /// Returns whether the two have the same cache type.
     pub(crate) fn has_cache_type_of(self, other: Self) -> bool {
         shim::map_same_cache(self.0, other.0)
     }
 }
 
-/// What is known of a VMA as long as its address space is locked.
+/// Properties of a VMA whose mmap_lock is held.
 pub(crate) trait VmaExt {
-    /// The page offset in the file of its first page.
+    /// Returns the page offset of its first page in the file.
     fn page_offset(&self) -> usize;
 
-    /// Its length in bytes: whole pages.
+    /// Returns its length in bytes, a multiple of the page size.
     fn length(&self) -> usize;
 }
 
 impl VmaExt for VmaRef {
     fn page_offset(&self) -> usize {
-        // SAFETY: By the type's invariant the lock is held, so nobody changes the field.
+        // SAFETY: By the type's invariant mmap_lock is held, so the field does not change.
         unsafe { (*self.as_ptr()).vm_pgoff }
     }
 
@@ -77,38 +76,38 @@ impl VmaExt for VmaRef {
     }
 }
 
-/// What can be done with a VMA while it is set up, beside what `kernel::mm::virt` offers.
+/// Operations on a VMA that is being set up, in addition to `kernel::mm::virt`.
 pub(crate) trait VmaNewExt {
-    /// Takes away that it is executable, and that it may become so.
+    /// Clears VM_EXEC and VM_MAYEXEC.
     fn clear_exec(&self);
 
-    /// The protection of its pages.
+    /// Returns the protection of its pages.
     fn page_protection(&self) -> PageProtection;
 
-    /// Sets it. A later mprotect(2) derives the new protection from this one, and the cache type
-    /// with it.
+    /// Sets the protection of its pages. A later mprotect(2) derives the new protection from it,
+    /// including the cache type.
     fn set_page_protection(&self, protection: PageProtection);
 
-    /// Maps physical memory from page frame `frame` on, as many pages as the VMA has, with
-    /// `protection`.
+    /// Maps the whole VMA to physical memory from page frame `frame` on, with `protection`.
     ///
     /// # Errors
     ///
-    /// As `remap_pfn_range()`: ENOMEM, and what the architecture gives. After a failure of this, or
-    /// of mmap(2) later, the kernel takes the pages away by itself.
+    /// ENOMEM, and other errors of `remap_pfn_range()` that depend on the architecture. If this
+    /// fails, or mmap(2) fails later, the kernel unmaps the pages.
     ///
     /// # Safety
     ///
-    /// No part of the memory may be the kernel's own.
+    /// The memory must not contain System RAM.
     unsafe fn remap_pfn(&self, frame: usize, protection: PageProtection) -> Result;
 
-    /// The protection with which the first page was mapped; `None` if there is no such page.
+    /// Returns the protection of the first page in the page table; `None` if it is not mapped.
     fn first_page_protection(&self) -> Option<PageProtection>;
 
-    /// Takes all pages away that [`remap_pfn()`](Self::remap_pfn) has mapped.
+    /// Unmaps all pages that [`remap_pfn()`](Self::remap_pfn) has mapped.
     fn zap(&self);
 
-    /// Has `data` kept by the VMA, and by every part and copy of it. It must be the last step.
+    /// Makes the VMA, and every part and copy of it, hold a reference to `data`. This must be the
+    /// last step.
     fn set_operations<T: VmaOperations>(&self, data: Arc<T>);
 }
 
@@ -118,18 +117,18 @@ impl VmaNewExt for VmaNew {
     }
 
     fn page_protection(&self) -> PageProtection {
-        // SAFETY: By the type's invariant nobody else uses the field.
+        // SAFETY: By the type's invariant nothing else uses the field.
         PageProtection(unsafe { (*self.as_ptr()).vm_page_prot })
     }
 
     fn set_page_protection(&self, protection: PageProtection) {
-        // SAFETY: By the type's invariant nobody else uses the field, and `VmaNew` is `!Sync`.
+        // SAFETY: By the type's invariant nothing else uses the field, and `VmaNew` is `!Sync`.
         unsafe { (*self.as_ptr()).vm_page_prot = protection.0 };
     }
 
     unsafe fn remap_pfn(&self, frame: usize, protection: PageProtection) -> Result {
-        // SAFETY: By the type's invariant the lock of the address space is held for writing; start
-        // and length are those of the VMA. The memory is as this function's contract says.
+        // SAFETY: By the type's invariant mmap_lock is held for writing; start and length are those
+        // of the VMA. This function's contract covers the memory.
         to_result(unsafe {
             bindings::remap_pfn_range(
                 self.as_ptr(),
@@ -147,12 +146,12 @@ impl VmaNewExt for VmaNew {
             address: self.start(),
             ..Default::default()
         };
-        // SAFETY: The lock of the address space is held, and the address is the VMA's.
+        // SAFETY: mmap_lock is held, and the address is in the VMA.
         if unsafe { bindings::follow_pfnmap_start(&mut found) } != 0 {
             return None;
         }
         let protection = PageProtection(found.pgprot);
-        // SAFETY: The start succeeded.
+        // SAFETY: `follow_pfnmap_start()` succeeded.
         unsafe { bindings::follow_pfnmap_end(&mut found) };
         Some(protection)
     }
@@ -163,30 +162,29 @@ impl VmaNewExt for VmaNew {
 
     fn set_operations<T: VmaOperations>(&self, data: Arc<T>) {
         data.opened();
-        // SAFETY: By the type's invariant nobody else uses the field.
+        // SAFETY: By the type's invariant nothing else uses the field.
         unsafe { (*self.as_ptr()).vm_private_data = data.into_foreign() };
         // SAFETY: As above.
         unsafe { (*self.as_ptr()).vm_ops = Vtable::<T>::get() };
     }
 }
 
-/// What the VMAs of one mmap(2) keep.
+/// Data shared by the VMAs of one mmap(2) call.
 pub(crate) trait VmaOperations: Send + Sync + 'static {
-    /// One more VMA keeps the value.
+    /// Called when one more VMA holds the value.
     fn opened(&self);
 
-    /// A VMA that kept the value is going, and has no page any more.
+    /// Called when a VMA that holds the value is removed, after its pages are unmapped.
     fn closed(&self);
 
-    /// How many bytes a debugger may access from `address` on, which lies in `vma`, of the `wanted`
-    /// ones; `None` for none, which is EIO.
+    /// Returns how many of `wanted` bytes a debugger may access at `address` in `vma`; `None` fails
+    /// with EIO.
     ///
-    /// The kernel itself makes the access, and where no device answers, that is the end of the
-    /// machine on some.
+    /// The kernel itself makes the access. On some machines it is fatal where no device responds.
     fn accessible(&self, vma: &VmaRef, address: usize, wanted: u64) -> Option<u64>;
 }
 
-/// The table of function pointers for `T`.
+/// The `vm_operations_struct` table for `T`.
 struct Vtable<T>(PhantomData<T>);
 
 impl<T: VmaOperations> Vtable<T> {
@@ -204,12 +202,12 @@ impl<T: VmaOperations> Vtable<T> {
 
     /// # Safety
     ///
-    /// `vma` must have these operations; what is returned must be used only as long as it, or the
-    /// VMA it is a copy of, is there.
+    /// `vma` must have these operations. The returned value must be used only as long as `vma`, or
+    /// the VMA that it is a copy of, exists.
     unsafe fn data<'a>(vma: *mut bindings::vm_area_struct) -> ArcBorrow<'a, T> {
         // SAFETY: By this function's contract.
         let held = unsafe { (*vma).vm_private_data };
-        // SAFETY: `set_operations()` has put it there, or the kernel has copied it.
+        // SAFETY: `set_operations()` has set the pointer, or the kernel has copied it.
         unsafe { Arc::<T>::borrow(held) }
     }
 
@@ -217,30 +215,29 @@ impl<T: VmaOperations> Vtable<T> {
     ///
     /// `vma` must be a copy or a part of a VMA with these operations.
     unsafe extern "C" fn open(vma: *mut bindings::vm_area_struct) {
-        // SAFETY: By this function's contract; the VMA that this one is a copy of still keeps the
+        // SAFETY: By this function's contract; the VMA that this one is a copy of still holds the
         // value.
         let data = unsafe { Self::data(vma) };
         data.opened();
-        // The pointer is in its place already: the VMA was copied with it.
+        // `vm_private_data` already has the pointer: it was copied with the VMA.
         let _ = Arc::from(data).into_foreign();
     }
 
     /// # Safety
     ///
-    /// `vma` must have these operations, and be about to go, without a page.
+    /// `vma` must have these operations, be about to be freed, and have no pages.
     unsafe extern "C" fn close(vma: *mut bindings::vm_area_struct) {
         // SAFETY: By this function's contract.
         let held = unsafe { (*vma).vm_private_data };
-        // SAFETY: `set_operations()` or `open()` has made a reference for this VMA, which nobody
-        // uses any more.
+        // SAFETY: `set_operations()` or `open()` has created a reference for this VMA, and nothing
+        // uses it any more.
         let data = unsafe { Arc::<T>::from_foreign(held) };
         data.closed();
     }
 
     /// # Safety
     ///
-    /// `vma` must have these operations, with the lock of the address space held; `buffer` must be
-    /// memory of `length` bytes.
+    /// `vma` must have these operations, with mmap_lock held; `buffer` must have `length` bytes.
     #[cfg(CONFIG_HAVE_IOREMAP_PROT)]
     unsafe extern "C" fn access(
         vma: *mut bindings::vm_area_struct,
@@ -258,7 +255,7 @@ impl<T: VmaOperations> Vtable<T> {
             return EIO.to_errno();
         };
         let granted = c_int::try_from(granted.min(wanted)).unwrap_or(0);
-        // SAFETY: By this function's contract, as no more is accessed than was asked for.
+        // SAFETY: By this function's contract; `granted` is at most `length`.
         unsafe { bindings::generic_access_phys(vma, address, buffer, granted, write) }
     }
 }

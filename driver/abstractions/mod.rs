@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What Rust for Linux does not have yet: one file for each subsystem of the kernel.
+//! Abstractions that Rust for Linux does not have yet, one file for each kernel subsystem.
 //!
-//! Almost all unsafe code of the driver is here. The files do not know the driver: they take
-//! numbers and traits, so that each can be replaced when the `kernel` crate has the like.
+//! Almost all unsafe code of the driver is here. The files do not depend on the driver: their
+//! interfaces are numbers and traits, so each can be replaced when the `kernel` crate has an
+//! equivalent.
 
 pub(crate) mod chrdev;
 pub(crate) mod debugfs;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Properties of device tree nodes, reserved memory, and changes of the tree.
+//! Properties of device tree nodes, reserved memory, and notifications of changes.
 //!
-//! `kernel::device::property` reads properties into vectors, whose arithmetic can panic, and knows
-//! no reserved memory.
+//! This does not use `kernel::device::property`: it reads properties into vectors, whose arithmetic
+//! can panic, and has no support for reserved memory.
 //!
 //! C headers: [`include/linux/of.h`](srctree/include/linux/of.h),
 //! [`include/linux/of_reserved_mem.h`](srctree/include/linux/of_reserved_mem.h)
@@ -27,22 +27,22 @@ pub(crate) use shim::{
     Regions, //
 };
 
-/// Whether `node` has the property `name`.
+/// Returns whether `node` has the property `name`.
 pub(crate) fn has(node: &FwNode, name: &CStr) -> bool {
     property(node, name).is_some()
 }
 
-/// What happens when the device tree has changed.
+/// The callback for changes of the device tree.
 pub(crate) trait Reconfig: 'static {
-    /// The tree has an enabled node whose children are windows, and may not have had one before.
+    /// Called when the tree has an enabled node whose children are windows, which may be new.
     fn has_windows();
 }
 
-/// The registration of a notifier of changes; there can be one.
+/// The registration of a notifier. There can be only one.
 pub(crate) struct Notifier<T>(PhantomData<T>);
 
 impl<T: Reconfig> Notifier<T> {
-    /// Registers it.
+    /// Registers the notifier.
     pub(crate) fn register() -> Result<Self> {
         to_result(shim::map_watch_of(Self::has_windows))?;
         Ok(Self(PhantomData))

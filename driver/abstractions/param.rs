@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The parameters of the module.
+//! The module parameters.
 //!
-//! `module!` takes integers only, and no KERNEL_PARAM_FL_HWPARAM.
+//! `shim.c` defines them, because `module!` supports only integers, and not
+//! KERNEL_PARAM_FL_HWPARAM.
 
 pub(crate) use super::shim::{
     map_major as major,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The Rust side of `shim.c`: what bindgen cannot see.
+//! The Rust side of `shim.c`: macros, inline functions and configuration that bindgen does not
+//! cover.
 
 use kernel::{
     bindings::{
@@ -29,17 +30,17 @@ use kernel::{
     }, //
 };
 
-// These are the declarations of `shim.h`, word for word. Those that are `safe` take no pointer,
-// keep no state that a caller could spoil, and ask for no other context than that of a process.
+// These declarations match `shim.h`. The `safe` ones take no data pointers, have no state that a
+// caller can corrupt, and require only process context.
 #[allow(
     improper_ctypes,
     reason = "only pointers go through, and some structures are empty in some configurations"
 )]
 unsafe extern "C" {
-    /// This module, as the kernel's loader knows it.
+    /// THIS_MODULE.
     static __this_module: module;
 
-    /// The parameter `major`.
+    /// Returns the parameter `major`.
     pub(crate) safe fn map_major() -> c_uint;
 
     fn map_windows(length: *mut usize) -> *const c_char;
@@ -49,86 +50,82 @@ unsafe extern "C" {
     fn map_zap(vma: *mut vm_area_struct);
     fn map_current_comm(comm: *mut [u8; COMM_LENGTH]);
 
-    /// Whether the current process has CAP_SYS_RAWIO.
+    /// Returns whether the current process has CAP_SYS_RAWIO.
     pub(crate) safe fn map_capable_rawio() -> bool;
 
-    /// Whether the kernel is locked down against access to memory; if so, it leaves a line in the
-    /// log.
+    /// Returns whether the kernel is locked down against access to memory. If so, it logs a line.
     pub(crate) safe fn map_locked_down() -> bool;
 
-    /// Whether the memory of this machine is encrypted, so that nobody here knows what a mapping
-    /// would show.
+    /// Returns whether the memory of this machine is encrypted, so that the contents of a mapping
+    /// are undefined.
     pub(crate) safe fn map_memory_is_encrypted() -> bool;
 
-    /// `prot` with caching taken away: every access reaches the memory, in program order.
+    /// Returns `prot` as uncached: every access reaches the memory, in program order.
     pub(crate) safe fn map_pgprot_noncached(prot: pgprot_t) -> pgprot_t;
 
-    /// `prot` without caching, but with stores that may be gathered.
+    /// Returns `prot` as write-combining: stores may be combined.
     pub(crate) safe fn map_pgprot_writecombine(prot: pgprot_t) -> pgprot_t;
 
-    /// `prot` for a page that, if it can be written to, counts as written to: the first store takes
-    /// no fault.
+    /// Returns `prot` marked as dirty if it is writable, so that the first store takes no fault.
     pub(crate) safe fn map_pgprot_dirty(prot: pgprot_t) -> pgprot_t;
 
-    /// Whether two page protections mean the same cache type.
+    /// Returns whether two page protections have the same cache type.
     pub(crate) safe fn map_same_cache(one: pgprot_t, other: pgprot_t) -> bool;
 
-    /// Whether an access by the kernel to where no device answers is an abort.
+    /// Returns whether an access by the kernel aborts where no device responds.
     pub(crate) safe fn map_aborts() -> bool;
 
-    /// Whether the machine maps memory between these two addresses, the second of which belongs to
-    /// it, uncached.
+    /// Returns whether the machine can map `start` to `last` (inclusive) uncached.
     pub(crate) safe fn map_gives_uncached(start: u64, last: u64) -> bool;
 
-    /// Whether it maps it write-combining.
+    /// Returns whether the machine can map `start` to `last` (inclusive) write-combining.
     pub(crate) safe fn map_gives_write_combine(start: u64, last: u64) -> bool;
 
-    /// Whether it maps it write-back. This may make and end a mapping of the kernel's own, so none
-    /// of it may be System RAM.
+    /// Returns whether the machine can map `start` to `last` (inclusive) write-back. This may
+    /// create a temporary kernel mapping, so the range must not contain System RAM.
     pub(crate) safe fn map_gives_write_back(start: u64, last: u64) -> bool;
 
-    /// Whether a PCI device, or a bridge, has memory between these two addresses, the second of
-    /// which belongs to it.
+    /// Returns whether a PCI device or bridge has memory in `start` to `last` (inclusive).
     pub(crate) safe fn map_in_pci_bar(start: u64, last: u64) -> bool;
 
-    /// The highest physical address that the processor takes in a page table.
+    /// Returns the highest physical address that a page table entry can hold on this processor.
     pub(crate) safe fn map_last_phys_addr() -> phys_addr_t;
 
-    /// The size in bytes of the address space of the current process.
+    /// Returns the size in bytes of the address space of the current process.
     pub(crate) safe fn map_task_size() -> usize;
 
-    /// The current process.
+    /// Returns the thread group ID of the current process.
     pub(crate) safe fn map_current_pid() -> pid_t;
 
-    /// The user of the current process, as the first user namespace knows them: of a process in
-    /// another one, who made that.
+    /// Returns the user of the current process in the initial user namespace. For a process in
+    /// another namespace this is the creator of the outermost namespace below the initial one.
     pub(crate) safe fn map_current_user() -> uid_t;
 
-    /// Whether the current process has CAP_SYS_RESOURCE.
+    /// Returns whether the current process has CAP_SYS_RESOURCE.
     pub(crate) safe fn map_capable_resource() -> bool;
 
-    /// The seconds since the boot.
+    /// Returns the seconds since boot.
     pub(crate) safe fn map_seconds() -> u64;
 
-    /// Has `vetoes` asked before memory goes online.
+    /// Registers `vetoes` to be called before memory goes online.
     pub(crate) safe fn map_watch_memory(vetoes: extern "C" fn(u64, u64) -> bool) -> c_int;
 
     /// Undoes [`map_watch_memory()`].
     pub(crate) safe fn map_unwatch_memory();
 
-    /// Makes the files in debugfs, which `show` writes.
+    /// Creates the files in debugfs. `show` writes their contents.
     pub(crate) safe fn map_debug_create(show: unsafe extern "C" fn(*mut seq_file, c_uint));
 
-    /// Takes them away.
+    /// Removes the files in debugfs.
     pub(crate) safe fn map_debug_remove();
 
-    /// Has `has_windows` called when the device tree has changed and has windows.
+    /// Registers `has_windows` to be called when the device tree has changed and describes windows.
     pub(crate) safe fn map_watch_of(has_windows: extern "C" fn()) -> c_int;
 
     /// Undoes [`map_watch_of()`].
     pub(crate) safe fn map_unwatch_of();
 
-    /// Whether the device tree has an enabled node whose children are windows.
+    /// Returns whether the device tree has an enabled node whose children are windows.
     pub(crate) safe fn map_of_has_windows() -> bool;
 
     fn map_of_reserved(index: c_uint, start: *mut u64, length: *mut u64) -> bool;
@@ -149,11 +146,11 @@ unsafe extern "C" {
 
 const COMM_LENGTH: usize = kernel::bindings::TASK_COMM_LEN as usize;
 
-/// The name of the current process, ended by a NUL.
+/// The name of a process, terminated by a NUL.
 pub(crate) struct Comm([u8; COMM_LENGTH]);
 
 impl Comm {
-    /// Asks for it.
+    /// Returns the name of the current process.
     pub(crate) fn current() -> Self {
         let mut name = [0; COMM_LENGTH];
         // SAFETY: The array has the length that the function fills.
@@ -161,81 +158,81 @@ impl Comm {
         Self(name)
     }
 
-    /// The name without its NUL.
+    /// Returns the name as a C string.
     pub(crate) fn as_c_str(&self) -> &CStr {
         CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
     }
 }
 
-/// What C calls THIS_MODULE.
+/// Returns THIS_MODULE.
 pub(crate) const fn this_module() -> *mut module {
     (&raw const __this_module).cast_mut()
 }
 
-/// The text of the parameter `windows`, if it was given.
+/// Returns the text of the parameter `windows`, if it was given.
 pub(crate) fn windows() -> Option<&'static [u8]> {
     let mut length = 0;
-    // SAFETY: The length can be written to.
+    // SAFETY: `length` is writable.
     let text = unsafe { map_windows(&mut length) };
     if text.is_null() {
         return None;
     }
-    // SAFETY: The parameter's text has this length and lives, unchanged, as long as the module.
+    // SAFETY: The text has this length, and it exists unchanged as long as the module.
     Some(unsafe { core::slice::from_raw_parts(text.cast(), length) })
 }
 
-/// The bits of [`caller()`], as `shim.h` has them.
+/// The bits of [`caller()`], as in `shim.h`.
 pub(crate) const CALLER_READABLE: u32 = 1;
 pub(crate) const CALLER_WRITABLE: u32 = 2;
 pub(crate) const CALLER_READ_IMPLIES_EXEC: u32 = 4;
 
-/// How `file` is open, and how the current process would map it.
+/// Returns the access mode of `file`, and how the current process would map it.
 pub(crate) fn caller(file: &File) -> u32 {
-    // SAFETY: The file is open as long as the reference lives, and with it its mount.
+    // SAFETY: The file is open as long as the reference lives, and keeps its mount alive.
     unsafe { map_caller(file.as_ptr()) }
 }
 
-/// Takes away from `vma` that it is executable, and that it may become so.
+/// Clears VM_EXEC and VM_MAYEXEC of `vma`.
 pub(crate) fn clear_exec(vma: &VmaNew) {
-    // SAFETY: The VMA is being set up, so nobody else looks at its flags.
+    // SAFETY: The VMA is being set up, so nothing else reads its flags.
     unsafe { map_clear_exec(vma.as_ptr()) };
 }
 
-/// Takes all pages of `vma` away, which must be mapped by their numbers.
+/// Unmaps all pages of `vma`, which must be a PFN mapping.
 pub(crate) fn zap(vma: &VmaNew) {
-    // SAFETY: The VMA is being set up, with the lock of its address space held for writing.
+    // SAFETY: The VMA is being set up, with mmap_lock held for writing.
     unsafe { map_zap(vma.as_ptr()) };
 }
 
-/// Start and length of the memory of one of the nodes in `/reserved-memory` that the kernel keeps
-/// out of its page tables and does not use itself, counted from 0.
+/// Returns start and length of the region with `index`, counted from 0, among the nodes of
+/// `/reserved-memory` that the kernel neither maps nor uses.
 pub(crate) fn reserved_region(index: u32) -> Option<(u64, u64)> {
     let (mut start, mut length) = (0, 0);
-    // SAFETY: The two numbers can be written to.
+    // SAFETY: The two numbers are writable.
     let found = unsafe { map_of_reserved(index, &mut start, &mut length) };
     found.then_some((start, length))
 }
 
-/// The bytes of the property `name`, if `node` has it.
+/// Returns the bytes of the property `name`, if `node` has it.
 ///
-/// The kernel's own vector, which the kernel's own functions for this make, can panic.
+/// The functions of the `kernel` crate for this return a `KVec`, which can panic.
 pub(crate) fn property<'a>(node: &'a FwNode, name: &CStr) -> Option<&'a [u8]> {
     let (mut value, mut length) = (core::ptr::null(), 0);
-    // SAFETY: The node is held by the reference, the name ends in a NUL, and the other two can be
-    // written to.
+    // SAFETY: The reference keeps the node alive, the name is a C string, and the other two are
+    // writable.
     let found = unsafe { map_of_property(raw(node), name.as_char_ptr(), &mut value, &mut length) };
     match length {
         _ if !found => None,
-        // Without a value there need not be a place for it.
+        // The pointer may be null if the value is empty.
         0 => Some(&[]),
-        // SAFETY: The value has this length and lives, unchanged, as long as the node.
+        // SAFETY: The value has this length, and it exists unchanged as long as the node.
         _ => Some(unsafe { core::slice::from_raw_parts(value.cast(), length) }),
     }
 }
 
-/// The regions that a property names.
+/// The regions that a property refers to.
 pub(crate) enum Regions {
-    /// None that the kernel knows.
+    /// No region known to the kernel.
     None,
     /// One.
     One {
@@ -248,25 +245,24 @@ pub(crate) enum Regions {
     Several,
 }
 
-/// What the property `memory-region` of `node` comes to, and whether the tree that the kernel was
-/// booted with has all of it as it is.
+/// Resolves the property `memory-region` of `node`. Also returns whether the nodes involved are
+/// unchanged since boot.
 pub(crate) fn memory_region(node: &FwNode) -> (Regions, bool) {
     let (mut start, mut length, mut of_boot) = (0, 0, false);
-    // SAFETY: The node is held by the reference, and the two numbers and the flag can be written
-    // to.
+    // SAFETY: The reference keeps the node alive, and the two numbers and the flag are writable.
     let count = unsafe { map_of_memory_region(raw(node), &mut start, &mut length, &mut of_boot) };
     (regions(count, start, length), of_boot)
 }
 
-/// What the property `reg` of `node`, which has it, comes to.
+/// Resolves the property `reg` of `node`, which must have it.
 pub(crate) fn reg(node: &FwNode) -> Regions {
     let (mut start, mut length) = (0, 0);
-    // SAFETY: As above.
+    // SAFETY: The reference keeps the node alive, and the two numbers are writable.
     let count = unsafe { map_of_reg(raw(node), &mut start, &mut length) };
     regions(count, start, length)
 }
 
-/// The C side of a node, of which the Rust side is a transparent wrapper.
+/// Returns the C node; `FwNode` is a transparent wrapper of it.
 fn raw(node: &FwNode) -> *const fwnode_handle {
     core::ptr::from_ref(node).cast()
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The current process: its name and its rights, and the time.
+//! The current process, its name, user and capabilities, and the time.
 //!
-//! bindgen loses the alignment of an empty structure, and without CONFIG_SCHEDSTATS `task_struct`
-//! has one: with `kernel::task::Task` the fields behind it are at wrong offsets.
+//! This does not use `kernel::task::Task`: bindgen loses the alignment of an empty structure, and
+//! without CONFIG_SCHEDSTATS `task_struct` has one, so the fields behind it have wrong offsets.
 
 pub(crate) use super::shim::{
     map_capable_rawio as has_cap_sys_rawio,
