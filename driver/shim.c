@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the kernel defines as macros, as inline functions or by configuration,
- * and bindgen therefore cannot see. There are no decisions here.
+ * Wrappers for what the kernel defines as macros, inline functions or by
+ * configuration, which bindgen does not cover. They make no decisions.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -50,8 +50,8 @@
 #include "shim.h"
 
 /*
- * The parameter "windows", as it was given. A charp would be limited to 1024
- * characters, too few for 64 windows with names.
+ * The value of the parameter "windows". A charp is limited to 1024 characters,
+ * too few for 64 windows with names.
  */
 static char *windows;
 
@@ -71,7 +71,7 @@ static void windows_free(void *arg)
 	kfree(windows);
 }
 
-/* A file in sysfs is at most a page: what is cut off is cut at a window. */
+/* A sysfs file has at most a page. A longer list is cut between two windows. */
 static int windows_get(char *buffer, const struct kernel_param *kp)
 {
 	static const char more[] = ",...";
@@ -93,15 +93,15 @@ static const struct kernel_param_ops windows_ops = {
 };
 
 /*
- * A locked-down kernel takes no such parameter: a module's signature does not
- * cover its arguments. Only root reads it: it shows addresses as /proc/iomem
- * does.
+ * A locked-down kernel rejects a hardware parameter, because the signature of a
+ * module does not cover its arguments. Only root may read it, because it has
+ * physical addresses, as /proc/iomem.
  */
 __module_param_call(MODULE_PARAM_PREFIX, windows, &windows_ops, NULL, 0400, -1,
 		    KERNEL_PARAM_FL_HWPARAM | (hwparam_iomem & 0));
 __MODULE_PARM_TYPE(windows, "iomem");
 MODULE_PARM_DESC(windows,
-		 "What may be mapped: [NAME@]START+SIZE[:OPTION]...,...; without it all but System RAM, for CAP_SYS_RAWIO");
+		 "Windows that may be mapped: [NAME@]START+SIZE[:OPTION]...,...; default: everything but System RAM, with CAP_SYS_RAWIO");
 
 static unsigned int major = MAP_MAJOR;
 module_param(major, uint, 0444);
@@ -123,7 +123,7 @@ bool map_capable_rawio(void)
 	return capable(CAP_SYS_RAWIO);
 }
 
-/* Also leaves a line in the log that names the process. */
+/* If the kernel is locked down, this also logs a line with the process name. */
 bool map_locked_down(void)
 {
 	return security_locked_down(LOCKDOWN_DEV_MEM) != 0;
@@ -131,8 +131,8 @@ bool map_locked_down(void)
 
 /*
  * Whether the memory of this machine is encrypted, or shared with its host page
- * by page: what a mapping of physical memory shows is then a matter of bits in
- * the address that nobody here knows of.
+ * by page. What a mapping of physical memory shows then depends on address bits
+ * that this driver does not know.
  */
 bool map_memory_is_encrypted(void)
 {
@@ -140,9 +140,9 @@ bool map_memory_is_encrypted(void)
 }
 
 /*
- * How a file is open, and whether the kernel adds PROT_EXEC to PROT_READ when
- * the process that is in the kernel now maps it. Access mode 3 is neither
- * readable nor writable, which the flags do not tell.
+ * The access mode of a file, and whether the kernel adds PROT_EXEC to PROT_READ
+ * when the current process maps it. Access mode 3 is neither readable nor
+ * writable, which f_flags does not show.
  */
 unsigned int map_caller(const struct file *file)
 {
@@ -160,14 +160,14 @@ unsigned int map_caller(const struct file *file)
 	return caller;
 }
 
-/* Takes away from a VMA that is being set up that it is executable. */
+/* Clears VM_EXEC and VM_MAYEXEC of a VMA that is being set up. */
 void map_clear_exec(struct vm_area_struct *vma)
 {
 	vm_flags_clear(vma, VM_EXEC | VM_MAYEXEC);
 	vma->vm_page_prot = vm_get_page_prot(vma->vm_flags);
 }
 
-/* Takes the pages of a VMA away, all of which are mapped by their numbers. */
+/* Unmaps all pages of a VMA, which must be a PFN mapping. */
 void map_zap(struct vm_area_struct *vma)
 {
 	unsigned long size = vma->vm_end - vma->vm_start;
@@ -190,9 +190,8 @@ pgprot_t map_pgprot_writecombine(pgprot_t prot)
 }
 
 /*
- * A page that can be written to counts as written to from the beginning. Else
- * an arm64 processor that leaves that to the kernel takes a fault at the first
- * store into each page.
+ * Marks a writable page as dirty. Otherwise an arm64 processor without hardware
+ * dirty state takes a fault at the first store into each page.
  */
 pgprot_t map_pgprot_dirty(pgprot_t prot)
 {
@@ -203,7 +202,7 @@ pgprot_t map_pgprot_dirty(pgprot_t prot)
 	return prot;
 }
 
-/* Whether two page protections mean the same cache type. */
+/* Whether two page protections have the same cache type. */
 bool map_same_cache(pgprot_t one, pgprot_t other)
 {
 #if defined(CONFIG_X86)
@@ -211,20 +210,20 @@ bool map_same_cache(pgprot_t one, pgprot_t other)
 #elif defined(CONFIG_ARM64)
 	return !((pgprot_val(one) ^ pgprot_val(other)) & PTE_ATTRINDX_MASK);
 #else
-	/* The others give what they are asked for. */
+	/* Other architectures map with the requested type. */
 	return true;
 #endif
 }
 
-/* Whether an access by the kernel to where no device answers is an abort. */
+/* Whether an access by the kernel aborts where no device responds. */
 bool map_aborts(void)
 {
 	return !IS_ENABLED(CONFIG_X86);
 }
 
 /*
- * Whether uncached, or write-combining, is what the machine gives. Below 1 MiB
- * the kernel of x86 maps the ISA bus write-back, whatever was asked for.
+ * Whether the machine can map a range uncached, or write-combining. On x86 the
+ * kernel always maps the ISA range below 1 MiB write-back.
  */
 bool map_gives_uncached(u64 start, u64 last)
 {
@@ -245,9 +244,9 @@ bool map_gives_write_combine(u64 start, u64 last)
 }
 
 /*
- * Whether write-back is what the machine gives. On x86 the MTRRs decide, and
- * whoever has the memory mapped already. The functions that know are not for
- * modules, but a mapping of the kernel's own shows it.
+ * Whether the machine can map a range write-back. On x86 this depends on the
+ * MTRRs and on existing mappings. The functions that look it up are not
+ * exported to modules, so this creates a kernel mapping and reads its type.
  */
 bool map_gives_write_back(u64 start, u64 last)
 {
@@ -270,7 +269,7 @@ bool map_gives_write_back(u64 start, u64 last)
 	return true;
 }
 
-/* Whether a PCI device, or a bridge, has a part of the range as its memory. */
+/* Whether part of the range is memory of a PCI device or bridge. */
 bool map_in_pci_bar(u64 start, u64 last)
 {
 #ifdef CONFIG_PCI
@@ -292,13 +291,16 @@ bool map_in_pci_bar(u64 start, u64 last)
 	return false;
 }
 
-/* The highest physical address that the processor takes in a page table. */
+/* The highest physical address that a page table entry can hold. */
 phys_addr_t map_last_phys_addr(void)
 {
 #if defined(CONFIG_X86)
 	return BIT_ULL(boot_cpu_data.x86_phys_bits) - 1;
 #elif defined(CONFIG_ARM64)
-	/* The entry has room for more: at a higher address the process dies. */
+	/*
+	 * The entry has room for more bits, but an access to a higher address
+	 * kills the process.
+	 */
 	u64 features = read_sanitised_ftr_reg(SYS_ID_AA64MMFR0_EL1);
 	unsigned int range = cpuid_feature_extract_unsigned_field(
 		features, ID_AA64MMFR0_EL1_PARANGE_SHIFT);
@@ -312,14 +314,14 @@ phys_addr_t map_last_phys_addr(void)
 #endif
 }
 
-/* The size of the address space of the process that is in the kernel now. */
+/* The size of the address space of the current process. */
 unsigned long map_task_size(void)
 {
 	return TASK_SIZE;
 }
 
 /*
- * The process that is in the kernel now. This is asked in C because bindgen
+ * The thread group ID of the current process. It is read in C because bindgen
  * loses the alignment of an empty structure, and without CONFIG_SCHEDSTATS
  * task_struct has one before this field.
  */
@@ -328,16 +330,16 @@ pid_t map_current_pid(void)
 	return task_tgid_nr(current);
 }
 
-/* Its name. */
+/* The name of the current process. */
 void map_current_comm(char comm[TASK_COMM_LEN])
 {
 	strscpy_pad(comm, current->comm, TASK_COMM_LEN);
 }
 
 /*
- * The user of the process, as the first user namespace knows them: in others
- * the one who made the outermost of these, who may be tens of thousands of users
- * there.
+ * The user of the current process in the initial user namespace. For a process
+ * in another namespace this is the creator of the outermost namespace below the
+ * initial one, because one user can have tens of thousands of IDs in it.
  */
 uid_t map_current_user(void)
 {
@@ -349,13 +351,13 @@ uid_t map_current_user(void)
 	return from_kuid(&init_user_ns, user);
 }
 
-/* Whether the limits of a user are not for this process. */
+/* Whether the current process is exempt from the limits of its user. */
 bool map_capable_resource(void)
 {
 	return ns_capable_noaudit(&init_user_ns, CAP_SYS_RESOURCE);
 }
 
-/* Since the boot. */
+/* The seconds since boot. */
 u64 map_seconds(void)
 {
 	return ktime_get_seconds();
@@ -365,10 +367,9 @@ u64 map_seconds(void)
 static bool (*map_vetoes)(u64 start, u64 length);
 
 /*
- * Asked before memory goes online: the kernel has it in /proc/iomem as System
- * RAM by now, so nothing more of it can be mapped. Whole blocks go online, but
- * what is asked about lacks the pages at their beginning if these hold the
- * kernel's own structures for the rest.
+ * Called before memory goes online. It is already System RAM in /proc/iomem, so
+ * it can no longer be mapped. Whole blocks go online, but the range reported
+ * here lacks the first pages of a block if these hold its struct pages.
  */
 static int map_memory_event(struct notifier_block *nb, unsigned long action,
 			    void *arg)
@@ -414,7 +415,7 @@ void map_unwatch_memory(void)
 #ifdef CONFIG_OF_DYNAMIC
 static void (*map_has_windows)(void);
 
-/* A node whose children are windows may come, and no device be made of it. */
+/* A node with windows may be added without a device being created for it. */
 static int map_of_event(struct notifier_block *nb, unsigned long action,
 			  void *arg)
 {
@@ -448,7 +449,7 @@ void map_unwatch_of(void)
 }
 #endif
 
-/* What udev loads the module for; of.rs has the same for the driver. */
+/* The module alias for udev; of.rs has the match table of the driver. */
 static const struct of_device_id map_of_ids[] = {
 	{ .compatible = "map,windows" },
 	{}
@@ -469,7 +470,7 @@ bool map_of_has_windows(void)
 	return false;
 }
 
-/* Whether a node is as the kernel was booted with it. */
+/* Whether a node is unchanged since boot. */
 static bool map_of_is_unchanged(struct device_node *np)
 {
 	struct property *property;
@@ -483,13 +484,13 @@ static bool map_of_is_unchanged(struct device_node *np)
 }
 
 /*
- * The memory of one of the nodes in /reserved-memory that the kernel keeps out
- * of its page tables and does not use itself, counted from 0; false if there are
- * no more of them.
+ * Finds the region with this index, counted from 0, among the nodes of
+ * /reserved-memory that the kernel neither maps nor uses; false if there are no
+ * more of them.
  *
- * What the kernel uses itself it does not claim, but such a node is compatible
- * with something, or has operations. And what was set aside is as the kernel was
- * booted with it.
+ * The kernel does not claim the regions that it uses, but their nodes have a
+ * compatible string or operations. A node must be unchanged since boot, because
+ * the kernel reserves memory only at boot.
  */
 bool map_of_reserved(unsigned int index, u64 *start, u64 *length)
 {
@@ -512,8 +513,8 @@ bool map_of_reserved(unsigned int index, u64 *start, u64 *length)
 }
 
 /*
- * The value of a property; false if the node does not have it. It lives as long
- * as the node: one that is replaced is kept.
+ * Finds the value of a property; false if the node does not have it. The value
+ * exists as long as the node: the kernel keeps replaced properties.
  */
 bool map_of_property(const struct fwnode_handle *fwnode, const char *name,
 		       const void **value, size_t *length)
@@ -529,13 +530,13 @@ bool map_of_property(const struct fwnode_handle *fwnode, const char *name,
 }
 
 /*
- * How many regions the property memory-region of a node names, and where the
- * only one is; negative, or 0, if it is none that the kernel has reserved.
+ * Returns the number of regions in the property memory-region of a node, and
+ * stores the region if it is the only one. The result is negative or 0 if the
+ * kernel has not reserved it.
  *
- * It is of the boot if the kernel was booted with the node, the one above it,
- * the property, and the node that it names. The property is read once, so that
- * an overlay which comes or goes meanwhile does not lend one its value and the
- * other its origin.
+ * of_boot is set if the node, its parent, the property and the node that it
+ * refers to are unchanged since boot. The property is looked up only once, so
+ * that with a concurrent overlay its value and its origin match.
  */
 int map_of_memory_region(const struct fwnode_handle *fwnode, u64 *start,
 			   u64 *length, bool *of_boot)
@@ -567,8 +568,8 @@ int map_of_memory_region(const struct fwnode_handle *fwnode, u64 *start,
 }
 
 /*
- * Whether the property reg of a node names one region (1) or more (2), and where
- * the first is for the processor; negative if it is no memory address.
+ * Returns 1 if the property reg of a node has one region, 2 if it has more, and
+ * stores the CPU address of the first; negative if it is not a memory address.
  */
 int map_of_reg(const struct fwnode_handle *fwnode, u64 *start, u64 *length)
 {
@@ -586,7 +587,7 @@ int map_of_reg(const struct fwnode_handle *fwnode, u64 *start, u64 *length)
 	return of_property_read_reg(np, 1, &next, &size) ? 1 : 2;
 }
 
-/* The files in debugfs; Rust writes them, by their number in this order. */
+/* The files in debugfs. Rust writes them by their number in this order. */
 static void (*map_debug_show)(struct seq_file *out, unsigned int which);
 
 static int map_debug_windows_show(struct seq_file *out, void *unused)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The C side of abstractions/shim.rs: the two declare the same functions. */
+/* The C side of abstractions/shim.rs, which declares the same functions. */
 #ifndef MAP_SHIM_H
 #define MAP_SHIM_H
 
@@ -12,7 +12,7 @@ struct fwnode_handle;
 struct seq_file;
 struct vm_area_struct;
 
-/* How a file is open, and what the process is like that maps it. */
+/* The access mode of a file, and a property of the process that maps it. */
 #define MAP_CALLER_READABLE 1
 #define MAP_CALLER_WRITABLE 2
 #define MAP_CALLER_READ_IMPLIES_EXEC 4
