@@ -77,11 +77,11 @@ modules: ## Build the driver against the kernel tree KDIR
 .PHONY: tools
 tools: rust ## Build the command line and the example, static, for TARGET
 	RUSTFLAGS='-C target-feature=+crt-static' \
-		cargo build --quiet --profile small --locked --target $(TARGET) --package devmap --bins --examples
+		cargo build --quiet --profile small --locked --target $(TARGET) --package devmap --package devmap-cli --bins --examples
 
 TOOLS = target/$(TARGET)/small
 # The program that writes its own documentation runs here, not on the target.
-DEVMAP = cargo run --quiet --release --locked --package devmap --
+DEVMAP = cargo run --quiet --release --locked --package devmap-cli --
 
 # Where shells look for what packages bring.
 COMPLETIONS = bash-completion/completions fish/vendor_completions.d zsh/vendor-completions

@@ -17,9 +17,12 @@ use crate::{
 };
 
 /// The number of crates to build, for the progress bar …
-const CRATES: u64 = 75;
+const CRATES: u64 = 76;
 /// … and of those for the command line alone.
-const CRATES_32: u64 = 55;
+const CRATES_32: u64 = 56;
+
+/// The packages of the programs.
+const PACKAGES: [&str; 3] = ["--package=devmap", "--package=devmap-cli", "--package=map-guest"];
 
 /// The paths of the programs.
 #[derive(Debug)]
@@ -39,7 +42,7 @@ pub struct Programs {
 /// Builds the programs for a guest.
 pub fn build(tools: &Tools, ui: &Ui) -> Result<Programs> {
     let arch = tools.arch;
-    let all = ["--package=devmap", "--package=map-guest", "--bins", "--examples", "--features=devmap/cli"];
+    let all = [&PACKAGES[..], &["--bins", "--examples"]].concat();
     let what = format!("Building the guest's programs for {arch}");
     let directory = cargo(&all, arch.programs, tools.sysroot.as_deref(), (&what, CRATES), ui)?;
     Ok(Programs {
@@ -55,7 +58,7 @@ pub fn build(tools: &Tools, ui: &Ui) -> Result<Programs> {
 pub fn build_for_tests(tools: &Tools, ui: &Ui) -> Result<Programs> {
     let arch = tools.arch;
     let sysroot = setup::prepare_tests(tools, ui)?;
-    let one = ["--package=devmap", "--bin=devmap", "--features=devmap/cli"];
+    let one = ["--package=devmap-cli", "--bin=devmap"];
     let what = format!("Building a program of 32 bits for {arch}");
     let directory = cargo(&one, arch.programs_32, sysroot.as_deref(), (&what, CRATES_32), ui)?;
     Ok(Programs { devmap_32: Some(directory.join("devmap")), ..build(tools, ui)? })
@@ -64,8 +67,7 @@ pub fn build_for_tests(tools: &Tools, ui: &Ui) -> Result<Programs> {
 /// Runs clippy on the programs for a guest, compiled for its architecture.
 pub fn lint(tools: &Tools) -> Result<()> {
     let mut cargo = command("clippy", tools.arch.programs, tools.sysroot.as_deref());
-    cargo.args(["--package=devmap", "--package=map-guest", "--bins", "--examples", "--quiet"]);
-    cargo.args(["--features=devmap/cli", "--", "-D", "warnings"]);
+    cargo.args(PACKAGES).args(["--bins", "--examples", "--quiet", "--", "-D", "warnings"]);
     Job::new(cargo).lines(|_| ())
 }
 

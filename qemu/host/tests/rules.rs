@@ -46,7 +46,7 @@ fn every_rule_names_its_test() {
 #[test]
 fn the_unit_tests_that_rules_name_exist() {
     let mut text = String::new();
-    for directory in ["src", "tests"] {
+    for directory in ["lib/src", "lib/tests", "cli/src", "cli/tests"] {
         sources(&root().join("userspace").join(directory), &mut text);
     }
     let documentation = read("docs/mmap.md");

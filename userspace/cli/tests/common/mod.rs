@@ -1,58 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A regular file that plays the device.
+//! The command line on a regular file that plays the device.
 
 #![allow(dead_code, reason = "each test file is a crate of its own, and uses what it needs")]
 
-use std::fs;
-use std::path::Path;
-#[cfg(feature = "cli")]
 use std::process::Command;
 
-use devmap::{Device, Mapping, PhysRange, Result};
-use tempfile::NamedTempFile;
+#[path = "../../../lib/tests/common/mod.rs"]
+mod bench;
 
-/// The file; it goes when this is dropped.
-pub struct Bench {
-    file: NamedTempFile,
-}
+pub use bench::Bench;
 
 impl Bench {
-    /// A device with these bytes at address 0.
-    pub fn new(contents: &[u8]) -> Self {
-        let file = NamedTempFile::new().unwrap();
-        fs::write(file.path(), contents).unwrap();
-        Self { file }
-    }
-
-    /// What to open it by.
-    pub fn path(&self) -> &Path {
-        self.file.path()
-    }
-
-    /// Maps it for writing.
-    pub fn map(&self, start: u64, length: u64) -> Result<Mapping> {
-        Device::open(self.path())?.map(PhysRange::new(start, length).unwrap())
-    }
-
-    /// Maps it for reading only.
-    pub fn map_read_only(&self, start: u64, length: u64) -> Result<Mapping> {
-        Device::open_read_only(self.path())?.map(PhysRange::new(start, length).unwrap())
-    }
-
-    /// What is in it now, read without a mapping.
-    pub fn contents(&self) -> Vec<u8> {
-        fs::read(self.path()).unwrap()
-    }
-
     /// Runs the command line on it.
-    #[cfg(feature = "cli")]
     pub fn devmap(&self, arguments: &[&str]) -> Ran {
         Ran::new(self.command().args(arguments))
     }
 
     /// The command line on it, without arguments yet.
-    #[cfg(feature = "cli")]
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_devmap"));
         command.arg("--device").arg(self.path());
@@ -62,14 +27,12 @@ impl Bench {
 
 /// What a program left behind.
 #[derive(Debug)]
-#[cfg(feature = "cli")]
 pub struct Ran {
     pub status: Option<i32>,
     pub out: String,
     pub err: String,
 }
 
-#[cfg(feature = "cli")]
 impl Ran {
     /// Runs `command` to its end.
     pub fn new(command: &mut Command) -> Self {

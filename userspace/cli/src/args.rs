@@ -22,7 +22,12 @@ use super::place::{address, place, range, Place};
 /// range is START+LENGTH, or START-LAST as in /proc/iomem. A place is an address, for one value, or a range. Where a
 /// value stands, ADDRESS:HIGH:LOW names a bit field of it and ADDRESS:BIT a single bit.
 #[derive(Debug, Parser)]
-#[command(version, subcommand_required = false, after_help = "`devmap help COMMAND` has examples of each command.")]
+#[command(
+    name = "devmap",
+    version,
+    subcommand_required = false,
+    after_help = "`devmap help COMMAND` has examples of each command."
+)]
 #[command(after_long_help = EXIT_STATUS)]
 pub struct Args {
     #[command(flatten)]

@@ -2,8 +2,6 @@
 
 //! `devmap fill`, `load`, `save`, `copy`, `compare`, `verify` and `search`.
 
-#![cfg(feature = "cli")]
-
 mod common;
 
 use std::fs;

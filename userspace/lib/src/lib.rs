@@ -54,7 +54,6 @@
 #![deny(unsafe_code)]
 
 mod bulk;
-#[cfg(feature = "cli")]
 pub mod bus;
 mod device;
 pub mod driver;
@@ -65,7 +64,6 @@ mod guard;
 mod ioctl;
 mod mapping;
 pub mod page;
-#[cfg(feature = "cli")]
 pub mod probe;
 mod raw;
 mod register;

@@ -2,8 +2,6 @@
 
 //! `devmem2` and `devmem`, which are the same program under other names.
 
-#![cfg(feature = "cli")]
-
 mod common;
 
 use std::os::unix::fs::symlink;

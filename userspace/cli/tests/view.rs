@@ -2,8 +2,6 @@
 
 //! `devmap dump`, `watch`, `test`, `info`, `check`, the generated files, and how a command ends early.
 
-#![cfg(feature = "cli")]
-
 mod common;
 
 use std::fs;

@@ -2,8 +2,6 @@
 
 //! `devmap read`, `write`, `modify`, and what all commands share.
 
-#![cfg(feature = "cli")]
-
 mod common;
 
 use std::process::Command;

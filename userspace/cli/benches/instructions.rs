@@ -2,7 +2,7 @@
 
 //! Counts instructions with valgrind's callgrind: of each bulk operation, by the byte, and of a start.
 //!
-//! `cargo bench -p devmap --bench instructions [-- PROGRAM…]` prints the tables of docs/benchmarks.md. Each operation runs
+//! `cargo bench -p devmap-cli --bench instructions [-- PROGRAM…]` prints the tables of docs/benchmarks.md. Each operation runs
 //! on two lengths, and what the longer takes more is what its bytes take: starting and ending cancel out. The figures
 //! do not depend on how busy the machine is. Of each PROGRAM, a devmap that was built elsewhere, the start is counted too.
 
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         ["work", operation, length, device] => work(operation, length, device),
         // As `cargo bench` calls it; what a person gives comes first.
         [ref programs @ .., "--bench"] => report(programs),
-        _ => Err("run me with `cargo bench -p devmap --bench instructions`".into()),
+        _ => Err("run me with `cargo bench -p devmap-cli --bench instructions`".into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -72,7 +72,7 @@ fn report(programs: &[&str]) -> Result<()> {
         let [library, command, volatile, libc] = bench.operation(operation)?;
         println!("{operation:<19} | {library:7.3} | {command:7.3} | {volatile:13.3} | {libc:.3}");
     }
-    println!("\n{:<47} | instructions | bytes on disk", "a start, and the reading of 32 bits");
+    println!("\n{:<50} | instructions | bytes on disk", "a start, and the reading of 32 bits");
     for (name, program) in
         [("devmap as cargo builds it", DEVMAP)].into_iter().chain(programs.iter().map(|it| (*it, *it)))
     {
@@ -165,7 +165,7 @@ impl Bench {
     /// Prints what `program` takes in all.
     fn start(&self, name: &str, program: &str, arguments: &[&str]) -> Result<()> {
         let (count, bytes) = (self.instructions(program, arguments)?, fs::metadata(program)?.len());
-        println!("{name:<47} | {count:>12} | {bytes:>13}");
+        println!("{name:<50} | {count:>12} | {bytes:>13}");
         Ok(())
     }
 

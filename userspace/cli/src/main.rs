@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! From the arguments to the exit status.
+//! The command line `devmap`: reads and writes physical memory exactly.
+
+#![forbid(unsafe_code)]
 
 mod access;
 mod args;
@@ -57,8 +59,7 @@ With `--device FILE` all of it works on a regular file, as a place to try things
 `devmap help` lists the commands, and `devmap help COMMAND` explains one.
 ";
 
-/// Does what the arguments say, and tells how it went.
-pub fn run() -> ExitCode {
+fn main() -> ExitCode {
     let name = env::args_os().next().unwrap_or_default();
     match Path::new(&name).file_name().and_then(|name| name.to_str()) {
         Some("devmem2") => return compat::run("devmem2", compat::devmem2),

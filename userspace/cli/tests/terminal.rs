@@ -2,8 +2,6 @@
 
 //! `devmap` on a terminal, and how it leaves it.
 
-#![cfg(feature = "cli")]
-
 mod common;
 
 use std::fs::File;

@@ -2,8 +2,6 @@
 
 //! `devmap explain` and `devmap lab`.
 
-#![cfg(feature = "cli")]
-
 mod common;
 
 use std::fs::{self, File};
@@ -33,7 +31,7 @@ fn explain_takes_numbers_as_every_command_does() {
 
 #[test]
 fn the_documentation_shows_what_explain_prints() {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/mmap.md")).unwrap();
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/mmap.md")).unwrap();
     let ran = devmap(&["explain", "0xc0000ffe", "8", "--page-size", "4K"]);
     let shown = format!("$ devmap explain 0xc0000ffe 8\n{}```\n", ran.out);
     assert!(text.contains(&shown), "docs/mmap.md does not have: {shown}");

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A regular file that plays the device.
+
+#![allow(dead_code, reason = "each test file is a crate of its own, and uses what it needs")]
+
+use std::fs;
+use std::path::Path;
+
+use devmap::{Device, Mapping, PhysRange, Result};
+use tempfile::NamedTempFile;
+
+/// The file; it goes when this is dropped.
+pub struct Bench {
+    file: NamedTempFile,
+}
+
+impl Bench {
+    /// A device with these bytes at address 0.
+    pub fn new(contents: &[u8]) -> Self {
+        let file = NamedTempFile::new().unwrap();
+        fs::write(file.path(), contents).unwrap();
+        Self { file }
+    }
+
+    /// What to open it by.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Maps it for writing.
+    pub fn map(&self, start: u64, length: u64) -> Result<Mapping> {
+        Device::open(self.path())?.map(PhysRange::new(start, length).unwrap())
+    }
+
+    /// Maps it for reading only.
+    pub fn map_read_only(&self, start: u64, length: u64) -> Result<Mapping> {
+        Device::open_read_only(self.path())?.map(PhysRange::new(start, length).unwrap())
+    }
+
+    /// What is in it now, read without a mapping.
+    pub fn contents(&self) -> Vec<u8> {
+        fs::read(self.path()).unwrap()
+    }
+}
