@@ -5,11 +5,12 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use devmap::{bus, Bulk, Device, Endian, Kind, Mapping, PhysRange, Width};
+use devmap::{Bulk, Device, Endian, Kind, Mapping, PhysRange, Width};
 
 use super::args::Options;
 use super::failure::Failure;
 use super::output::Output;
+use super::sigbus;
 
 /// The options, validated, and standard output.
 pub struct Context {
@@ -52,7 +53,7 @@ impl Context {
             _ => ("nothing answers at the address, or not to this width", "see the device's manual"),
         };
         let line = format!("devmap: cannot access {path}: a bus error (SIGBUS): {what}; {remedy}");
-        bus::end_with(&line, Failure::ABSENT);
+        sigbus::end_with(&line, Failure::ABSENT);
         Ok(device.map(range)?.with_endian(self.endian))
     }
 

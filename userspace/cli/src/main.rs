@@ -2,7 +2,7 @@
 
 //! The command line `devmap`: reads and writes physical memory exactly.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod access;
 mod args;
@@ -22,7 +22,9 @@ mod memtest;
 mod number;
 mod output;
 mod place;
+mod probe;
 mod search;
+mod sigbus;
 mod test;
 mod transfer;
 mod watch;

@@ -7,7 +7,7 @@ use std::io::{self, Cursor, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use devmap::{bus, Bulk, Error, Mapping, Operation, PhysRange};
+use devmap::{Bulk, Error, Mapping, Operation, PhysRange};
 use serde::Serialize;
 
 use super::compare;
@@ -15,6 +15,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::output::Address;
 use super::place::{bytes_at, Place};
+use super::sigbus;
 use super::work::{Order, Work};
 
 /// What was done, for programs.
@@ -133,7 +134,7 @@ pub fn save(it: &mut Context, range: PhysRange, path: &Path) -> Result<(), Failu
     if let Some(existing) = existing {
         file.as_file().set_permissions(existing.permissions()).map_err(&failed)?;
     }
-    bus::remove_unfinished(file.path());
+    sigbus::remove_unfinished(file.path());
     save_to(&mapping, it.bulk(&mapping), |bytes| file.as_file_mut().write_all(bytes).map_err(&failed))?;
     file.as_file().sync_all().map_err(&failed)?;
     file.persist(&target).map_err(|error| failed(error.error))?;

@@ -54,7 +54,6 @@
 #![deny(unsafe_code)]
 
 mod bulk;
-pub mod bus;
 mod device;
 pub mod driver;
 mod dynamic;
@@ -64,7 +63,6 @@ mod guard;
 mod ioctl;
 mod mapping;
 pub mod page;
-pub mod probe;
 mod raw;
 mod register;
 mod uio;

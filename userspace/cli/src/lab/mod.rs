@@ -18,7 +18,6 @@ use std::os::unix::fs::FileExt;
 use clap::ValueEnum;
 use devmap::driver::{Protection, Sharing, Verdict};
 use devmap::page::PageSize;
-use devmap::probe::{Probe, Request};
 use devmap::{Device, Error, PhysRange};
 use nix::errno::Errno;
 
@@ -26,6 +25,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::number::short;
 use super::output::Address;
+use super::probe::{Probe, Request};
 use plan::{data, expectation, outcome, values, Plan};
 use report::{Part, Report, Row};
 pub use touch::{child, Errand};

@@ -13,11 +13,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use devmap::page::PageSize;
-use devmap::probe::{Probe, Request};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 
 use super::super::failure::Failure;
+use super::super::probe::{Probe, Request};
 
 /// What came of touching a byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

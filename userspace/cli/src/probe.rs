@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A mapping that exists to be touched everywhere, behind its end too. For `devmap lab`, and for tests of drivers.
+//! A mapping whose every byte can be accessed, and bytes behind its end too, to find out what happens.
 
 #![allow(unsafe_code)]
 
@@ -9,20 +9,10 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::ptr;
 
+use devmap::page::PageSize;
 use nix::libc;
 
-use crate::page::PageSize;
-
-/// How mmap(2) is to be called. Nothing of it needs to make sense: it is the kernel that is asked.
-///
-/// ```
-/// use devmap::probe::{Probe, Request};
-///
-/// let request = Request { offset: 1, length: 1, writable: false, private: false };
-/// # let file = tempfile::tempfile().unwrap();
-/// let error = Probe::new(&file, request, 0).unwrap_err();
-/// assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
-/// ```
+/// The arguments of mmap(2). They need not be valid: the kernel's answer is what is wanted.
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
     /// Where in the file the mapping begins.
@@ -35,24 +25,13 @@ pub struct Request {
     pub private: bool,
 }
 
-/// A mapping, and addresses behind it at which there is nothing, so that an access there is a SIGSEGV for certain.
+/// A mapping, followed by reserved addresses with nothing behind them, so that an access there is always a SIGSEGV.
 ///
-/// An access that the kernel has no page for ends the process by a signal. So this is for child processes.
+/// An access that the kernel has no page for ends the process with a signal. So this is for child processes.
 ///
 /// # Invariants
 ///
 /// The `reserved` bytes from `start` on belong to this probe alone.
-///
-/// ```
-/// # use devmap::probe::{Probe, Request};
-/// # let file = tempfile::tempfile().unwrap();
-/// # file.set_len(4096).unwrap();
-/// let request = Request { offset: 0, length: 1, writable: true, private: false };
-/// let probe = Probe::new(&file, request, 4096)?;
-/// probe.store(100, 3);
-/// assert_eq!(probe.load(100), 3);
-/// # Ok::<(), std::io::Error>(())
-/// ```
 #[derive(Debug)]
 pub struct Probe {
     start: *mut u8,
@@ -64,22 +43,11 @@ impl Probe {
     ///
     /// # Errors
     ///
-    /// What mmap(2) said. Some addresses are then lost to this process.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use devmap::probe::{Probe, Request};
-    /// # let file = tempfile::tempfile().unwrap();
-    /// # file.set_len(4096).unwrap();
-    /// let request = Request { offset: 0, length: 1, writable: true, private: false };
-    /// let probe = Probe::new(&file, request, 4096)?;
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
+    /// The error of mmap(2). Some addresses are then lost to this process.
     pub fn new(file: &File, request: Request, gap: usize) -> io::Result<Self> {
         let Request { offset, length, writable, private } = request;
         let rounded = PageSize::of_system().round_up(length as u64).and_then(|bytes| usize::try_from(bytes).ok());
-        // Of more there are no addresses, as the kernel would say.
+        // There are no more addresses than that, as the kernel would report.
         let reserved = rounded.and_then(|bytes| bytes.checked_add(gap)).ok_or(io::ErrorKind::OutOfMemory)?;
         let nothing = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: A new mapping takes nothing away from Rust.
@@ -91,58 +59,34 @@ impl Probe {
         let sharing = if private { libc::MAP_PRIVATE } else { libc::MAP_SHARED };
         // An offset that is too large for the type is negative, and refused.
         let offset = offset as libc::off64_t;
-        // SAFETY: What it replaces are addresses that were just reserved, and that nobody knows of.
+        // SAFETY: It replaces addresses that were just reserved and that nothing else uses.
         let mapped =
             unsafe { libc::mmap64(start, length, protection, sharing | libc::MAP_FIXED, file.as_raw_fd(), offset) };
         if mapped == libc::MAP_FAILED {
-            // The kernel may have removed the reservation, and another thread may have got the addresses since. So they
+            // The kernel may have removed the reservation, and another thread may have the addresses by now. So they
             // are left alone.
             return Err(io::Error::last_os_error());
         }
-        // INVARIANT: The reservation, a part of which was replaced by the mapping.
+        // INVARIANT: This is the reservation; the mapping has replaced a part of it.
         Ok(Self { start: start.cast(), reserved })
     }
 
-    /// Loads the byte at `offset`, or dies.
+    /// Loads the byte at `offset`, or ends the process.
     ///
     /// # Panics
     ///
     /// Behind the gap.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use devmap::probe::{Probe, Request};
-    /// # let file = tempfile::tempfile().unwrap();
-    /// # file.set_len(4096).unwrap();
-    /// let request = Request { offset: 0, length: 1, writable: true, private: false };
-    /// let probe = Probe::new(&file, request, 4096)?;
-    /// assert_eq!(probe.load(0), 0);
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
     pub fn load(&self, offset: usize) -> u8 {
         let source = self.locate(offset);
         // SAFETY: By the invariant the address is the probe's. Where nothing is mapped, no instruction after this runs.
         unsafe { source.read_volatile() }
     }
 
-    /// Stores `value` at `offset`, or dies.
+    /// Stores `value` at `offset`, or ends the process.
     ///
     /// # Panics
     ///
     /// Behind the gap.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use devmap::probe::{Probe, Request};
-    /// # let file = tempfile::tempfile().unwrap();
-    /// # file.set_len(4096).unwrap();
-    /// let request = Request { offset: 0, length: 1, writable: true, private: false };
-    /// let probe = Probe::new(&file, request, 4096)?;
-    /// probe.store(0, 3);
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
     pub fn store(&self, offset: usize, value: u8) {
         let target = self.locate(offset);
         // SAFETY: As in `load`; where the mapping is for reading only, the process ends too.
