@@ -286,22 +286,22 @@ impl<'m> Bulk<'m> {
 
     /// Loads what `check` has found possible.
     fn load(self, offset: usize, bytes: &mut [u8]) {
-        let window = self.mapping.window();
+        let memory = self.mapping.memory();
         let mut at = 0;
         for (width, length) in self.parts(offset, bytes.len()) {
             let part = &mut bytes[at..at + length];
-            by_width!(width, T => window.load_run::<T>(offset + at, part)).expect("bounds and alignment were checked");
+            by_width!(width, T => memory.load_run::<T>(offset + at, part)).expect("bounds and alignment were checked");
             at += length;
         }
     }
 
     /// Stores what `check` has found possible.
     fn store(self, offset: usize, bytes: &[u8]) {
-        let window = self.mapping.window();
+        let memory = self.mapping.memory();
         let mut at = 0;
         for (width, length) in self.parts(offset, bytes.len()) {
             let part = &bytes[at..at + length];
-            by_width!(width, T => window.store_run::<T>(offset + at, part)).expect("all that can fail was checked");
+            by_width!(width, T => memory.store_run::<T>(offset + at, part)).expect("all that can fail was checked");
             at += length;
         }
     }

@@ -568,7 +568,7 @@ impl Guarded<'_> {
     pub fn read_into(self, offset: usize, bytes: &mut [u8]) -> Result<()> {
         let length = bytes.len();
         self.file.check(Operation::Read, offset, length)?;
-        self.judge(Operation::Read, offset, length, guard::load(self.file.mapping.window(), offset, bytes))
+        self.judge(Operation::Read, offset, length, guard::load(self.file.mapping.memory(), offset, bytes))
     }
 
     /// Copies `bytes` to `offset` and behind it.
@@ -592,7 +592,7 @@ impl Guarded<'_> {
     /// ```
     pub fn write_from(self, offset: usize, bytes: &[u8]) -> Result<()> {
         self.file.check(Operation::Write, offset, bytes.len())?;
-        self.judge(Operation::Write, offset, bytes.len(), guard::store(self.file.mapping.window(), offset, bytes))
+        self.judge(Operation::Write, offset, bytes.len(), guard::store(self.file.mapping.memory(), offset, bytes))
     }
 
     /// Turns what became of a copy into what the caller is told.
@@ -683,22 +683,22 @@ mod tests {
         let page = PageSize::of_system().bytes();
         file.as_file().set_len(2 * page).unwrap();
         let mapping = FileMapping::open(file.path(), PhysRange::new(0, 2 * page).unwrap()).unwrap();
-        let (window, page) = (mapping.mapping.window(), page as usize);
+        let (memory, page) = (mapping.mapping.memory(), page as usize);
         mapping.write_from(page - 2, b"abcd").unwrap();
         file.as_file().set_len(page as u64).unwrap();
 
         let mut bytes = [0; 4];
-        let copied = guard::load(window, page - 2, &mut bytes);
+        let copied = guard::load(memory, page - 2, &mut bytes);
         assert_eq!((&copied, bytes), (&Ok(2), [b'a', b'b', 0, 0]));
         let error = mapping.guarded().judge(Operation::Read, page - 2, 4, copied).unwrap_err();
         assert!(matches!(error, Error::PageLost { done: 2, length: 4, .. }), "{error}");
-        assert_eq!(guard::store(window, page - 1, b"xy"), Ok(1));
-        assert_eq!(guard::store(window, page, b"z"), Ok(0));
+        assert_eq!(guard::store(memory, page - 1, b"xy"), Ok(1));
+        assert_eq!(guard::store(memory, page, b"z"), Ok(0));
         assert_eq!(mapping.read::<u8>(page - 1).unwrap(), b'x');
         // Bounds are checked here too, whatever came before.
         let outside = NotCopied::Fault(Fault::OutOfBounds);
-        assert_eq!(guard::store(window, 2 * page - 1, b"xy"), Err(outside));
-        assert_eq!(guard::load(window, usize::MAX, &mut bytes), Err(NotCopied::Fault(Fault::OutOfBounds)));
+        assert_eq!(guard::store(memory, 2 * page - 1, b"xy"), Err(outside));
+        assert_eq!(guard::load(memory, usize::MAX, &mut bytes), Err(NotCopied::Fault(Fault::OutOfBounds)));
     }
 
     #[test]

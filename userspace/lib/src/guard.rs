@@ -12,20 +12,20 @@ use nix::errno::Errno;
 use nix::sys::uio::{process_vm_readv, process_vm_writev, RemoteIoVec};
 use nix::unistd::Pid;
 
-use crate::raw::{Fault, Window};
+use crate::raw::{Fault, VolatileSlice};
 
 /// Why a copy was not made at all.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NotCopied {
-    /// It would leave the window, or store where it may not.
+    /// It would leave the slice, or store where it may not.
     Fault(Fault),
     /// The kernel does not copy.
     Refused(Errno),
 }
 
-/// Copies what `window` shows from `offset` on into `bytes`, up to the first page that is missing. Gives how many.
-pub(crate) fn load(window: &Window, offset: usize, bytes: &mut [u8]) -> Result<usize, NotCopied> {
-    let start = locate(window, offset, bytes.len())?;
+/// Copies what `memory` has from `offset` on into `bytes`, up to the first page that is missing. Gives how many.
+pub(crate) fn load(memory: &VolatileSlice, offset: usize, bytes: &mut [u8]) -> Result<usize, NotCopied> {
+    let start = locate(memory, offset, bytes.len())?;
     let length = bytes.len();
     repeat(length, |done| {
         let there = RemoteIoVec { base: start + done, len: length - done };
@@ -33,10 +33,10 @@ pub(crate) fn load(window: &Window, offset: usize, bytes: &mut [u8]) -> Result<u
     })
 }
 
-/// Copies `bytes` to what `window` shows from `offset` on, up to the first page that is missing. Gives how many.
-pub(crate) fn store(window: &Window, offset: usize, bytes: &[u8]) -> Result<usize, NotCopied> {
-    let start = locate(window, offset, bytes.len())?;
-    if !window.writable() {
+/// Copies `bytes` to what `memory` has from `offset` on, up to the first page that is missing. Gives how many.
+pub(crate) fn store(memory: &VolatileSlice, offset: usize, bytes: &[u8]) -> Result<usize, NotCopied> {
+    let start = locate(memory, offset, bytes.len())?;
+    if !memory.writable() {
         return Err(NotCopied::Fault(Fault::ReadOnly));
     }
     repeat(bytes.len(), |done| {
@@ -45,11 +45,11 @@ pub(crate) fn store(window: &Window, offset: usize, bytes: &[u8]) -> Result<usiz
     })
 }
 
-/// The address of `length` bytes from `offset` on, all of them in the window.
-fn locate(window: &Window, offset: usize, length: usize) -> Result<usize, NotCopied> {
+/// The address of `length` bytes from `offset` on, all of them in the memory.
+fn locate(memory: &VolatileSlice, offset: usize, length: usize) -> Result<usize, NotCopied> {
     match offset.checked_add(length) {
         // In bounds, so the address does not wrap.
-        Some(end) if end <= window.length() => Ok(window.start().addr() + offset),
+        Some(end) if end <= memory.length() => Ok(memory.start().addr() + offset),
         _ => Err(NotCopied::Fault(Fault::OutOfBounds)),
     }
 }

@@ -4,7 +4,7 @@
 
 use memmap2::MmapRaw;
 
-use crate::raw::{drain_stores, Fault, Window};
+use crate::raw::{store_barrier, Fault, VolatileSlice};
 use crate::{Bulk, Endian, Error, Operation, PhysRange, Register, Result, Value, Width};
 
 /// A range of physical memory, mapped shared into this process until it is dropped.
@@ -43,16 +43,16 @@ use crate::{Bulk, Endian, Error, Operation, PhysRange, Register, Result, Value, 
 /// ```
 #[derive(Debug)]
 pub struct Mapping {
-    window: Window,
+    memory: VolatileSlice,
     range: PhysRange,
     endian: Endian,
 }
 
 impl Mapping {
-    /// Shows `range`, which starts at `skip` bytes into `memory`.
-    pub(crate) fn new(memory: MmapRaw, skip: usize, range: PhysRange, writable: bool) -> Option<Self> {
+    /// The mapping of `range`, which starts at `skip` bytes into `mmap`.
+    pub(crate) fn new(mmap: MmapRaw, skip: usize, range: PhysRange, writable: bool) -> Option<Self> {
         let length = usize::try_from(range.length()).ok()?;
-        Some(Self { window: Window::new(memory, skip, length, writable)?, range, endian: Endian::Native })
+        Some(Self { memory: VolatileSlice::new(mmap, skip, length, writable)?, range, endian: Endian::Native })
     }
 
     /// The same mapping, whose values have their bytes in the order `endian`.
@@ -100,7 +100,7 @@ impl Mapping {
     /// ```
     #[expect(clippy::len_without_is_empty, reason = "there is no empty mapping")]
     pub fn len(&self) -> usize {
-        self.window.length()
+        self.memory.length()
     }
 
     /// Whether it can be written.
@@ -114,7 +114,7 @@ impl Mapping {
     /// # Ok::<(), devmap::Error>(())
     /// ```
     pub fn is_writable(&self) -> bool {
-        self.window.writable()
+        self.memory.writable()
     }
 
     /// The order of the bytes of its values.
@@ -145,7 +145,7 @@ impl Mapping {
     /// # Ok::<(), devmap::Error>(())
     /// ```
     pub fn as_ptr(&self) -> *mut u8 {
-        self.window.start()
+        self.memory.start()
     }
 
     /// Loads the value at `offset` bytes from the start, with one load of its width.
@@ -165,7 +165,7 @@ impl Mapping {
     /// ```
     #[inline]
     pub fn read<T: Value>(&self, offset: usize) -> Result<T> {
-        match self.window.load(offset) {
+        match self.memory.load(offset) {
             Ok(value) => Ok(self.endian.convert(value)),
             Err(fault) => Err(self.error(fault, Operation::Read, offset, T::WIDTH.bytes())),
         }
@@ -188,7 +188,7 @@ impl Mapping {
     /// ```
     #[inline]
     pub fn write<T: Value>(&self, offset: usize, value: T) -> Result<()> {
-        self.window
+        self.memory
             .store(offset, self.endian.convert(value))
             .map_err(|fault| self.error(fault, Operation::Write, offset, T::WIDTH.bytes()))
     }
@@ -267,7 +267,7 @@ impl Mapping {
     /// # Ok::<(), devmap::Error>(())
     /// ```
     pub fn flush(&self) {
-        drain_stores();
+        store_barrier();
     }
 
     /// How many bytes the address of `offset` lies behind a multiple of `width`.
@@ -276,13 +276,13 @@ impl Mapping {
         (self.range.start() as usize).wrapping_add(offset) % width.bytes()
     }
 
-    pub(crate) fn window(&self) -> &Window {
-        &self.window
+    pub(crate) fn memory(&self) -> &VolatileSlice {
+        &self.memory
     }
 
     fn locate<T: Value>(&self, operation: Operation, offset: usize) -> Result<Register<'_, T>> {
-        match self.window.cell(offset) {
-            Ok(cell) => Ok(Register::new(cell, self.endian)),
+        match self.memory.get_ref(offset) {
+            Ok(value) => Ok(Register::new(value, self.endian)),
             Err(fault) => Err(self.error(fault, operation, offset, T::WIDTH.bytes())),
         }
     }

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The unsafe part, all of it but the ioctls: a checked window onto mapped memory, and the instructions that reach into it.
+//! All unsafe code but the ioctls: bounds-checked volatile memory, and the instructions that access it.
 //!
 //! The rules that make it sound:
 //!
-//! * No reference to the memory ever exists. It changes at any time behind the program's back, and a load from it may
-//!   have an effect, both of which the compiler rules out for what a reference points to.
+//! * No reference to the memory ever exists. The compiler assumes that what a reference points to does not change by
+//!   itself and that loading it has no effect. Neither holds here.
 //! * The memory lies outside every Rust allocation: mmap(2) chose the addresses, and nothing but this file uses them.
 //!   It holds plain integers, for which every bit pattern is a value.
-//! * Every access is one instruction, aligned to its size, within the range that the window shows. Two threads may
-//!   race for it just as two processors or a device may; each then sees a value that one of them stored. Volatile
-//!   accesses to such memory are left by the compiler to the machine, so the race is the machine's to decide.
+//! * Every access is one instruction, aligned to its size, within the bounds of the slice. Two threads may race for it
+//!   just as two processors or a device may; each then sees a value that one of them stored. The compiler leaves
+//!   volatile accesses to such memory to the machine, so the race is the machine's to decide.
 //! * A store needs a mapping that was made for writing.
 
 #![allow(unsafe_code)]
@@ -48,8 +48,8 @@ pub trait Access: Sized {
     unsafe fn store(target: *mut Self, value: Self);
 }
 
-/// Implements [`Access`]. On arm64 a volatile access may become one of a pair or get an address that is written back;
-/// the first is not the access that was asked for, and a hypervisor can emulate neither. Assembly settles it there.
+/// Implements [`Access`]. On arm64 the compiler may pair volatile accesses or give one an address that is written back.
+/// A pair is not the access that was asked for, and a hypervisor can emulate neither, so there it is assembly.
 macro_rules! access {
     ($type:ty, $load:literal, $store:literal, $register:literal) => {
         impl Access for $type {
@@ -68,7 +68,7 @@ macro_rules! access {
                 #[cfg(target_arch = "aarch64")]
                 {
                     let value: Self;
-                    // SAFETY: by the contract `source` can be loaded from. The instruction touches nothing else.
+                    // SAFETY: By the contract `source` can be loaded from. The instruction touches nothing else.
                     unsafe {
                         core::arch::asm!(
                             concat!($load, " {value:", $register, "}, [{source}]"),
@@ -80,7 +80,7 @@ macro_rules! access {
                     value
                 }
                 #[cfg(not(target_arch = "aarch64"))]
-                // SAFETY: by the contract `source` can be loaded from.
+                // SAFETY: By the contract `source` can be loaded from.
                 unsafe {
                     source.read_volatile()
                 }
@@ -89,7 +89,7 @@ macro_rules! access {
             #[inline(always)]
             unsafe fn store(target: *mut Self, value: Self) {
                 #[cfg(target_arch = "aarch64")]
-                // SAFETY: by the contract `target` can be stored to. The instruction touches nothing else.
+                // SAFETY: By the contract `target` can be stored to. The instruction touches nothing else.
                 unsafe {
                     core::arch::asm!(
                         concat!($store, " {value:", $register, "}, [{target}]"),
@@ -99,7 +99,7 @@ macro_rules! access {
                     );
                 }
                 #[cfg(not(target_arch = "aarch64"))]
-                // SAFETY: by the contract `target` can be stored to.
+                // SAFETY: By the contract `target` can be stored to.
                 unsafe {
                     target.write_volatile(value);
                 }
@@ -117,7 +117,7 @@ access!(u64, "ldr", "str", "x");
 /// Why an access does not take place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// A byte of it lies outside the window.
+    /// A byte of it lies outside the slice.
     OutOfBounds,
     /// Its address is no multiple of its width.
     Misaligned,
@@ -129,26 +129,26 @@ pub(crate) enum Fault {
 ///
 /// # Invariants
 ///
-/// `skip + length` is at most the length of `memory`. `writable` is set only if `memory` was mapped for writing.
+/// `skip + length` is at most the length of `mmap`. `writable` is set only if `mmap` was mapped for writing.
 #[derive(Debug)]
-pub(crate) struct Window {
-    memory: MmapRaw,
+pub(crate) struct VolatileSlice {
+    mmap: MmapRaw,
     skip: usize,
     length: usize,
     writable: bool,
 }
 
-impl Window {
-    /// Shows `length` bytes of `memory` from `skip` on; `None` if it has fewer.
+impl VolatileSlice {
+    /// The `length` bytes of `mmap` from `skip` on; `None` if it has fewer.
     ///
     /// `writable` must be false for memory that was mapped for reading only: a store would end the process.
-    pub(crate) fn new(memory: MmapRaw, skip: usize, length: usize, writable: bool) -> Option<Self> {
+    pub(crate) fn new(mmap: MmapRaw, skip: usize, length: usize, writable: bool) -> Option<Self> {
         let end = skip.checked_add(length)?;
         // INVARIANT: the bound is checked here, and `writable` by the caller.
-        (end <= memory.len()).then_some(Self { memory, skip, length, writable })
+        (end <= mmap.len()).then_some(Self { mmap, skip, length, writable })
     }
 
-    /// How many bytes it shows.
+    /// How many bytes it has.
     pub(crate) fn length(&self) -> usize {
         self.length
     }
@@ -161,7 +161,7 @@ impl Window {
     /// The address of its first byte in this process.
     pub(crate) fn start(&self) -> *mut u8 {
         // By the invariant this stays within the mapping.
-        self.memory.as_mut_ptr().wrapping_add(self.skip)
+        self.mmap.as_mut_ptr().wrapping_add(self.skip)
     }
 
     /// Loads the value at `offset`.
@@ -182,15 +182,15 @@ impl Window {
         Ok(())
     }
 
-    /// The place of one value, checked once and for all.
-    pub(crate) fn cell<T: Value>(&self, offset: usize) -> Result<Cell<'_, T>, Fault> {
-        // INVARIANT: `locate_for_store` checks what a cell promises, and the lifetime is that of `self`.
-        Ok(Cell { place: self.locate_for_store(offset, 1)?, window: PhantomData })
+    /// The value at `offset`, checked once for all its accesses.
+    pub(crate) fn get_ref<T: Value>(&self, offset: usize) -> Result<VolatileRef<'_, T>, Fault> {
+        // INVARIANT: `locate_for_store` checks what the type promises, and the lifetime is that of `self`.
+        Ok(VolatileRef { pointer: self.locate_for_store(offset, 1)?, slice: PhantomData })
     }
 
-    /// Loads as many values from `offset` on as fill `bytes`, in ascending order, each once.
+    /// Fills `bytes` with the values from `offset` on: loads each once, in ascending order.
     pub(crate) fn load_run<T: Value>(&self, offset: usize, bytes: &mut [u8]) -> Result<(), Fault> {
-        let source = self.locate::<T>(offset, whole::<T>(bytes.len())?)?;
+        let source = self.locate::<T>(offset, count_of::<T>(bytes.len())?)?;
         for (index, chunk) in bytes.chunks_exact_mut(size_of::<T>()).enumerate() {
             // SAFETY: `locate` has checked the bounds of the whole run and the alignment of its start.
             let value = unsafe { T::load(source.wrapping_add(index)) };
@@ -199,9 +199,9 @@ impl Window {
         Ok(())
     }
 
-    /// Stores the values that `bytes` consists of from `offset` on, in ascending order, each once.
+    /// Stores the values in `bytes` from `offset` on, each once, in ascending order.
     pub(crate) fn store_run<T: Value>(&self, offset: usize, bytes: &[u8]) -> Result<(), Fault> {
-        let target = self.locate_for_store::<T>(offset, whole::<T>(bytes.len())?)?;
+        let target = self.locate_for_store::<T>(offset, count_of::<T>(bytes.len())?)?;
         for (index, chunk) in bytes.chunks_exact(size_of::<T>()).enumerate() {
             let value = T::from_bytes(T::Bytes::try_from(chunk).expect("a chunk has the width it was cut with"));
             // SAFETY: `locate_for_store` has checked the bounds of the whole run, the alignment of its start, and that
@@ -222,7 +222,7 @@ impl Window {
         }
     }
 
-    /// The address of `count` values from `offset` on: within the window and aligned.
+    /// The address of `count` values from `offset` on: within the slice and aligned.
     #[inline]
     fn locate<T: Value>(&self, offset: usize, count: usize) -> Result<*mut T, Fault> {
         let end = count.checked_mul(size_of::<T>()).and_then(|length| offset.checked_add(length));
@@ -241,7 +241,7 @@ impl Window {
 }
 
 /// How many whole values `length` bytes are.
-fn whole<T: Value>(length: usize) -> Result<usize, Fault> {
+fn count_of<T: Value>(length: usize) -> Result<usize, Fault> {
     if length % size_of::<T>() == 0 {
         Ok(length / size_of::<T>())
     } else {
@@ -249,42 +249,42 @@ fn whole<T: Value>(length: usize) -> Result<usize, Fault> {
     }
 }
 
-/// The place of one value in a window.
+/// One value in a [`VolatileSlice`].
 ///
 /// # Invariants
 ///
-/// `place` is aligned and lies in a mapping that is writable and lives for `'w`.
+/// `pointer` is aligned and lies in a mapping that is writable and lives for `'s`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Cell<'w, T> {
-    place: *mut T,
-    window: PhantomData<&'w Window>,
+pub(crate) struct VolatileRef<'s, T> {
+    pointer: *mut T,
+    slice: PhantomData<&'s VolatileSlice>,
 }
 
-// SAFETY: A cell can do no more than the `&Window` it was made from, which threads can share.
-unsafe impl<T: Value> Send for Cell<'_, T> {}
+// SAFETY: It can do no more than the `&VolatileSlice` it was made from, which threads can share.
+unsafe impl<T: Value> Send for VolatileRef<'_, T> {}
 
-// SAFETY: As for `Send`: its methods are those of a shared window.
-unsafe impl<T: Value> Sync for Cell<'_, T> {}
+// SAFETY: As for `Send`: its methods are those of a shared slice.
+unsafe impl<T: Value> Sync for VolatileRef<'_, T> {}
 
-impl<T: Value> Cell<'_, T> {
+impl<T: Value> VolatileRef<'_, T> {
     /// Loads the value.
     #[inline]
     pub(crate) fn load(self) -> T {
         // SAFETY: By the invariant of the type.
-        unsafe { T::load(self.place) }
+        unsafe { T::load(self.pointer) }
     }
 
     /// Stores a value.
     #[inline]
     pub(crate) fn store(self, value: T) {
         // SAFETY: By the invariant of the type.
-        unsafe { T::store(self.place, value) }
+        unsafe { T::store(self.pointer, value) }
     }
 }
 
 /// Waits until the stores before it have left this processor's buffers.
 #[inline]
-pub(crate) fn drain_stores() {
+pub(crate) fn store_barrier() {
     #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
     // SAFETY: The instruction empties the write-combining buffers and changes nothing else.
     unsafe {

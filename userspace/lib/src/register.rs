@@ -2,7 +2,7 @@
 
 //! One value in a mapping, checked once.
 
-use crate::raw::Cell;
+use crate::raw::VolatileRef;
 use crate::{Endian, Value};
 
 /// One value at a fixed place in a [`Mapping`](crate::Mapping), such as a register of a device.
@@ -33,13 +33,13 @@ use crate::{Endian, Value};
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Register<'m, T> {
-    cell: Cell<'m, T>,
+    value: VolatileRef<'m, T>,
     endian: Endian,
 }
 
 impl<'m, T: Value> Register<'m, T> {
-    pub(crate) fn new(cell: Cell<'m, T>, endian: Endian) -> Self {
-        Self { cell, endian }
+    pub(crate) fn new(value: VolatileRef<'m, T>, endian: Endian) -> Self {
+        Self { value, endian }
     }
 
     /// Loads it, once.
@@ -54,7 +54,7 @@ impl<'m, T: Value> Register<'m, T> {
     /// ```
     #[inline]
     pub fn read(self) -> T {
-        self.endian.convert(self.cell.load())
+        self.endian.convert(self.value.load())
     }
 
     /// Stores `value`, once, and loads nothing.
@@ -68,7 +68,7 @@ impl<'m, T: Value> Register<'m, T> {
     /// ```
     #[inline]
     pub fn write(self, value: T) {
-        self.cell.store(self.endian.convert(value));
+        self.value.store(self.endian.convert(value));
     }
 
     /// Gives the bits of `mask` the values that they have in `value`: one load, then one store. Returns what was loaded.
