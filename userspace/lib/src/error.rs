@@ -209,12 +209,12 @@ pub enum Error {
         /// With how many it was done.
         done: usize,
     },
-    /// The system has no way to access memory under guard.
+    /// The system has no way to access memory without faults.
     #[error(
-        "cannot {operation} memory under guard: {}; allow process_vm_readv(2) and process_vm_writev(2), or do without",
+        "cannot {operation} memory without faults: {}; allow process_vm_readv(2) and process_vm_writev(2), or do without",
         Cause(cause)
     )]
-    NoGuard {
+    NoFaultUnavailable {
         /// What was to be done.
         operation: Operation,
         /// What the system call said.

@@ -7,7 +7,7 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
-use crate::guard::{self, NotCopied};
+use crate::no_fault::{self, CopyError};
 use crate::page::PageSize;
 use crate::raw::Fault;
 use crate::{Device, Error, Kind, Mapping, Operation, PhysRange, Result, Value};
@@ -128,7 +128,7 @@ impl Layout {
 /// and up to [`rounded_len`](Self::rounded_len) all of them are good: the kernel maps whole pages.
 ///
 /// One gap remains: if somebody makes the file shorter between the question and the access, the access is a SIGBUS.
-/// Whoever does not trust the others who have the file open takes [`guarded`](Self::guarded).
+/// Whoever does not trust the others who have the file open takes [`no_fault`](Self::no_fault).
 ///
 /// # Examples
 ///
@@ -444,12 +444,12 @@ impl FileMapping {
     /// # std::fs::write(&path, b"Hello").unwrap();
     /// let shared = FileMapping::open(&path, PhysRange::new(0, 5).unwrap())?;
     /// let mut bytes = [0; 5];
-    /// shared.guarded().read_into(0, &mut bytes)?;
+    /// shared.no_fault().read_into(0, &mut bytes)?;
     /// assert_eq!(bytes, *b"Hello");
     /// # Ok::<(), devmap::Error>(())
     /// ```
-    pub fn guarded(&self) -> Guarded<'_> {
-        Guarded { file: self }
+    pub fn no_fault(&self) -> NoFault<'_> {
+        NoFault { file: self }
     }
 
     /// Makes the file `length` bytes long, if it is shorter: the pages of the mapping up to there come to life, as zeros.
@@ -522,7 +522,7 @@ impl FileMapping {
 /// * When a page is missing in the middle, what lies before it was copied, and the error says how much that is.
 /// * What is stored into a page that is cut off just then is lost without an error, as with write(2).
 /// * A kernel without `CONFIG_CROSS_MEMORY_ATTACH`, or a sandbox that forbids the calls, makes every access fail with
-///   [`Error::NoGuard`].
+///   [`Error::NoFaultUnavailable`].
 ///
 /// # Examples
 ///
@@ -532,7 +532,7 @@ impl FileMapping {
 /// /// What a stranger has put into a file that he may cut off at any moment.
 /// fn message(file: &FileMapping) -> Result<Option<[u8; 64]>, Error> {
 ///     let mut bytes = [0; 64];
-///     match file.guarded().read_into(0, &mut bytes) {
+///     match file.no_fault().read_into(0, &mut bytes) {
 ///         Ok(()) => Ok(Some(bytes)),
 ///         Err(Error::BeyondEnd { .. } | Error::PageLost { .. }) => Ok(None),
 ///         Err(error) => Err(error),
@@ -540,17 +540,17 @@ impl FileMapping {
 /// }
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Guarded<'m> {
+pub struct NoFault<'m> {
     file: &'m FileMapping,
 }
 
-impl Guarded<'_> {
+impl NoFault<'_> {
     /// Copies `bytes.len()` bytes from `offset` on into `bytes`.
     ///
     /// # Errors
     ///
     /// Those of [`FileMapping::read_into`], [`Error::PageLost`] for a page that went away meanwhile, and
-    /// [`Error::NoGuard`].
+    /// [`Error::NoFaultUnavailable`].
     ///
     /// # Examples
     ///
@@ -561,14 +561,14 @@ impl Guarded<'_> {
     /// # std::fs::write(&path, b"Hello").unwrap();
     /// # let shared = FileMapping::open(&path, PhysRange::new(0, 0x10_0000).unwrap())?;
     /// let mut bytes = [0; 5];
-    /// shared.guarded().read_into(0, &mut bytes)?;
+    /// shared.no_fault().read_into(0, &mut bytes)?;
     /// assert_eq!(bytes, *b"Hello");
     /// # Ok::<(), devmap::Error>(())
     /// ```
     pub fn read_into(self, offset: usize, bytes: &mut [u8]) -> Result<()> {
         let length = bytes.len();
         self.file.check(Operation::Read, offset, length)?;
-        self.judge(Operation::Read, offset, length, guard::load(self.file.mapping.memory(), offset, bytes))
+        self.finish(Operation::Read, offset, length, no_fault::load(self.file.mapping.memory(), offset, bytes))
     }
 
     /// Copies `bytes` to `offset` and behind it.
@@ -576,7 +576,7 @@ impl Guarded<'_> {
     /// # Errors
     ///
     /// Those of [`FileMapping::write_from`], [`Error::PageLost`] for a page that went away meanwhile, and
-    /// [`Error::NoGuard`].
+    /// [`Error::NoFaultUnavailable`].
     ///
     /// # Examples
     ///
@@ -586,25 +586,31 @@ impl Guarded<'_> {
     /// # let path = directory.path().join("shared");
     /// # std::fs::write(&path, b"Hello").unwrap();
     /// # let shared = FileMapping::open(&path, PhysRange::new(0, 0x10_0000).unwrap())?;
-    /// shared.guarded().write_from(4, b"!")?;
+    /// shared.no_fault().write_from(4, b"!")?;
     /// assert_eq!(std::fs::read(&path).unwrap(), b"Hell!");
     /// # Ok::<(), devmap::Error>(())
     /// ```
     pub fn write_from(self, offset: usize, bytes: &[u8]) -> Result<()> {
         self.file.check(Operation::Write, offset, bytes.len())?;
-        self.judge(Operation::Write, offset, bytes.len(), guard::store(self.file.mapping.memory(), offset, bytes))
+        self.finish(Operation::Write, offset, bytes.len(), no_fault::store(self.file.mapping.memory(), offset, bytes))
     }
 
     /// Turns what became of a copy into what the caller is told.
-    fn judge(self, operation: Operation, offset: usize, length: usize, copied: Result<usize, NotCopied>) -> Result<()> {
+    fn finish(
+        self,
+        operation: Operation,
+        offset: usize,
+        length: usize,
+        copied: Result<usize, CopyError>,
+    ) -> Result<()> {
         match copied {
             Ok(done) if done == length => Ok(()),
             Ok(done) => {
                 let path = self.file.device.path().into();
                 Err(Error::PageLost { operation, path, offset, length, done })
             }
-            Err(NotCopied::Fault(fault)) => Err(self.file.mapping.error(fault, operation, offset, length)),
-            Err(NotCopied::Refused(errno)) => Err(Error::NoGuard { operation, cause: errno.into() }),
+            Err(CopyError::Fault(fault)) => Err(self.file.mapping.error(fault, operation, offset, length)),
+            Err(CopyError::Refused(errno)) => Err(Error::NoFaultUnavailable { operation, cause: errno.into() }),
         }
     }
 }
@@ -678,7 +684,7 @@ mod tests {
 
     /// The file is made shorter by another between the check and the access.
     #[test]
-    fn a_page_that_goes_away_under_a_guarded_access_is_an_error() {
+    fn a_page_that_goes_away_under_a_no_fault_access_is_an_error() {
         let file = NamedTempFile::new().unwrap();
         let page = PageSize::of_system().bytes();
         file.as_file().set_len(2 * page).unwrap();
@@ -688,28 +694,28 @@ mod tests {
         file.as_file().set_len(page as u64).unwrap();
 
         let mut bytes = [0; 4];
-        let copied = guard::load(memory, page - 2, &mut bytes);
+        let copied = no_fault::load(memory, page - 2, &mut bytes);
         assert_eq!((&copied, bytes), (&Ok(2), [b'a', b'b', 0, 0]));
-        let error = mapping.guarded().judge(Operation::Read, page - 2, 4, copied).unwrap_err();
+        let error = mapping.no_fault().finish(Operation::Read, page - 2, 4, copied).unwrap_err();
         assert!(matches!(error, Error::PageLost { done: 2, length: 4, .. }), "{error}");
-        assert_eq!(guard::store(memory, page - 1, b"xy"), Ok(1));
-        assert_eq!(guard::store(memory, page, b"z"), Ok(0));
+        assert_eq!(no_fault::store(memory, page - 1, b"xy"), Ok(1));
+        assert_eq!(no_fault::store(memory, page, b"z"), Ok(0));
         assert_eq!(mapping.read::<u8>(page - 1).unwrap(), b'x');
         // Bounds are checked here too, whatever came before.
-        let outside = NotCopied::Fault(Fault::OutOfBounds);
-        assert_eq!(guard::store(memory, 2 * page - 1, b"xy"), Err(outside));
-        assert_eq!(guard::load(memory, usize::MAX, &mut bytes), Err(NotCopied::Fault(Fault::OutOfBounds)));
+        let outside = CopyError::Fault(Fault::OutOfBounds);
+        assert_eq!(no_fault::store(memory, 2 * page - 1, b"xy"), Err(outside));
+        assert_eq!(no_fault::load(memory, usize::MAX, &mut bytes), Err(CopyError::Fault(Fault::OutOfBounds)));
     }
 
     #[test]
-    fn without_the_system_calls_there_is_no_guard() {
+    fn without_the_system_calls_there_are_no_accesses_without_faults() {
         let file = NamedTempFile::new().unwrap();
         let mapping = FileMapping::open(file.path(), PhysRange::new(0, 1).unwrap()).unwrap();
-        let refused = Err(NotCopied::Refused(nix::errno::Errno::ENOSYS));
-        let error = mapping.guarded().judge(Operation::Write, 0, 1, refused).unwrap_err();
+        let refused = Err(CopyError::Refused(nix::errno::Errno::ENOSYS));
+        let error = mapping.no_fault().finish(Operation::Write, 0, 1, refused).unwrap_err();
         let line = error.to_string();
         assert!(
-            line.starts_with("cannot write memory under guard: Function not implemented (ENOSYS); allow"),
+            line.starts_with("cannot write memory without faults: Function not implemented (ENOSYS); allow"),
             "{line}"
         );
     }

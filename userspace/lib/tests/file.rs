@@ -35,7 +35,7 @@ fn a_length_within_a_page_reaches_to_the_pages_end() {
     assert!(matches!(error, Error::OutOfBounds { length: 1, .. }), "{error}");
     assert!(matches!(mapping.write::<u16>(2 * page - 1, 1), Err(Error::OutOfBounds { .. })));
     assert!(matches!(mapping.read_into(usize::MAX, &mut [0; 2]), Err(Error::OutOfBounds { .. })));
-    assert!(matches!(mapping.guarded().read_into(2 * page - 1, &mut [0; 2]), Err(Error::OutOfBounds { .. })));
+    assert!(matches!(mapping.no_fault().read_into(2 * page - 1, &mut [0; 2]), Err(Error::OutOfBounds { .. })));
     assert!(matches!(mapping.read::<u16>(1), Err(Error::Misaligned { .. })));
 }
 
@@ -62,7 +62,7 @@ fn beyond_the_end_is_an_error_and_no_signal() {
         assert_eq!(mapping.zone(offset).unwrap(), Zone::BeyondEnd);
         assert!(matches!(mapping.read::<u8>(offset), Err(Error::BeyondEnd { .. })));
         assert!(matches!(mapping.write::<u8>(offset, 1), Err(Error::BeyondEnd { .. })));
-        assert!(matches!(mapping.guarded().write_from(offset, &[1]), Err(Error::BeyondEnd { .. })));
+        assert!(matches!(mapping.no_fault().write_from(offset, &[1]), Err(Error::BeyondEnd { .. })));
     }
     // One byte of many is enough, and nothing of the others is touched.
     let error = mapping.write_from(page - 1, &[1, 2]).unwrap_err();
@@ -102,21 +102,21 @@ fn a_file_that_others_make_shorter_is_an_error() {
     let page = page();
     let bench = Bench::new(&vec![7; 2 * page]);
     let mapping = map(&bench, 2 * page);
-    mapping.guarded().write_from(page - 1, &[8, 9]).unwrap();
+    mapping.no_fault().write_from(page - 1, &[8, 9]).unwrap();
     assert_eq!(bench.contents()[page - 1..][..2], [8, 9]);
     File::options().write(true).open(bench.path()).unwrap().set_len(0).unwrap();
     let mut bytes = [0; 2];
     assert!(matches!(mapping.read::<u8>(0), Err(Error::BeyondEnd { file_length: 0, .. })));
-    assert!(matches!(mapping.guarded().read_into(0, &mut bytes), Err(Error::BeyondEnd { .. })));
-    assert!(matches!(mapping.guarded().write_from(0, &bytes), Err(Error::BeyondEnd { .. })));
+    assert!(matches!(mapping.no_fault().read_into(0, &mut bytes), Err(Error::BeyondEnd { .. })));
+    assert!(matches!(mapping.no_fault().write_from(0, &bytes), Err(Error::BeyondEnd { .. })));
     fs::write(bench.path(), [1, 2]).unwrap();
-    mapping.guarded().read_into(0, &mut bytes).unwrap();
+    mapping.no_fault().read_into(0, &mut bytes).unwrap();
     assert_eq!(bytes, [1, 2]);
 }
 
 /// What a program does that does not trust its neighbours, while one of them makes the file shorter and longer.
 #[test]
-fn guarded_accesses_survive_a_neighbour_that_changes_the_length_all_the_time() {
+fn no_fault_accesses_survive_a_neighbour_that_changes_the_length_all_the_time() {
     let page = page();
     let bench = Bench::new(&vec![7; 2 * page]);
     let mapping = map(&bench, 2 * page);
@@ -125,7 +125,7 @@ fn guarded_accesses_survive_a_neighbour_that_changes_the_length_all_the_time() {
         let work = scope.spawn(|| {
             let mut bytes = vec![0; 2 * page];
             for _ in 0..2000 {
-                for result in [mapping.guarded().read_into(0, &mut bytes), mapping.guarded().write_from(page, &[1])] {
+                for result in [mapping.no_fault().read_into(0, &mut bytes), mapping.no_fault().write_from(page, &[1])] {
                     match result {
                         Ok(()) | Err(Error::BeyondEnd { .. } | Error::PageLost { .. }) => (),
                         Err(error) => panic!("{error}"),
@@ -169,7 +169,7 @@ fn a_file_open_for_reading_is_not_changed() {
     let mapping = FileMapping::open_read_only(bench.path(), PhysRange::new(0, 4).unwrap()).unwrap();
     assert_eq!(mapping.read::<u8>(3).unwrap(), 7);
     assert!(matches!(mapping.write::<u8>(0, 1), Err(Error::ReadOnly { .. })));
-    assert!(matches!(mapping.guarded().write_from(0, &[1]), Err(Error::ReadOnly { .. })));
+    assert!(matches!(mapping.no_fault().write_from(0, &[1]), Err(Error::ReadOnly { .. })));
     let error = mapping.grow(100).unwrap_err();
     assert!(
         error.to_string().starts_with("cannot grow 0x00000000-0x00000003: it is mapped for reading only"),

@@ -648,12 +648,12 @@ fn the_kernel_copies_for_files_alone(host: &mut Host) -> Result<()> {
         it.file()?.set_len(0)?;
         Ok(show(copy(&vma, 0)))
     })?;
-    table.row("the library's guarded load and store of such", [NONE, "refused refused"], |it| {
+    table.row("the library's no-fault load and store of such", [NONE, "refused refused"], |it| {
         it.file()?.set_len(LENGTH)?;
         let mapping = FileMapping::open(&it.path, PhysRange::new(0, LENGTH).context("no range")?)?;
-        mapping.guarded().write_from(0, &[1])?;
+        mapping.no_fault().write_from(0, &[1])?;
         it.file()?.set_len(0)?;
-        let answers = [mapping.guarded().read_into(0, &mut [0]), mapping.guarded().write_from(0, &[1])];
+        let answers = [mapping.no_fault().read_into(0, &mut [0]), mapping.no_fault().write_from(0, &[1])];
         all(answers.map(|answer| match answer {
             Ok(()) => Ok("ok".into()),
             Err(Error::BeyondEnd { .. }) => Ok("refused".into()),

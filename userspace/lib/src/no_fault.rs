@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Copies to and from mapped memory that the kernel makes. It finds a page missing as every processor does, but tells of
-//! it by an error number, where a load or store of the program's own is a signal.
+//! Copies to and from mapped memory that the kernel makes. For a missing page it returns an error number, where a load
+//! or store of the program's own is a signal.
 //!
-//! Nothing here is `unsafe` to the compiler, since the system calls are meant for the memory of another process. Their
-//! addresses are ours all the same, so they come from a mapping and its checked bounds alone.
+//! Nothing here is `unsafe` to the compiler, since the system calls are meant for the memory of another process. Here
+//! they get addresses of this process, so these come only from a mapping and its checked bounds.
 
 use std::io::{IoSlice, IoSliceMut};
 
@@ -14,17 +14,17 @@ use nix::unistd::Pid;
 
 use crate::raw::{Fault, VolatileSlice};
 
-/// Why a copy was not made at all.
+/// Why nothing was copied.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum NotCopied {
-    /// It would leave the slice, or store where it may not.
+pub(crate) enum CopyError {
+    /// The copy would leave the slice, or store into read-only memory.
     Fault(Fault),
-    /// The kernel does not copy.
+    /// The kernel refused to copy.
     Refused(Errno),
 }
 
-/// Copies what `memory` has from `offset` on into `bytes`, up to the first page that is missing. Gives how many.
-pub(crate) fn load(memory: &VolatileSlice, offset: usize, bytes: &mut [u8]) -> Result<usize, NotCopied> {
+/// Copies what `memory` has from `offset` on into `bytes`, up to the first missing page, and returns how many.
+pub(crate) fn load(memory: &VolatileSlice, offset: usize, bytes: &mut [u8]) -> Result<usize, CopyError> {
     let start = locate(memory, offset, bytes.len())?;
     let length = bytes.len();
     repeat(length, |done| {
@@ -33,11 +33,11 @@ pub(crate) fn load(memory: &VolatileSlice, offset: usize, bytes: &mut [u8]) -> R
     })
 }
 
-/// Copies `bytes` to what `memory` has from `offset` on, up to the first page that is missing. Gives how many.
-pub(crate) fn store(memory: &VolatileSlice, offset: usize, bytes: &[u8]) -> Result<usize, NotCopied> {
+/// Copies `bytes` to what `memory` has from `offset` on, up to the first missing page, and returns how many.
+pub(crate) fn store(memory: &VolatileSlice, offset: usize, bytes: &[u8]) -> Result<usize, CopyError> {
     let start = locate(memory, offset, bytes.len())?;
     if !memory.writable() {
-        return Err(NotCopied::Fault(Fault::ReadOnly));
+        return Err(CopyError::Fault(Fault::ReadOnly));
     }
     repeat(bytes.len(), |done| {
         let there = RemoteIoVec { base: start + done, len: bytes.len() - done };
@@ -46,22 +46,22 @@ pub(crate) fn store(memory: &VolatileSlice, offset: usize, bytes: &[u8]) -> Resu
 }
 
 /// The address of `length` bytes from `offset` on, all of them in the memory.
-fn locate(memory: &VolatileSlice, offset: usize, length: usize) -> Result<usize, NotCopied> {
+fn locate(memory: &VolatileSlice, offset: usize, length: usize) -> Result<usize, CopyError> {
     match offset.checked_add(length) {
         // In bounds, so the address does not wrap.
         Some(end) if end <= memory.length() => Ok(memory.start().addr() + offset),
-        _ => Err(NotCopied::Fault(Fault::OutOfBounds)),
+        _ => Err(CopyError::Fault(Fault::OutOfBounds)),
     }
 }
 
-/// Has `copy` go on from where it stopped, since one system call moves 2 GiB at the most.
-fn repeat(length: usize, mut copy: impl FnMut(usize) -> Result<usize, Errno>) -> Result<usize, NotCopied> {
+/// Calls `copy` again from where it stopped, since one system call moves at most 2 GiB.
+fn repeat(length: usize, mut copy: impl FnMut(usize) -> Result<usize, Errno>) -> Result<usize, CopyError> {
     let mut done = 0;
     while done < length {
         match copy(done) {
             Ok(0) | Err(Errno::EFAULT) => break,
             Ok(count) => done += count,
-            Err(errno) => return Err(NotCopied::Refused(errno)),
+            Err(errno) => return Err(CopyError::Refused(errno)),
         }
     }
     Ok(done)
@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(in_steps(vec![Ok(4), Ok(0)]), (Ok(4), vec![0, 4]));
         // A sandbox that knows the system call and forbids it, and a kernel that does not have it.
         for errno in [Errno::EPERM, Errno::ENOSYS] {
-            assert_eq!(in_steps(vec![Err(errno)]), (Err(NotCopied::Refused(errno)), vec![0]));
+            assert_eq!(in_steps(vec![Err(errno)]), (Err(CopyError::Refused(errno)), vec![0]));
         }
     }
 }
