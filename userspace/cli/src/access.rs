@@ -64,20 +64,20 @@ impl fmt::Display for Modified {
 }
 
 /// Prints every value of `places`.
-pub fn read(it: &mut Context, places: &[Place]) -> Result<(), Failure> {
-    let width = it.value_width();
+pub fn read(ctx: &mut Context, places: &[Place]) -> Result<(), Failure> {
+    let width = ctx.value_width();
     // Every place is looked at before the first load, which may have an effect.
     let mut mappings = Vec::with_capacity(places.len());
     for place in places {
         let range = place.range(width).map_err(Failure::Usage)?;
-        let mapping = it.map_for_reading(range)?;
+        let mapping = ctx.map_for_reading(range)?;
         mapping.bulk().with_width(width).check(Operation::Read, 0, mapping.len())?;
         mappings.push((mapping, place.field()));
     }
     for (mapping, field) in mappings {
         for offset in (0..mapping.len()).step_by(width.bytes()) {
             let whole = mapping.read_value(width, offset)?;
-            it.out.emit(&Found {
+            ctx.out.emit(&Found {
                 address: Address(mapping.range().start() + offset as u64),
                 width: width.bits(),
                 field,
@@ -92,24 +92,24 @@ pub fn read(it: &mut Context, places: &[Place]) -> Result<(), Failure> {
 }
 
 /// Stores `values` at `place` and behind it.
-pub fn write(it: &mut Context, place: Place, values: &[u64], verify: bool) -> Result<(), Failure> {
+pub fn write(ctx: &mut Context, place: Place, values: &[u64], verify: bool) -> Result<(), Failure> {
     match place {
-        Place::Address(address) => write_values(it, address, values, verify),
-        Place::Field(address, field) => write_field(it, address, field, place, values, verify),
+        Place::Address(address) => write_values(ctx, address, values, verify),
+        Place::Field(address, field) => write_field(ctx, address, field, place, values, verify),
         Place::Range(range) => Err(Failure::Usage(format!(
             "write stores one value behind the other from an address on; to store one all over {range} use fill"
         ))),
     }
 }
 
-fn write_values(it: &mut Context, address: u64, values: &[u64], verify: bool) -> Result<(), Failure> {
-    let width = it.value_width();
+fn write_values(ctx: &mut Context, address: u64, values: &[u64], verify: bool) -> Result<(), Failure> {
+    let width = ctx.value_width();
     // Before the first store: a command that fails has changed nothing.
     if let Some(&value) = values.iter().find(|value| **value > width.max()) {
         return Err(Error::TooWide { value, width }.into());
     }
     let range = bytes_at(address, values.len() * width.bytes()).map_err(Failure::Usage)?;
-    let mapping = it.map_for_writing(range)?;
+    let mapping = ctx.map_for_writing(range)?;
     for (index, value) in values.iter().enumerate() {
         mapping.write_value(width, index * width.bytes(), *value)?;
     }
@@ -119,12 +119,12 @@ fn write_values(it: &mut Context, address: u64, values: &[u64], verify: bool) ->
         }
     }
     let values = values.iter().map(|value| Hex::of(*value, width)).collect();
-    it.out.emit_json(&Written { address: Address(address), width: width.bits(), values, verified: verify })?;
+    ctx.out.emit_json(&Written { address: Address(address), width: width.bits(), values, verified: verify })?;
     Ok(())
 }
 
 fn write_field(
-    it: &mut Context,
+    ctx: &mut Context,
     address: u64,
     field: Field,
     place: Place,
@@ -140,8 +140,8 @@ fn write_field(
             field.max()
         ))
     })?;
-    place.range(it.value_width()).map_err(Failure::Usage)?;
-    change(it, address, field.mask(), value, verify)
+    place.range(ctx.value_width()).map_err(Failure::Usage)?;
+    change(ctx, address, field.mask(), value, verify)
 }
 
 /// Which bits `modify` replaces, and by what.
@@ -168,18 +168,18 @@ impl Change {
 }
 
 /// Changes bits of the value at `address`.
-pub fn modify(it: &mut Context, address: u64, change: Change, verify: bool) -> Result<(), Failure> {
-    self::change(it, address, change.mask, change.value, verify)
+pub fn modify(ctx: &mut Context, address: u64, change: Change, verify: bool) -> Result<(), Failure> {
+    self::change(ctx, address, change.mask, change.value, verify)
 }
 
-fn change(it: &mut Context, address: u64, mask: u64, value: u64, verify: bool) -> Result<(), Failure> {
-    let width = it.value_width();
-    let mapping = it.map_for_writing(bytes_at(address, width.bytes()).map_err(Failure::Usage)?)?;
+fn change(ctx: &mut Context, address: u64, mask: u64, value: u64, verify: bool) -> Result<(), Failure> {
+    let width = ctx.value_width();
+    let mapping = ctx.map_for_writing(bytes_at(address, width.bytes()).map_err(Failure::Usage)?)?;
     let before = mapping.modify_value(width, 0, mask, value)?;
     if verify {
         read_back(&mapping, width, 0, mask, value)?;
     }
-    it.out.emit(&Modified {
+    ctx.out.emit(&Modified {
         address: Address(address),
         width: width.bits(),
         before: Hex::of(before, width),

@@ -87,17 +87,17 @@ impl Serialize for Checked {
 }
 
 /// Prints what the driver says to a mapping of `place`. A refusal is printed too, and is the exit status.
-pub fn check(it: &mut Context, place: Place, protection: Protection, sharing: Sharing) -> Result<(), Failure> {
-    let range = place.range(it.value_width()).map_err(Failure::Usage)?;
+pub fn check(ctx: &mut Context, place: Place, protection: Protection, sharing: Sharing) -> Result<(), Failure> {
+    let range = place.range(ctx.value_width()).map_err(Failure::Usage)?;
     let pages = PageSize::of_system()
         .enclose(range)
         .and_then(|pages| PhysRange::new(pages.start, pages.length as u64))
         .ok_or(Error::TooLong { range })?;
     // As the other commands do: the driver looks at how it was opened.
-    let device = if protection.write { Device::open(&it.device) } else { Device::open_read_only(&it.device) }?;
+    let device = if protection.write { Device::open(&ctx.device) } else { Device::open_read_only(&ctx.device) }?;
     let verdict = device.check(pages.start(), pages.length(), protection, sharing)?;
-    it.out.emit(&Checked { range, pages, protection, sharing, verdict })?;
-    it.out.finish()?;
+    ctx.out.emit(&Checked { range, pages, protection, sharing, verdict })?;
+    ctx.out.finish()?;
     outcome(verdict)
 }
 

@@ -34,9 +34,9 @@ fn byte(value: u8) -> Hex {
     Hex::of(value.into(), Width::Bits8)
 }
 
-fn tell(it: &mut Context, mapping: &Mapping, difference: Option<Difference>) -> Result<(), Failure> {
+fn tell(ctx: &mut Context, mapping: &Mapping, difference: Option<Difference>) -> Result<(), Failure> {
     let start = mapping.range().start();
-    it.out.emit_json(&Compared {
+    ctx.out.emit_json(&Compared {
         start: Address(start),
         bytes: mapping.len(),
         equal: difference.is_none(),
@@ -44,17 +44,17 @@ fn tell(it: &mut Context, mapping: &Mapping, difference: Option<Difference>) -> 
         found: difference.map(|difference| byte(difference.found)),
         expected: difference.map(|difference| byte(difference.expected)),
     })?;
-    Ok(it.out.finish()?)
+    Ok(ctx.out.finish()?)
 }
 
 /// Compares `range` with what lies at `other`.
-pub fn compare(it: &mut Context, range: PhysRange, other: u64) -> Result<(), Failure> {
+pub fn compare(ctx: &mut Context, range: PhysRange, other: u64) -> Result<(), Failure> {
     let length = usize::try_from(range.length()).map_err(|_| devmap::Error::TooLong { range })?;
     let other = bytes_at(other, length).map_err(Failure::Usage)?;
-    let one = it.map_for_reading(range)?;
-    let other = it.map_for_reading(other)?;
-    let difference = first_difference(it, &one, &other)?;
-    tell(it, &one, difference)?;
+    let one = ctx.map_for_reading(range)?;
+    let other = ctx.map_for_reading(other)?;
+    let difference = first_difference(ctx, &one, &other)?;
+    tell(ctx, &one, difference)?;
     match difference {
         None => Ok(()),
         Some(difference) => Err(differs(&one, difference, &there(&other, difference))),
@@ -62,13 +62,13 @@ pub fn compare(it: &mut Context, range: PhysRange, other: u64) -> Result<(), Fai
 }
 
 /// Compares the contents of the file at `path` with what lies at `place`.
-pub fn verify(it: &mut Context, path: &Path, place: Place) -> Result<(), Failure> {
+pub fn verify(ctx: &mut Context, path: &Path, place: Place) -> Result<(), Failure> {
     let mut source = Source::open(path)?;
-    let mapping = it.map_for_reading(source.range(path, place)?)?;
-    let difference = against(it, "verified", &mapping, |_, expected| {
+    let mapping = ctx.map_for_reading(source.range(path, place)?)?;
+    let difference = against(ctx, "verified", &mapping, |_, expected| {
         source.reader.read_exact(expected).map_err(Failure::file("read", path))
     })?;
-    tell(it, &mapping, difference)?;
+    tell(ctx, &mapping, difference)?;
     match difference {
         None => Ok(()),
         Some(difference) => Err(differs(&mapping, difference, &path.display().to_string())),
@@ -76,9 +76,9 @@ pub fn verify(it: &mut Context, path: &Path, place: Place) -> Result<(), Failure
 }
 
 /// Fails unless every value in `mapping` is `value`.
-pub fn filled(it: &Context, mapping: &Mapping, width: Width, value: u64) -> Result<(), Failure> {
-    let pattern = super::search::bytes_of(it.endian, width, value);
-    let difference = against(it, "verified", mapping, |_, expected| {
+pub fn filled(ctx: &Context, mapping: &Mapping, width: Width, value: u64) -> Result<(), Failure> {
+    let pattern = super::search::bytes_of(ctx.endian, width, value);
+    let difference = against(ctx, "verified", mapping, |_, expected| {
         // Blocks are multiples of every width, so each begins with a whole value.
         for chunk in expected.chunks_mut(pattern.len()) {
             chunk.copy_from_slice(&pattern[..chunk.len()]);
@@ -92,28 +92,28 @@ pub fn filled(it: &Context, mapping: &Mapping, width: Width, value: u64) -> Resu
 }
 
 /// Fails unless both have the same contents.
-pub fn equal(it: &Context, one: &Mapping, other: &Mapping) -> Result<(), Failure> {
-    match first_difference(it, other, one)? {
+pub fn equal(ctx: &Context, one: &Mapping, other: &Mapping) -> Result<(), Failure> {
+    match first_difference(ctx, other, one)? {
         None => Ok(()),
         Some(difference) => Err(differs(other, difference, &there(one, difference))),
     }
 }
 
-fn first_difference(it: &Context, one: &Mapping, other: &Mapping) -> Result<Option<Difference>, Failure> {
-    let bulk = it.bulk(other);
+fn first_difference(ctx: &Context, one: &Mapping, other: &Mapping) -> Result<Option<Difference>, Failure> {
+    let bulk = ctx.bulk(other);
     bulk.check(Operation::Compare, 0, other.len())?;
-    against(it, "compared", one, |offset, expected| Ok(bulk.read_into(offset, expected)?))
+    against(ctx, "compared", one, |offset, expected| Ok(bulk.read_into(offset, expected)?))
 }
 
 /// Compares `mapping` with the bytes that `fill` puts into its buffer for the offset that it is given. Gives the first
 /// difference.
 fn against(
-    it: &Context,
+    ctx: &Context,
     done: &'static str,
     mapping: &Mapping,
     mut fill: impl FnMut(usize, &mut [u8]) -> Result<(), Failure>,
 ) -> Result<Option<Difference>, Failure> {
-    let bulk = it.bulk(mapping);
+    let bulk = ctx.bulk(mapping);
     bulk.check(Operation::Compare, 0, mapping.len())?;
     let mut expected = Vec::new();
     let mut difference = None;

@@ -99,16 +99,16 @@ fn style_of(byte: u8) -> Style {
 }
 
 /// Prints `range`; lines that repeat the one before are left out unless `all` is set.
-pub fn dump(it: &mut Context, range: PhysRange, all: bool) -> Result<(), Failure> {
-    let mapping = it.map_for_reading(range)?;
-    let bulk = it.bulk(&mapping);
+pub fn dump(ctx: &mut Context, range: PhysRange, all: bool) -> Result<(), Failure> {
+    let mapping = ctx.map_for_reading(range)?;
+    let bulk = ctx.bulk(&mapping);
     bulk.check(Operation::Read, 0, mapping.len())?;
-    let values = it.fixed_width().map(|width| (width, it.endian));
-    let every_line = all || it.out.is_json();
+    let values = ctx.fixed_width().map(|width| (width, ctx.endian));
+    let every_line = all || ctx.out.is_json();
     let mut buffer = Vec::new();
     let mut before = [0; LINE];
     let mut star = false;
-    Work::new("dumped", mapping.len()).quiet_if(it.out.is_terminal()).run(|offset, length| {
+    Work::new("dumped", mapping.len()).quiet_if(ctx.out.is_terminal()).run(|offset, length| {
         buffer.resize(length, 0);
         bulk.read_into(offset, &mut buffer)?;
         for (index, bytes) in buffer.chunks(LINE).enumerate() {
@@ -117,7 +117,7 @@ pub fn dump(it: &mut Context, range: PhysRange, all: bool) -> Result<(), Failure
             let inner = at > 0 && at + LINE < mapping.len();
             if !every_line && inner && bytes == before {
                 if !star {
-                    it.print("*\n")?;
+                    ctx.print("*\n")?;
                 }
                 star = true;
                 continue;
@@ -126,7 +126,7 @@ pub fn dump(it: &mut Context, range: PhysRange, all: bool) -> Result<(), Failure
             if let Ok(whole) = bytes.try_into() {
                 before = whole;
             }
-            it.out.emit(&Line { address: range.start() + at as u64, bytes, values })?;
+            ctx.out.emit(&Line { address: range.start() + at as u64, bytes, values })?;
         }
         Ok(true)
     })

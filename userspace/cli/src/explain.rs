@@ -106,9 +106,9 @@ pub fn page_size(text: &str) -> Result<PageSize, String> {
 }
 
 /// Prints which pages hold `length` bytes at `address`, by default on this machine.
-pub fn explain(it: &mut Context, address: u64, length: u64, page_size: Option<PageSize>) -> Result<(), Failure> {
+pub fn explain(ctx: &mut Context, address: u64, length: u64, page_size: Option<PageSize>) -> Result<(), Failure> {
     let page_size = page_size.unwrap_or_else(PageSize::of_system);
-    Ok(it.out.emit(&Explained::new(address, length, page_size)?)?)
+    Ok(ctx.out.emit(&Explained::new(address, length, page_size)?)?)
 }
 
 #[cfg(test)]

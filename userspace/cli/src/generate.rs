@@ -12,10 +12,10 @@ use super::context::Context;
 use super::failure::Failure;
 
 /// Prints the completion script for `shell`.
-pub fn completions(it: &mut Context, shell: Shell) -> Result<(), Failure> {
+pub fn completions(ctx: &mut Context, shell: Shell) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Args::command(), "devmap", &mut script);
-    it.print(&String::from_utf8_lossy(&script))
+    ctx.print(&String::from_utf8_lossy(&script))
 }
 
 /// Writes one page for the program and one for each command into `directory`.

@@ -82,8 +82,8 @@ impl fmt::Display for Info {
 }
 
 /// Prints all there is to know.
-pub fn info(it: &mut Context) -> Result<(), Failure> {
-    let device = Device::open_read_only(&it.device)?;
+pub fn info(ctx: &mut Context) -> Result<(), Failure> {
+    let device = Device::open_read_only(&ctx.device)?;
     let (mut number, mut bytes, mut maps) = (None, None, Vec::new());
     let kind = match device.kind() {
         Kind::Character { major, minor } => {
@@ -109,7 +109,7 @@ pub fn info(it: &mut Context) -> Result<(), Failure> {
         }
         _ => "device",
     };
-    it.out.emit(&Info {
+    ctx.out.emit(&Info {
         device: device.path().display().to_string(),
         kind,
         number,

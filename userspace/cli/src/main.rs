@@ -87,40 +87,39 @@ fn report(name: &str, result: Result<(), Failure>) -> Result<(), u8> {
 }
 
 fn dispatch(args: Args) -> Result<(), Failure> {
-    let mut context = Context::new(args.options);
-    let it = &mut context;
+    let ctx = &mut Context::new(args.options);
     match args.command {
-        None => it.print(FIRST_LESSON),
-        Some(Command::Read { places }) => access::read(it, &places),
-        Some(Command::Write { place, values, verify }) => access::write(it, place, &values, verify),
+        None => ctx.print(FIRST_LESSON),
+        Some(Command::Read { places }) => access::read(ctx, &places),
+        Some(Command::Write { place, values, verify }) => access::write(ctx, place, &values, verify),
         Some(Command::Modify { address, value, mask, set, clear, verify }) => {
             let change = access::Change::new(mask.zip(value), set, clear)?;
-            access::modify(it, address, change, verify)
+            access::modify(ctx, address, change, verify)
         }
-        Some(Command::Dump { range, all }) => dump::dump(it, range, all),
-        Some(Command::Fill { range, value, verify }) => transfer::fill(it, range, value, verify),
-        Some(Command::Load { file, place, verify }) => transfer::load(it, &file, place, verify),
-        Some(Command::Save { range, file }) => transfer::save(it, range, &file),
-        Some(Command::Copy { range, target, verify }) => transfer::copy(it, range, target, verify),
-        Some(Command::Compare { range, other }) => compare::compare(it, range, other),
-        Some(Command::Verify { file, place }) => compare::verify(it, &file, place),
+        Some(Command::Dump { range, all }) => dump::dump(ctx, range, all),
+        Some(Command::Fill { range, value, verify }) => transfer::fill(ctx, range, value, verify),
+        Some(Command::Load { file, place, verify }) => transfer::load(ctx, &file, place, verify),
+        Some(Command::Save { range, file }) => transfer::save(ctx, range, &file),
+        Some(Command::Copy { range, target, verify }) => transfer::copy(ctx, range, target, verify),
+        Some(Command::Compare { range, other }) => compare::compare(ctx, range, other),
+        Some(Command::Verify { file, place }) => compare::verify(ctx, &file, place),
         Some(Command::Search { range, values, text, bytes, max_count }) => {
-            let pattern = search::Pattern::new(it, &values, text, bytes.as_deref())?;
-            search::search(it, range, &pattern, max_count)
+            let pattern = search::Pattern::new(ctx, &values, text, bytes.as_deref())?;
+            search::search(ctx, range, &pattern, max_count)
         }
-        Some(Command::Test { range, passes, only, seed }) => test::test(it, range, passes, &only, seed),
-        Some(Command::Watch { place, interval, count }) => watch::watch(it, place, interval, count),
-        Some(Command::Info) => info::info(it),
+        Some(Command::Test { range, passes, only, seed }) => test::test(ctx, range, passes, &only, seed),
+        Some(Command::Watch { place, interval, count }) => watch::watch(ctx, place, interval, count),
+        Some(Command::Info) => info::info(ctx),
         Some(Command::Check { place, read: _, write, exec, private }) => {
             // All commands read, if only to find out how to write.
             let protection = Protection { read: true, write, execute: exec };
-            check::check(it, place, protection, if private { Sharing::Private } else { Sharing::Shared })
+            check::check(ctx, place, protection, if private { Sharing::Private } else { Sharing::Shared })
         }
-        Some(Command::Explain { address, length, page_size }) => explain::explain(it, address, length, page_size),
-        Some(Command::Lab { experiment, address }) => lab::lab(it, experiment, address),
+        Some(Command::Explain { address, length, page_size }) => explain::explain(ctx, address, length, page_size),
+        Some(Command::Lab { experiment, address }) => lab::lab(ctx, experiment, address),
         Some(Command::LabTouch(errand)) => lab::child(errand),
-        Some(Command::Completions { shell }) => generate::completions(it, shell),
+        Some(Command::Completions { shell }) => generate::completions(ctx, shell),
         Some(Command::Man { directory }) => generate::man(&directory),
     }?;
-    Ok(context.out.finish()?)
+    Ok(ctx.out.finish()?)
 }

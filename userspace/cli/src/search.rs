@@ -34,17 +34,17 @@ impl fmt::Display for Match {
 
 impl Pattern {
     /// From values, text, or bytes as hexadecimal digits, of which one is given.
-    pub fn new(it: &Context, values: &[u64], text: Option<String>, digits: Option<&str>) -> Result<Self, Failure> {
+    pub fn new(ctx: &Context, values: &[u64], text: Option<String>, digits: Option<&str>) -> Result<Self, Failure> {
         let (bytes, step) = if let Some(text) = text {
             (text.into_bytes(), 1)
         } else if let Some(digits) = digits {
             (hexadecimal(digits).map_err(Failure::Usage)?, 1)
         } else {
-            let width = it.value_width();
+            let width = ctx.value_width();
             if let Some(&value) = values.iter().find(|value| **value > width.max()) {
                 return Err(Error::TooWide { value, width }.into());
             }
-            (values.iter().flat_map(|value| bytes_of(it.endian, width, *value)).collect(), width.bytes())
+            (values.iter().flat_map(|value| bytes_of(ctx.endian, width, *value)).collect(), width.bytes())
         };
         if bytes.is_empty() {
             return Err(Failure::Usage("there is nothing to search for: the text or bytes are empty".into()));
@@ -62,15 +62,15 @@ impl Pattern {
 }
 
 /// Prints where `pattern` is in `range`, `max_count` times at most.
-pub fn search(it: &mut Context, range: PhysRange, pattern: &Pattern, max_count: Option<u64>) -> Result<(), Failure> {
-    let mapping = it.map_for_reading(range)?;
-    let bulk = it.bulk(&mapping);
+pub fn search(ctx: &mut Context, range: PhysRange, pattern: &Pattern, max_count: Option<u64>) -> Result<(), Failure> {
+    let mapping = ctx.map_for_reading(range)?;
+    let bulk = ctx.bulk(&mapping);
     bulk.check(Operation::Read, 0, mapping.len())?;
     let mut left = max_count.unwrap_or(u64::MAX);
     let mut count = 0u64;
     // The end of the block before, where a match may start that ends in this one, and then the block.
     let mut bytes: Vec<u8> = Vec::new();
-    Work::new("searched", mapping.len()).quiet_if(it.out.is_terminal()).run(|offset, length| {
+    Work::new("searched", mapping.len()).quiet_if(ctx.out.is_terminal()).run(|offset, length| {
         let kept = bytes.len().min(pattern.bytes.len() - 1);
         bytes.drain(..bytes.len() - kept);
         bytes.resize(kept + length, 0);
@@ -80,7 +80,7 @@ pub fn search(it: &mut Context, range: PhysRange, pattern: &Pattern, max_count: 
             if left == 0 {
                 return Ok(false);
             }
-            it.out.emit(&Match { address: Address(address + at as u64) })?;
+            ctx.out.emit(&Match { address: Address(address + at as u64) })?;
             (left, count) = (left - 1, count + 1);
         }
         Ok(left > 0)

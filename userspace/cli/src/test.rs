@@ -125,9 +125,9 @@ impl Memory for Words<'_> {
 }
 
 /// Tests `range` so many times with the tests of `only`, or all.
-pub fn test(it: &mut Context, range: PhysRange, passes: u64, only: &[Algorithm], seed: u64) -> Result<(), Failure> {
-    let mapping = it.map_for_writing(range)?;
-    let width = it.fixed_width().unwrap_or(Width::WIDEST);
+pub fn test(ctx: &mut Context, range: PhysRange, passes: u64, only: &[Algorithm], seed: u64) -> Result<(), Failure> {
+    let mapping = ctx.map_for_writing(range)?;
+    let width = ctx.fixed_width().unwrap_or(Width::WIDEST);
     mapping.bulk().with_width(width).check(Operation::Write, 0, mapping.len())?;
     let stop = Stop::on_signals();
     let mut faults = 0;
@@ -135,14 +135,14 @@ pub fn test(it: &mut Context, range: PhysRange, passes: u64, only: &[Algorithm],
         for algorithm in Algorithm::ALL.into_iter().filter(|one| only.is_empty() || only.contains(one)) {
             let test = algorithm.name();
             let bar = bar(test, algorithm.accesses(mapping.len() / width.bytes()));
-            let out = &mut it.out;
+            let out = &mut ctx.out;
             let mut words = Words { mapping: &mapping, width, out, stop: &stop, test, bar, accesses: 0, faults: 0 };
             algorithm.run(&mut words, seed.wrapping_add(pass - 1))?;
             words.bar.finish_and_clear();
             let outcome = Outcome { pass, test, faults: words.faults };
             faults += words.faults;
-            it.out.emit(&outcome)?;
-            it.out.finish()?;
+            ctx.out.emit(&outcome)?;
+            ctx.out.finish()?;
         }
     }
     match faults {

@@ -26,16 +26,16 @@ struct Transferred {
     verified: bool,
 }
 
-fn tell(it: &mut Context, mapping: &Mapping, verified: bool) -> Result<(), Failure> {
+fn tell(ctx: &mut Context, mapping: &Mapping, verified: bool) -> Result<(), Failure> {
     let start = Address(mapping.range().start());
-    Ok(it.out.emit_json(&Transferred { start, bytes: mapping.len(), verified })?)
+    Ok(ctx.out.emit_json(&Transferred { start, bytes: mapping.len(), verified })?)
 }
 
 /// Stores `value` all over `range`.
-pub fn fill(it: &mut Context, range: PhysRange, value: u64, verify: bool) -> Result<(), Failure> {
-    let width = it.value_width();
-    let mapping = it.map_for_writing(range)?;
-    let bulk = it.bulk(&mapping);
+pub fn fill(ctx: &mut Context, range: PhysRange, value: u64, verify: bool) -> Result<(), Failure> {
+    let width = ctx.value_width();
+    let mapping = ctx.map_for_writing(range)?;
+    let bulk = ctx.bulk(&mapping);
     // The whole is looked at before the first block is stored.
     bulk.check(Operation::Fill, 0, mapping.len())?;
     if mapping.len() % width.bytes() != 0 {
@@ -49,17 +49,17 @@ pub fn fill(it: &mut Context, range: PhysRange, value: u64, verify: bool) -> Res
         Ok(true)
     })?;
     if verify {
-        compare::filled(it, &mapping, width, value)?;
+        compare::filled(ctx, &mapping, width, value)?;
     }
-    tell(it, &mapping, verify)
+    tell(ctx, &mapping, verify)
 }
 
 /// Stores what is in the file at `path`.
-pub fn load(it: &mut Context, path: &Path, place: Place, verify: bool) -> Result<(), Failure> {
+pub fn load(ctx: &mut Context, path: &Path, place: Place, verify: bool) -> Result<(), Failure> {
     let mut source = Source::open(path)?;
     let range = source.range(path, place)?;
-    let mapping = it.map_for_writing(range)?;
-    let bulk = it.bulk(&mapping);
+    let mapping = ctx.map_for_writing(range)?;
+    let bulk = ctx.bulk(&mapping);
     bulk.check(Operation::Write, 0, mapping.len())?;
     let mut differs = None;
     let mut buffer = Vec::new();
@@ -75,11 +75,11 @@ pub fn load(it: &mut Context, path: &Path, place: Place, verify: bool) -> Result
     if let Some(difference) = differs {
         return Err(compare::differs(&mapping, difference, &path.display().to_string()));
     }
-    tell(it, &mapping, verify)
+    tell(ctx, &mapping, verify)
 }
 
 /// Copies `range` to `target`.
-pub fn copy(it: &mut Context, range: PhysRange, target: u64, verify: bool) -> Result<(), Failure> {
+pub fn copy(ctx: &mut Context, range: PhysRange, target: u64, verify: bool) -> Result<(), Failure> {
     let length = usize::try_from(range.length()).map_err(|_| Error::TooLong { range })?;
     let to = bytes_at(target, length).map_err(Failure::Usage)?;
     if verify && to.overlaps(&range) {
@@ -87,30 +87,30 @@ pub fn copy(it: &mut Context, range: PhysRange, target: u64, verify: bool) -> Re
             "{range} and {to} overlap, so the copy replaces what it would be compared with: leave out --verify"
         )));
     }
-    let source = it.map_for_reading(range)?;
-    let target = it.map_for_writing(to)?;
-    let bulk = it.bulk(&source);
+    let source = ctx.map_for_reading(range)?;
+    let target = ctx.map_for_writing(to)?;
+    let bulk = ctx.bulk(&source);
     bulk.check(Operation::Read, 0, length)?;
-    it.bulk(&target).check(Operation::Copy, 0, length)?;
+    ctx.bulk(&target).check(Operation::Copy, 0, length)?;
     let order = if to.start() > range.start() { Order::Descending } else { Order::Ascending };
     Work::new("copied", length).in_order(order).run(|offset, length| {
         bulk.copy(offset, &target, offset, length)?;
         Ok(true)
     })?;
     if verify {
-        compare::equal(it, &source, &target)?;
+        compare::equal(ctx, &source, &target)?;
     }
-    tell(it, &target, verify)
+    tell(ctx, &target, verify)
 }
 
 /// Writes what is in `range` into the file at `path`.
-pub fn save(it: &mut Context, range: PhysRange, path: &Path) -> Result<(), Failure> {
-    let mapping = it.map_for_reading(range)?;
-    it.bulk(&mapping).check(Operation::Read, 0, mapping.len())?;
+pub fn save(ctx: &mut Context, range: PhysRange, path: &Path) -> Result<(), Failure> {
+    let mapping = ctx.map_for_reading(range)?;
+    ctx.bulk(&mapping).check(Operation::Read, 0, mapping.len())?;
     if path == Path::new("-") {
         // Past `it.out`, which would take bytes for text.
         let mut stdout = io::stdout().lock();
-        save_to(&mapping, it.bulk(&mapping), |bytes| Ok(stdout.write_all(bytes)?))?;
+        save_to(&mapping, ctx.bulk(&mapping), |bytes| Ok(stdout.write_all(bytes)?))?;
         return Ok(stdout.flush()?);
     }
     let failed = Failure::file("write", path);
@@ -118,8 +118,8 @@ pub fn save(it: &mut Context, range: PhysRange, path: &Path) -> Result<(), Failu
     if existing.as_ref().is_some_and(|existing| !existing.is_file()) {
         // A pipe or a device takes bytes as they come, and cannot be replaced.
         let mut file = File::options().write(true).open(path).map_err(&failed)?;
-        save_to(&mapping, it.bulk(&mapping), |bytes| file.write_all(bytes).map_err(&failed))?;
-        return tell(it, &mapping, false);
+        save_to(&mapping, ctx.bulk(&mapping), |bytes| file.write_all(bytes).map_err(&failed))?;
+        return tell(ctx, &mapping, false);
     }
     // Written beside the place where it shall be, and put there when it is whole: what fails leaves nothing behind.
     let target = if existing.is_some() { fs::canonicalize(path).map_err(&failed)? } else { path.into() };
@@ -135,10 +135,10 @@ pub fn save(it: &mut Context, range: PhysRange, path: &Path) -> Result<(), Failu
         file.as_file().set_permissions(existing.permissions()).map_err(&failed)?;
     }
     sigbus::remove_unfinished(file.path());
-    save_to(&mapping, it.bulk(&mapping), |bytes| file.as_file_mut().write_all(bytes).map_err(&failed))?;
+    save_to(&mapping, ctx.bulk(&mapping), |bytes| file.as_file_mut().write_all(bytes).map_err(&failed))?;
     file.as_file().sync_all().map_err(&failed)?;
     file.persist(&target).map_err(|error| failed(error.error))?;
-    tell(it, &mapping, false)
+    tell(ctx, &mapping, false)
 }
 
 fn save_to(

@@ -68,16 +68,16 @@ impl Drop for Screen {
 }
 
 /// Looks at `place` every `interval` milliseconds, `count` times or until a signal.
-pub fn watch(it: &mut Context, place: Place, interval: u64, count: Option<u64>) -> Result<(), Failure> {
+pub fn watch(ctx: &mut Context, place: Place, interval: u64, count: Option<u64>) -> Result<(), Failure> {
     if let Place::Field(address, field) = place {
         let address = Address(address);
         return Err(Failure::Usage(format!("{address}{field} is a bit field: watch the whole value, {address}")));
     }
-    let width = it.value_width();
-    let mapping = it.map_for_reading(place.range(width).map_err(Failure::Usage)?)?;
+    let width = ctx.value_width();
+    let mapping = ctx.map_for_reading(place.range(width).map_err(Failure::Usage)?)?;
     mapping.bulk().with_width(width).check(Operation::Read, 0, mapping.len())?;
     let stop = Stop::on_signals();
-    let screen = if it.out.is_terminal() { Some(Screen::enter(&mut it.out)?) } else { None };
+    let screen = if ctx.out.is_terminal() { Some(Screen::enter(&mut ctx.out)?) } else { None };
     let mut before: Option<Vec<u64>> = None;
     let (mut looks, mut changes) = (0, 0u64);
     let mut due = Instant::now();
@@ -89,16 +89,16 @@ pub fn watch(it: &mut Context, place: Place, interval: u64, count: Option<u64>) 
             let title = format!(
                 "{} of {}, looks: {looks}, changes: {changes}, Ctrl-C ends",
                 mapping.range(),
-                it.device.display()
+                ctx.device.display()
             );
             // Asked for each time: the window may have changed.
             let height = terminal_size::terminal_size().map_or(24, |(_, height)| usize::from(height.0));
             let frame = frame(&title, mapping.range().start(), width, before.as_deref(), &now, height);
-            it.out.write_all(frame.as_bytes())?;
+            ctx.out.write_all(frame.as_bytes())?;
         } else {
-            list(&mut it.out, looks, &mapping, width, before.as_deref(), &now)?;
+            list(&mut ctx.out, looks, &mapping, width, before.as_deref(), &now)?;
         }
-        it.out.finish()?;
+        ctx.out.finish()?;
         before = Some(now);
         due += Duration::from_millis(interval);
         if count != Some(looks) {

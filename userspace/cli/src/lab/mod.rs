@@ -65,7 +65,7 @@ impl Experiment {
 const MARK: u8 = b'*';
 
 /// Does the experiments, and fails if the machine does anything else than the rules say.
-pub fn lab(it: &mut Context, experiment: Experiment, address: Option<u64>) -> Result<(), Failure> {
+pub fn lab(ctx: &mut Context, experiment: Experiment, address: Option<u64>) -> Result<(), Failure> {
     use Experiment::{All, BeyondEof, Grow, Partial, Rounding};
     if address.is_some() && !matches!(experiment, All | Experiment::Device) {
         return Err(Failure::Usage("only the experiment `device` has an address".into()));
@@ -82,18 +82,18 @@ pub fn lab(it: &mut Context, experiment: Experiment, address: Option<u64>) -> Re
             BeyondEof => beyond_eof(page_size),
             Grow => grow(page_size),
             Rounding => rounding(page_size),
-            Experiment::Device | All => device(it, address, page_size),
+            Experiment::Device | All => device(ctx, address, page_size),
         }?;
         rows += report.rows().count();
         wrong += report.rows().filter(|row| !row.agrees).count();
-        if it.out.is_json() {
-            report.rows().try_for_each(|row| it.out.emit_json(row))?;
+        if ctx.out.is_json() {
+            report.rows().try_for_each(|row| ctx.out.emit_json(row))?;
         } else {
-            it.print(if index > 0 { "\n" } else { "" })?;
-            it.print(&report.to_string())?;
+            ctx.print(if index > 0 { "\n" } else { "" })?;
+            ctx.print(&report.to_string())?;
         }
         // What was found is seen even if a later one cannot be done.
-        it.out.finish()?;
+        ctx.out.finish()?;
     }
     verdict(wrong, rows)
 }
@@ -319,11 +319,11 @@ impl Ground {
     }
 }
 
-fn device(it: &Context, address: Option<u64>, page_size: PageSize) -> Result<Report, Failure> {
+fn device(ctx: &Context, address: Option<u64>, page_size: PageSize) -> Result<Report, Failure> {
     const IT: Experiment = Experiment::Device;
-    let device = Device::open_read_only(&it.device)?;
+    let device = Device::open_read_only(&ctx.device)?;
     let Ground { start, last } = Ground::find(&device, address, page_size)?;
-    let file = File::open(&it.device).map_err(Failure::file("open", &it.device))?;
+    let file = File::open(&ctx.device).map_err(Failure::file("open", &ctx.device))?;
     let page = page_size.bytes();
     // The tutorial's second page, if there is one.
     let asked = scaled(if last - start < 2 * page - 1 { 1904 } else { 6000 }, page_size);
@@ -347,7 +347,7 @@ fn device(it: &Context, address: Option<u64>, page_size: PageSize) -> Result<Rep
         rows.push(row(IT, place, what, &expected, mapped(try_to_map(&file, request)?)));
     }
     let title =
-        format!("device: {} at {}, {asked} bytes mapped; {}", it.device.display(), Address(start), pages(page_size));
+        format!("device: {} at {}, {asked} bytes mapped; {}", ctx.device.display(), Address(start), pages(page_size));
     Ok(Report { page_size, title, parts: vec![Part::Zones(plan), Part::Rows(rows)] })
 }
 
