@@ -304,10 +304,10 @@ Examples:
         /// ADDRESS, START+LENGTH or START-LAST
         #[arg(value_name = "PLACE", value_parser = place)]
         place: Place,
-        /// The time between two looks in milliseconds
+        /// The time between two samples in milliseconds
         #[arg(long, value_name = "MS", value_parser = number, default_value = "500")]
         interval: u64,
-        /// Stop after so many looks
+        /// Stop after this many samples
         #[arg(long, value_parser = count)]
         count: Option<u64>,
     },

@@ -34,7 +34,7 @@ const CLEAR_BELOW: &str = "\x1b[J";
 /// A value that is new or has changed.
 #[derive(Serialize)]
 struct Change {
-    look: u64,
+    sample: u64,
     address: Address,
     #[serde(skip_serializing_if = "Option::is_none")]
     before: Option<Hex>,
@@ -67,7 +67,7 @@ impl Drop for Screen {
     }
 }
 
-/// Looks at `place` every `interval` milliseconds, `count` times or until a signal.
+/// Samples `place` every `interval` milliseconds, `count` times or until a signal.
 pub fn watch(ctx: &mut Context, place: Place, interval: u64, count: Option<u64>) -> Result<(), Failure> {
     if let Place::Field(address, field) = place {
         let address = Address(address);
@@ -79,15 +79,15 @@ pub fn watch(ctx: &mut Context, place: Place, interval: u64, count: Option<u64>)
     let stop = Stop::on_signals();
     let screen = if ctx.out.is_terminal() { Some(Screen::enter(&mut ctx.out)?) } else { None };
     let mut before: Option<Vec<u64>> = None;
-    let (mut looks, mut changes) = (0, 0u64);
+    let (mut samples, mut changes) = (0, 0u64);
     let mut due = Instant::now();
-    while count.is_none_or(|count| looks < count) && !stop.requested() {
-        looks += 1;
+    while count.is_none_or(|count| samples < count) && !stop.requested() {
+        samples += 1;
         let now = values(&mapping, width)?;
         changes += before.iter().flatten().zip(&now).filter(|(before, now)| before != now).count() as u64;
         if screen.is_some() {
             let title = format!(
-                "{} of {}, looks: {looks}, changes: {changes}, Ctrl-C ends",
+                "{} of {}, samples: {samples}, changes: {changes}, Ctrl-C ends",
                 mapping.range(),
                 ctx.device.display()
             );
@@ -96,17 +96,17 @@ pub fn watch(ctx: &mut Context, place: Place, interval: u64, count: Option<u64>)
             let frame = frame(&title, mapping.range().start(), width, before.as_deref(), &now, height);
             ctx.out.write_all(frame.as_bytes())?;
         } else {
-            list(&mut ctx.out, looks, &mapping, width, before.as_deref(), &now)?;
+            list(&mut ctx.out, samples, &mapping, width, before.as_deref(), &now)?;
         }
         ctx.out.finish()?;
         before = Some(now);
         due += Duration::from_millis(interval);
-        if count != Some(looks) {
+        if count != Some(samples) {
             sleep_until(due, &stop);
         }
     }
     drop(screen);
-    eprintln!("devmap: watched {}, looks: {looks}, changes: {changes}", mapping.range());
+    eprintln!("devmap: watched {}, samples: {samples}, changes: {changes}", mapping.range());
     Ok(())
 }
 
@@ -118,7 +118,7 @@ fn values(mapping: &Mapping, width: Width) -> Result<Vec<u64>, Failure> {
 /// Prints every value at first, and then those that have changed.
 fn list(
     out: &mut Output,
-    look: u64,
+    sample: u64,
     mapping: &Mapping,
     width: Width,
     before: Option<&[u64]>,
@@ -128,7 +128,7 @@ fn list(
         let before = before.map(|before| before[index]);
         if before != Some(*value) {
             out.emit(&Change {
-                look,
+                sample,
                 address: Address(mapping.range().start() + (index * width.bytes()) as u64),
                 before: before.map(|before| Hex::of(before, width)),
                 value: Hex::of(*value, width),

@@ -49,7 +49,7 @@ impl Terminal {
     }
 
     /// Takes what `devmap` prints; false at its end.
-    fn look(&mut self) -> bool {
+    fn update(&mut self) -> bool {
         let mut bytes = [0; 4096];
         // Without anybody at the other end a terminal fails with EIO.
         let count = self.keys.read(&mut bytes).unwrap_or(0);
@@ -60,14 +60,14 @@ impl Terminal {
     /// Waits until these words are on the screen.
     fn wait_for(&mut self, words: &str) {
         while !self.screen.screen().contents().contains(words) {
-            assert!(self.look(), "it has ended: {}", self.screen.screen().contents());
+            assert!(self.update(), "it has ended: {}", self.screen.screen().contents());
         }
     }
 
     /// Presses Ctrl-C, and gives what is on the screen when all is over, and the exit status.
     fn interrupt(mut self) -> (String, Option<i32>) {
         self.keys.write_all(CTRL_C).unwrap();
-        while self.look() {}
+        while self.update() {}
         let status = self.devmap.wait().unwrap();
         let screen = self.screen.screen();
         assert!(!screen.alternate_screen() && !screen.hide_cursor(), "the terminal is not as it was");
@@ -87,7 +87,7 @@ fn watch_has_a_screen_of_its_own_and_gives_it_back() {
     terminal.wait_for("00000003");
     let (shown, status) = terminal.interrupt();
     assert_eq!(status, Some(0), "{shown}");
-    assert!(shown.contains("devmap: watched 0x00000000-0x0000001f, looks: ") && shown.ends_with(", changes: 1"));
+    assert!(shown.contains("devmap: watched 0x00000000-0x0000001f, samples: ") && shown.ends_with(", changes: 1"));
     assert!(!shown.contains("05050505"), "{shown}");
 }
 

@@ -80,7 +80,7 @@ fn watch_prints_each_change_and_ends_by_a_signal() {
     watch.stderr.take().unwrap().read_to_string(&mut told).unwrap();
     assert_eq!(watch.wait().unwrap().code(), Some(0));
     assert!(
-        told.starts_with("devmap: watched 0x00000000-0x00000007, looks: ") && told.ends_with(", changes: 1\n"),
+        told.starts_with("devmap: watched 0x00000000-0x00000007, samples: ") && told.ends_with(", changes: 1\n"),
         "{told}"
     );
 }
@@ -89,8 +89,8 @@ fn watch_prints_each_change_and_ends_by_a_signal() {
 fn watch_ends_after_its_count() {
     let bench = Bench::new(&[5; 2]);
     let ran = bench.devmap(&["watch", "0", "-w", "16", "--count", "3", "--interval", "0", "--json"]);
-    assert_eq!(ran.out, "{\"look\":1,\"address\":\"0x00000000\",\"value\":\"0x0505\"}\n");
-    assert_eq!(ran.err, "devmap: watched 0x00000000-0x00000001, looks: 3, changes: 0\n");
+    assert_eq!(ran.out, "{\"sample\":1,\"address\":\"0x00000000\",\"value\":\"0x0505\"}\n");
+    assert_eq!(ran.err, "devmap: watched 0x00000000-0x00000001, samples: 3, changes: 0\n");
     bench.devmap(&["watch", "0:1"]).failed(2, "0x00000000:1:1 is a bit field: watch the whole value, 0x00000000");
     bench.devmap(&["watch", "0", "--count", "0"]).misused("`0` would do nothing: give at least 1");
 }
