@@ -11,7 +11,7 @@ use devmap::page::PageSize;
 use devmap::{Endian, PhysRange, Width, DEFAULT_DEVICE};
 
 use super::explain::page_size;
-use super::lab::{Errand, Experiment};
+use super::lab::{Experiment, TouchArgs};
 use super::memtest::Algorithm;
 use super::number::{count, number};
 use super::place::{address, place, range, Place};
@@ -394,7 +394,7 @@ Examples:
 
     /// Map standard input, and write the bytes that are touched to standard output
     #[command(hide = true)]
-    LabTouch(Errand),
+    LabTouch(TouchArgs),
 
     /// Print a completion script for a shell
     #[command(after_help = "\

@@ -8,12 +8,12 @@ use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 /// What is done faster than a person looks needs no bar.
-const WORTH_A_BAR: u64 = 1 << 20;
+const MIN_TOTAL: u64 = 1 << 20;
 
 /// A bar for `total` steps, shown on standard error if that is a terminal and the work is long.
 pub fn bar(done: &'static str, total: u64) -> ProgressBar {
     let terminal = Term::stderr();
-    if total < WORTH_A_BAR || !terminal.is_term() {
+    if total < MIN_TOTAL || !terminal.is_term() {
         return ProgressBar::hidden();
     }
     let target = ProgressDrawTarget::term_like_with_hz(Box::new(Narrow(terminal)), 10);

@@ -8,12 +8,12 @@ use std::path::Path;
 use devmap::{Difference, Mapping, Operation, PhysRange, Width};
 use serde::Serialize;
 
+use super::blocks::Blocks;
 use super::context::Context;
 use super::failure::Failure;
 use super::output::{Address, Hex};
 use super::place::{bytes_at, Place};
-use super::transfer::Source;
-use super::work::Work;
+use super::transfer::Input;
 
 /// The outcome, for programs.
 #[derive(Serialize)]
@@ -34,7 +34,7 @@ fn byte(value: u8) -> Hex {
     Hex::of(value.into(), Width::Bits8)
 }
 
-fn tell(ctx: &mut Context, mapping: &Mapping, difference: Option<Difference>) -> Result<(), Failure> {
+fn print_result(ctx: &mut Context, mapping: &Mapping, difference: Option<Difference>) -> Result<(), Failure> {
     let start = mapping.range().start();
     ctx.out.emit_json(&Compared {
         start: Address(start),
@@ -54,31 +54,31 @@ pub fn compare(ctx: &mut Context, range: PhysRange, other: u64) -> Result<(), Fa
     let one = ctx.map_for_reading(range)?;
     let other = ctx.map_for_reading(other)?;
     let difference = first_difference(ctx, &one, &other)?;
-    tell(ctx, &one, difference)?;
+    print_result(ctx, &one, difference)?;
     match difference {
         None => Ok(()),
-        Some(difference) => Err(differs(&one, difference, &there(&other, difference))),
+        Some(difference) => Err(mismatch(&one, difference, &address_of(&other, difference))),
     }
 }
 
 /// Compares the contents of the file at `path` with what lies at `place`.
 pub fn verify(ctx: &mut Context, path: &Path, place: Place) -> Result<(), Failure> {
-    let mut source = Source::open(path)?;
-    let mapping = ctx.map_for_reading(source.range(path, place)?)?;
-    let difference = against(ctx, "verified", &mapping, |_, expected| {
-        source.reader.read_exact(expected).map_err(Failure::file("read", path))
+    let mut input = Input::open(path)?;
+    let mapping = ctx.map_for_reading(input.range(path, place)?)?;
+    let difference = compare_with(ctx, "verified", &mapping, |_, expected| {
+        input.reader.read_exact(expected).map_err(Failure::file("read", path))
     })?;
-    tell(ctx, &mapping, difference)?;
+    print_result(ctx, &mapping, difference)?;
     match difference {
         None => Ok(()),
-        Some(difference) => Err(differs(&mapping, difference, &path.display().to_string())),
+        Some(difference) => Err(mismatch(&mapping, difference, &path.display().to_string())),
     }
 }
 
 /// Fails unless every value in `mapping` is `value`.
 pub fn filled(ctx: &Context, mapping: &Mapping, width: Width, value: u64) -> Result<(), Failure> {
     let pattern = super::search::bytes_of(ctx.endian, width, value);
-    let difference = against(ctx, "verified", mapping, |_, expected| {
+    let difference = compare_with(ctx, "verified", mapping, |_, expected| {
         // Blocks are multiples of every width, so each begins with a whole value.
         for chunk in expected.chunks_mut(pattern.len()) {
             chunk.copy_from_slice(&pattern[..chunk.len()]);
@@ -87,7 +87,7 @@ pub fn filled(ctx: &Context, mapping: &Mapping, width: Width, value: u64) -> Res
     })?;
     match difference {
         None => Ok(()),
-        Some(difference) => Err(differs(mapping, difference, "what was stored")),
+        Some(difference) => Err(mismatch(mapping, difference, "what was stored")),
     }
 }
 
@@ -95,19 +95,19 @@ pub fn filled(ctx: &Context, mapping: &Mapping, width: Width, value: u64) -> Res
 pub fn equal(ctx: &Context, one: &Mapping, other: &Mapping) -> Result<(), Failure> {
     match first_difference(ctx, other, one)? {
         None => Ok(()),
-        Some(difference) => Err(differs(other, difference, &there(one, difference))),
+        Some(difference) => Err(mismatch(other, difference, &address_of(one, difference))),
     }
 }
 
 fn first_difference(ctx: &Context, one: &Mapping, other: &Mapping) -> Result<Option<Difference>, Failure> {
     let bulk = ctx.bulk(other);
     bulk.check(Operation::Compare, 0, other.len())?;
-    against(ctx, "compared", one, |offset, expected| Ok(bulk.read_into(offset, expected)?))
+    compare_with(ctx, "compared", one, |offset, expected| Ok(bulk.read_into(offset, expected)?))
 }
 
 /// Compares `mapping` with the bytes that `fill` puts into its buffer for the offset that it is given. Gives the first
 /// difference.
-fn against(
+fn compare_with(
     ctx: &Context,
     done: &'static str,
     mapping: &Mapping,
@@ -117,7 +117,7 @@ fn against(
     bulk.check(Operation::Compare, 0, mapping.len())?;
     let mut expected = Vec::new();
     let mut difference = None;
-    Work::new(done, mapping.len()).run(|offset, length| {
+    Blocks::new(done, mapping.len()).run(|offset, length| {
         expected.resize(length, 0);
         fill(offset, &mut expected)?;
         difference = bulk.compare(offset, &expected)?;
@@ -127,12 +127,12 @@ fn against(
 }
 
 /// The address in `mapping` that a difference belongs to.
-fn there(mapping: &Mapping, difference: Difference) -> String {
+fn address_of(mapping: &Mapping, difference: Difference) -> String {
     Address(mapping.range().start() + difference.offset as u64).to_string()
 }
 
 /// The failure of a comparison with `other`.
-pub fn differs(mapping: &Mapping, difference: Difference, other: &str) -> Failure {
+pub fn mismatch(mapping: &Mapping, difference: Difference, other: &str) -> Failure {
     let (found, expected) = (byte(difference.found), byte(difference.expected));
-    Failure::Differs(format!("{} has {found}, and {other} has {expected}", there(mapping, difference)))
+    Failure::Differs(format!("{} has {found}, and {other} has {expected}", address_of(mapping, difference)))
 }

@@ -11,7 +11,7 @@ use devmap::page::PageSize;
 const COLUMNS: u64 = 24;
 
 /// More pages are not drawn one by one: so many fit on a terminal.
-const MOST: u64 = 3;
+const MAX_PAGES: u64 = 3;
 
 /// Whole pages, one beside the other, with the address of each above it.
 pub struct Drawing<'a> {
@@ -32,7 +32,7 @@ pub struct Drawing<'a> {
 impl Drawing<'_> {
     /// The pages that are drawn, by number; `None` stands for those left out.
     fn cells(&self) -> Vec<Option<u64>> {
-        if self.pages <= MOST {
+        if self.pages <= MAX_PAGES {
             (0..self.pages).map(Some).collect()
         } else {
             vec![Some(0), None, Some(self.pages - 1)]

@@ -9,10 +9,10 @@ use devmap::{Endian, Operation, PhysRange, Width};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
+use super::blocks::Blocks;
 use super::context::Context;
 use super::failure::Failure;
 use super::output::{Address, Hex};
-use super::work::Work;
 
 /// How many bytes a line has.
 const LINE: usize = 16;
@@ -108,7 +108,7 @@ pub fn dump(ctx: &mut Context, range: PhysRange, all: bool) -> Result<(), Failur
     let mut buffer = Vec::new();
     let mut before = [0; LINE];
     let mut star = false;
-    Work::new("dumped", mapping.len()).quiet_if(ctx.out.is_terminal()).run(|offset, length| {
+    Blocks::new("dumped", mapping.len()).quiet_if(ctx.out.is_terminal()).run(|offset, length| {
         buffer.resize(length, 0);
         bulk.read_into(offset, &mut buffer)?;
         for (index, bytes) in buffer.chunks(LINE).enumerate() {

@@ -52,7 +52,7 @@ impl Failure {
     }
 
     /// Whether nothing is left to be said on standard error.
-    pub fn is_told(&self) -> bool {
+    pub fn is_printed(&self) -> bool {
         matches!(self, Self::Refused)
     }
 

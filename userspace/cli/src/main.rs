@@ -7,6 +7,7 @@
 mod access;
 mod args;
 mod bar;
+mod blocks;
 mod check;
 mod compare;
 mod compat;
@@ -17,6 +18,7 @@ mod explain;
 mod failure;
 mod generate;
 mod info;
+mod interrupt;
 mod lab;
 mod memtest;
 mod number;
@@ -29,7 +31,6 @@ mod test;
 mod transfer;
 mod watch;
 mod windows;
-mod work;
 
 use std::env;
 use std::io;
@@ -43,8 +44,8 @@ use args::{Args, Command};
 use context::Context;
 use failure::Failure;
 
-/// What `devmap` alone prints.
-const FIRST_LESSON: &str = "\
+/// What `devmap` prints without arguments.
+const INTRODUCTION: &str = "\
 devmap reads and writes physical memory through the map driver's node, /dev/map.
 
   devmap info                              what the device is, and which windows it has
@@ -78,7 +79,7 @@ fn report(name: &str, result: Result<(), Failure>) -> Result<(), u8> {
         // Whoever read our output has seen enough.
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(failure) => {
-            if !failure.is_told() {
+            if !failure.is_printed() {
                 eprintln!("{name}: {failure}");
             }
             Err(failure.status())
@@ -89,7 +90,7 @@ fn report(name: &str, result: Result<(), Failure>) -> Result<(), u8> {
 fn dispatch(args: Args) -> Result<(), Failure> {
     let ctx = &mut Context::new(args.options);
     match args.command {
-        None => ctx.print(FIRST_LESSON),
+        None => ctx.print(INTRODUCTION),
         Some(Command::Read { places }) => access::read(ctx, &places),
         Some(Command::Write { place, values, verify }) => access::write(ctx, place, &values, verify),
         Some(Command::Modify { address, value, mask, set, clear, verify }) => {

@@ -17,7 +17,7 @@ pub trait Memory {
     /// Stores a word.
     fn store(&mut self, index: usize, value: u64) -> Result<(), Failure>;
     /// Hears of a word that is not what was stored.
-    fn wrong(&mut self, index: usize, expected: u64, found: u64) -> Result<(), Failure>;
+    fn mismatch(&mut self, index: usize, expected: u64, found: u64) -> Result<(), Failure>;
 }
 
 /// A memory test.
@@ -79,7 +79,7 @@ fn expect(memory: &mut impl Memory, index: usize, expected: u64) -> Result<(), F
     if found == expected {
         Ok(())
     } else {
-        memory.wrong(index, expected, found)
+        memory.mismatch(index, expected, found)
     }
 }
 
@@ -176,7 +176,7 @@ mod tests {
         coupled: Option<usize>,
         /// Data lines that are wired together: both are 1 if one of them is.
         shorted: u64,
-        wrong: Vec<(usize, u64, u64)>,
+        mismatches: Vec<(usize, u64, u64)>,
     }
 
     impl Faulty {
@@ -186,7 +186,7 @@ mod tests {
 
         fn faults(mut self, algorithm: Algorithm) -> Vec<(usize, u64, u64)> {
             algorithm.run(&mut self, 1).unwrap();
-            self.wrong
+            self.mismatches
         }
     }
 
@@ -222,8 +222,8 @@ mod tests {
             Ok(())
         }
 
-        fn wrong(&mut self, index: usize, expected: u64, found: u64) -> Result<(), Failure> {
-            self.wrong.push((index, expected, found));
+        fn mismatch(&mut self, index: usize, expected: u64, found: u64) -> Result<(), Failure> {
+            self.mismatches.push((index, expected, found));
             Ok(())
         }
     }

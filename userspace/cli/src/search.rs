@@ -7,10 +7,10 @@ use std::fmt;
 use devmap::{Endian, Error, Operation, PhysRange, Width};
 use serde::Serialize;
 
+use super::blocks::Blocks;
 use super::context::Context;
 use super::failure::Failure;
 use super::output::Address;
-use super::work::Work;
 
 /// What is looked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub fn search(ctx: &mut Context, range: PhysRange, pattern: &Pattern, max_count:
     let mut count = 0u64;
     // The end of the block before, where a match may start that ends in this one, and then the block.
     let mut bytes: Vec<u8> = Vec::new();
-    Work::new("searched", mapping.len()).quiet_if(ctx.out.is_terminal()).run(|offset, length| {
+    Blocks::new("searched", mapping.len()).quiet_if(ctx.out.is_terminal()).run(|offset, length| {
         let kept = bytes.len().min(pattern.bytes.len() - 1);
         bytes.drain(..bytes.len() - kept);
         bytes.resize(kept + length, 0);

@@ -11,9 +11,9 @@ use serde::Serialize;
 use super::bar::bar;
 use super::context::Context;
 use super::failure::Failure;
+use super::interrupt::Interrupt;
 use super::memtest::{Algorithm, Memory};
 use super::output::{Address, Hex, Output};
-use super::work::Stop;
 
 /// How many faults of one test are printed; the rest is counted.
 const PRINTED: u64 = 10;
@@ -61,7 +61,7 @@ struct Words<'a> {
     mapping: &'a Mapping,
     width: Width,
     out: &'a mut Output,
-    stop: &'a Stop,
+    interrupt: &'a Interrupt,
     test: &'static str,
     bar: ProgressBar,
     accesses: u64,
@@ -76,7 +76,7 @@ impl Words<'_> {
             return Ok(());
         }
         self.bar.set_position(self.accesses);
-        if self.stop.requested() {
+        if self.interrupt.requested() {
             self.bar.finish_and_clear();
             return Err(Failure::Interrupted(format!(
                 "in the test `{}` of {}, whose contents are lost",
@@ -107,7 +107,7 @@ impl Memory for Words<'_> {
         Ok(self.mapping.write_value(self.width, index * self.width.bytes(), value)?)
     }
 
-    fn wrong(&mut self, index: usize, expected: u64, found: u64) -> Result<(), Failure> {
+    fn mismatch(&mut self, index: usize, expected: u64, found: u64) -> Result<(), Failure> {
         self.faults += 1;
         if self.faults <= PRINTED {
             let hex = |value| Hex::of(value, self.width);
@@ -129,14 +129,15 @@ pub fn test(ctx: &mut Context, range: PhysRange, passes: u64, only: &[Algorithm]
     let mapping = ctx.map_for_writing(range)?;
     let width = ctx.fixed_width().unwrap_or(Width::WIDEST);
     mapping.bulk().with_width(width).check(Operation::Write, 0, mapping.len())?;
-    let stop = Stop::on_signals();
+    let interrupt = Interrupt::on_signals();
     let mut faults = 0;
     for pass in 1..=passes {
         for algorithm in Algorithm::ALL.into_iter().filter(|one| only.is_empty() || only.contains(one)) {
             let test = algorithm.name();
             let bar = bar(test, algorithm.accesses(mapping.len() / width.bytes()));
             let out = &mut ctx.out;
-            let mut words = Words { mapping: &mapping, width, out, stop: &stop, test, bar, accesses: 0, faults: 0 };
+            let mut words =
+                Words { mapping: &mapping, width, out, interrupt: &interrupt, test, bar, accesses: 0, faults: 0 };
             algorithm.run(&mut words, seed.wrapping_add(pass - 1))?;
             words.bar.finish_and_clear();
             let outcome = Outcome { pass, test, faults: words.faults };

@@ -10,13 +10,13 @@ use std::path::Path;
 use devmap::{Bulk, Error, Mapping, Operation, PhysRange};
 use serde::Serialize;
 
+use super::blocks::{Blocks, Order};
 use super::compare;
 use super::context::Context;
 use super::failure::Failure;
 use super::output::Address;
 use super::place::{bytes_at, Place};
 use super::sigbus;
-use super::work::{Order, Work};
 
 /// What was done, for programs.
 #[derive(Serialize)]
@@ -26,7 +26,7 @@ struct Transferred {
     verified: bool,
 }
 
-fn tell(ctx: &mut Context, mapping: &Mapping, verified: bool) -> Result<(), Failure> {
+fn print_result(ctx: &mut Context, mapping: &Mapping, verified: bool) -> Result<(), Failure> {
     let start = Address(mapping.range().start());
     Ok(ctx.out.emit_json(&Transferred { start, bytes: mapping.len(), verified })?)
 }
@@ -44,28 +44,28 @@ pub fn fill(ctx: &mut Context, range: PhysRange, value: u64, verify: bool) -> Re
     if value > width.max() {
         return Err(Error::TooWide { value, width }.into());
     }
-    Work::new("filled", mapping.len()).run(|offset, length| {
+    Blocks::new("filled", mapping.len()).run(|offset, length| {
         bulk.fill_value(width, offset, length, value)?;
         Ok(true)
     })?;
     if verify {
         compare::filled(ctx, &mapping, width, value)?;
     }
-    tell(ctx, &mapping, verify)
+    print_result(ctx, &mapping, verify)
 }
 
 /// Stores what is in the file at `path`.
 pub fn load(ctx: &mut Context, path: &Path, place: Place, verify: bool) -> Result<(), Failure> {
-    let mut source = Source::open(path)?;
-    let range = source.range(path, place)?;
+    let mut input = Input::open(path)?;
+    let range = input.range(path, place)?;
     let mapping = ctx.map_for_writing(range)?;
     let bulk = ctx.bulk(&mapping);
     bulk.check(Operation::Write, 0, mapping.len())?;
     let mut differs = None;
     let mut buffer = Vec::new();
-    Work::new("loaded", mapping.len()).run(|offset, length| {
+    Blocks::new("loaded", mapping.len()).run(|offset, length| {
         buffer.resize(length, 0);
-        source.reader.read_exact(&mut buffer).map_err(Failure::file("read", path))?;
+        input.reader.read_exact(&mut buffer).map_err(Failure::file("read", path))?;
         bulk.write_from(offset, &buffer)?;
         if verify {
             differs = bulk.compare(offset, &buffer)?;
@@ -73,9 +73,9 @@ pub fn load(ctx: &mut Context, path: &Path, place: Place, verify: bool) -> Resul
         Ok(differs.is_none())
     })?;
     if let Some(difference) = differs {
-        return Err(compare::differs(&mapping, difference, &path.display().to_string()));
+        return Err(compare::mismatch(&mapping, difference, &path.display().to_string()));
     }
-    tell(ctx, &mapping, verify)
+    print_result(ctx, &mapping, verify)
 }
 
 /// Copies `range` to `target`.
@@ -93,14 +93,14 @@ pub fn copy(ctx: &mut Context, range: PhysRange, target: u64, verify: bool) -> R
     bulk.check(Operation::Read, 0, length)?;
     ctx.bulk(&target).check(Operation::Copy, 0, length)?;
     let order = if to.start() > range.start() { Order::Descending } else { Order::Ascending };
-    Work::new("copied", length).in_order(order).run(|offset, length| {
+    Blocks::new("copied", length).in_order(order).run(|offset, length| {
         bulk.copy(offset, &target, offset, length)?;
         Ok(true)
     })?;
     if verify {
         compare::equal(ctx, &source, &target)?;
     }
-    tell(ctx, &target, verify)
+    print_result(ctx, &target, verify)
 }
 
 /// Writes what is in `range` into the file at `path`.
@@ -119,7 +119,7 @@ pub fn save(ctx: &mut Context, range: PhysRange, path: &Path) -> Result<(), Fail
         // A pipe or a device takes bytes as they come, and cannot be replaced.
         let mut file = File::options().write(true).open(path).map_err(&failed)?;
         save_to(&mapping, ctx.bulk(&mapping), |bytes| file.write_all(bytes).map_err(&failed))?;
-        return tell(ctx, &mapping, false);
+        return print_result(ctx, &mapping, false);
     }
     // Written beside the place where it shall be, and put there when it is whole: what fails leaves nothing behind.
     let target = if existing.is_some() { fs::canonicalize(path).map_err(&failed)? } else { path.into() };
@@ -138,7 +138,7 @@ pub fn save(ctx: &mut Context, range: PhysRange, path: &Path) -> Result<(), Fail
     save_to(&mapping, ctx.bulk(&mapping), |bytes| file.as_file_mut().write_all(bytes).map_err(&failed))?;
     file.as_file().sync_all().map_err(&failed)?;
     file.persist(&target).map_err(|error| failed(error.error))?;
-    tell(ctx, &mapping, false)
+    print_result(ctx, &mapping, false)
 }
 
 fn save_to(
@@ -147,7 +147,7 @@ fn save_to(
     mut write: impl FnMut(&[u8]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut buffer = Vec::new();
-    Work::new("saved", mapping.len()).run(|offset, length| {
+    Blocks::new("saved", mapping.len()).run(|offset, length| {
         buffer.resize(length, 0);
         bulk.read_into(offset, &mut buffer)?;
         write(&buffer)?;
@@ -156,12 +156,12 @@ fn save_to(
 }
 
 /// A file whose length is known.
-pub struct Source {
+pub struct Input {
     pub reader: Box<dyn Read>,
     length: u64,
 }
 
-impl Source {
+impl Input {
     /// Opens the file at `path`, or standard input for `-`. What is no regular file is read to its end first, since no
     /// byte of memory is to change before it is clear that the range holds them all.
     pub fn open(path: &Path) -> Result<Self, Failure> {

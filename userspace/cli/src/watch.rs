@@ -13,12 +13,12 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::failure::Failure;
+use super::interrupt::Interrupt;
 use super::output::{Address, Hex, Output};
 use super::place::Place;
-use super::work::Stop;
 
 /// How long a signal may have to wait.
-const NAP: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How many bytes a line on the terminal has.
 const LINE: usize = 16;
@@ -76,12 +76,12 @@ pub fn watch(ctx: &mut Context, place: Place, interval: u64, count: Option<u64>)
     let width = ctx.value_width();
     let mapping = ctx.map_for_reading(place.range(width).map_err(Failure::Usage)?)?;
     mapping.bulk().with_width(width).check(Operation::Read, 0, mapping.len())?;
-    let stop = Stop::on_signals();
+    let interrupt = Interrupt::on_signals();
     let screen = if ctx.out.is_terminal() { Some(Screen::enter(&mut ctx.out)?) } else { None };
     let mut before: Option<Vec<u64>> = None;
     let (mut samples, mut changes) = (0, 0u64);
     let mut due = Instant::now();
-    while count.is_none_or(|count| samples < count) && !stop.requested() {
+    while count.is_none_or(|count| samples < count) && !interrupt.requested() {
         samples += 1;
         let now = values(&mapping, width)?;
         changes += before.iter().flatten().zip(&now).filter(|(before, now)| before != now).count() as u64;
@@ -102,7 +102,7 @@ pub fn watch(ctx: &mut Context, place: Place, interval: u64, count: Option<u64>)
         before = Some(now);
         due += Duration::from_millis(interval);
         if count != Some(samples) {
-            sleep_until(due, &stop);
+            sleep_until(due, &interrupt);
         }
     }
     drop(screen);
@@ -162,13 +162,13 @@ fn frame(title: &str, start: u64, width: Width, before: Option<&[u64]>, now: &[u
     frame + CLEAR_BELOW
 }
 
-fn sleep_until(due: Instant, stop: &Stop) {
-    while !stop.requested() {
+fn sleep_until(due: Instant, interrupt: &Interrupt) {
+    while !interrupt.requested() {
         let left = due.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return;
         }
-        thread::sleep(left.min(NAP));
+        thread::sleep(left.min(POLL_INTERVAL));
     }
 }
 

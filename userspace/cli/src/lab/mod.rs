@@ -28,7 +28,7 @@ use super::output::Address;
 use super::probe::{Probe, Request};
 use plan::{data, expectation, outcome, values, Plan};
 use report::{Part, Report, Row};
-pub use touch::{child, Errand};
+pub use touch::{child, TouchArgs};
 use touch::{touch, Touch};
 
 /// What can be tried out.
@@ -155,9 +155,9 @@ fn store(
     what: &str,
     expected: &str,
 ) -> Result<Row, Failure> {
-    let errand = Errand { first: range.start, store: Some(MARK), ..Errand::load(0, length, range.end) };
+    let args = TouchArgs { first: range.start, store: Some(MARK), ..TouchArgs::load(0, length, range.end) };
     let before = file_length(file)?;
-    let found = touch(file, errand)?;
+    let found = touch(file, args)?;
     let mut contents = vec![0; file_length(file)?];
     file.read_exact_at(&mut contents, 0)?;
     let is_mark = |byte: &u8| *byte == MARK;
@@ -184,7 +184,7 @@ fn partial(page_size: PageSize) -> Result<Report, Failure> {
     let (size, length) = (scaled(9500, page_size), scaled(6000, page_size));
     let file = file(size)?;
     let plan = Plan::of_file(size, size, length, page_size)?;
-    let mut rows = compare(Experiment::Partial, &plan, &touch(&file, Errand::load(0, length, plan.end()))?);
+    let mut rows = compare(Experiment::Partial, &plan, &touch(&file, TouchArgs::load(0, length, plan.end()))?);
     let last = plan.reach() - 1..plan.reach();
     rows.push(store(Experiment::Partial, &file, length, last, "last byte that is mapped", "in the file")?);
     let title = format!("partial: a file of {size} bytes, {length} of them mapped; {}", pages(page_size));
@@ -195,7 +195,7 @@ fn beyond_eof(page_size: PageSize) -> Result<Report, Failure> {
     let (size, length) = (scaled(2200, page_size), scaled(8192, page_size));
     let file = file(size)?;
     let plan = Plan::of_file(size, size, length, page_size)?;
-    let mut rows = compare(Experiment::BeyondEof, &plan, &touch(&file, Errand::load(0, length, plan.end()))?);
+    let mut rows = compare(Experiment::BeyondEof, &plan, &touch(&file, TouchArgs::load(0, length, plan.end()))?);
     let tail = size..plan.reach();
     rows.push(store(Experiment::BeyondEof, &file, length, tail, "rest of the file's last page", "not in the file")?);
     let title = format!("beyond-eof: a file of {size} bytes, {length} mapped; {}", pages(page_size));
@@ -207,13 +207,13 @@ fn grow(page_size: PageSize) -> Result<Report, Failure> {
     let file = file(size)?;
     let before = Plan::of_file(size, size, length, page_size)?;
     let fatal = before.reach();
-    let found = touch(&file, Errand::load(0, length, before.end()))?;
+    let found = touch(&file, TouchArgs::load(0, length, before.end()))?;
     let rows_before = compare(Experiment::Grow, &before, &found);
 
     // The mapping is made before the file grows, and by the same process that then touches it.
     let after = Plan::of_file(size, length, length, page_size)?;
-    let errand = Errand { grow: Some(length as u64), ..Errand::load(0, length, after.end()) };
-    let mut rows_after = compare(Experiment::Grow, &after, &touch(&file, errand)?);
+    let args = TouchArgs { grow: Some(length as u64), ..TouchArgs::load(0, length, after.end()) };
+    let mut rows_after = compare(Experiment::Grow, &after, &touch(&file, args)?);
     let once_fatal = fatal..fatal + 1;
     rows_after.push(store(Experiment::Grow, &file, length, once_fatal, "where SIGBUS was", "in the file")?);
 
@@ -229,14 +229,14 @@ fn grow(page_size: PageSize) -> Result<Report, Failure> {
 }
 
 fn rounding(page_size: PageSize) -> Result<Report, Failure> {
-    const IT: Experiment = Experiment::Rounding;
+    const THIS: Experiment = Experiment::Rounding;
     let page = page_size.bytes() as usize;
     let size = 3 * page;
     let file = file(size)?;
     let mut rows = Vec::new();
     for length in [1, page - 1, page, page + 1, scaled(5000, page_size), 2 * page] {
         let plan = Plan::of_file(size, size, length, page_size)?;
-        let found = touch(&file, Errand::load(0, length, plan.end()))?;
+        let found = touch(&file, TouchArgs::load(0, length, plan.end()))?;
         let reach = found.iter().take_while(|touch| matches!(touch, Touch::Value(_))).count();
         let end = match found.get(reach) {
             Some(Touch::Killed(signal)) => signal.as_str(),
@@ -244,7 +244,7 @@ fn rounding(page_size: PageSize) -> Result<Report, Failure> {
         };
         let expected = format!("{} bytes, then SIGSEGV", plan.reach());
         let happened = format!("{reach} bytes, then {end}");
-        rows.push(row(IT, format!("length {length}"), "bytes that can be touched", &expected, happened));
+        rows.push(row(THIS, format!("length {length}"), "bytes that can be touched", &expected, happened));
     }
     let map = |offset, length| Request { offset, length, writable: false, private: false };
     for (place, what, request, expected) in [
@@ -258,7 +258,7 @@ fn rounding(page_size: PageSize) -> Result<Report, Failure> {
         ),
         (&format!("offset {page}"), "a multiple of the page size", map(page as u64, page), Ok(())),
     ] {
-        rows.push(row(IT, place.into(), what, &mapped(expected), mapped(try_to_map(&file, request)?)));
+        rows.push(row(THIS, place.into(), what, &mapped(expected), mapped(try_to_map(&file, request)?)));
     }
     let plan = Plan::of_file(size, size, scaled(5000, page_size), page_size)?;
     let title = format!("rounding: a file of {size} bytes; {}", pages(page_size));
@@ -280,13 +280,13 @@ fn mapped(result: Result<(), Errno>) -> String {
 }
 
 /// The memory that `device` is tried out on.
-struct Ground {
+struct DeviceRange {
     start: u64,
     /// The last byte that may be mapped together with the first, as far as is known.
     last: u64,
 }
 
-impl Ground {
+impl DeviceRange {
     /// At `address`, or else the first window.
     fn find(device: &Device, address: Option<u64>, page_size: PageSize) -> Result<Self, Failure> {
         // A device that is not the map driver's fails here, whether there is an address or not.
@@ -320,15 +320,15 @@ impl Ground {
 }
 
 fn device(ctx: &Context, address: Option<u64>, page_size: PageSize) -> Result<Report, Failure> {
-    const IT: Experiment = Experiment::Device;
+    const THIS: Experiment = Experiment::Device;
     let device = Device::open_read_only(&ctx.device)?;
-    let Ground { start, last } = Ground::find(&device, address, page_size)?;
+    let DeviceRange { start, last } = DeviceRange::find(&device, address, page_size)?;
     let file = File::open(&ctx.device).map_err(Failure::file("open", &ctx.device))?;
     let page = page_size.bytes();
     // The tutorial's second page, if there is one.
     let asked = scaled(if last - start < 2 * page - 1 { 1904 } else { 6000 }, page_size);
     let plan = Plan::of_device(asked, page_size)?;
-    let mut rows = compare(IT, &plan, &touch(&file, Errand::load(start, asked, plan.end()))?);
+    let mut rows = compare(THIS, &plan, &touch(&file, TouchArgs::load(start, asked, plan.end()))?);
 
     // What the driver is asked about is what mmap(2) is then tried with.
     let last_page = page_size.round_down(last);
@@ -344,7 +344,7 @@ fn device(ctx: &Context, address: Option<u64>, page_size: PageSize) -> Result<Re
             Verdict::Refused(refused) => refused.errno_name(),
         };
         let request = Request { offset, length: length as usize, writable: false, private };
-        rows.push(row(IT, place, what, &expected, mapped(try_to_map(&file, request)?)));
+        rows.push(row(THIS, place, what, &expected, mapped(try_to_map(&file, request)?)));
     }
     let title =
         format!("device: {} at {}, {asked} bytes mapped; {}", ctx.device.display(), Address(start), pages(page_size));

@@ -68,7 +68,7 @@ impl Plan {
             runs.push(Run { bytes, what, expected, mark });
         }
         // What was mapped though nobody asked, and what the file has got since it was written.
-        split(&mut runs, length, besides);
+        split(&mut runs, length, beyond_request);
         split(&mut runs, data, |run| match run.expected {
             Expected::Data => Run { what: "data of the file, new", expected: Expected::Zeros, ..run },
             _ => run,
@@ -82,7 +82,7 @@ impl Plan {
         let pages = page_size.enclose(range).ok_or(Error::TooLong { range })?;
         let device = Run { bytes: 0..pages.length, what: "device memory", expected: Expected::Anything, mark: '#' };
         let mut runs = vec![device];
-        split(&mut runs, length, besides);
+        split(&mut runs, length, beyond_request);
         Ok(Self { length, runs }.with_outside(page_size))
     }
 
@@ -116,7 +116,7 @@ fn asked(length: usize) -> Result<PhysRange, Failure> {
 }
 
 /// A run that is mapped, though nobody asked for it.
-fn besides(run: Run) -> Run {
+fn beyond_request(run: Run) -> Run {
     Run { what: "the same, up to the page's end", mark: '-', ..run }
 }
 

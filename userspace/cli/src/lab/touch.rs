@@ -28,9 +28,9 @@ pub enum Touch {
     Killed(Signal),
 }
 
-/// What a child is to do. The arguments of a command that is not listed in the help.
+/// The arguments of a child, which is a command that the help does not list.
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub struct Errand {
+pub struct TouchArgs {
     /// Where in the file the mapping begins
     pub offset: u64,
     /// How many bytes to map
@@ -47,7 +47,7 @@ pub struct Errand {
     pub store: Option<u8>,
 }
 
-impl Errand {
+impl TouchArgs {
     /// Loads the bytes from the mapping's start up to `end`.
     pub fn load(offset: u64, length: usize, end: usize) -> Self {
         Self { offset, length, first: 0, end, grow: None, store: None }
@@ -55,43 +55,43 @@ impl Errand {
 }
 
 /// This program, even if its file has been replaced meanwhile.
-const ITSELF: &str = "/proc/self/exe";
+const SELF_EXE: &str = "/proc/self/exe";
 
-/// Has children touch the bytes of `errand` in `file`, and gives what came of each.
+/// Has children touch the bytes of `args` in `file`, and gives what came of each.
 ///
 /// Of a page that kills, the first and the last byte are touched: what is mapped is mapped by pages.
-pub fn touch(file: &File, errand: Errand) -> Result<Vec<Touch>, Failure> {
+pub fn touch(file: &File, args: TouchArgs) -> Result<Vec<Touch>, Failure> {
     let page_size = PageSize::of_system();
-    let mut found = Vec::with_capacity(errand.end - errand.first);
-    let mut next = errand.first;
-    while next < errand.end {
-        let (values, killed) = run(file, Errand { first: next, ..errand })?;
+    let mut found = Vec::with_capacity(args.end - args.first);
+    let mut next = args.first;
+    while next < args.end {
+        let (values, killed) = run(file, TouchArgs { first: next, ..args })?;
         next += values.len();
         found.extend(values.into_iter().map(Touch::Value));
         let Some(signal) = killed else { continue };
         let page_end = page_size.round_down(next as u64) + page_size.bytes();
-        let end = usize::try_from(page_end).map_or(errand.end, |end| end.min(errand.end));
-        let last = match run(file, Errand { first: end - 1, end, ..errand })? {
+        let end = usize::try_from(page_end).map_or(args.end, |end| end.min(args.end));
+        let last = match run(file, TouchArgs { first: end - 1, end, ..args })? {
             (_, Some(signal)) => Touch::Killed(signal),
             (values, None) => Touch::Value(values[0]),
         };
-        found.resize(end - errand.first - 1, Touch::Killed(signal));
+        found.resize(end - args.first - 1, Touch::Killed(signal));
         found.push(last);
         next = end;
     }
     Ok(found)
 }
 
-/// Has one child do `errand`: what it loaded, and the signal that it died of.
-fn run(file: &File, errand: Errand) -> Result<(Vec<u8>, Option<Signal>), Failure> {
-    let Errand { offset, length, first, end, grow, store } = errand;
-    let mut command = Command::new(ITSELF);
+/// Has one child do `args`: what it loaded, and the signal that it died of.
+fn run(file: &File, args: TouchArgs) -> Result<(Vec<u8>, Option<Signal>), Failure> {
+    let TouchArgs { offset, length, first, end, grow, store } = args;
+    let mut command = Command::new(SELF_EXE);
     command
         .arg0("devmap")
         .arg("lab-touch")
         .args([offset, length as u64, first as u64, end as u64].map(|n| n.to_string()));
     command.args(grow.map(|length| format!("--grow={length}"))).args(store.map(|value| format!("--store={value}")));
-    let failed = Failure::file("run", Path::new(ITSELF));
+    let failed = Failure::file("run", Path::new(SELF_EXE));
     let input = file.try_clone().map_err(&failed)?;
     let output = command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).output().map_err(&failed)?;
     let killed = output.status.signal().and_then(|signal| Signal::try_from(signal).ok());
@@ -104,8 +104,8 @@ fn run(file: &File, errand: Errand) -> Result<(Vec<u8>, Option<Signal>), Failure
 }
 
 /// What a child does.
-pub fn child(errand: Errand) -> Result<(), Failure> {
-    let Errand { offset, length, first, end, grow, store } = errand;
+pub fn child(args: TouchArgs) -> Result<(), Failure> {
+    let TouchArgs { offset, length, first, end, grow, store } = args;
     // It may well die, as is to be found out. That is worth no core file.
     prctl::set_dumpable(false).map_err(io::Error::from)?;
     let file = File::from(own(io::stdin())?);
