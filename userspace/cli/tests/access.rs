@@ -6,92 +6,87 @@ mod common;
 
 use std::process::Command;
 
-use common::{Bench, Ran};
+use common::{FakeDevice, Ran};
 
 #[test]
 fn what_is_written_is_read_and_lies_where_it_should() {
-    let bench = Bench::new(&[0; 0x3000]);
-    bench.devmap(&["write", "0x1064", "3", "-w", "8"]).printed("");
-    bench
-        .devmap(&["read", "0x1060+8", "--endian", "little"])
+    let fake = FakeDevice::new(&[0; 0x3000]);
+    fake.devmap(&["write", "0x1064", "3", "-w", "8"]).printed("");
+    fake.devmap(&["read", "0x1060+8", "--endian", "little"])
         .printed("0x00001060: 0x00000000\n0x00001064: 0x00000003\n");
     let mut expected = vec![0; 0x3000];
     expected[0x1064] = 3;
-    assert!(bench.contents() == expected);
+    assert!(fake.contents() == expected);
 }
 
 #[test]
 fn every_width_and_order() {
-    let bench = Bench::new(&[0; 16]);
-    bench.devmap(&["write", "--endian", "big", "-w", "16", "2", "0x1234", "0x5678"]).printed("");
-    bench.devmap(&["write", "--endian", "little", "-w", "32", "8", "0xa1b2c3d4", "--verify"]).printed("");
-    assert_eq!(bench.contents(), [0, 0, 0x12, 0x34, 0x56, 0x78, 0, 0, 0xd4, 0xc3, 0xb2, 0xa1, 0, 0, 0, 0]);
-    bench.devmap(&["read", "-w", "8", "3"]).printed("0x00000003: 0x34\n");
-    bench.devmap(&["read", "-w", "16", "2-5", "--endian=big"]).printed("0x00000002: 0x1234\n0x00000004: 0x5678\n");
+    let fake = FakeDevice::new(&[0; 16]);
+    fake.devmap(&["write", "--endian", "big", "-w", "16", "2", "0x1234", "0x5678"]).printed("");
+    fake.devmap(&["write", "--endian", "little", "-w", "32", "8", "0xa1b2c3d4", "--verify"]).printed("");
+    assert_eq!(fake.contents(), [0, 0, 0x12, 0x34, 0x56, 0x78, 0, 0, 0xd4, 0xc3, 0xb2, 0xa1, 0, 0, 0, 0]);
+    fake.devmap(&["read", "-w", "8", "3"]).printed("0x00000003: 0x34\n");
+    fake.devmap(&["read", "-w", "16", "2-5", "--endian=big"]).printed("0x00000002: 0x1234\n0x00000004: 0x5678\n");
     #[cfg(target_pointer_width = "64")]
-    bench.devmap(&["read", "-w", "64", "8", "--endian=big"]).printed("0x00000008: 0xd4c3b2a100000000\n");
+    fake.devmap(&["read", "-w", "64", "8", "--endian=big"]).printed("0x00000008: 0xd4c3b2a100000000\n");
 }
 
 #[test]
 fn bit_fields() {
-    let bench = Bench::new(&[0x5a; 4]);
-    bench.devmap(&["read", "0:7:4", "0:1"]).printed("0x00000000:7:4: 0x5\n0x00000000:1:1: 0x1\n");
-    bench.devmap(&["write", "0:7:4", "0xc", "-w", "8", "--verify"]).printed("0x00000000: 0x5a -> 0xca\n");
-    assert_eq!(bench.contents(), [0xca, 0x5a, 0x5a, 0x5a]);
-    bench
-        .devmap(&["write", "0:7:4", "16"])
+    let fake = FakeDevice::new(&[0x5a; 4]);
+    fake.devmap(&["read", "0:7:4", "0:1"]).printed("0x00000000:7:4: 0x5\n0x00000000:1:1: 0x1\n");
+    fake.devmap(&["write", "0:7:4", "0xc", "-w", "8", "--verify"]).printed("0x00000000: 0x5a -> 0xca\n");
+    assert_eq!(fake.contents(), [0xca, 0x5a, 0x5a, 0x5a]);
+    fake.devmap(&["write", "0:7:4", "16"])
         .failed(2, "0x10 does not fit into 0x00000000:7:4, whose greatest value is 0xf");
-    bench.devmap(&["write", "0:7:4", "1", "2"]).failed(2, "one value, not 2");
-    bench.devmap(&["read", "0:32:1"]).failed(2, "no bit 32");
-    bench.devmap(&["read", "0:1:2"]).misused("the high bit comes first");
-    assert_eq!(bench.contents(), [0xca, 0x5a, 0x5a, 0x5a]);
+    fake.devmap(&["write", "0:7:4", "1", "2"]).failed(2, "one value, not 2");
+    fake.devmap(&["read", "0:32:1"]).failed(2, "no bit 32");
+    fake.devmap(&["read", "0:1:2"]).misused("the high bit comes first");
+    assert_eq!(fake.contents(), [0xca, 0x5a, 0x5a, 0x5a]);
 }
 
 #[test]
 fn modify() {
-    let bench = Bench::new(&[0x0f, 0]);
-    bench.devmap(&["modify", "0", "-w", "8", "--set", "0x80", "--clear", "3"]).printed("0x00000000: 0x0f -> 0x8c\n");
-    bench.devmap(&["modify", "0", "-w", "8", "--mask", "0xf0", "0x30"]).printed("0x00000000: 0x8c -> 0x3c\n");
-    bench.devmap(&["modify", "0", "-w", "8", "--set", "1", "--clear", "1"]).failed(2, "0x1 are named twice");
-    bench
-        .devmap(&["modify", "0", "-w", "8", "--set", "0x100"])
+    let fake = FakeDevice::new(&[0x0f, 0]);
+    fake.devmap(&["modify", "0", "-w", "8", "--set", "0x80", "--clear", "3"]).printed("0x00000000: 0x0f -> 0x8c\n");
+    fake.devmap(&["modify", "0", "-w", "8", "--mask", "0xf0", "0x30"]).printed("0x00000000: 0x8c -> 0x3c\n");
+    fake.devmap(&["modify", "0", "-w", "8", "--set", "1", "--clear", "1"]).failed(2, "0x1 are named twice");
+    fake.devmap(&["modify", "0", "-w", "8", "--set", "0x100"])
         .failed(2, "0x100 does not fit into one access of 8 bits");
-    bench.devmap(&["modify", "0"]).misused("<--set <BITS>|--clear <BITS>|--mask <BITS>>");
-    bench.devmap(&["modify", "0", "5"]).misused("--mask");
-    bench.devmap(&["modify", "0:3", "--set", "1"]).misused("`0:3` is a bit field: give its address alone, 0x0");
-    assert_eq!(bench.contents(), [0x3c, 0]);
+    fake.devmap(&["modify", "0"]).misused("<--set <BITS>|--clear <BITS>|--mask <BITS>>");
+    fake.devmap(&["modify", "0", "5"]).misused("--mask");
+    fake.devmap(&["modify", "0:3", "--set", "1"]).misused("`0:3` is a bit field: give its address alone, 0x0");
+    assert_eq!(fake.contents(), [0x3c, 0]);
 }
 
 #[test]
 fn a_command_that_fails_has_changed_nothing() {
-    let bench = Bench::new(&[7; 16]);
+    let fake = FakeDevice::new(&[7; 16]);
     // The first value would fit.
-    bench
-        .devmap(&["write", "0", "1", "0x1_0000_0000"])
-        .failed(2, "0x100000000 does not fit into one access of 32 bits");
-    bench.devmap(&["write", "2", "1"]).failed(2, "4 bytes at 0x00000002 in one access: use a multiple of 0x4");
-    bench.devmap(&["write", "12", "1", "2"]).failed(3, "0x0000000c-0x00000013");
-    bench.devmap(&["write", "16", "1"]).failed(3, "the file ends after 0x10 bytes");
-    bench.devmap(&["write", "0xfffffffffffffffc", "1", "2"]).failed(2, "beyond the last address");
-    bench.devmap(&["write", "0+8", "1"]).failed(2, "use fill");
-    bench.devmap(&["read", "0+6"]).failed(2, "cannot read 0x6 bytes in accesses of 32 bits");
+    fake.devmap(&["write", "0", "1", "0x1_0000_0000"]).failed(2, "0x100000000 does not fit into one access of 32 bits");
+    fake.devmap(&["write", "2", "1"]).failed(2, "4 bytes at 0x00000002 in one access: use a multiple of 0x4");
+    fake.devmap(&["write", "12", "1", "2"]).failed(3, "0x0000000c-0x00000013");
+    fake.devmap(&["write", "16", "1"]).failed(3, "the file ends after 0x10 bytes");
+    fake.devmap(&["write", "0xfffffffffffffffc", "1", "2"]).failed(2, "beyond the last address");
+    fake.devmap(&["write", "0+8", "1"]).failed(2, "use fill");
+    fake.devmap(&["read", "0+6"]).failed(2, "cannot read 0x6 bytes in accesses of 32 bits");
     // Nothing is printed of what would have worked.
-    let ran = bench.devmap(&["read", "0", "16"]);
+    let ran = fake.devmap(&["read", "0", "16"]);
     ran.failed(3, "the file ends");
     assert_eq!(ran.out, "");
-    assert_eq!(bench.contents(), [7; 16]);
+    assert_eq!(fake.contents(), [7; 16]);
 }
 
 #[test]
 fn wrong_arguments() {
-    let bench = Bench::new(&[7; 16]);
-    bench.devmap(&["read", "c0000000"]).misused("write 0xc0000000");
-    bench.devmap(&["write", "0", "-1"]).misused("write the bits that are meant, as in 0xffffffff");
-    bench.devmap(&["read"]).misused("<PLACE>");
-    bench.devmap(&["read", "0", "-w", "24"]).misused("[possible values: 8, 16, 32");
-    bench.devmap(&["read", "0", "--endian", "middle"]).misused("[possible values: native, little, big]");
-    bench.devmap(&["dump", "0"]).misused("START+LENGTH");
-    bench.devmap(&["frobnicate"]).misused("unrecognized subcommand");
+    let fake = FakeDevice::new(&[7; 16]);
+    fake.devmap(&["read", "c0000000"]).misused("write 0xc0000000");
+    fake.devmap(&["write", "0", "-1"]).misused("write the bits that are meant, as in 0xffffffff");
+    fake.devmap(&["read"]).misused("<PLACE>");
+    fake.devmap(&["read", "0", "-w", "24"]).misused("[possible values: 8, 16, 32");
+    fake.devmap(&["read", "0", "--endian", "middle"]).misused("[possible values: native, little, big]");
+    fake.devmap(&["dump", "0"]).misused("START+LENGTH");
+    fake.devmap(&["frobnicate"]).misused("unrecognized subcommand");
 }
 
 #[test]
@@ -106,7 +101,7 @@ fn a_device_that_is_absent_or_has_no_memory() {
 
 #[test]
 fn the_environment_names_the_device_and_the_option_goes_before() {
-    let (one, two) = (Bench::new(&[1; 4]), Bench::new(&[2; 4]));
+    let (one, two) = (FakeDevice::new(&[1; 4]), FakeDevice::new(&[2; 4]));
     let mut command = Command::new(env!("CARGO_BIN_EXE_devmap"));
     command.env("DEVMAP_DEVICE", one.path()).args(["read", "0", "-w", "8"]);
     assert_eq!(command.output().unwrap().stdout, b"0x00000000: 0x01\n");
@@ -116,16 +111,14 @@ fn the_environment_names_the_device_and_the_option_goes_before() {
 
 #[test]
 fn json() {
-    let bench = Bench::new(&[0; 8]);
-    bench
-        .devmap(&["--json", "write", "0", "1", "2", "-w", "8"])
+    let fake = FakeDevice::new(&[0; 8]);
+    fake.devmap(&["--json", "write", "0", "1", "2", "-w", "8"])
         .printed("{\"address\":\"0x00000000\",\"width\":8,\"values\":[\"0x01\",\"0x02\"],\"verified\":false}\n");
-    bench.devmap(&["--json", "read", "0+2", "1:1", "-w", "8"]).printed(
+    fake.devmap(&["--json", "read", "0+2", "1:1", "-w", "8"]).printed(
         "{\"address\":\"0x00000000\",\"width\":8,\"value\":\"0x01\"}\n\
          {\"address\":\"0x00000001\",\"width\":8,\"value\":\"0x02\"}\n\
          {\"address\":\"0x00000001\",\"width\":8,\"field\":\"1:1\",\"value\":\"0x1\"}\n",
     );
-    bench
-        .devmap(&["--json", "modify", "0", "--set", "4", "-w", "8", "--verify"])
+    fake.devmap(&["--json", "modify", "0", "--set", "4", "-w", "8", "--verify"])
         .printed("{\"address\":\"0x00000000\",\"width\":8,\"before\":\"0x01\",\"after\":\"0x05\",\"verified\":true}\n");
 }

@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::{Bench, Ran};
+use common::{FakeDevice, Ran};
 use tempfile::TempDir;
 
 /// More than one of the blocks that the commands work in.
@@ -33,118 +33,118 @@ fn names_in(directory: &Path) -> Vec<String> {
 
 #[test]
 fn fill() {
-    let bench = Bench::new(&vec![7; LENGTH]);
-    bench.devmap(&["fill", "0x10+0x20004", "0x11223344", "--endian", "big", "--verify"]).printed("");
+    let fake = FakeDevice::new(&vec![7; LENGTH]);
+    fake.devmap(&["fill", "0x10+0x20004", "0x11223344", "--endian", "big", "--verify"]).printed("");
     let mut expected = vec![7; LENGTH];
     for chunk in expected[0x10..0x2_0014].chunks_exact_mut(4) {
         chunk.copy_from_slice(&[0x11, 0x22, 0x33, 0x44]);
     }
-    assert!(bench.contents() == expected);
-    bench.devmap(&["fill", "0x11+3", "0xff", "-w", "8"]).printed("");
+    assert!(fake.contents() == expected);
+    fake.devmap(&["fill", "0x11+3", "0xff", "-w", "8"]).printed("");
     expected[0x11..0x14].fill(0xff);
-    assert!(bench.contents() == expected);
-    bench.devmap(&["fill", "0+6", "1"]).failed(2, "cannot fill 0x6 bytes in accesses of 32 bits");
-    bench.devmap(&["fill", "2+8", "1", "-w", "32"]).failed(2, "0x00000002");
-    bench.devmap(&["fill", "0+8", "0x100", "-w", "8"]).failed(2, "0x100");
-    bench.devmap(&["fill", "0x20000+1M", "1"]).failed(3, "the file ends after 0x21000 bytes");
-    assert!(bench.contents() == expected);
+    assert!(fake.contents() == expected);
+    fake.devmap(&["fill", "0+6", "1"]).failed(2, "cannot fill 0x6 bytes in accesses of 32 bits");
+    fake.devmap(&["fill", "2+8", "1", "-w", "32"]).failed(2, "0x00000002");
+    fake.devmap(&["fill", "0+8", "0x100", "-w", "8"]).failed(2, "0x100");
+    fake.devmap(&["fill", "0x20000+1M", "1"]).failed(3, "the file ends after 0x21000 bytes");
+    assert!(fake.contents() == expected);
 }
 
 #[test]
 fn load_and_verify() {
     let image = noise(LENGTH - 0x100);
     let (_directory, path) = directory_with("image", &image);
-    let bench = Bench::new(&vec![7; LENGTH]);
-    bench.devmap(&["load", &path, "0x81", "--verify"]).printed("");
+    let fake = FakeDevice::new(&vec![7; LENGTH]);
+    fake.devmap(&["load", &path, "0x81", "--verify"]).printed("");
     let mut expected = vec![7; LENGTH];
     expected[0x81..][..image.len()].copy_from_slice(&image);
-    assert!(bench.contents() == expected);
-    bench.devmap(&["verify", &path, "0x81"]).printed("");
-    bench.devmap(&["verify", &path, "0x81+16"]).printed("");
-    bench.devmap(&["write", "-w", "8", "0x20081", "0xee"]).printed("");
-    let ran = bench.devmap(&["verify", &path, "0x81"]);
+    assert!(fake.contents() == expected);
+    fake.devmap(&["verify", &path, "0x81"]).printed("");
+    fake.devmap(&["verify", &path, "0x81+16"]).printed("");
+    fake.devmap(&["write", "-w", "8", "0x20081", "0xee"]).printed("");
+    let ran = fake.devmap(&["verify", &path, "0x81"]);
     ran.failed(1, &format!("0x00020081 has 0xee, and {path} has {:#04x}", image[0x2_0000]));
 }
 
 #[test]
 fn load_a_part_of_a_file_or_what_comes_through_a_pipe() {
     let (_directory, path) = directory_with("image", b"0123456789");
-    let bench = Bench::new(b"................");
-    bench.devmap(&["load", &path, "2+4"]).printed("");
-    assert_eq!(bench.contents(), b"..0123..........");
-    let mut child = bench.command().args(["load", "-", "8"]).stdin(Stdio::piped()).spawn().unwrap();
+    let fake = FakeDevice::new(b"................");
+    fake.devmap(&["load", &path, "2+4"]).printed("");
+    assert_eq!(fake.contents(), b"..0123..........");
+    let mut child = fake.command().args(["load", "-", "8"]).stdin(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(b"abcd").unwrap();
     assert!(child.wait().unwrap().success());
-    assert_eq!(bench.contents(), b"..0123..abcd....");
+    assert_eq!(fake.contents(), b"..0123..abcd....");
 }
 
 #[test]
 fn a_load_that_cannot_be_whole_changes_nothing() {
     let (directory, path) = directory_with("image", b"0123456789");
-    let bench = Bench::new(b"................");
-    bench.devmap(&["load", &path, "0+11"]).failed(2, "has 0xa bytes, and 0x00000000-0x0000000a has 0xb");
-    bench.devmap(&["load", &path, "8"]).failed(3, "the file ends after 0x10 bytes");
-    bench.devmap(&["load", &path, "0", "-w", "32"]).failed(2, "0xa bytes in accesses of 32 bits");
-    bench.devmap(&["load", &path, "0:1"]).failed(2, "bit field");
+    let fake = FakeDevice::new(b"................");
+    fake.devmap(&["load", &path, "0+11"]).failed(2, "has 0xa bytes, and 0x00000000-0x0000000a has 0xb");
+    fake.devmap(&["load", &path, "8"]).failed(3, "the file ends after 0x10 bytes");
+    fake.devmap(&["load", &path, "0", "-w", "32"]).failed(2, "0xa bytes in accesses of 32 bits");
+    fake.devmap(&["load", &path, "0:1"]).failed(2, "bit field");
     let absent = directory.path().join("absent");
-    bench.devmap(&["load", absent.to_str().unwrap(), "0"]).failed(4, "cannot read");
+    fake.devmap(&["load", absent.to_str().unwrap(), "0"]).failed(4, "cannot read");
     fs::write(&absent, b"").unwrap();
-    bench.devmap(&["load", absent.to_str().unwrap(), "0"]).failed(2, "is empty");
-    assert_eq!(bench.contents(), b"................");
+    fake.devmap(&["load", absent.to_str().unwrap(), "0"]).failed(2, "is empty");
+    assert_eq!(fake.contents(), b"................");
 }
 
 #[test]
 fn save() {
     let contents = noise(LENGTH);
-    let bench = Bench::new(&contents);
+    let fake = FakeDevice::new(&contents);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("saved");
     let name = path.to_str().unwrap();
-    bench.devmap(&["save", "0x81+0x20003", name]).printed("");
+    fake.devmap(&["save", "0x81+0x20003", name]).printed("");
     assert!(fs::read(&path).unwrap() == contents[0x81..][..0x2_0003]);
     // Replaced as a whole.
-    bench.devmap(&["save", "0+4", name]).printed("");
+    fake.devmap(&["save", "0+4", name]).printed("");
     assert_eq!(fs::read(&path).unwrap(), contents[..4]);
     assert_eq!(names_in(directory.path()), ["saved"]);
     let mut raw = Vec::new();
-    let mut child = bench.command().args(["save", "0+0x21000", "-"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = fake.command().args(["save", "0+0x21000", "-"]).stdout(Stdio::piped()).spawn().unwrap();
     child.stdout.take().unwrap().read_to_end(&mut raw).unwrap();
     assert!(child.wait().unwrap().success() && raw == contents);
 }
 
 #[test]
 fn a_save_that_fails_leaves_nothing_behind() {
-    let bench = Bench::new(&noise(LENGTH));
+    let fake = FakeDevice::new(&noise(LENGTH));
     let (directory, path) = directory_with("saved", b"old");
-    bench.devmap(&["save", "0x21000+4", &path]).failed(3, "the file ends");
+    fake.devmap(&["save", "0x21000+4", &path]).failed(3, "the file ends");
     // The lines are told to their end: they have no word of the file beside the one that was named.
-    bench.devmap(&["save", "0+4", "/dev/full"]).failed(4, "cannot write /dev/full: No space left on device");
+    fake.devmap(&["save", "0+4", "/dev/full"]).failed(4, "cannot write /dev/full: No space left on device");
     // A file may have 8 blocks of 512 bytes; without the trap the process would be killed for wanting more.
     let mut limited = Command::new("sh");
     limited.args(["-c", "ulimit -f 8; trap '' XFSZ; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_devmap")]);
-    limited.arg("--device").arg(bench.path()).args(["save", "0+0x21000", &path]);
+    limited.arg("--device").arg(fake.path()).args(["save", "0+0x21000", &path]);
     Ran::new(&mut limited).failed(4, &format!("cannot write {path}: File too large (EFBIG)\n"));
     assert_eq!(names_in(directory.path()), ["saved"]);
     assert_eq!(fs::read(&path).unwrap(), b"old");
     let nowhere = directory.path().join("absent/saved");
     let nowhere = nowhere.to_str().unwrap();
     let line = format!("cannot write {nowhere}: No such file or directory (ENOENT)\n");
-    bench.devmap(&["save", "0+4", nowhere]).failed(4, &line);
+    fake.devmap(&["save", "0+4", nowhere]).failed(4, &line);
 }
 
 #[test]
 fn a_saved_file_has_the_mode_of_a_new_or_of_the_old_file() {
     use std::os::unix::fs::PermissionsExt;
     let mode = |path: &str| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    let bench = Bench::new(&[7; 4]);
+    let fake = FakeDevice::new(&[7; 4]);
     let (directory, old) = directory_with("old", b"");
     fs::set_permissions(&old, fs::Permissions::from_mode(0o640)).unwrap();
-    bench.devmap(&["save", "0+4", &old]).printed("");
+    fake.devmap(&["save", "0+4", &old]).printed("");
     assert_eq!(mode(&old), 0o640);
     let new = directory.path().join("new").to_str().unwrap().to_owned();
     let mut masked = Command::new("sh");
     masked.args(["-c", "umask 027; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_devmap")]);
-    masked.arg("--device").arg(bench.path()).args(["save", "0+4", &new]);
+    masked.arg("--device").arg(fake.path()).args(["save", "0+4", &new]);
     Ran::new(&mut masked).printed("");
     assert_eq!(mode(&new), 0o640);
 }
@@ -152,16 +152,16 @@ fn a_saved_file_has_the_mode_of_a_new_or_of_the_old_file() {
 #[test]
 fn copies_up_and_down_over_themselves() {
     let mut contents = noise(LENGTH);
-    let bench = Bench::new(&contents);
+    let fake = FakeDevice::new(&contents);
     for (from, to) in [(0x10usize, 0x1033usize), (0x1033, 0x10), (0x800, 0x801)] {
         let range = format!("{from}+0x1f000");
-        bench.devmap(&["copy", &range, &to.to_string()]).printed("");
+        fake.devmap(&["copy", &range, &to.to_string()]).printed("");
         contents.copy_within(from..from + 0x1f000, to);
-        assert!(bench.contents() == contents, "{from:#x} to {to:#x}");
+        assert!(fake.contents() == contents, "{from:#x} to {to:#x}");
     }
-    bench.devmap(&["copy", "0+16", "8", "--verify"]).failed(2, "overlap");
-    bench.devmap(&["copy", "0+16", "0x100", "--verify"]).printed("");
-    bench.devmap(&["copy", "0+0x1000", "0x20800"]).failed(3, "the file ends");
+    fake.devmap(&["copy", "0+16", "8", "--verify"]).failed(2, "overlap");
+    fake.devmap(&["copy", "0+16", "0x100", "--verify"]).printed("");
+    fake.devmap(&["copy", "0+0x1000", "0x20800"]).failed(3, "the file ends");
 }
 
 #[test]
@@ -169,13 +169,12 @@ fn compare() {
     let mut contents = noise(LENGTH);
     contents.copy_within(0..0x1_0800, 0x1_0800);
     contents[0x1_0800 + 0x1_0003] ^= 0xff;
-    let bench = Bench::new(&contents);
-    bench.devmap(&["compare", "0+0x10000", "0x10800"]).printed("");
-    bench.devmap(&["compare", "0+0x10004", "0x10800"]).failed(1, "0x00010003 has 0x");
-    let ran = bench.devmap(&["--json", "compare", "0+0x10004", "0x10800"]);
+    let fake = FakeDevice::new(&contents);
+    fake.devmap(&["compare", "0+0x10000", "0x10800"]).printed("");
+    fake.devmap(&["compare", "0+0x10004", "0x10800"]).failed(1, "0x00010003 has 0x");
+    let ran = fake.devmap(&["--json", "compare", "0+0x10004", "0x10800"]);
     assert!(ran.out.contains("\"equal\":false,\"address\":\"0x00010003\",\"found\":\"0x"), "{ran:?}");
-    bench
-        .devmap(&["--json", "compare", "0+4", "0x10800"])
+    fake.devmap(&["--json", "compare", "0+4", "0x10800"])
         .printed("{\"start\":\"0x00000000\",\"bytes\":4,\"equal\":true}\n");
 }
 
@@ -188,16 +187,16 @@ fn search() {
     }
     contents[0x200..0x204].copy_from_slice(&0xdead_beef_u32.to_ne_bytes());
     contents[0x301..0x305].copy_from_slice(&0xdead_beef_u32.to_ne_bytes());
-    let bench = Bench::new(&contents);
-    bench.devmap(&["search", "1+0x20fff", "--text", "U-Boot"]).printed("0x00000102\n0x0000fffd\n0x00020000\n");
-    bench.devmap(&["search", "0+0x21000", "--bytes", "552d 42:6F", "-n", "1"]).printed("0x00000102\n");
+    let fake = FakeDevice::new(&contents);
+    fake.devmap(&["search", "1+0x20fff", "--text", "U-Boot"]).printed("0x00000102\n0x0000fffd\n0x00020000\n");
+    fake.devmap(&["search", "0+0x21000", "--bytes", "552d 42:6F", "-n", "1"]).printed("0x00000102\n");
     // Values are aligned.
-    bench.devmap(&["search", "0+0x21000", "0xdeadbeef"]).printed("0x00000200\n");
-    bench.devmap(&["search", "0+0x21000", "0xdeadbeef", "0"]).printed("0x00000200\n");
-    bench.devmap(&["search", "0+0x21000", "0xdeadbeef", "1"]).failed(1, "nothing of that in 0x00000000-0x00020fff");
-    bench.devmap(&["search", "0+16", "--bytes", "5"]).failed(2, "two hexadecimal digits");
-    bench.devmap(&["search", "0+16", "--text", ""]).failed(2, "nothing to search for");
-    bench.devmap(&["search", "0+16", "0x100", "-w", "8"]).failed(2, "0x100");
-    bench.devmap(&["search", "0+16"]).misused("--text");
-    bench.devmap(&["search", "0+16", "1", "--text", "1"]).misused("cannot be used with");
+    fake.devmap(&["search", "0+0x21000", "0xdeadbeef"]).printed("0x00000200\n");
+    fake.devmap(&["search", "0+0x21000", "0xdeadbeef", "0"]).printed("0x00000200\n");
+    fake.devmap(&["search", "0+0x21000", "0xdeadbeef", "1"]).failed(1, "nothing of that in 0x00000000-0x00020fff");
+    fake.devmap(&["search", "0+16", "--bytes", "5"]).failed(2, "two hexadecimal digits");
+    fake.devmap(&["search", "0+16", "--text", ""]).failed(2, "nothing to search for");
+    fake.devmap(&["search", "0+16", "0x100", "-w", "8"]).failed(2, "0x100");
+    fake.devmap(&["search", "0+16"]).misused("--text");
+    fake.devmap(&["search", "0+16", "1", "--text", "1"]).misused("cannot be used with");
 }

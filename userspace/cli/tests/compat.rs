@@ -7,20 +7,20 @@ mod common;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use common::{Bench, Ran};
+use common::{FakeDevice, Ran};
 
-/// Runs the program under another name on `bench`.
-fn run_as(name: &str, bench: &Bench, arguments: &[&str]) -> Ran {
-    run_in(&[], name, bench, arguments)
+/// Runs the program under another name on `fake`.
+fn run_as(name: &str, fake: &FakeDevice, arguments: &[&str]) -> Ran {
+    run_in(&[], name, fake, arguments)
 }
 
 /// The same with these variables in its environment.
-fn run_in(environment: &[(&str, &str)], name: &str, bench: &Bench, arguments: &[&str]) -> Ran {
+fn run_in(environment: &[(&str, &str)], name: &str, fake: &FakeDevice, arguments: &[&str]) -> Ran {
     let directory = tempfile::tempdir().unwrap();
     let link = directory.path().join(name);
     symlink(env!("CARGO_BIN_EXE_devmap"), &link).unwrap();
     let mut command = Command::new(link);
-    command.args(arguments).env_remove("DEVMEM2_READBACK").env("DEVMAP_DEVICE", bench.path());
+    command.args(arguments).env_remove("DEVMEM2_READBACK").env("DEVMAP_DEVICE", fake.path());
     let output = command.envs(environment.iter().copied()).output().unwrap();
     Ran {
         status: output.status.code(),
@@ -31,50 +31,50 @@ fn run_in(environment: &[(&str, &str)], name: &str, bench: &Bench, arguments: &[
 
 #[test]
 fn devmem_prints_all_digits_of_the_width_in_capitals() {
-    let bench = Bench::new(&[0xab, 0, 0, 0, 0xcd, 0, 0, 0]);
-    run_as("devmem", &bench, &["0", "8"]).printed("0xAB\n");
-    run_as("devmem", &bench, &["4", "16", "010"]).printed("");
-    assert_eq!(bench.contents()[4..6], 8u16.to_ne_bytes());
+    let fake = FakeDevice::new(&[0xab, 0, 0, 0, 0xcd, 0, 0, 0]);
+    run_as("devmem", &fake, &["0", "8"]).printed("0xAB\n");
+    run_as("devmem", &fake, &["4", "16", "010"]).printed("");
+    assert_eq!(fake.contents()[4..6], 8u16.to_ne_bytes());
     let value = u32::from_ne_bytes([0xab, 0, 0, 0]);
-    run_as("devmem", &bench, &["0x0"]).printed(&format!("0x{value:08X}\n"));
+    run_as("devmem", &fake, &["0x0"]).printed(&format!("0x{value:08X}\n"));
 }
 
 #[test]
 fn devmem2_prints_what_scripts_look_for() {
-    let bench = Bench::new(&[0; 8]);
-    let ran = run_as("devmem2", &bench, &["0x4", "w", "0xAbC"]);
+    let fake = FakeDevice::new(&[0; 8]);
+    let ran = run_as("devmem2", &fake, &["0x4", "w", "0xAbC"]);
     assert_eq!(ran.status, Some(0), "{ran:?}");
     assert!(ran.out.ends_with(".\nWritten 0xABC\n"), "{ran:?}");
-    assert_eq!(bench.contents()[4..], 0xabcu32.to_ne_bytes());
-    let lines = run_as("devmem2", &bench, &["4"]).out;
+    assert_eq!(fake.contents()[4..], 0xabcu32.to_ne_bytes());
+    let lines = run_as("devmem2", &fake, &["4"]).out;
     let lines: Vec<&str> = lines.lines().collect();
-    assert_eq!(lines[0], format!("{} opened.", bench.path().display()));
+    assert_eq!(lines[0], format!("{} opened.", fake.path().display()));
     assert!(lines[1].starts_with("Memory mapped at address 0x") && lines[1].ends_with("000."), "{lines:?}");
     assert!(lines[2].starts_with("Value at address 0x4 (0x") && lines[2].ends_with("004): 0xABC"), "{lines:?}");
 }
 
 #[test]
 fn devmem2_reads_beside_a_write_only_if_it_is_asked_to() {
-    let bench = Bench::new(&[5; 8]);
+    let fake = FakeDevice::new(&[5; 8]);
     let asked = [("DEVMEM2_READBACK", "1")];
     for (environment, arguments) in
         [(&[][..], &["--readback", "4", "b", "7"][..]), (&[], &["-r", "4", "b", "7"]), (&asked, &["4", "b", "7"])]
     {
-        std::fs::write(bench.path(), [5; 8]).unwrap();
-        let ran = run_in(environment, "devmem2", &bench, arguments);
+        std::fs::write(fake.path(), [5; 8]).unwrap();
+        let ran = run_in(environment, "devmem2", &fake, arguments);
         let lines: Vec<&str> = ran.out.lines().collect();
         assert!(lines[2].starts_with("Value at address 0x4 (0x") && lines[2].ends_with("): 0x5"), "{ran:?}");
         assert_eq!((ran.status, &lines[3..]), (Some(0), &["Written 0x7; readback 0x7"][..]), "{ran:?}");
-        assert_eq!(bench.contents(), [5, 5, 5, 5, 7, 5, 5, 5]);
+        assert_eq!(fake.contents(), [5, 5, 5, 5, 7, 5, 5, 5]);
     }
     // Which nobody has done who has set it to nothing.
-    let ran = run_in(&[("DEVMEM2_READBACK", "")], "devmem2", &bench, &["4", "b", "8"]);
+    let ran = run_in(&[("DEVMEM2_READBACK", "")], "devmem2", &fake, &["4", "b", "8"]);
     assert!(!ran.out.contains("Value") && ran.out.ends_with("\nWritten 0x8\n"), "{ran:?}");
 }
 
 #[test]
 fn both_fail_with_status_1_and_change_nothing() {
-    let bench = Bench::new(&[7; 8]);
+    let fake = FakeDevice::new(&[7; 8]);
     for (name, arguments, says) in [
         ("devmem", &[][..], "an address is missing"),
         ("devmem", &["x"], "`x` is no number"),
@@ -88,9 +88,9 @@ fn both_fail_with_status_1_and_change_nothing() {
         ("devmem2", &["0xffe", "w"], "cannot map"),
         ("devmem2", &["2", "w", "1"], "cannot write 4 bytes at 0x00000002 in one access"),
     ] {
-        let ran = run_as(name, &bench, arguments);
+        let ran = run_as(name, &fake, arguments);
         assert_eq!(ran.status, Some(1), "{ran:?}");
         assert!(ran.err.starts_with(&format!("{name}: ")) && ran.err.contains(says), "{ran:?}");
     }
-    assert_eq!(bench.contents(), [7; 8]);
+    assert_eq!(fake.contents(), [7; 8]);
 }

@@ -9,7 +9,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::{Bench, Ran};
+use common::{FakeDevice, Ran};
 use devmap::page::PageSize;
 
 fn devmap(arguments: &[&str]) -> Ran {
@@ -90,12 +90,12 @@ fn the_lab_touches_every_byte_up_to_the_signals() {
 
 #[test]
 fn the_lab_says_what_it_cannot_try_out() {
-    let bench = Bench::new(&[7; 0x1234]);
-    bench.devmap(&["lab", "device"]).failed(3, "it is a regular file; only the map driver answers");
-    bench.devmap(&["lab", "device", "0x1000"]).failed(3, "it is a regular file; only the map driver answers");
+    let fake = FakeDevice::new(&[7; 0x1234]);
+    fake.devmap(&["lab", "device"]).failed(3, "it is a regular file; only the map driver answers");
+    fake.devmap(&["lab", "device", "0x1000"]).failed(3, "it is a regular file; only the map driver answers");
     devmap(&["lab", "device", "--device", "/dev/no-such-device"]).failed(3, "cannot open /dev/no-such-device");
     // What can be tried out is there all the same.
-    let ran = bench.devmap(&["lab", "all"]);
+    let ran = fake.devmap(&["lab", "all"]);
     ran.failed(3, "only the map driver answers");
     let titles = ran.out.lines().filter_map(|line| line.split_once(": a file of ")).map(|(name, _)| name);
     assert_eq!(titles.collect::<Vec<_>>(), EXPERIMENTS);
@@ -117,24 +117,24 @@ fn the_labs_children_do_nothing_for_strangers() {
 #[test]
 fn a_file_that_is_made_shorter_ends_a_command_with_a_line() {
     let page = PageSize::of_system().bytes() as usize;
-    let bench = Bench::new(&vec![7; 64 * page]);
+    let fake = FakeDevice::new(&vec![7; 64 * page]);
     let address = (63 * page).to_string();
     for arguments in [&["watch", &address, "--interval", "1"][..], &["save", &format!("0+{}", 64 * page), "-"]] {
-        File::options().write(true).open(bench.path()).unwrap().set_len(64 * page as u64).unwrap();
-        let mut command = bench.command();
+        File::options().write(true).open(fake.path()).unwrap().set_len(64 * page as u64).unwrap();
+        let mut command = fake.command();
         let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // It is at work. `save` cannot end: a pipe has no room for all of it.
         let mut out = child.stdout.take().unwrap();
         out.read_exact(&mut [0]).unwrap();
-        File::options().write(true).open(bench.path()).unwrap().set_len(0).unwrap();
+        File::options().write(true).open(fake.path()).unwrap().set_len(0).unwrap();
         out.read_to_end(&mut Vec::new()).unwrap();
         let ended = child.wait_with_output().unwrap();
-        let said = String::from_utf8(ended.stderr).unwrap();
-        let path = bench.path().display();
+        let stderr = String::from_utf8(ended.stderr).unwrap();
+        let path = fake.path().display();
         let line = format!(
             "devmap: cannot access {path}: a bus error (SIGBUS): its end came nearer while it was mapped; \
              keep others from making it shorter\n"
         );
-        assert_eq!((ended.status.code(), said), (Some(3), line), "{arguments:?}");
+        assert_eq!((ended.status.code(), stderr), (Some(3), line), "{arguments:?}");
     }
 }

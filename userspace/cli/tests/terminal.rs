@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, Command};
 
-use common::Bench;
+use common::FakeDevice;
 use nix::fcntl::OFlag;
 use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::termios::{tcgetattr, Termios};
@@ -26,7 +26,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn new(bench: &Bench, arguments: &[&str]) -> Self {
+    fn new(fake: &FakeDevice, arguments: &[&str]) -> Self {
         // Closed in the children of other tests, or their end would not be seen.
         let keys = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
         grantpt(&keys).unwrap();
@@ -40,7 +40,7 @@ impl Terminal {
         // Only to a process whose terminal it is do its keys send signals. setsid(1) makes it that.
         let mut command = Command::new("setsid");
         command.args(["--ctty", "--wait", "sh", "-c", &line, "sh", env!("CARGO_BIN_EXE_devmap"), "--device"]);
-        command.arg(bench.path()).args(arguments).env("TERM", "xterm");
+        command.arg(fake.path()).args(arguments).env("TERM", "xterm");
         let [out, err] = other_ends;
         let devmap = command.stdin(other_end).stdout(out).stderr(err).spawn().unwrap();
         let keys = File::from(OwnedFd::from(keys));
@@ -78,12 +78,12 @@ impl Terminal {
 
 #[test]
 fn watch_has_a_screen_of_its_own_and_gives_it_back() {
-    let bench = Bench::new(&[5; 32]);
-    let mut terminal = Terminal::new(&bench, &["watch", "0+32", "--interval", "1"]);
+    let fake = FakeDevice::new(&[5; 32]);
+    let mut terminal = Terminal::new(&fake, &["watch", "0+32", "--interval", "1"]);
     terminal.wait_for("0x00000010  05050505");
     let screen = terminal.screen.screen();
     assert!(screen.alternate_screen() && screen.hide_cursor() && screen.contents().contains("Ctrl-C ends"));
-    bench.devmap(&["write", "4", "3"]).printed("");
+    fake.devmap(&["write", "4", "3"]).printed("");
     terminal.wait_for("00000003");
     let (shown, status) = terminal.interrupt();
     assert_eq!(status, Some(0), "{shown}");
@@ -93,9 +93,9 @@ fn watch_has_a_screen_of_its_own_and_gives_it_back() {
 
 #[test]
 fn the_bar_of_long_work_goes_when_it_is_interrupted() {
-    let bench = Bench::new(&vec![0; 16 << 20]);
+    let fake = FakeDevice::new(&vec![0; 16 << 20]);
     // Work without end.
-    let mut terminal = Terminal::new(&bench, &["test", "0+16M", "--only", "random", "--passes", "1G"]);
+    let mut terminal = Terminal::new(&fake, &["test", "0+16M", "--only", "random", "--passes", "1G"]);
     terminal.wait_for(" left");
     let (shown, status) = terminal.interrupt();
     assert_eq!(status, Some(130), "{shown}");

@@ -8,7 +8,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
-use common::{Bench, Ran};
+use common::{FakeDevice, Ran};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 
@@ -16,53 +16,51 @@ use nix::unistd::Pid;
 fn dump() {
     let mut contents = vec![0; 0x60];
     contents[..5].copy_from_slice(b"Hello");
-    let bench = Bench::new(&contents);
-    bench.devmap(&["dump", "0+0x54"]).printed(
+    let fake = FakeDevice::new(&contents);
+    fake.devmap(&["dump", "0+0x54"]).printed(
         "0x00000000  48 65 6c 6c 6f 00 00 00  00 00 00 00 00 00 00 00  |Hello...........|\n\
          0x00000010  00 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00  |................|\n\
          *\n\
          0x00000050  00 00 00 00                                       |....|\n",
     );
     // A last line that repeats the one before is there too, to show the end.
-    let ran = bench.devmap(&["dump", "0x10+0x50"]);
+    let ran = fake.devmap(&["dump", "0x10+0x50"]);
     assert!(ran.out.contains("|\n*\n0x00000050  00") && ran.out.lines().count() == 3, "{ran:?}");
-    assert_eq!(bench.devmap(&["dump", "0+0x54", "--all"]).out.lines().count(), 6);
-    bench
-        .devmap(&["dump", "0+4", "-w", "16", "--endian", "big"])
+    assert_eq!(fake.devmap(&["dump", "0+0x54", "--all"]).out.lines().count(), 6);
+    fake.devmap(&["dump", "0+4", "-w", "16", "--endian", "big"])
         .printed(&format!("0x00000000  4865 6c6c{:33}|Hell|\n", ""));
-    bench.devmap(&["dump", "1+4", "-w", "16"]).failed(2, "0x00000001");
-    bench.devmap(&["dump", "0x50+0x20"]).failed(3, "the file ends");
-    bench.devmap(&["--json", "dump", "0+2"]).printed("{\"address\":\"0x00000000\",\"bytes\":\"4865\"}\n");
-    bench
-        .devmap(&["--json", "dump", "0+4", "-w", "16", "--endian=big"])
+    fake.devmap(&["dump", "1+4", "-w", "16"]).failed(2, "0x00000001");
+    fake.devmap(&["dump", "0x50+0x20"]).failed(3, "the file ends");
+    fake.devmap(&["--json", "dump", "0+2"]).printed("{\"address\":\"0x00000000\",\"bytes\":\"4865\"}\n");
+    fake.devmap(&["--json", "dump", "0+4", "-w", "16", "--endian=big"])
         .printed("{\"address\":\"0x00000000\",\"values\":[\"0x4865\",\"0x6c6c\"]}\n");
 }
 
 #[test]
 fn colours_are_for_terminals() {
-    let bench = Bench::new(b"text");
-    let forced = Ran::new(bench.command().args(["dump", "0+4"]).env("CLICOLOR_FORCE", "1"));
+    let fake = FakeDevice::new(b"text");
+    let forced = Ran::new(fake.command().args(["dump", "0+4"]).env("CLICOLOR_FORCE", "1"));
     assert!(forced.out.contains("\x1b[36m74"), "{forced:?}");
-    assert!(!bench.devmap(&["dump", "0+4"]).out.contains('\x1b'));
+    assert!(!fake.devmap(&["dump", "0+4"]).out.contains('\x1b'));
 }
 
 #[test]
 fn memory_tests_pass_on_sound_memory() {
-    let bench = Bench::new(&[7; 0x1008]);
-    let ran = bench.devmap(&["test", "8+0x1000", "--passes", "2", "--only", "data,random"]);
+    let fake = FakeDevice::new(&[7; 0x1008]);
+    let ran = fake.devmap(&["test", "8+0x1000", "--passes", "2", "--only", "data,random"]);
     ran.printed("pass 1: data: ok\npass 1: random: ok\npass 2: data: ok\npass 2: random: ok\n");
-    assert_eq!(bench.contents()[..8], [7; 8]);
-    assert_eq!(bench.devmap(&["test", "0+0x1000", "-w", "16"]).out.lines().count(), 5);
-    bench.devmap(&["test", "1+0x1000"]).failed(2, "0x00000001");
-    bench.devmap(&["test", "0+0x1001"]).failed(2, "0x1001 bytes");
-    bench.devmap(&["test", "0+8", "--passes", "0"]).misused("give at least 1");
-    bench.devmap(&["test", "0+8", "--only", "luck"]).misused("[possible values: data, address");
+    assert_eq!(fake.contents()[..8], [7; 8]);
+    assert_eq!(fake.devmap(&["test", "0+0x1000", "-w", "16"]).out.lines().count(), 5);
+    fake.devmap(&["test", "1+0x1000"]).failed(2, "0x00000001");
+    fake.devmap(&["test", "0+0x1001"]).failed(2, "0x1001 bytes");
+    fake.devmap(&["test", "0+8", "--passes", "0"]).misused("give at least 1");
+    fake.devmap(&["test", "0+8", "--only", "luck"]).misused("[possible values: data, address");
 }
 
 #[test]
 fn watch_prints_each_change_and_ends_by_a_signal() {
-    let bench = Bench::new(&[0; 8]);
-    let mut watch = bench
+    let fake = FakeDevice::new(&[0; 8]);
+    let mut watch = fake
         .command()
         .args(["watch", "0+8", "--interval", "1", "--endian", "little"])
         .stdout(Stdio::piped())
@@ -72,67 +70,67 @@ fn watch_prints_each_change_and_ends_by_a_signal() {
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert_eq!(lines.next().unwrap(), "0x00000000: 0x00000000");
     assert_eq!(lines.next().unwrap(), "0x00000004: 0x00000000");
-    bench.devmap(&["write", "4", "3", "--endian", "little"]).printed("");
+    fake.devmap(&["write", "4", "3", "--endian", "little"]).printed("");
     assert_eq!(lines.next().unwrap(), "0x00000004: 0x00000000 -> 0x00000003");
     kill(Pid::from_raw(watch.id() as i32), Signal::SIGINT).unwrap();
     assert_eq!(lines.next(), None);
-    let mut told = String::new();
-    watch.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    let mut stderr = String::new();
+    watch.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
     assert_eq!(watch.wait().unwrap().code(), Some(0));
     assert!(
-        told.starts_with("devmap: watched 0x00000000-0x00000007, samples: ") && told.ends_with(", changes: 1\n"),
-        "{told}"
+        stderr.starts_with("devmap: watched 0x00000000-0x00000007, samples: ") && stderr.ends_with(", changes: 1\n"),
+        "{stderr}"
     );
 }
 
 #[test]
 fn watch_ends_after_its_count() {
-    let bench = Bench::new(&[5; 2]);
-    let ran = bench.devmap(&["watch", "0", "-w", "16", "--count", "3", "--interval", "0", "--json"]);
+    let fake = FakeDevice::new(&[5; 2]);
+    let ran = fake.devmap(&["watch", "0", "-w", "16", "--count", "3", "--interval", "0", "--json"]);
     assert_eq!(ran.out, "{\"sample\":1,\"address\":\"0x00000000\",\"value\":\"0x0505\"}\n");
     assert_eq!(ran.err, "devmap: watched 0x00000000-0x00000001, samples: 3, changes: 0\n");
-    bench.devmap(&["watch", "0:1"]).failed(2, "0x00000000:1:1 is a bit field: watch the whole value, 0x00000000");
-    bench.devmap(&["watch", "0", "--count", "0"]).misused("`0` would do nothing: give at least 1");
+    fake.devmap(&["watch", "0:1"]).failed(2, "0x00000000:1:1 is a bit field: watch the whole value, 0x00000000");
+    fake.devmap(&["watch", "0", "--count", "0"]).misused("`0` would do nothing: give at least 1");
 }
 
 #[test]
 fn an_interrupted_command_says_how_far_it_came() {
-    let bench = Bench::new(&vec![7; 4 << 20]);
+    let fake = FakeDevice::new(&vec![7; 4 << 20]);
     let mut save =
-        bench.command().args(["save", "0+4M", "-"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        fake.command().args(["save", "0+4M", "-"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut out = save.stdout.take().unwrap();
     // It is at work, and cannot end: nobody takes the rest yet, for which a pipe has no room.
     out.read_exact(&mut [0; 1]).unwrap();
     kill(Pid::from_raw(save.id() as i32), Signal::SIGINT).unwrap();
     let mut rest = Vec::new();
     out.read_to_end(&mut rest).unwrap();
-    let mut told = String::new();
-    save.stderr.take().unwrap().read_to_string(&mut told).unwrap();
-    assert_eq!(save.wait().unwrap().code(), Some(130), "{told}");
-    assert_eq!(told, format!("devmap: interrupted: saved {:#x} of 0x400000 bytes, from the start\n", rest.len() + 1));
+    let mut stderr = String::new();
+    save.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!(save.wait().unwrap().code(), Some(130), "{stderr}");
+    assert_eq!(stderr, format!("devmap: interrupted: saved {:#x} of 0x400000 bytes, from the start\n", rest.len() + 1));
 }
 
 #[test]
 fn a_reader_that_has_seen_enough_is_no_error() {
-    let bench = Bench::new(&vec![7; 1 << 20]);
+    let fake = FakeDevice::new(&vec![7; 1 << 20]);
     let mut dump =
-        bench.command().args(["dump", "--all", "0+1M"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        fake.command().args(["dump", "--all", "0+1M"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(dump.stdout.take());
-    let mut told = String::new();
-    dump.stderr.take().unwrap().read_to_string(&mut told).unwrap();
-    assert_eq!((dump.wait().unwrap().code(), told.as_str()), (Some(0), ""));
+    let mut stderr = String::new();
+    dump.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!((dump.wait().unwrap().code(), stderr.as_str()), (Some(0), ""));
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
-    let ran = bench.command().args(["read", "0"]).stdout(full).output().unwrap();
+    let ran = fake.command().args(["read", "0"]).stdout(full).output().unwrap();
     assert_eq!(ran.status.code(), Some(4));
     assert!(String::from_utf8_lossy(&ran.stderr).contains("cannot write the output: No space left"), "{ran:?}");
 }
 
 #[test]
 fn info() {
-    let bench = Bench::new(&[7; 0x1234]);
-    let ran = bench.devmap(&["info"]);
+    let fake = FakeDevice::new(&[7; 0x1234]);
+    let ran = fake.devmap(&["info"]);
     assert!(ran.out.contains("regular file of 0x1234 bytes\npage size      0x"), "{ran:?}");
-    let ran = bench.devmap(&["info", "--json"]);
+    let ran = fake.devmap(&["info", "--json"]);
     assert!(ran.out.contains("\"kind\":\"regular file\",\"bytes\":4660,\"page_size\":"), "{ran:?}");
     // Another device tells what it can too.
     let ran = Ran::new(Command::new(env!("CARGO_BIN_EXE_devmap")).args(["--device", "/dev/zero", "info"]));
@@ -142,7 +140,7 @@ fn info() {
 
 #[test]
 fn check_asks_the_map_driver_alone() {
-    let bench = Bench::new(&[7; 0x1234]);
+    let fake = FakeDevice::new(&[7; 0x1234]);
     for arguments in [
         &["check", "0x1000+16"][..],
         &["check", "0x1000", "--write"],
@@ -151,7 +149,7 @@ fn check_asks_the_map_driver_alone() {
         // No range is too high to be asked about.
         &["check", "0x1234567000+4K"],
     ] {
-        let ran = bench.devmap(arguments);
+        let ran = fake.devmap(arguments);
         ran.failed(3, "it is a regular file; only the map driver answers, whose node is /dev/map");
         assert_eq!(ran.out, "");
     }
@@ -160,11 +158,11 @@ fn check_asks_the_map_driver_alone() {
     };
     devmap("/dev/zero").failed(3, "cannot ask /dev/zero: it is a device of another driver");
     devmap("/dev/no-such-device").failed(3, "cannot open /dev/no-such-device: No such file or directory (ENOENT)");
-    bench.devmap(&["check", "0+0xffffffffffffffff"]).failed(2, "more than one process can address");
-    bench.devmap(&["check", "0x1000:32"]).failed(2, "no bit 32");
-    bench.devmap(&["check", "0x1000+0"]).misused("is empty");
-    bench.devmap(&["check"]).misused("<PLACE>");
-    assert_eq!(bench.contents(), [7; 0x1234]);
+    fake.devmap(&["check", "0+0xffffffffffffffff"]).failed(2, "more than one process can address");
+    fake.devmap(&["check", "0x1000:32"]).failed(2, "no bit 32");
+    fake.devmap(&["check", "0x1000+0"]).misused("is empty");
+    fake.devmap(&["check"]).misused("<PLACE>");
+    assert_eq!(fake.contents(), [7; 0x1234]);
 }
 
 #[test]

@@ -147,7 +147,7 @@ impl<'m> Bulk<'m> {
     /// ```
     pub fn fill<T: Value>(self, offset: usize, length: usize, value: T) -> Result<()> {
         self.check(Operation::Fill, offset, length)?;
-        even(Operation::Fill, length, T::WIDTH)?;
+        check_length(Operation::Fill, length, T::WIDTH)?;
         let mut pattern = [0; BLOCK];
         for chunk in pattern.chunks_exact_mut(T::WIDTH.bytes()) {
             chunk.copy_from_slice(self.mapping.endian().convert(value).to_bytes().as_ref());
@@ -276,7 +276,7 @@ impl<'m> Bulk<'m> {
             if self.mapping.misalignment(offset, width) != 0 {
                 return error(Fault::Misaligned, width.bytes());
             }
-            even(operation, length, width)?;
+            check_length(operation, length, width)?;
         }
         if operation.stores() && !self.mapping.is_writable() {
             return error(Fault::ReadOnly, length);
@@ -325,7 +325,7 @@ impl<'m> Bulk<'m> {
 }
 
 /// Whether `length` bytes are whole values of `width`.
-fn even(operation: Operation, length: usize, width: Width) -> Result<()> {
+fn check_length(operation: Operation, length: usize, width: Width) -> Result<()> {
     if length % width.bytes() == 0 {
         Ok(())
     } else {

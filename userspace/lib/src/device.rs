@@ -214,7 +214,7 @@ impl Device {
             }
         }
         .ok_or(Error::TooLong { range })?;
-        let memory = self.memory(&pages).map_err(|cause| self.why_not_mapped(range, &pages, cause))?;
+        let memory = self.memory(&pages).map_err(|cause| self.map_error(range, &pages, cause))?;
         Mapping::new(memory, pages.skip, range, self.writable).ok_or(Error::TooLong { range })
     }
 
@@ -230,7 +230,7 @@ impl Device {
     }
 
     /// The error for `range`, whose `pages` could not be mapped because of `cause`.
-    fn why_not_mapped(&self, range: PhysRange, pages: &Pages, cause: io::Error) -> Error {
+    fn map_error(&self, range: PhysRange, pages: &Pages, cause: io::Error) -> Error {
         let protection = if self.writable { Protection::READ_WRITE } else { Protection::READ };
         let path = self.path.clone();
         let verdict = self.check(pages.start, pages.length as u64, protection, Sharing::Shared);
@@ -255,13 +255,13 @@ impl Device {
         maps.iter().find(|map| map.range.contains(&range)).ok_or_else(|| Error::OutsideMaps {
             path: self.path.clone(),
             range,
-            nearest: maps.iter().min_by_key(|map| gap(&map.range, &range)).cloned(),
+            nearest: maps.iter().min_by_key(|map| distance(&map.range, &range)).cloned(),
         })
     }
 }
 
 /// How many addresses lie between two ranges.
-fn gap(one: &PhysRange, other: &PhysRange) -> u64 {
+fn distance(one: &PhysRange, other: &PhysRange) -> u64 {
     let behind = one.start().saturating_sub(other.last());
     let before = other.start().saturating_sub(one.last());
     behind.max(before)

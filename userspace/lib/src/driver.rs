@@ -294,24 +294,24 @@ impl Device {
         if let Some(found) = found {
             return Err(Error::NotMapDriver { path: self.path().into(), found });
         }
-        let told = ioctl::info(self.file()).map_err(|errno| self.cannot_ask(errno))?;
-        self.understand(told)
+        let raw = ioctl::info(self.file()).map_err(|errno| self.cannot_ask(errno))?;
+        self.check_version(raw)
     }
 
-    /// `told`, if the ABI is the one that this crate knows.
-    fn understand(&self, told: MapInfo) -> Result<MapInfo> {
-        match told.abi_version {
-            abi::VERSION => Ok(told),
+    /// `raw`, if the ABI is the one that this crate knows.
+    fn check_version(&self, raw: MapInfo) -> Result<MapInfo> {
+        match raw.abi_version {
+            abi::VERSION => Ok(raw),
             // There is no such version. Some drivers succeed at everything, and answer nothing.
             0 => Err(self.cannot_ask(Errno::ENOTTY)),
             version => Err(self.unknown(Unknown { what: "ABI version", code: version })),
         }
     }
 
-    /// The window with this index; `None` if it has gone, with its device, since the driver told of it.
+    /// The window with this index; `None` if it has gone, with its device, since the driver listed it.
     fn ask_window(&self, index: u32) -> Result<Option<Window>> {
         match ioctl::window(self.file(), index) {
-            Ok(told) => window_of(&told).map(Some).map_err(|unknown| self.unknown(unknown)),
+            Ok(raw) => window_of(&raw).map(Some).map_err(|unknown| self.unknown(unknown)),
             Err(Errno::EINVAL) => Ok(None),
             Err(errno) => Err(self.cannot_ask(errno)),
         }
@@ -341,23 +341,23 @@ struct Unknown {
     code: u32,
 }
 
-fn info_of(told: &MapInfo) -> Result<Info, Unknown> {
+fn info_of(raw: &MapInfo) -> Result<Info, Unknown> {
     Ok(Info {
-        abi_version: told.abi_version,
-        mode: match told.mode {
+        abi_version: raw.abi_version,
+        mode: match raw.mode {
             abi::MODE_RAW => Mode::Raw,
             abi::MODE_WINDOWS => Mode::Windows,
             code => return Err(Unknown { what: "mode", code }),
         },
-        page_size: told.page_size.into(),
-        last_address: told.last_address,
+        page_size: raw.page_size.into(),
+        last_address: raw.last_address,
     })
 }
 
-fn window_of(told: &MapWindow) -> Result<Window, Unknown> {
-    told.window().ok_or(match CacheMode::from_code(told.cache) {
-        None => Unknown { what: "cache type", code: told.cache },
-        Some(_) => Unknown { what: "window", code: told.index },
+fn window_of(raw: &MapWindow) -> Result<Window, Unknown> {
+    raw.window().ok_or(match CacheMode::from_code(raw.cache) {
+        None => Unknown { what: "cache type", code: raw.cache },
+        Some(_) => Unknown { what: "window", code: raw.index },
     })
 }
 
@@ -437,11 +437,11 @@ mod tests {
     fn a_driver_with_another_abi_is_not_asked_more() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let device = Device::open(file.path()).unwrap();
-        let tell = |abi_version| device.understand(MapInfo { abi_version, ..INFO });
-        assert_eq!(tell(1).unwrap(), INFO);
-        let newer = tell(2).unwrap_err();
+        let answer = |abi_version| device.check_version(MapInfo { abi_version, ..INFO });
+        assert_eq!(answer(1).unwrap(), INFO);
+        let newer = answer(2).unwrap_err();
         assert!(matches!(newer, Error::UnknownAnswer { what: "ABI version", code: 2, .. }), "{newer:?}");
-        assert!(matches!(tell(0), Err(Error::NotMapDriver { .. })));
+        assert!(matches!(answer(0), Err(Error::NotMapDriver { .. })));
     }
 
     #[test]

@@ -231,7 +231,7 @@ pub enum Error {
         cause: io::Error,
     },
     /// No memory of the UIO device holds the whole range.
-    #[error("cannot map {range} of {}: {}", path.display(), near(nearest))]
+    #[error("cannot map {range} of {}: {}", path.display(), nearest_map(nearest))]
     OutsideMaps {
         /// The path of the device.
         path: PathBuf,
@@ -326,7 +326,7 @@ fn remedy(text: Option<&str>) -> String {
 }
 
 /// Where a UIO device has memory.
-fn near(nearest: &Option<UioMap>) -> String {
+fn nearest_map(nearest: &Option<UioMap>) -> String {
     match nearest {
         Some(map) => format!("the nearest memory of the device is its map {} at {}", map.index, map.range),
         None => "the device has no memory".into(),

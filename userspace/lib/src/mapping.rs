@@ -213,7 +213,7 @@ impl Mapping {
     /// ```
     #[inline]
     pub fn modify<T: Value>(&self, offset: usize, mask: T, value: T) -> Result<T> {
-        Ok(self.locate(Operation::Modify, offset)?.modify(mask, value))
+        Ok(self.register_at(Operation::Modify, offset)?.modify(mask, value))
     }
 
     /// The register at `offset`: bounds, alignment and permission are checked here, so that its accesses cannot fail.
@@ -233,7 +233,7 @@ impl Mapping {
     /// # Ok::<(), devmap::Error>(())
     /// ```
     pub fn register<T: Value>(&self, offset: usize) -> Result<Register<'_, T>> {
-        self.locate(Operation::Access, offset)
+        self.register_at(Operation::Access, offset)
     }
 
     /// The way to move many bytes at once, with the widest accesses that their alignment allows.
@@ -280,7 +280,7 @@ impl Mapping {
         &self.memory
     }
 
-    fn locate<T: Value>(&self, operation: Operation, offset: usize) -> Result<Register<'_, T>> {
+    fn register_at<T: Value>(&self, operation: Operation, offset: usize) -> Result<Register<'_, T>> {
         match self.memory.get_ref(offset) {
             Ok(value) => Ok(Register::new(value, self.endian)),
             Err(fault) => Err(self.error(fault, operation, offset, T::WIDTH.bytes())),

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::Bench;
+use common::FakeDevice;
 use devmap::{Endian, Error, Width};
 use proptest::prelude::*;
 
@@ -27,7 +27,7 @@ proptest! {
     #[test]
     fn what_is_read_is_what_is_there(base in 0u64..24, (start, length) in piece()) {
         let contents = noise(base as usize + LENGTH, 0);
-        let mapping = Bench::new(&contents).map(base, LENGTH as u64).unwrap();
+        let mapping = FakeDevice::new(&contents).map(base, LENGTH as u64).unwrap();
         let mut bytes = vec![0xaa; length];
         mapping.bulk().read_into(start, &mut bytes).unwrap();
         prop_assert!(bytes == contents[base as usize + start..][..length]);
@@ -36,11 +36,11 @@ proptest! {
     #[test]
     fn what_is_written_is_written_and_no_more(base in 0u64..24, (start, length) in piece()) {
         let mut contents = noise(base as usize + LENGTH, 0);
-        let bench = Bench::new(&contents);
+        let fake = FakeDevice::new(&contents);
         let bytes = noise(length, 0x55);
-        bench.map(base, LENGTH as u64).unwrap().bulk().write_from(start, &bytes).unwrap();
+        fake.map(base, LENGTH as u64).unwrap().bulk().write_from(start, &bytes).unwrap();
         contents[base as usize + start..][..length].copy_from_slice(&bytes);
-        prop_assert!(bench.contents() == contents);
+        prop_assert!(fake.contents() == contents);
     }
 
     #[test]
@@ -52,33 +52,33 @@ proptest! {
     ) {
         let length = from_length.min(to_length);
         let mut contents = noise(base as usize + LENGTH, 0);
-        let bench = Bench::new(&contents);
-        let mapping = bench.map(base, LENGTH as u64).unwrap();
-        let other = bench.map(base, LENGTH as u64).unwrap();
+        let fake = FakeDevice::new(&contents);
+        let mapping = fake.map(base, LENGTH as u64).unwrap();
+        let other = fake.map(base, LENGTH as u64).unwrap();
         let target = if second_mapping { &other } else { &mapping };
         mapping.bulk().copy(from, target, to, length).unwrap();
         let base = base as usize;
         contents.copy_within(base + from..base + from + length, base + to);
-        prop_assert!(bench.contents() == contents);
+        prop_assert!(fake.contents() == contents);
     }
 
     #[test]
     fn a_fill_repeats_its_value(base in 0u64..24, (start, length) in piece(), value: u32) {
         let length = length / 4 * 4;
         let mut contents = noise(base as usize + LENGTH, 0);
-        let bench = Bench::new(&contents);
-        let mapping = bench.map(base, LENGTH as u64).unwrap().with_endian(Endian::Big);
+        let fake = FakeDevice::new(&contents);
+        let mapping = fake.map(base, LENGTH as u64).unwrap().with_endian(Endian::Big);
         mapping.bulk().fill(start, length, value).unwrap();
         for chunk in contents[base as usize + start..][..length].chunks_exact_mut(4) {
             chunk.copy_from_slice(&value.to_be_bytes());
         }
-        prop_assert!(bench.contents() == contents);
+        prop_assert!(fake.contents() == contents);
     }
 
     #[test]
     fn the_first_difference_is_found(base in 0u64..24, at in 0..LENGTH, more in 0..LENGTH) {
         let contents = noise(base as usize + LENGTH, 0);
-        let mapping = Bench::new(&contents).map(base, LENGTH as u64).unwrap();
+        let mapping = FakeDevice::new(&contents).map(base, LENGTH as u64).unwrap();
         let mut expected = contents[base as usize..].to_vec();
         prop_assert_eq!(mapping.bulk().compare(0, &expected).unwrap(), None);
         expected[at] ^= 0x80;
@@ -98,10 +98,10 @@ fn every_fixed_width_moves_the_same_bytes() {
         widths.push(Width::WIDEST);
     }
     for width in widths {
-        let bench = Bench::new(&vec![0; LENGTH]);
-        let mapping = bench.map(0, LENGTH as u64).unwrap();
+        let fake = FakeDevice::new(&vec![0; LENGTH]);
+        let mapping = fake.map(0, LENGTH as u64).unwrap();
         mapping.bulk().with_width(width).write_from(0, &contents).unwrap();
-        assert!(bench.contents() == contents, "{width}");
+        assert!(fake.contents() == contents, "{width}");
         let mut bytes = vec![0; LENGTH];
         mapping.bulk().with_width(width).read_into(0, &mut bytes).unwrap();
         assert!(bytes == contents, "{width}");
@@ -110,8 +110,8 @@ fn every_fixed_width_moves_the_same_bytes() {
 
 #[test]
 fn a_fixed_width_wants_multiples_of_itself_and_changes_nothing_otherwise() {
-    let bench = Bench::new(&[7; 32]);
-    let mapping = bench.map(0, 32).unwrap();
+    let fake = FakeDevice::new(&[7; 32]);
+    let mapping = fake.map(0, 32).unwrap();
     let bulk = mapping.bulk().with_width(Width::Bits32);
     assert!(matches!(bulk.write_from(2, &[0; 4]), Err(Error::Misaligned { address: 2, width: 4, .. })));
     assert!(matches!(bulk.write_from(0, &[0; 6]), Err(Error::Uneven { length: 6, .. })));
@@ -119,25 +119,25 @@ fn a_fixed_width_wants_multiples_of_itself_and_changes_nothing_otherwise() {
     // The length is right for the accesses, not for the value.
     let narrow = mapping.bulk().with_width(Width::Bits16);
     assert!(matches!(narrow.fill(0, 6, 0u32), Err(Error::Uneven { length: 6, width: Width::Bits32, .. })));
-    assert_eq!(bench.contents(), [7; 32]);
+    assert_eq!(fake.contents(), [7; 32]);
 }
 
 #[test]
 fn a_byte_too_many_changes_nothing() {
-    let bench = Bench::new(&[7; 32]);
-    let mapping = bench.map(0, 32).unwrap();
+    let fake = FakeDevice::new(&[7; 32]);
+    let mapping = fake.map(0, 32).unwrap();
     assert!(matches!(mapping.bulk().write_from(1, &[0; 32]), Err(Error::OutOfBounds { length: 32, .. })));
     assert!(matches!(mapping.bulk().fill(usize::MAX, 2, 0u8), Err(Error::OutOfBounds { .. })));
     assert!(matches!(mapping.bulk().copy(0, &mapping, 16, 17), Err(Error::OutOfBounds { .. })));
-    assert_eq!(bench.contents(), [7; 32]);
+    assert_eq!(fake.contents(), [7; 32]);
 }
 
 #[test]
 fn a_mapping_for_reading_takes_no_bulk_either() {
-    let bench = Bench::new(&[7; 32]);
-    let mapping = bench.map_read_only(0, 32).unwrap();
+    let fake = FakeDevice::new(&[7; 32]);
+    let mapping = fake.map_read_only(0, 32).unwrap();
     assert!(matches!(mapping.bulk().write_from(0, &[0; 4]), Err(Error::ReadOnly { .. })));
     assert!(matches!(mapping.bulk().fill(0, 4, 0u8), Err(Error::ReadOnly { .. })));
-    assert!(matches!(bench.map(0, 32).unwrap().bulk().copy(0, &mapping, 8, 4), Err(Error::ReadOnly { .. })));
+    assert!(matches!(fake.map(0, 32).unwrap().bulk().copy(0, &mapping, 8, 4), Err(Error::ReadOnly { .. })));
     assert_eq!(mapping.bulk().compare(0, &[7; 32]).unwrap(), None);
 }

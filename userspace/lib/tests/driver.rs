@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::Bench;
+use common::FakeDevice;
 use devmap::driver::{Protection, Sharing};
 use devmap::{Device, Error, PhysRange};
 
@@ -17,16 +17,16 @@ fn no_map_driver<T: std::fmt::Debug>(asked: devmap::Result<T>, line: &str) {
 
 #[test]
 fn a_file_is_not_asked() {
-    let bench = Bench::new(&[7; 16]);
-    let device = Device::open(bench.path()).unwrap();
+    let fake = FakeDevice::new(&[7; 16]);
+    let device = Device::open(fake.path()).unwrap();
     let line = format!(
         "cannot ask {}: it is a regular file; only the map driver answers, whose node is /dev/map",
-        bench.path().display()
+        fake.path().display()
     );
     no_map_driver(device.info(), &line);
     no_map_driver(device.windows(), &line);
     no_map_driver(device.check(0, 16, Protection::READ_WRITE, Sharing::Shared), &line);
-    assert_eq!(bench.contents(), [7; 16]);
+    assert_eq!(fake.contents(), [7; 16]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod common;
 
 use std::fs::{self, File};
 
-use common::Bench;
+use common::FakeDevice;
 use devmap::page::PageSize;
 use devmap::{Error, FileMapping, PhysRange, Zone};
 
@@ -15,21 +15,21 @@ fn page() -> usize {
 }
 
 /// The first `length` bytes of the file, whether there are so many or not.
-fn map(bench: &Bench, length: usize) -> FileMapping {
-    FileMapping::open(bench.path(), PhysRange::new(0, length as u64).unwrap()).unwrap()
+fn map(fake: &FakeDevice, length: usize) -> FileMapping {
+    FileMapping::open(fake.path(), PhysRange::new(0, length as u64).unwrap()).unwrap()
 }
 
 #[test]
 fn a_length_within_a_page_reaches_to_the_pages_end() {
     let page = page();
-    let bench = Bench::new(&vec![7; 3 * page]);
-    let mapping = map(&bench, page + 1);
+    let fake = FakeDevice::new(&vec![7; 3 * page]);
+    let mapping = map(&fake, page + 1);
     assert_eq!(
         (mapping.len(), mapping.rounded_len(), mapping.file_len().unwrap()),
         (page + 1, 2 * page, 3 * page as u64)
     );
     mapping.write::<u8>(2 * page - 1, 9).unwrap();
-    assert_eq!(bench.contents()[2 * page - 1], 9);
+    assert_eq!(fake.contents()[2 * page - 1], 9);
     assert_eq!(mapping.zone(2 * page).unwrap(), Zone::Outside);
     let error = mapping.read::<u8>(2 * page).unwrap_err();
     assert!(matches!(error, Error::OutOfBounds { length: 1, .. }), "{error}");
@@ -42,22 +42,22 @@ fn a_length_within_a_page_reaches_to_the_pages_end() {
 #[test]
 fn the_rest_of_the_last_page_is_zeros_and_never_reaches_the_file() {
     let page = page();
-    let bench = Bench::new(&vec![7; page / 2]);
-    let mapping = map(&bench, 2 * page);
+    let fake = FakeDevice::new(&vec![7; page / 2]);
+    let mapping = map(&fake, 2 * page);
     let mut tail = vec![1; page / 2];
     mapping.read_into(page / 2, &mut tail).unwrap();
     assert!(tail.iter().all(|byte| *byte == 0));
     mapping.write_from(page / 2 - 1, &[8, 9]).unwrap();
     assert_eq!(mapping.read::<u8>(page / 2).unwrap(), 9);
-    let contents = bench.contents();
+    let contents = fake.contents();
     assert_eq!((contents.len(), contents[page / 2 - 1]), (page / 2, 8));
 }
 
 #[test]
 fn beyond_the_end_is_an_error_and_no_signal() {
     let page = page();
-    let bench = Bench::new(&vec![7; page / 2]);
-    let mapping = map(&bench, 2 * page);
+    let fake = FakeDevice::new(&vec![7; page / 2]);
+    let mapping = map(&fake, 2 * page);
     for offset in [page, 2 * page - 1] {
         assert_eq!(mapping.zone(offset).unwrap(), Zone::BeyondEnd);
         assert!(matches!(mapping.read::<u8>(offset), Err(Error::BeyondEnd { .. })));
@@ -66,7 +66,7 @@ fn beyond_the_end_is_an_error_and_no_signal() {
     }
     // One byte of many is enough, and nothing of the others is touched.
     let error = mapping.write_from(page - 1, &[1, 2]).unwrap_err();
-    let (path, at, length) = (bench.path().display(), page - 1, page / 2);
+    let (path, at, length) = (fake.path().display(), page - 1, page / 2);
     let line = format!(
         "cannot write 0x2 bytes at offset {at:#x}: {path} ends after {length:#x} bytes, and has no page there; \
          grow it first"
@@ -80,15 +80,15 @@ fn beyond_the_end_is_an_error_and_no_signal() {
 #[test]
 fn a_file_that_grows_brings_pages_to_life() {
     let page = page();
-    let bench = Bench::new(&vec![7; page / 2]);
-    let mapping = map(&bench, 2 * page);
+    let fake = FakeDevice::new(&vec![7; page / 2]);
+    let mapping = map(&fake, 2 * page);
     mapping.grow(2 * page as u64).unwrap();
     assert_eq!(mapping.layout().unwrap().zones().collect::<Vec<_>>(), [(0..2 * page, Zone::Data)]);
     let mut rest = vec![1; 2 * page - page / 2];
     mapping.read_into(page / 2, &mut rest).unwrap();
     assert!(rest.iter().all(|byte| *byte == 0));
     mapping.write::<u8>(page, b'X').unwrap();
-    assert_eq!(bench.contents()[page], b'X');
+    assert_eq!(fake.contents()[page], b'X');
     // It never shrinks, and somebody else can make it grow as well.
     mapping.grow(1).unwrap();
     assert_eq!(mapping.file_len().unwrap(), 2 * page as u64);
@@ -100,16 +100,16 @@ fn a_file_that_grows_brings_pages_to_life() {
 #[test]
 fn a_file_that_others_make_shorter_is_an_error() {
     let page = page();
-    let bench = Bench::new(&vec![7; 2 * page]);
-    let mapping = map(&bench, 2 * page);
+    let fake = FakeDevice::new(&vec![7; 2 * page]);
+    let mapping = map(&fake, 2 * page);
     mapping.no_fault().write_from(page - 1, &[8, 9]).unwrap();
-    assert_eq!(bench.contents()[page - 1..][..2], [8, 9]);
-    File::options().write(true).open(bench.path()).unwrap().set_len(0).unwrap();
+    assert_eq!(fake.contents()[page - 1..][..2], [8, 9]);
+    File::options().write(true).open(fake.path()).unwrap().set_len(0).unwrap();
     let mut bytes = [0; 2];
     assert!(matches!(mapping.read::<u8>(0), Err(Error::BeyondEnd { file_length: 0, .. })));
     assert!(matches!(mapping.no_fault().read_into(0, &mut bytes), Err(Error::BeyondEnd { .. })));
     assert!(matches!(mapping.no_fault().write_from(0, &bytes), Err(Error::BeyondEnd { .. })));
-    fs::write(bench.path(), [1, 2]).unwrap();
+    fs::write(fake.path(), [1, 2]).unwrap();
     mapping.no_fault().read_into(0, &mut bytes).unwrap();
     assert_eq!(bytes, [1, 2]);
 }
@@ -118,9 +118,9 @@ fn a_file_that_others_make_shorter_is_an_error() {
 #[test]
 fn no_fault_accesses_survive_a_neighbour_that_changes_the_length_all_the_time() {
     let page = page();
-    let bench = Bench::new(&vec![7; 2 * page]);
-    let mapping = map(&bench, 2 * page);
-    let neighbour = File::options().write(true).open(bench.path()).unwrap();
+    let fake = FakeDevice::new(&vec![7; 2 * page]);
+    let mapping = map(&fake, 2 * page);
+    let neighbour = File::options().write(true).open(fake.path()).unwrap();
     std::thread::scope(|scope| {
         let work = scope.spawn(|| {
             let mut bytes = vec![0; 2 * page];
@@ -142,31 +142,31 @@ fn no_fault_accesses_survive_a_neighbour_that_changes_the_length_all_the_time() 
 
 #[test]
 fn an_empty_file_maps_and_has_no_byte_until_it_grows() {
-    let bench = Bench::new(&[]);
-    let mapping = map(&bench, 1);
+    let fake = FakeDevice::new(&[]);
+    let mapping = map(&fake, 1);
     let error = mapping.read::<u8>(0).unwrap_err();
     assert!(error.to_string().contains("ends after 0x0 bytes, and has no page there; grow it first"), "{error}");
     mapping.grow(1).unwrap();
     mapping.write::<u8>(0, 3).unwrap();
-    assert_eq!(bench.contents(), [3]);
+    assert_eq!(fake.contents(), [3]);
 }
 
 #[test]
 fn a_range_that_begins_within_a_page_is_counted_from_there() {
     let page = page();
-    let bench = Bench::new(&vec![7; page + 10]);
+    let fake = FakeDevice::new(&vec![7; page + 10]);
     let range = PhysRange::new(page as u64 + 4, 2).unwrap();
-    let mapping = FileMapping::open(bench.path(), range).unwrap();
+    let mapping = FileMapping::open(fake.path(), range).unwrap();
     assert_eq!((mapping.range(), mapping.len(), mapping.rounded_len()), (range, 2, page - 4));
     mapping.write::<u8>(0, 1).unwrap();
-    assert_eq!(bench.contents()[page + 3..page + 6], [7, 1, 7]);
+    assert_eq!(fake.contents()[page + 3..page + 6], [7, 1, 7]);
     assert_eq!((mapping.zone(5).unwrap(), mapping.zone(6).unwrap()), (Zone::Data, Zone::Tail));
 }
 
 #[test]
 fn a_file_open_for_reading_is_not_changed() {
-    let bench = Bench::new(&[7; 4]);
-    let mapping = FileMapping::open_read_only(bench.path(), PhysRange::new(0, 4).unwrap()).unwrap();
+    let fake = FakeDevice::new(&[7; 4]);
+    let mapping = FileMapping::open_read_only(fake.path(), PhysRange::new(0, 4).unwrap()).unwrap();
     assert_eq!(mapping.read::<u8>(3).unwrap(), 7);
     assert!(matches!(mapping.write::<u8>(0, 1), Err(Error::ReadOnly { .. })));
     assert!(matches!(mapping.no_fault().write_from(0, &[1]), Err(Error::ReadOnly { .. })));
@@ -175,7 +175,7 @@ fn a_file_open_for_reading_is_not_changed() {
         error.to_string().starts_with("cannot grow 0x00000000-0x00000003: it is mapped for reading only"),
         "{error}"
     );
-    assert_eq!(bench.contents(), [7; 4]);
+    assert_eq!(fake.contents(), [7; 4]);
 }
 
 #[test]
@@ -197,14 +197,14 @@ fn what_is_no_regular_file_is_refused() {
 
 #[test]
 fn lengths_that_no_process_has_are_refused() {
-    let bench = Bench::new(&[7; 4]);
+    let fake = FakeDevice::new(&[7; 4]);
     for (start, length, says) in [
         (0, u64::MAX, "more than one process can address"),
         (0, 1 << 62, "(ENOMEM)"),
         (u64::MAX, 1, "cannot map 0xffffffffffffffff-0xffffffffffffffff"),
     ] {
-        let error = FileMapping::open(bench.path(), PhysRange::new(start, length).unwrap()).unwrap_err();
+        let error = FileMapping::open(fake.path(), PhysRange::new(start, length).unwrap()).unwrap_err();
         assert!(error.to_string().contains(says), "{error}");
     }
-    assert_eq!(bench.contents(), [7; 4]);
+    assert_eq!(fake.contents(), [7; 4]);
 }

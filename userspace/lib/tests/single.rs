@@ -4,22 +4,22 @@
 
 mod common;
 
-use common::Bench;
+use common::FakeDevice;
 use devmap::{Device, Endian, Error, Kind, Width};
 
 #[test]
 fn a_store_reaches_the_file_and_nothing_beside_it() {
-    let bench = Bench::new(&[0; 0x3000]);
-    bench.map(0x1000, 0x1000).unwrap().write::<u32>(100, 0x0403_0201).unwrap();
+    let fake = FakeDevice::new(&[0; 0x3000]);
+    fake.map(0x1000, 0x1000).unwrap().write::<u32>(100, 0x0403_0201).unwrap();
     let mut expected = vec![0; 0x3000];
     expected[0x1064..0x1068].copy_from_slice(&0x0403_0201u32.to_ne_bytes());
-    assert!(bench.contents() == expected);
+    assert!(fake.contents() == expected);
 }
 
 #[test]
 fn every_width_loads_exactly_its_bytes() {
-    let bench = Bench::new(&[1, 2, 3, 4, 5, 6, 7, 8]);
-    let mapping = bench.map(0, 8).unwrap();
+    let fake = FakeDevice::new(&[1, 2, 3, 4, 5, 6, 7, 8]);
+    let mapping = fake.map(0, 8).unwrap();
     assert_eq!(mapping.read::<u8>(7).unwrap(), 8);
     assert_eq!(mapping.read::<u16>(6).unwrap(), u16::from_ne_bytes([7, 8]));
     assert_eq!(mapping.read::<u32>(4).unwrap(), u32::from_ne_bytes([5, 6, 7, 8]));
@@ -29,31 +29,31 @@ fn every_width_loads_exactly_its_bytes() {
 
 #[test]
 fn the_order_of_bytes_is_the_mappings() {
-    let bench = Bench::new(&[1, 2, 3, 4]);
-    let little = bench.map(0, 4).unwrap().with_endian(Endian::Little);
-    let big = bench.map(0, 4).unwrap().with_endian(Endian::Big);
+    let fake = FakeDevice::new(&[1, 2, 3, 4]);
+    let little = fake.map(0, 4).unwrap().with_endian(Endian::Little);
+    let big = fake.map(0, 4).unwrap().with_endian(Endian::Big);
     assert_eq!(little.read::<u32>(0).unwrap(), 0x0403_0201);
     assert_eq!(big.read::<u32>(0).unwrap(), 0x0102_0304);
     assert_eq!(big.read_value(Width::Bits16, 2).unwrap(), 0x0304);
     big.register::<u16>(0).unwrap().write(0xaabb);
     assert_eq!(big.modify::<u16>(2, 0x00ff, 0x77).unwrap(), 0x0304);
-    assert_eq!(bench.contents(), [0xaa, 0xbb, 3, 0x77]);
+    assert_eq!(fake.contents(), [0xaa, 0xbb, 3, 0x77]);
 }
 
 #[test]
 fn modify_changes_the_bits_of_the_mask_alone_and_gives_what_was_there() {
-    let bench = Bench::new(&[0b1010_1010]);
-    let mapping = bench.map(0, 1).unwrap();
+    let fake = FakeDevice::new(&[0b1010_1010]);
+    let mapping = fake.map(0, 1).unwrap();
     assert_eq!(mapping.modify::<u8>(0, 0b1111_0000, 0b0101_0101).unwrap(), 0b1010_1010);
-    assert_eq!(bench.contents(), [0b0101_1010]);
+    assert_eq!(fake.contents(), [0b0101_1010]);
     assert_eq!(mapping.register::<u8>(0).unwrap().modify(1, 1), 0b0101_1010);
-    assert_eq!(bench.contents(), [0b0101_1011]);
+    assert_eq!(fake.contents(), [0b0101_1011]);
 }
 
 #[test]
 fn a_range_within_pages_shows_only_itself() {
-    let bench = Bench::new(&(0..=255).cycle().take(0x3000).collect::<Vec<u8>>());
-    let mapping = bench.map(0xffe, 4).unwrap();
+    let fake = FakeDevice::new(&(0..=255).cycle().take(0x3000).collect::<Vec<u8>>());
+    let mapping = fake.map(0xffe, 4).unwrap();
     assert_eq!(mapping.len(), 4);
     assert_eq!(mapping.read::<u8>(0).unwrap(), 0xfe);
     assert_eq!(mapping.read::<u8>(3).unwrap(), 0x01);
@@ -66,41 +66,41 @@ fn a_range_within_pages_shows_only_itself() {
 
 #[test]
 fn a_range_past_the_end_of_the_file_is_refused_before_it_is_a_sigbus() {
-    let bench = Bench::new(&[7; 0x1800]);
-    assert_eq!(bench.map(0x17ff, 1).unwrap().read::<u8>(0).unwrap(), 7);
-    let error = bench.map(0x17ff, 2).unwrap_err();
+    let fake = FakeDevice::new(&[7; 0x1800]);
+    assert_eq!(fake.map(0x17ff, 1).unwrap().read::<u8>(0).unwrap(), 7);
+    let error = fake.map(0x17ff, 2).unwrap_err();
     assert!(matches!(error, Error::PastEnd { length: 0x1800, .. }));
     assert!(error.to_string().contains("0x000017ff-0x00001800"), "{error}");
 }
 
 #[test]
 fn what_is_opened_for_reading_is_not_written() {
-    let bench = Bench::new(&[7; 16]);
-    let mapping = bench.map_read_only(0, 16).unwrap();
+    let fake = FakeDevice::new(&[7; 16]);
+    let mapping = fake.map_read_only(0, 16).unwrap();
     assert!(!mapping.is_writable());
     assert_eq!(mapping.read::<u8>(0).unwrap(), 7);
     assert!(matches!(mapping.write::<u8>(0, 1), Err(Error::ReadOnly { .. })));
     assert!(matches!(mapping.modify::<u8>(0, 1, 1), Err(Error::ReadOnly { .. })));
     assert!(matches!(mapping.register::<u8>(0), Err(Error::ReadOnly { .. })));
-    assert_eq!(bench.contents(), [7; 16]);
+    assert_eq!(fake.contents(), [7; 16]);
 }
 
 #[test]
 fn a_mapping_outlives_its_device() {
-    let bench = Bench::new(&[7; 16]);
+    let fake = FakeDevice::new(&[7; 16]);
     // `map` drops the device.
-    assert_eq!(bench.map(0, 16).unwrap().read::<u8>(15).unwrap(), 7);
+    assert_eq!(fake.map(0, 16).unwrap().read::<u8>(15).unwrap(), 7);
 }
 
 #[test]
 fn a_value_too_wide_is_not_cut() {
-    let bench = Bench::new(&[7; 16]);
-    let mapping = bench.map(0, 16).unwrap();
+    let fake = FakeDevice::new(&[7; 16]);
+    let mapping = fake.map(0, 16).unwrap();
     let error = mapping.write_value(Width::Bits16, 0, 0x1_0000).unwrap_err();
     assert!(matches!(error, Error::TooWide { value: 0x1_0000, .. }));
     let error = mapping.modify_value(Width::Bits16, 0, 0x1_0000, 0).unwrap_err();
     assert!(matches!(error, Error::TooWide { value: 0x1_0000, .. }));
-    assert_eq!(bench.contents(), [7; 16]);
+    assert_eq!(fake.contents(), [7; 16]);
 }
 
 #[test]
@@ -118,8 +118,8 @@ fn what_has_no_memory_is_refused() {
 
 #[test]
 fn threads_share_a_mapping_and_its_registers() {
-    let bench = Bench::new(&[0; 16]);
-    let mapping = bench.map(0, 16).unwrap();
+    let fake = FakeDevice::new(&[0; 16]);
+    let mapping = fake.map(0, 16).unwrap();
     let register = mapping.register::<u32>(0).unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| register.write(1));

@@ -7,11 +7,11 @@
 use std::process::Command;
 
 #[path = "../../../lib/tests/common/mod.rs"]
-mod bench;
+mod fake_device;
 
-pub use bench::Bench;
+pub use fake_device::FakeDevice;
 
-impl Bench {
+impl FakeDevice {
     /// Runs the command line on it.
     pub fn devmap(&self, arguments: &[&str]) -> Ran {
         Ran::new(self.command().args(arguments))

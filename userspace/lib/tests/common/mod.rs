@@ -11,11 +11,11 @@ use devmap::{Device, Mapping, PhysRange, Result};
 use tempfile::NamedTempFile;
 
 /// The file; it goes when this is dropped.
-pub struct Bench {
+pub struct FakeDevice {
     file: NamedTempFile,
 }
 
-impl Bench {
+impl FakeDevice {
     /// A device with these bytes at address 0.
     pub fn new(contents: &[u8]) -> Self {
         let file = NamedTempFile::new().unwrap();
