@@ -10,10 +10,9 @@ use clap_complete::Shell;
 use devmap::page::PageSize;
 use devmap::{Endian, PhysRange, Width, DEFAULT_DEVICE};
 
-use super::explain::page_size;
 use super::lab::{Experiment, TouchArgs};
 use super::memtest::Algorithm;
-use super::number::{count, number};
+use super::number::{count, number, page_size};
 use super::place::{address, place, range, Place};
 
 /// Reads and writes physical memory, with accesses of exactly the width that is asked for.

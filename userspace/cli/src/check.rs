@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_printed_by_the_exit_status_alone() {
+    fn a_refusal_is_reported_by_the_exit_status_alone() {
         assert!(outcome(checked(Verdict::Granted { cache: CacheMode::Cached, window: None }).verdict).is_ok());
         let failure = outcome(refused(Refusal::Outside).verdict).unwrap_err();
         assert!(failure.is_printed() && failure.status() == 3, "{failure:?}");

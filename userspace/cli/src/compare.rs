@@ -11,9 +11,9 @@ use serde::Serialize;
 use super::blocks::Blocks;
 use super::context::Context;
 use super::failure::Failure;
+use super::input::Input;
 use super::output::{Address, Hex};
 use super::place::{bytes_at, Place};
-use super::transfer::Input;
 
 /// The outcome, for programs.
 #[derive(Serialize)]

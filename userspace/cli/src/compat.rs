@@ -19,9 +19,8 @@ use std::process::ExitCode;
 use devmap::page::PageSize;
 use devmap::{Device, Mapping, Width, DEFAULT_DEVICE};
 
-use super::failure::Failure;
+use super::failure::{report, Failure};
 use super::place::bytes_at;
-use super::report;
 
 const DEVMEM2_USAGE: &str = "\
 Usage: devmem2 [--readback] ADDRESS [TYPE [DATA]]

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 
 use devmap::{Bulk, Device, Endian, Kind, Mapping, PhysRange, Width};
 
-use super::args::Options;
 use super::failure::Failure;
 use super::output::Output;
 use super::sigbus;
@@ -21,8 +20,7 @@ pub struct Context {
 }
 
 impl Context {
-    pub fn new(options: Options) -> Self {
-        let Options { device, width, endian, json } = options;
+    pub fn new(device: PathBuf, width: Option<Width>, endian: Endian, json: bool) -> Self {
         Self { device, endian, out: Output::new(json), width }
     }
 

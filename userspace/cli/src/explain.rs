@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 use super::context::Context;
 use super::drawing::Drawing;
 use super::failure::Failure;
-use super::number::{number, short};
+use super::number::short;
 use super::output::Address;
 
 /// Bytes and their pages.
@@ -99,12 +99,6 @@ impl Serialize for Explained {
     }
 }
 
-/// Reads a page size.
-pub fn page_size(text: &str) -> Result<PageSize, String> {
-    let bytes = number(text)?;
-    PageSize::new(bytes).ok_or_else(|| format!("`{text}` is no power of two: pages have 4K, 16K or 64K as a rule"))
-}
-
 /// Prints which pages hold `length` bytes at `address`, by default on this machine.
 pub fn explain(ctx: &mut Context, address: u64, length: u64, page_size: Option<PageSize>) -> Result<(), Failure> {
     let page_size = page_size.unwrap_or_else(PageSize::of_system);
@@ -169,14 +163,6 @@ mod tests {
         ] {
             let failure = Explained::new(address, length, PageSize::new(0x1000).unwrap()).err().unwrap();
             assert!(failure.status() == 2 && failure.to_string().contains(says), "{failure}");
-        }
-    }
-
-    #[test]
-    fn a_page_size_is_a_power_of_two() {
-        assert_eq!(page_size("16K"), Ok(PageSize::new(0x4000).unwrap()));
-        for wrong in ["0", "5000", "0x1800", "4K1", "-1"] {
-            assert!(page_size(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -75,3 +75,18 @@ impl Failure {
         }
     }
 }
+
+/// Prints what went wrong. The error is the exit status.
+pub fn report(name: &str, result: Result<(), Failure>) -> Result<(), u8> {
+    match result {
+        Ok(()) => Ok(()),
+        // The reader of the output has seen enough.
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(failure) => {
+            if !failure.is_printed() {
+                eprintln!("{name}: {failure}");
+            }
+            Err(failure.status())
+        }
+    }
+}

@@ -18,6 +18,7 @@ mod explain;
 mod failure;
 mod generate;
 mod info;
+mod input;
 mod interrupt;
 mod lab;
 mod memtest;
@@ -33,14 +34,13 @@ mod watch;
 mod windows;
 
 use std::env;
-use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use devmap::driver::{Protection, Sharing};
 
-use args::{Args, Command};
+use args::{Args, Command, Options};
 use context::Context;
 use failure::Failure;
 
@@ -69,26 +69,12 @@ fn main() -> ExitCode {
         Some("devmem") => return compat::run("devmem", compat::devmem),
         _ => (),
     }
-    report("devmap", dispatch(Args::parse())).map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)
-}
-
-/// Prints what went wrong. The error is the exit status.
-fn report(name: &str, result: Result<(), Failure>) -> Result<(), u8> {
-    match result {
-        Ok(()) => Ok(()),
-        // Whoever read our output has seen enough.
-        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(failure) => {
-            if !failure.is_printed() {
-                eprintln!("{name}: {failure}");
-            }
-            Err(failure.status())
-        }
-    }
+    failure::report("devmap", dispatch(Args::parse())).map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)
 }
 
 fn dispatch(args: Args) -> Result<(), Failure> {
-    let ctx = &mut Context::new(args.options);
+    let Options { device, width, endian, json } = args.options;
+    let ctx = &mut Context::new(device, width, endian, json);
     match args.command {
         None => ctx.print(INTRODUCTION),
         Some(Command::Read { places }) => access::read(ctx, &places),

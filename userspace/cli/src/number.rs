@@ -2,6 +2,8 @@
 
 //! Numbers as a person types them.
 
+use devmap::page::PageSize;
+
 /// Reads a number: decimal, or with `0x`, `0o` or `0b`; `_` anywhere between digits; K, M or G for powers of 1024.
 pub fn number(text: &str) -> Result<u64, String> {
     let (digits, unit) = match text.char_indices().next_back() {
@@ -42,6 +44,12 @@ pub fn count(text: &str) -> Result<u64, String> {
         0 => Err(format!("`{text}` would do nothing: give at least 1")),
         count => Ok(count),
     }
+}
+
+/// Reads a page size.
+pub fn page_size(text: &str) -> Result<PageSize, String> {
+    let bytes = number(text)?;
+    PageSize::new(bytes).ok_or_else(|| format!("`{text}` is no power of two: pages have 4K, 16K or 64K as a rule"))
 }
 
 /// Writes a number of bytes with the largest unit that leaves no fraction, so that [`number`] reads it.
@@ -116,5 +124,13 @@ mod tests {
         }
         assert_eq!(count("3"), Ok(3));
         assert!(count("0x0").unwrap_err().contains("at least 1"));
+    }
+
+    #[test]
+    fn a_page_size_is_a_power_of_two() {
+        assert_eq!(page_size("16K"), Ok(PageSize::new(0x4000).unwrap()));
+        for wrong in ["0", "5000", "0x1800", "4K1", "-1"] {
+            assert!(page_size(wrong).is_err(), "{wrong}");
+        }
     }
 }

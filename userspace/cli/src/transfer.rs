@@ -3,7 +3,7 @@
 //! `fill`, `load`, `save` and `copy`: many bytes at once.
 
 use std::fs::{self, File};
-use std::io::{self, Cursor, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -14,6 +14,7 @@ use super::blocks::{Blocks, Order};
 use super::compare;
 use super::context::Context;
 use super::failure::Failure;
+use super::input::Input;
 use super::output::Address;
 use super::place::{bytes_at, Place};
 use super::sigbus;
@@ -153,57 +154,4 @@ fn save_to(
         write(&buffer)?;
         Ok(true)
     })
-}
-
-/// A file whose length is known.
-pub struct Input {
-    pub reader: Box<dyn Read>,
-    length: u64,
-}
-
-impl Input {
-    /// Opens the file at `path`, or standard input for `-`. What is no regular file is read to its end first, since no
-    /// byte of memory is to change before it is clear that the range holds them all.
-    pub fn open(path: &Path) -> Result<Self, Failure> {
-        let failed = Failure::file("read", path);
-        let mut stream: Box<dyn Read> = if path == Path::new("-") {
-            Box::new(io::stdin())
-        } else {
-            let file = File::open(path).map_err(&failed)?;
-            let metadata = file.metadata().map_err(&failed)?;
-            if metadata.is_file() {
-                return Ok(Self { reader: Box::new(file), length: metadata.len() });
-            }
-            Box::new(file)
-        };
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).map_err(&failed)?;
-        Ok(Self { length: bytes.len() as u64, reader: Box::new(Cursor::new(bytes)) })
-    }
-
-    /// The bytes of memory that the file belongs to when it is loaded at `place`.
-    pub fn range(&self, path: &Path, place: Place) -> Result<PhysRange, Failure> {
-        match place {
-            Place::Address(_) if self.length == 0 => {
-                Err(Failure::Usage(format!("{} is empty: give a file of at least one byte", path.display())))
-            }
-            Place::Address(address) => PhysRange::new(address, self.length).ok_or_else(|| {
-                Failure::Usage(format!(
-                    "the {:#x} bytes of {} at {address:#010x} go beyond the last address: start lower",
-                    self.length,
-                    path.display()
-                ))
-            }),
-            Place::Range(range) if range.length() <= self.length => Ok(range),
-            Place::Range(range) => Err(Failure::Usage(format!(
-                "{} has {:#x} bytes, and {range} has {:#x}: give a range that is no longer than the file",
-                path.display(),
-                self.length,
-                range.length()
-            ))),
-            Place::Field(address, field) => {
-                Err(Failure::Usage(format!("{address:#010x}{field} is a bit field: give an address or a range")))
-            }
-        }
-    }
 }
