@@ -7,10 +7,10 @@ use std::fmt;
 use devmap::{Error, Mapping, Operation, Width};
 use serde::Serialize;
 
-use super::context::Context;
-use super::failure::Failure;
-use super::output::{Address, Hex};
-use super::place::{bytes_at, Field, Place};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::{Address, Hex};
+use crate::place::{bytes_at, Field, Place};
 
 /// A value that was read.
 #[derive(Serialize)]

@@ -10,10 +10,10 @@ use clap_complete::Shell;
 use devmap::page::PageSize;
 use devmap::{Endian, PhysRange, Width, DEFAULT_DEVICE};
 
-use super::lab::{Experiment, TouchArgs};
-use super::memtest::Algorithm;
-use super::number::{count, number, page_size};
-use super::place::{address, place, range, Place};
+use crate::lab::{Experiment, TouchArgs};
+use crate::memtest::Algorithm;
+use crate::number::{count, number, page_size};
+use crate::place::{address, place, range, Place};
 
 /// Reads and writes physical memory, with accesses of exactly the width that is asked for.
 ///

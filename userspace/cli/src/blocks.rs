@@ -4,9 +4,9 @@
 
 use indicatif::ProgressBar;
 
-use super::bar::bar;
-use super::failure::Failure;
-use super::interrupt::Interrupt;
+use crate::bar::bar;
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
 
 /// How many bytes are moved between two updates of the bar and checks for signals.
 const BLOCK: usize = 64 << 10;

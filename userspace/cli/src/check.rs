@@ -10,11 +10,11 @@ use devmap::{Device, Error, PhysRange};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use super::context::Context;
-use super::failure::Failure;
-use super::output::Address;
-use super::place::Place;
-use super::windows::Row;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::Address;
+use crate::place::Place;
+use crate::windows::Row;
 
 /// A range, how it is to be mapped, and what the driver says to it.
 struct Checked {
@@ -113,8 +113,8 @@ fn outcome(verdict: Verdict) -> Result<(), Failure> {
 mod tests {
     use devmap::driver::{CacheMode, Refusal, Refused};
 
-    use super::super::windows::tests::{nameless, sdram};
     use super::*;
+    use crate::windows::tests::{nameless, sdram};
 
     fn checked(verdict: Verdict) -> Checked {
         let range = PhysRange::new(0xc000_0000, 0x1000).unwrap();

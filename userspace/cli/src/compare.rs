@@ -8,12 +8,12 @@ use std::path::Path;
 use devmap::{Difference, Mapping, Operation, PhysRange, Width};
 use serde::Serialize;
 
-use super::blocks::Blocks;
-use super::context::Context;
-use super::failure::Failure;
-use super::input::Input;
-use super::output::{Address, Hex};
-use super::place::{bytes_at, Place};
+use crate::blocks::Blocks;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::input::Input;
+use crate::output::{Address, Hex};
+use crate::place::{bytes_at, Place};
 
 /// The outcome, for programs.
 #[derive(Serialize)]
@@ -77,7 +77,7 @@ pub fn verify(ctx: &mut Context, path: &Path, place: Place) -> Result<(), Failur
 
 /// Fails unless every value in `mapping` is `value`.
 pub fn filled(ctx: &Context, mapping: &Mapping, width: Width, value: u64) -> Result<(), Failure> {
-    let pattern = super::search::bytes_of(ctx.endian, width, value);
+    let pattern = crate::search::bytes_of(ctx.endian, width, value);
     let difference = compare_with(ctx, "verified", mapping, |_, expected| {
         // Blocks are multiples of every width, so each begins with a whole value.
         for chunk in expected.chunks_mut(pattern.len()) {

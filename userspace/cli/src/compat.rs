@@ -19,8 +19,8 @@ use std::process::ExitCode;
 use devmap::page::PageSize;
 use devmap::{Device, Mapping, Width, DEFAULT_DEVICE};
 
-use super::failure::{report, Failure};
-use super::place::bytes_at;
+use crate::failure::{report, Failure};
+use crate::place::bytes_at;
 
 const DEVMEM2_USAGE: &str = "\
 Usage: devmem2 [--readback] ADDRESS [TYPE [DATA]]

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use devmap::{Bulk, Device, Endian, Kind, Mapping, PhysRange, Width};
 
-use super::failure::Failure;
-use super::output::Output;
-use super::sigbus;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::sigbus;
 
 /// The options, validated, and standard output.
 pub struct Context {

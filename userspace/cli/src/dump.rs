@@ -9,10 +9,10 @@ use devmap::{Endian, Operation, PhysRange, Width};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use super::blocks::Blocks;
-use super::context::Context;
-use super::failure::Failure;
-use super::output::{Address, Hex};
+use crate::blocks::Blocks;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::{Address, Hex};
 
 /// How many bytes a line has.
 const LINE: usize = 16;

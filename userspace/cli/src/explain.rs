@@ -9,11 +9,11 @@ use devmap::{Error, PhysRange};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use super::context::Context;
-use super::drawing::Drawing;
-use super::failure::Failure;
-use super::number::short;
-use super::output::Address;
+use crate::context::Context;
+use crate::drawing::Drawing;
+use crate::failure::Failure;
+use crate::number::short;
+use crate::output::Address;
 
 /// Bytes and their pages.
 struct Explained {

@@ -7,9 +7,9 @@ use std::path::Path;
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::args::Args;
-use super::context::Context;
-use super::failure::Failure;
+use crate::args::Args;
+use crate::context::Context;
+use crate::failure::Failure;
 
 /// Prints the completion script for `shell`.
 pub fn completions(ctx: &mut Context, shell: Shell) -> Result<(), Failure> {

@@ -9,10 +9,10 @@ use devmap::page::PageSize;
 use devmap::{Device, Error, Kind, Width};
 use serde::Serialize;
 
-use super::context::Context;
-use super::failure::Failure;
-use super::output::Address;
-use super::windows::{Row, Table};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::Address;
+use crate::windows::{Row, Table};
 
 /// All of it.
 #[derive(Serialize)]
@@ -141,8 +141,8 @@ fn driver(device: &Device) -> Result<Option<Driver>, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::windows::tests::sdram;
     use super::*;
+    use crate::windows::tests::sdram;
 
     fn info(driver: Option<Driver>) -> Info {
         Info {

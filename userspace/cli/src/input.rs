@@ -8,8 +8,8 @@ use std::path::Path;
 
 use devmap::PhysRange;
 
-use super::failure::Failure;
-use super::place::Place;
+use crate::failure::Failure;
+use crate::place::Place;
 
 /// A file whose length is known.
 pub struct Input {

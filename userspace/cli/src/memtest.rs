@@ -4,7 +4,7 @@
 
 use clap::ValueEnum;
 
-use super::failure::Failure;
+use crate::failure::Failure;
 
 /// What is tested: words of the same width, each an address further.
 pub trait Memory {

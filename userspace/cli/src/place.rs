@@ -6,7 +6,7 @@ use std::fmt;
 
 use devmap::{PhysRange, Width};
 
-use super::number::number;
+use crate::number::number;
 
 /// Where to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

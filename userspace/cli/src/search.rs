@@ -7,10 +7,10 @@ use std::fmt;
 use devmap::{Endian, Error, Operation, PhysRange, Width};
 use serde::Serialize;
 
-use super::blocks::Blocks;
-use super::context::Context;
-use super::failure::Failure;
-use super::output::Address;
+use crate::blocks::Blocks;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::Address;
 
 /// What is looked for.
 #[derive(Debug, PartialEq, Eq)]

@@ -8,12 +8,12 @@ use devmap::{Mapping, Operation, PhysRange, Width};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::bar::bar;
-use super::context::Context;
-use super::failure::Failure;
-use super::interrupt::Interrupt;
-use super::memtest::{Algorithm, Memory};
-use super::output::{Address, Hex, Output};
+use crate::bar::bar;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
+use crate::memtest::{Algorithm, Memory};
+use crate::output::{Address, Hex, Output};
 
 /// How many faults of one test are printed; the rest is counted.
 const PRINTED: u64 = 10;

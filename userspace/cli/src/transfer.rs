@@ -10,14 +10,14 @@ use std::path::Path;
 use devmap::{Bulk, Error, Mapping, Operation, PhysRange};
 use serde::Serialize;
 
-use super::blocks::{Blocks, Order};
-use super::compare;
-use super::context::Context;
-use super::failure::Failure;
-use super::input::Input;
-use super::output::Address;
-use super::place::{bytes_at, Place};
-use super::sigbus;
+use crate::blocks::{Blocks, Order};
+use crate::compare;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::input::Input;
+use crate::output::Address;
+use crate::place::{bytes_at, Place};
+use crate::sigbus;
 
 /// What was done, for programs.
 #[derive(Serialize)]

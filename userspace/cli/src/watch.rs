@@ -11,11 +11,11 @@ use anstyle::{Effects, Style};
 use devmap::{Mapping, Operation, Width};
 use serde::Serialize;
 
-use super::context::Context;
-use super::failure::Failure;
-use super::interrupt::Interrupt;
-use super::output::{Address, Hex, Output};
-use super::place::Place;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
+use crate::output::{Address, Hex, Output};
+use crate::place::Place;
 
 /// How long a signal may have to wait.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);

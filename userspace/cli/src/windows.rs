@@ -7,8 +7,8 @@ use std::fmt;
 use devmap::driver::{Origin, Window};
 use serde::Serialize;
 
-use super::number::short;
-use super::output::Address;
+use crate::number::short;
+use crate::output::Address;
 
 /// A window for programs.
 #[derive(Serialize)]

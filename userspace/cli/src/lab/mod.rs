@@ -21,11 +21,11 @@ use devmap::page::PageSize;
 use devmap::{Device, Error, PhysRange};
 use nix::errno::Errno;
 
-use super::context::Context;
-use super::failure::Failure;
-use super::number::short;
-use super::output::Address;
-use super::probe::{Probe, Request};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::number::short;
+use crate::output::Address;
+use crate::probe::{Probe, Request};
 use plan::{data, expectation, outcome, values, Plan};
 use report::{Part, Report, Row};
 pub use touch::{child, TouchArgs};

@@ -8,8 +8,8 @@ use devmap::page::PageSize;
 use devmap::{Error, Layout, PhysRange, Zone};
 use nix::sys::signal::Signal;
 
-use super::super::failure::Failure;
 use super::touch::Touch;
+use crate::failure::Failure;
 
 /// What should come of some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

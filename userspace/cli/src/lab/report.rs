@@ -7,8 +7,8 @@ use std::fmt;
 use devmap::page::PageSize;
 use serde::Serialize;
 
-use super::super::drawing::Drawing;
 use super::plan::{Plan, MARKS};
+use crate::drawing::Drawing;
 
 /// What the rules say of something, and what the machine does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

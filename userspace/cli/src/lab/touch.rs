@@ -16,8 +16,8 @@ use devmap::page::PageSize;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 
-use super::super::failure::Failure;
-use super::super::probe::{Probe, Request};
+use crate::failure::Failure;
+use crate::probe::{Probe, Request};
 
 /// What came of touching a byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
