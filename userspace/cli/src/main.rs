@@ -28,6 +28,7 @@ mod place;
 mod probe;
 mod search;
 mod sigbus;
+mod table;
 mod test;
 mod transfer;
 mod watch;

@@ -3,12 +3,14 @@
 //! The windows of the map driver, as programs and as people read them.
 
 use std::fmt;
+use std::iter;
 
 use devmap::driver::{Origin, Window};
 use serde::Serialize;
 
 use crate::number::short;
 use crate::output::Address;
+use crate::table;
 
 /// A window for programs.
 #[derive(Serialize)]
@@ -79,25 +81,10 @@ impl Row {
 
 impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let headings = HEADINGS.map(String::from);
-        let lines: Vec<_> = std::iter::once(headings).chain(self.0.iter().map(Row::cells)).collect();
-        let mut widths = [0; HEADINGS.len()];
-        for line in &lines {
-            for (width, cell) in widths.iter_mut().zip(line) {
-                *width = cell.len().max(*width);
-            }
-        }
-        for (index, line) in lines.iter().enumerate() {
-            if index > 0 {
-                writeln!(f)?;
-            }
-            let [cells @ .., last] = line;
-            for (cell, width) in cells.iter().zip(widths) {
-                write!(f, "{cell:width$}  ")?;
-            }
-            f.write_str(last)?;
-        }
-        Ok(())
+        let cells: Vec<_> = self.0.iter().map(Row::cells).collect();
+        let rows: Vec<_> =
+            iter::once(HEADINGS).chain(cells.iter().map(|row| row.each_ref().map(String::as_str))).collect();
+        f.write_str(&table::lines(&rows).join("\n"))
     }
 }
 

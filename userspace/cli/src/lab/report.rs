@@ -3,12 +3,14 @@
 //! What an experiment has found: drawings of zones, and a table with a line for each rule.
 
 use std::fmt;
+use std::iter;
 
 use devmap::page::PageSize;
 use serde::Serialize;
 
 use super::plan::{Plan, MARKS};
 use crate::drawing::Drawing;
+use crate::table;
 
 /// What the rules say of something, and what the machine does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -99,18 +101,10 @@ fn zones(f: &mut fmt::Formatter<'_>, plan: &Plan, page_size: PageSize) -> fmt::R
 
 /// Writes a line for each row, below a line of headings. What differs is marked at its end.
 fn table(f: &mut fmt::Formatter<'_>, rows: &[Row]) -> fmt::Result {
-    let lines: Vec<_> =
-        std::iter::once((HEADINGS, true)).chain(rows.iter().map(|row| (row.cells(), row.agrees))).collect();
-    let mut widths = [0; HEADINGS.len()];
-    for (line, _) in &lines {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            *width = cell.len().max(*width);
-        }
-    }
-    for (line, agrees) in &lines {
-        let cells: Vec<_> = line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        let mark = if *agrees { "" } else { "  <- DIFFERS" };
-        writeln!(f, "{}{mark}", cells.join("  ").trim_end())?;
+    let cells: Vec<_> = iter::once(HEADINGS).chain(rows.iter().map(Row::cells)).collect();
+    let agree = iter::once(true).chain(rows.iter().map(|row| row.agrees));
+    for (line, agrees) in table::lines(&cells).iter().zip(agree) {
+        writeln!(f, "{line}{}", if agrees { "" } else { "  <- DIFFERS" })?;
     }
     Ok(())
 }
