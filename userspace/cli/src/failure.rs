@@ -5,8 +5,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use devmap::Error;
-use nix::errno::Errno;
+use devmap::{errno_text, Error};
 
 /// Why a command did not do what it was asked for. Its text is one line.
 #[derive(Debug, thiserror::Error)]
@@ -24,22 +23,14 @@ pub enum Failure {
     #[error("the driver would refuse")]
     Refused,
     /// Another file could not be read or written.
-    #[error("cannot {doing} {}: {}", path.display(), cause(error))]
+    #[error("cannot {doing} {}: {}", path.display(), errno_text(error))]
     File { doing: &'static str, path: PathBuf, error: io::Error },
     /// Standard output could not be written.
-    #[error("cannot write the output: {}", cause(.0))]
+    #[error("cannot write the output: {}", errno_text(.0))]
     Output(#[from] io::Error),
     /// A signal ended it early.
     #[error("interrupted: {0}")]
     Interrupted(String),
-}
-
-/// An error number by its meaning and its name, as the library's errors have it.
-fn cause(error: &io::Error) -> String {
-    match error.raw_os_error().map(Errno::from_raw) {
-        Some(errno) => format!("{} ({errno:?})", errno.desc()),
-        None => error.to_string(),
-    }
 }
 
 impl Failure {

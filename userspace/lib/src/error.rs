@@ -87,7 +87,7 @@ impl fmt::Display for Operation {
 #[non_exhaustive]
 pub enum Error {
     /// The device could not be opened.
-    #[error("cannot open {}: {}{}", path.display(), Cause(cause), remedy(open_remedy(path, cause)))]
+    #[error("cannot open {}: {}{}", path.display(), errno_text(cause), remedy(open_remedy(path, cause)))]
     Open {
         /// Its path.
         path: PathBuf,
@@ -105,7 +105,7 @@ pub enum Error {
     /// The map driver refused the range, and said why.
     #[error(
         "cannot map {range} of {}: {}: {refused}; {}",
-        path.display(), Named(refused.errno()), refused.remedy()
+        path.display(), errno_text(&refused.errno().into()), refused.remedy()
     )]
     Refused {
         /// The path of the device.
@@ -116,7 +116,7 @@ pub enum Error {
         refused: Refused,
     },
     /// mmap(2) refused the range.
-    #[error("cannot map {range} of {}: {}{}", path.display(), Cause(cause), remedy(map_remedy(cause)))]
+    #[error("cannot map {range} of {}: {}{}", path.display(), errno_text(cause), remedy(map_remedy(cause)))]
     Map {
         /// The path of the device.
         path: PathBuf,
@@ -148,7 +148,7 @@ pub enum Error {
         code: u32,
     },
     /// A question to the map driver failed, which has nothing to do with its answer.
-    #[error("cannot ask {}: {}", path.display(), Cause(cause))]
+    #[error("cannot ask {}: {}", path.display(), errno_text(cause))]
     Ask {
         /// The path of the device.
         path: PathBuf,
@@ -212,7 +212,7 @@ pub enum Error {
     /// The system has no way to access memory without faults.
     #[error(
         "cannot {operation} memory without faults: {}; allow process_vm_readv(2) and process_vm_writev(2), or do without",
-        Cause(cause)
+        errno_text(cause)
     )]
     NoFaultUnavailable {
         /// What was to be done.
@@ -221,7 +221,7 @@ pub enum Error {
         cause: io::Error,
     },
     /// The file could not be asked for its length, or could not be made longer.
-    #[error("cannot {operation} {}: {}", path.display(), Cause(cause))]
+    #[error("cannot {operation} {}: {}", path.display(), errno_text(cause))]
     File {
         /// What was to be done.
         operation: Operation,
@@ -299,24 +299,16 @@ pub enum Error {
     },
 }
 
-/// An error number by its name and its meaning.
-struct Cause<'a>(&'a io::Error);
-
-impl fmt::Display for Cause<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.raw_os_error().map(Errno::from_raw) {
-            Some(errno) => Named(errno).fmt(f),
-            None => write!(f, "{}", self.0),
-        }
-    }
-}
-
-/// An error number, which always has a name.
-struct Named(Errno);
-
-impl fmt::Display for Named {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({:?})", self.0.desc(), self.0)
+/// The text of an error of the system in the messages of this crate: the meaning and the name of its number.
+///
+/// ```
+/// let absent = std::io::Error::from_raw_os_error(2);
+/// assert_eq!(devmap::errno_text(&absent), "No such file or directory (ENOENT)");
+/// ```
+pub fn errno_text(error: &io::Error) -> String {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(errno) => format!("{} ({errno:?})", errno.desc()),
+        None => error.to_string(),
     }
 }
 

@@ -70,7 +70,7 @@ mod value;
 
 pub use bulk::{Bulk, Difference};
 pub use device::{Device, Kind, DEFAULT_DEVICE};
-pub use error::{Error, Operation, Result};
+pub use error::{errno_text, Error, Operation, Result};
 pub use file::{FileMapping, Layout, NoFault, Zone};
 pub use map_core::PhysRange;
 pub use mapping::Mapping;
