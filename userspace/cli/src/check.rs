@@ -6,14 +6,13 @@ use std::fmt;
 
 use devmap::driver::{Protection, Sharing, Verdict};
 use devmap::page::PageSize;
-use devmap::{Device, Error, PhysRange};
-use serde::ser::SerializeStruct;
+use devmap::{Device, PhysRange};
 use serde::{Serialize, Serializer};
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Address;
-use crate::place::Place;
+use crate::place::{pages_of, Place};
 use crate::windows::Row;
 
 /// A range, how it is to be mapped, and what the driver says to it.
@@ -56,43 +55,64 @@ impl fmt::Display for Checked {
     }
 }
 
+/// The answer for programs.
+#[derive(Serialize)]
+struct Json {
+    start: Address,
+    last: Address,
+    first_page: Address,
+    mapped_bytes: u64,
+    read: bool,
+    write: bool,
+    execute: bool,
+    shared: bool,
+    granted: bool,
+    #[serde(flatten)]
+    verdict: JsonVerdict,
+}
+
+/// What depends on the verdict.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum JsonVerdict {
+    Granted { cache: &'static str, window: Option<Row> },
+    Refused { errno: String, code: u32, reason: String, nearest: Option<Row>, remedy: &'static str },
+}
+
 impl Serialize for Checked {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut checked = serializer.serialize_struct("Checked", 14)?;
-        checked.serialize_field("start", &Address(self.range.start()))?;
-        checked.serialize_field("last", &Address(self.range.last()))?;
-        checked.serialize_field("first_page", &Address(self.pages.start()))?;
-        checked.serialize_field("mapped_bytes", &self.pages.length())?;
-        checked.serialize_field("read", &self.protection.read)?;
-        checked.serialize_field("write", &self.protection.write)?;
-        checked.serialize_field("execute", &self.protection.execute)?;
-        checked.serialize_field("shared", &(self.sharing == Sharing::Shared))?;
-        match self.verdict {
-            Verdict::Granted { cache, window } => {
-                checked.serialize_field("granted", &true)?;
-                checked.serialize_field("cache", cache.as_str())?;
-                checked.serialize_field("window", &window.map(Row::from))?;
-            }
-            Verdict::Refused(refused) => {
-                checked.serialize_field("granted", &false)?;
-                checked.serialize_field("errno", &refused.errno_name())?;
-                checked.serialize_field("code", &refused.reason.code())?;
-                checked.serialize_field("reason", &refused.why())?;
-                checked.serialize_field("nearest", &refused.nearest.map(Row::from))?;
-                checked.serialize_field("remedy", &refused.remedy())?;
-            }
+        let Protection { read, write, execute } = self.protection;
+        Json {
+            start: Address(self.range.start()),
+            last: Address(self.range.last()),
+            first_page: Address(self.pages.start()),
+            mapped_bytes: self.pages.length(),
+            read,
+            write,
+            execute,
+            shared: self.sharing == Sharing::Shared,
+            granted: matches!(self.verdict, Verdict::Granted { .. }),
+            verdict: match self.verdict {
+                Verdict::Granted { cache, window } => {
+                    JsonVerdict::Granted { cache: cache.as_str(), window: window.map(Row::from) }
+                }
+                Verdict::Refused(refused) => JsonVerdict::Refused {
+                    errno: refused.errno_name(),
+                    code: refused.reason.code(),
+                    reason: refused.why(),
+                    nearest: refused.nearest.map(Row::from),
+                    remedy: refused.remedy(),
+                },
+            },
         }
-        checked.end()
+        .serialize(serializer)
     }
 }
 
 /// Prints what the driver says to a mapping of `place`. A refusal is printed too, and is the exit status.
 pub fn check(ctx: &mut Context, place: Place, protection: Protection, sharing: Sharing) -> Result<(), Failure> {
     let range = place.range(ctx.value_width()).map_err(Failure::Usage)?;
-    let pages = PageSize::of_system()
-        .enclose(range)
-        .and_then(|pages| PhysRange::new(pages.start, pages.length as u64))
-        .ok_or(Error::TooLong { range })?;
+    let pages = pages_of(range, PageSize::of_system())?;
     // As the other commands do: the driver looks at how it was opened.
     let device = if protection.write { Device::open(&ctx.device) } else { Device::open_read_only(&ctx.device) }?;
     let verdict = device.check(pages.start(), pages.length(), protection, sharing)?;

@@ -6,7 +6,6 @@ use std::fmt::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 use devmap::{Endian, Operation, PhysRange, Width};
-use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use crate::blocks::Blocks;
@@ -29,14 +28,9 @@ impl Line<'_> {
     /// The numbers that the hexadecimal part shows.
     fn groups(&self) -> impl Iterator<Item = Hex> + '_ {
         let (width, endian) = self.values.unwrap_or((Width::Bits8, Endian::Native));
-        let big = match endian {
-            Endian::Native => cfg!(target_endian = "big"),
-            Endian::Little => false,
-            Endian::Big => true,
-        };
         self.bytes.chunks(width.bytes()).map(move |chunk| {
             let add = |value, byte: &u8| value << 8 | u64::from(*byte);
-            let value = if big { chunk.iter().fold(0, add) } else { chunk.iter().rev().fold(0, add) };
+            let value = if endian.is_big() { chunk.iter().fold(0, add) } else { chunk.iter().rev().fold(0, add) };
             Hex::of(value, width)
         })
     }
@@ -69,21 +63,25 @@ impl fmt::Display for Line<'_> {
     }
 }
 
+/// A line for programs.
+#[derive(Serialize)]
+struct Json {
+    address: Address,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    values: Option<Vec<Hex>>,
+}
+
 impl Serialize for Line<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut line = serializer.serialize_struct("Line", 2)?;
-        line.serialize_field("address", &Address(self.address))?;
-        match self.values {
-            None => {
-                let digits = self.bytes.iter().fold(String::new(), |mut digits, byte| {
-                    write!(digits, "{byte:02x}").expect("a string takes what it is given");
-                    digits
-                });
-                line.serialize_field("bytes", &digits)?;
-            }
-            Some(_) => line.serialize_field("values", &self.groups().collect::<Vec<_>>())?,
+        let digits = || self.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        Json {
+            address: Address(self.address),
+            bytes: self.values.is_none().then(digits),
+            values: self.values.map(|_| self.groups().collect()),
         }
-        line.end()
+        .serialize(serializer)
     }
 }
 

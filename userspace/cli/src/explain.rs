@@ -5,8 +5,7 @@
 use std::fmt;
 
 use devmap::page::PageSize;
-use devmap::{Error, PhysRange};
-use serde::ser::SerializeStruct;
+use devmap::PhysRange;
 use serde::{Serialize, Serializer};
 
 use crate::context::Context;
@@ -14,6 +13,7 @@ use crate::drawing::Drawing;
 use crate::failure::Failure;
 use crate::number::short;
 use crate::output::Address;
+use crate::place::pages_of;
 
 /// Bytes and their pages.
 struct Explained {
@@ -31,11 +31,7 @@ impl Explained {
         let range = PhysRange::new(address, length).ok_or_else(|| {
             Failure::Usage(format!("{length:#x} bytes at {address:#010x} go beyond the last address"))
         })?;
-        let pages = page_size
-            .enclose(range)
-            .and_then(|pages| PhysRange::new(pages.start, pages.length as u64))
-            .ok_or(Error::TooLong { range })?;
-        Ok(Self { range, page_size, pages })
+        Ok(Self { range, page_size, pages: pages_of(range, page_size)? })
     }
 
     fn count(&self) -> u64 {
@@ -80,22 +76,39 @@ impl fmt::Display for Explained {
     }
 }
 
+/// The answer for programs.
+#[derive(Serialize)]
+struct Json {
+    start: Address,
+    last: Address,
+    bytes: u64,
+    page_size: u64,
+    mask: Address,
+    first_page: Address,
+    offset_in_page: u64,
+    pages: u64,
+    mapped_bytes: u64,
+    wasted_before: u64,
+    wasted_behind: u64,
+}
+
 impl Serialize for Explained {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (before, behind) = self.wasted();
-        let mut explained = serializer.serialize_struct("Explained", 11)?;
-        explained.serialize_field("start", &Address(self.range.start()))?;
-        explained.serialize_field("last", &Address(self.range.last()))?;
-        explained.serialize_field("bytes", &self.range.length())?;
-        explained.serialize_field("page_size", &self.page_size.bytes())?;
-        explained.serialize_field("mask", &Address(self.page_size.mask()))?;
-        explained.serialize_field("first_page", &Address(self.pages.start()))?;
-        explained.serialize_field("offset_in_page", &before)?;
-        explained.serialize_field("pages", &self.count())?;
-        explained.serialize_field("mapped_bytes", &self.pages.length())?;
-        explained.serialize_field("wasted_before", &before)?;
-        explained.serialize_field("wasted_behind", &behind)?;
-        explained.end()
+        Json {
+            start: Address(self.range.start()),
+            last: Address(self.range.last()),
+            bytes: self.range.length(),
+            page_size: self.page_size.bytes(),
+            mask: Address(self.page_size.mask()),
+            first_page: Address(self.pages.start()),
+            offset_in_page: before,
+            pages: self.count(),
+            mapped_bytes: self.pages.length(),
+            wasted_before: before,
+            wasted_behind: behind,
+        }
+        .serialize(serializer)
     }
 }
 

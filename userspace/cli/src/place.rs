@@ -4,7 +4,8 @@
 
 use std::fmt;
 
-use devmap::{PhysRange, Width};
+use devmap::page::PageSize;
+use devmap::{Error, PhysRange, Width};
 
 use crate::number::number;
 
@@ -87,6 +88,12 @@ impl fmt::Display for Field {
 pub fn bytes_at(address: u64, length: usize) -> Result<PhysRange, String> {
     PhysRange::new(address, length as u64)
         .ok_or_else(|| format!("{length:#x} bytes at {address:#010x} go beyond the last address: start lower"))
+}
+
+/// The whole pages that hold `range`.
+pub fn pages_of(range: PhysRange, page_size: PageSize) -> Result<PhysRange, Error> {
+    let pages = page_size.enclose(range).and_then(|pages| PhysRange::new(pages.start, pages.length as u64));
+    pages.ok_or(Error::TooLong { range })
 }
 
 /// Reads an address alone.

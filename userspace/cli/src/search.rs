@@ -94,12 +94,7 @@ pub fn search(ctx: &mut Context, range: PhysRange, pattern: &Pattern, max_count:
 /// The bytes of a value in memory.
 pub fn bytes_of(endian: Endian, width: Width, value: u64) -> Vec<u8> {
     let little = &value.to_le_bytes()[..width.bytes()];
-    let big = match endian {
-        Endian::Native => cfg!(target_endian = "big"),
-        Endian::Little => false,
-        Endian::Big => true,
-    };
-    if big {
+    if endian.is_big() {
         little.iter().rev().copied().collect()
     } else {
         little.to_vec()

@@ -109,15 +109,27 @@ impl Endian {
     /// ```
     #[inline]
     pub fn convert<T: Value>(self, value: T) -> T {
-        let swap = match self {
-            Self::Native => false,
-            Self::Little => cfg!(target_endian = "big"),
-            Self::Big => cfg!(target_endian = "little"),
-        };
-        if swap {
-            value.swap_bytes()
-        } else {
+        if self.is_big() == Self::Native.is_big() {
             value
+        } else {
+            value.swap_bytes()
+        }
+    }
+
+    /// Whether the most significant byte is the first.
+    ///
+    /// ```
+    /// use devmap::Endian;
+    ///
+    /// assert!(Endian::Big.is_big());
+    /// assert_eq!(Endian::Native.is_big(), cfg!(target_endian = "big"));
+    /// ```
+    #[inline]
+    pub const fn is_big(self) -> bool {
+        match self {
+            Self::Native => cfg!(target_endian = "big"),
+            Self::Little => false,
+            Self::Big => true,
         }
     }
 }
