@@ -4,9 +4,7 @@
 
 mod common;
 
-use std::process::Command;
-
-use common::{FakeDevice, Ran};
+use common::{program, FakeDevice, Ran};
 
 #[test]
 fn what_is_written_is_read_and_lies_where_it_should() {
@@ -91,9 +89,7 @@ fn wrong_arguments() {
 
 #[test]
 fn a_device_that_is_absent_or_has_no_memory() {
-    let devmap = |device: &str| {
-        Ran::new(Command::new(env!("CARGO_BIN_EXE_devmap")).args(["--device", device, "read", "0x1000"]))
-    };
+    let devmap = |device: &str| Ran::new(program().args(["--device", device, "read", "0x1000"]));
     devmap("/dev/no-such-device").failed(3, "cannot open /dev/no-such-device: No such file or directory (ENOENT)");
     devmap("/dev/null").failed(3, "cannot map 0x00001000-0x00001003 of /dev/null: No such device (ENODEV)");
     devmap("/dev").failed(3, "it is a directory");
@@ -102,7 +98,7 @@ fn a_device_that_is_absent_or_has_no_memory() {
 #[test]
 fn the_environment_names_the_device_and_the_option_goes_before() {
     let (one, two) = (FakeDevice::new(&[1; 4]), FakeDevice::new(&[2; 4]));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_devmap"));
+    let mut command = program();
     command.env("DEVMAP_DEVICE", one.path()).args(["read", "0", "-w", "8"]);
     assert_eq!(command.output().unwrap().stdout, b"0x00000000: 0x01\n");
     command.arg("--device").arg(two.path());

@@ -7,9 +7,9 @@ mod common;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use common::{FakeDevice, Ran};
+use common::{program_in_shell, FakeDevice, Ran};
 use tempfile::TempDir;
 
 /// More than one of the blocks that the commands work in.
@@ -120,8 +120,7 @@ fn a_save_that_fails_leaves_nothing_behind() {
     // The lines are told to their end: they have no word of the file beside the one that was named.
     fake.devmap(&["save", "0+4", "/dev/full"]).failed(4, "cannot write /dev/full: No space left on device");
     // A file may have 8 blocks of 512 bytes; without the trap the process would be killed for wanting more.
-    let mut limited = Command::new("sh");
-    limited.args(["-c", "ulimit -f 8; trap '' XFSZ; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_devmap")]);
+    let mut limited = program_in_shell("ulimit -f 8; trap '' XFSZ; exec \"$@\"");
     limited.arg("--device").arg(fake.path()).args(["save", "0+0x21000", &path]);
     Ran::new(&mut limited).failed(4, &format!("cannot write {path}: File too large (EFBIG)\n"));
     assert_eq!(names_in(directory.path()), ["saved"]);
@@ -142,8 +141,7 @@ fn a_saved_file_has_the_mode_of_a_new_or_of_the_old_file() {
     fake.devmap(&["save", "0+4", &old]).printed("");
     assert_eq!(mode(&old), 0o640);
     let new = directory.path().join("new").to_str().unwrap().to_owned();
-    let mut masked = Command::new("sh");
-    masked.args(["-c", "umask 027; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_devmap")]);
+    let mut masked = program_in_shell("umask 027; exec \"$@\"");
     masked.arg("--device").arg(fake.path()).args(["save", "0+4", &new]);
     Ran::new(&mut masked).printed("");
     assert_eq!(mode(&new), 0o640);

@@ -21,12 +21,7 @@ fn run_in(environment: &[(&str, &str)], name: &str, fake: &FakeDevice, arguments
     symlink(env!("CARGO_BIN_EXE_devmap"), &link).unwrap();
     let mut command = Command::new(link);
     command.args(arguments).env_remove("DEVMEM2_READBACK").env("DEVMAP_DEVICE", fake.path());
-    let output = command.envs(environment.iter().copied()).output().unwrap();
-    Ran {
-        status: output.status.code(),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
+    Ran::new(command.envs(environment.iter().copied()))
 }
 
 #[test]

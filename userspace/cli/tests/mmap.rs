@@ -7,13 +7,13 @@ mod common;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use common::{FakeDevice, Ran};
+use common::{program, program_in_shell, start, FakeDevice, Ran};
 use devmap::page::PageSize;
 
 fn devmap(arguments: &[&str]) -> Ran {
-    Ran::new(Command::new(env!("CARGO_BIN_EXE_devmap")).args(arguments))
+    Ran::new(program().args(arguments))
 }
 
 #[test]
@@ -55,10 +55,9 @@ fn the_lab_finds_that_this_machine_does_what_the_rules_say() {
     let directory = tempfile::tempdir().unwrap();
     let page = PageSize::of_system().bytes();
     for experiment in EXPERIMENTS {
-        let mut command = Command::new("sh");
         // A child that dies leaves nothing, even where core files are wanted.
-        command.args(["-c", "ulimit -c unlimited; exec \"$0\" lab \"$1\"", env!("CARGO_BIN_EXE_devmap"), experiment]);
-        let ran = Ran::new(command.current_dir(&directory).env("TMPDIR", directory.path()));
+        let mut command = program_in_shell("ulimit -c unlimited; exec \"$@\"");
+        let ran = Ran::new(command.args(["lab", experiment]).current_dir(&directory).env("TMPDIR", directory.path()));
         assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""), "{ran:?}");
         assert!(ran.out.starts_with(&format!("{experiment}: a file of ")) && !ran.out.contains("DIFFERS"), "{ran:?}");
         assert!(ran.out.contains(&format!("; pages of {page} (")), "{ran:?}");
@@ -102,13 +101,13 @@ fn the_lab_says_what_it_cannot_try_out() {
     devmap(&["lab", "partial", "0x1000"]).failed(2, "only the experiment `device` has an address");
     devmap(&["lab", "everything"]).misused("[possible values: partial, beyond-eof, grow, rounding, device, all]");
     devmap(&["lab"]).misused("<EXPERIMENT>");
-    let ran = Ran::new(Command::new(env!("CARGO_BIN_EXE_devmap")).args(["lab", "grow"]).env("TMPDIR", "/no/such"));
+    let ran = Ran::new(program().args(["lab", "grow"]).env("TMPDIR", "/no/such"));
     ran.failed(4, "cannot create a file in /no/such: No such file or directory");
 }
 
 #[test]
 fn the_labs_children_do_nothing_for_strangers() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_devmap"));
+    let mut command = program();
     let ran = Ran::new(command.args(["lab-touch", "0", "1", "0", "1"]).stdin(Stdio::null()));
     ran.failed(4, "cannot map standard input: No such device");
     assert!(!devmap(&["--help"]).out.contains("lab-touch"));
@@ -121,20 +120,18 @@ fn a_file_that_is_made_shorter_ends_a_command_with_a_line() {
     let address = (63 * page).to_string();
     for arguments in [&["watch", &address, "--interval", "1"][..], &["save", &format!("0+{}", 64 * page), "-"]] {
         File::options().write(true).open(fake.path()).unwrap().set_len(64 * page as u64).unwrap();
-        let mut command = fake.command();
-        let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = start(fake.command().args(arguments));
         // It is at work. `save` cannot end: a pipe has no room for all of it.
         let mut out = child.stdout.take().unwrap();
         out.read_exact(&mut [0]).unwrap();
         File::options().write(true).open(fake.path()).unwrap().set_len(0).unwrap();
         out.read_to_end(&mut Vec::new()).unwrap();
-        let ended = child.wait_with_output().unwrap();
-        let stderr = String::from_utf8(ended.stderr).unwrap();
+        let ran = Ran::wait(child);
         let path = fake.path().display();
         let line = format!(
             "devmap: cannot access {path}: a bus error (SIGBUS): its end came nearer while it was mapped; \
              keep others from making it shorter\n"
         );
-        assert_eq!((ended.status.code(), stderr), (Some(3), line), "{arguments:?}");
+        assert_eq!((ran.status, ran.err), (Some(3), line), "{arguments:?}");
     }
 }

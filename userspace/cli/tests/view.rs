@@ -6,9 +6,8 @@ mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Command, Stdio};
 
-use common::{FakeDevice, Ran};
+use common::{program, start, FakeDevice, Ran};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 
@@ -60,13 +59,7 @@ fn memory_tests_pass_on_sound_memory() {
 #[test]
 fn watch_prints_each_change_and_ends_by_a_signal() {
     let fake = FakeDevice::new(&[0; 8]);
-    let mut watch = fake
-        .command()
-        .args(["watch", "0+8", "--interval", "1", "--endian", "little"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut watch = start(fake.command().args(["watch", "0+8", "--interval", "1", "--endian", "little"]));
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert_eq!(lines.next().unwrap(), "0x00000000: 0x00000000");
     assert_eq!(lines.next().unwrap(), "0x00000004: 0x00000000");
@@ -74,13 +67,10 @@ fn watch_prints_each_change_and_ends_by_a_signal() {
     assert_eq!(lines.next().unwrap(), "0x00000004: 0x00000000 -> 0x00000003");
     kill(Pid::from_raw(watch.id() as i32), Signal::SIGINT).unwrap();
     assert_eq!(lines.next(), None);
-    let mut stderr = String::new();
-    watch.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-    assert_eq!(watch.wait().unwrap().code(), Some(0));
-    assert!(
-        stderr.starts_with("devmap: watched 0x00000000-0x00000007, samples: ") && stderr.ends_with(", changes: 1\n"),
-        "{stderr}"
-    );
+    let ran = Ran::wait(watch);
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    let (start, end) = ("devmap: watched 0x00000000-0x00000007, samples: ", ", changes: 1\n");
+    assert!(ran.err.starts_with(start) && ran.err.ends_with(end), "{ran:?}");
 }
 
 #[test]
@@ -96,33 +86,29 @@ fn watch_ends_after_its_count() {
 #[test]
 fn an_interrupted_command_says_how_far_it_came() {
     let fake = FakeDevice::new(&vec![7; 4 << 20]);
-    let mut save =
-        fake.command().args(["save", "0+4M", "-"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut save = start(fake.command().args(["save", "0+4M", "-"]));
     let mut out = save.stdout.take().unwrap();
     // It is at work, and cannot end: nobody takes the rest yet, for which a pipe has no room.
     out.read_exact(&mut [0; 1]).unwrap();
     kill(Pid::from_raw(save.id() as i32), Signal::SIGINT).unwrap();
     let mut rest = Vec::new();
     out.read_to_end(&mut rest).unwrap();
-    let mut stderr = String::new();
-    save.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-    assert_eq!(save.wait().unwrap().code(), Some(130), "{stderr}");
-    assert_eq!(stderr, format!("devmap: interrupted: saved {:#x} of 0x400000 bytes, from the start\n", rest.len() + 1));
+    let ran = Ran::wait(save);
+    assert_eq!(ran.status, Some(130), "{ran:?}");
+    assert_eq!(
+        ran.err,
+        format!("devmap: interrupted: saved {:#x} of 0x400000 bytes, from the start\n", rest.len() + 1)
+    );
 }
 
 #[test]
 fn a_reader_that_has_seen_enough_is_no_error() {
     let fake = FakeDevice::new(&vec![7; 1 << 20]);
-    let mut dump =
-        fake.command().args(["dump", "--all", "0+1M"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut dump = start(fake.command().args(["dump", "--all", "0+1M"]));
     drop(dump.stdout.take());
-    let mut stderr = String::new();
-    dump.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-    assert_eq!((dump.wait().unwrap().code(), stderr.as_str()), (Some(0), ""));
+    Ran::wait(dump).printed("");
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
-    let ran = fake.command().args(["read", "0"]).stdout(full).output().unwrap();
-    assert_eq!(ran.status.code(), Some(4));
-    assert!(String::from_utf8_lossy(&ran.stderr).contains("cannot write the output: No space left"), "{ran:?}");
+    Ran::new(fake.command().args(["read", "0"]).stdout(full)).failed(4, "cannot write the output: No space left");
 }
 
 #[test]
@@ -133,7 +119,7 @@ fn info() {
     let ran = fake.devmap(&["info", "--json"]);
     assert!(ran.out.contains("\"kind\":\"regular file\",\"bytes\":4660,\"page_size\":"), "{ran:?}");
     // Another device tells what it can too.
-    let ran = Ran::new(Command::new(env!("CARGO_BIN_EXE_devmap")).args(["--device", "/dev/zero", "info"]));
+    let ran = Ran::new(program().args(["--device", "/dev/zero", "info"]));
     assert!(ran.status == Some(0) && ran.err.is_empty(), "{ran:?}");
     assert!(ran.out.starts_with("device         /dev/zero, character device 1:5\npage size      0x"), "{ran:?}");
 }
@@ -153,9 +139,7 @@ fn check_asks_the_map_driver_alone() {
         ran.failed(3, "it is a regular file; only the map driver answers, whose node is /dev/map");
         assert_eq!(ran.out, "");
     }
-    let devmap = |device: &str| {
-        Ran::new(Command::new(env!("CARGO_BIN_EXE_devmap")).args(["--device", device, "check", "0x1000"]))
-    };
+    let devmap = |device: &str| Ran::new(program().args(["--device", device, "check", "0x1000"]));
     devmap("/dev/zero").failed(3, "cannot ask /dev/zero: it is a device of another driver");
     devmap("/dev/no-such-device").failed(3, "cannot open /dev/no-such-device: No such file or directory (ENOENT)");
     fake.devmap(&["check", "0+0xffffffffffffffff"]).failed(2, "more than one process can address");
@@ -167,14 +151,14 @@ fn check_asks_the_map_driver_alone() {
 
 #[test]
 fn without_arguments_it_teaches() {
-    let ran = Ran::new(&mut Command::new(env!("CARGO_BIN_EXE_devmap")));
+    let ran = Ran::new(&mut program());
     assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
     assert!(ran.out.contains("devmap read 0xc0000064"), "{ran:?}");
 }
 
 #[test]
 fn completions_and_man_pages_come_from_the_arguments() {
-    let devmap = |arguments: &[&str]| Ran::new(Command::new(env!("CARGO_BIN_EXE_devmap")).args(arguments));
+    let devmap = |arguments: &[&str]| Ran::new(program().args(arguments));
     for shell in ["bash", "zsh", "fish"] {
         let ran = devmap(&["completions", shell]);
         assert!(ran.status == Some(0) && ran.out.contains("endian") && ran.out.contains("private"), "{shell}");

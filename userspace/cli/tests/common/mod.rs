@@ -4,12 +4,31 @@
 
 #![allow(dead_code, reason = "each test file is a crate of its own, and uses what it needs")]
 
-use std::process::Command;
+use std::process::{Child, Command, Output, Stdio};
 
 #[path = "../../../lib/tests/common/mod.rs"]
 mod fake_device;
 
 pub use fake_device::FakeDevice;
+
+/// The command line, without arguments yet.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_devmap"));
+    command.env_remove("DEVMAP_DEVICE");
+    command
+}
+
+/// The command line, started by this line of a shell, which ends with `exec "$@"`.
+pub fn program_in_shell(line: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", line, "sh", env!("CARGO_BIN_EXE_devmap")]).env_remove("DEVMAP_DEVICE");
+    command
+}
+
+/// Starts `command` with pipes for both outputs.
+pub fn start(command: &mut Command) -> Child {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
 
 impl FakeDevice {
     /// Runs the command line on it.
@@ -19,7 +38,7 @@ impl FakeDevice {
 
     /// The command line on it, without arguments yet.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_devmap"));
+        let mut command = program();
         command.arg("--device").arg(self.path());
         command
     }
@@ -33,16 +52,25 @@ pub struct Ran {
     pub err: String,
 }
 
-impl Ran {
-    /// Runs `command` to its end.
-    pub fn new(command: &mut Command) -> Self {
-        command.env_remove("DEVMAP_DEVICE");
-        let output = command.output().unwrap();
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
         Self {
             status: output.status.code(),
             out: String::from_utf8(output.stdout).unwrap(),
             err: String::from_utf8(output.stderr).unwrap(),
         }
+    }
+}
+
+impl Ran {
+    /// Runs `command` to its end.
+    pub fn new(command: &mut Command) -> Self {
+        Self::from(command.output().unwrap())
+    }
+
+    /// Waits for the end of what [`start`] has started.
+    pub fn wait(child: Child) -> Self {
+        Self::from(child.wait_with_output().unwrap())
     }
 
     /// It did what it should, said nothing about it on standard error, and this on standard output.
