@@ -4,13 +4,13 @@
 
 use std::fmt;
 
-use devmap::{Error, Mapping, Operation, Width};
+use devmap::{Mapping, Operation, Width};
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Address, Hex};
-use crate::place::{bytes_at, Field, Place};
+use crate::place::{bytes_at, check_values, Field, Place};
 
 /// A value that was read.
 #[derive(Serialize)]
@@ -104,10 +104,7 @@ pub fn write(ctx: &mut Context, place: Place, values: &[u64], verify: bool) -> R
 
 fn write_values(ctx: &mut Context, address: u64, values: &[u64], verify: bool) -> Result<(), Failure> {
     let width = ctx.value_width();
-    // Before the first store: a command that fails has changed nothing.
-    if let Some(&value) = values.iter().find(|value| **value > width.max()) {
-        return Err(Error::TooWide { value, width }.into());
-    }
+    check_values(values, width)?;
     let range = bytes_at(address, values.len() * width.bytes()).map_err(Failure::Usage)?;
     let mapping = ctx.map_for_writing(range)?;
     for (index, value) in values.iter().enumerate() {

@@ -4,13 +4,14 @@
 
 use std::fmt;
 
-use devmap::{Endian, Error, Operation, PhysRange, Width};
+use devmap::{Endian, Operation, PhysRange, Width};
 use serde::Serialize;
 
 use crate::blocks::Blocks;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Address;
+use crate::place::check_values;
 
 /// What is looked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,9 +42,7 @@ impl Pattern {
             (hexadecimal(digits).map_err(Failure::Usage)?, 1)
         } else {
             let width = ctx.value_width();
-            if let Some(&value) = values.iter().find(|value| **value > width.max()) {
-                return Err(Error::TooWide { value, width }.into());
-            }
+            check_values(values, width)?;
             (values.iter().flat_map(|value| bytes_of(ctx.endian, width, *value)).collect(), width.bytes())
         };
         if bytes.is_empty() {

@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::input::Input;
 use crate::output::Address;
-use crate::place::{bytes_at, Place};
+use crate::place::{bytes_at, check_values, Place};
 use crate::sigbus;
 
 /// What was done, for programs.
@@ -42,9 +42,7 @@ pub fn fill(ctx: &mut Context, range: PhysRange, value: u64, verify: bool) -> Re
     if mapping.len() % width.bytes() != 0 {
         return Err(Error::Uneven { operation: Operation::Fill, length: mapping.len(), width }.into());
     }
-    if value > width.max() {
-        return Err(Error::TooWide { value, width }.into());
-    }
+    check_values(&[value], width)?;
     Blocks::new("filled", mapping.len()).run(|offset, length| {
         bulk.fill_value(width, offset, length, value)?;
         Ok(true)
