@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Many bytes at once, in accesses that device memory can take.
+//! Operations on many bytes at once, with accesses that are safe on device memory.
 
 use crate::dynamic::{by_width, narrow};
 use crate::raw::Fault;
@@ -12,12 +12,12 @@ const BLOCK: usize = 4096;
 /// Moves many bytes to or from a [`Mapping`].
 ///
 /// The C library's `memcpy` and `memset` make unaligned and overlapping accesses and use instructions that clear a cache
-/// line, and on device memory of arm64 each of these is a SIGBUS. Here every access is aligned, every byte is loaded or
-/// stored exactly once, in ascending order, and nothing outside the range is touched: bytes up to the first address that
-/// is a multiple of the widest access, such accesses, and bytes again for what is left. [`with_width`](Self::with_width)
-/// makes all accesses of one width instead, for memory that knows no other.
+/// line. On device memory of arm64 each of these is a SIGBUS. Here every access is aligned, every byte is loaded or
+/// stored exactly once, in ascending order, and nothing outside the range is accessed: bytes up to the first multiple of
+/// the widest access, then accesses of that width, then bytes for the rest. [`with_width`](Self::with_width) makes all
+/// accesses of one width instead, for memory that supports no other.
 ///
-/// All checks come before the first access: what fails has changed nothing.
+/// All checks come before the first access: an operation that fails has changed nothing.
 ///
 /// # Examples
 ///
@@ -47,7 +47,7 @@ pub struct Bulk<'m> {
     width: Option<Width>,
 }
 
-/// A byte that is not what it should be.
+/// A byte that differs from the expected one.
 ///
 /// ```no_run
 /// use devmap::{Device, Difference, PhysRange, DEFAULT_DEVICE};
@@ -60,11 +60,11 @@ pub struct Bulk<'m> {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Where it lies, in bytes from the start of the mapping.
+    /// Its offset in bytes from the start of the mapping.
     pub offset: usize,
-    /// What was loaded.
+    /// The loaded byte.
     pub found: u8,
-    /// What was expected.
+    /// The expected byte.
     pub expected: u8,
 }
 
@@ -73,7 +73,7 @@ impl<'m> Bulk<'m> {
         Self { mapping, width: None }
     }
 
-    /// The same, with accesses of `width` alone. Offsets and lengths must then be multiples of it.
+    /// The same, with every access of `width`. Offsets and lengths must then be multiples of it.
     ///
     /// # Examples
     ///
@@ -130,11 +130,11 @@ impl<'m> Bulk<'m> {
         Ok(())
     }
 
-    /// Stores `value`, in the mapping's order of bytes, again and again over `length` bytes from `offset` on.
+    /// Fills `length` bytes from `offset` on with `value`, in the mapping's byte order.
     ///
     /// # Errors
     ///
-    /// As for [`write_from`](Self::write_from), and [`Error::Uneven`] if `length` is no multiple of the value's width.
+    /// As for [`write_from`](Self::write_from), and [`Error::Uneven`] if `length` is not a multiple of the value's width.
     ///
     /// # Examples
     ///
@@ -158,7 +158,7 @@ impl<'m> Bulk<'m> {
         Ok(())
     }
 
-    /// [Fills](Self::fill) with a value whose width is known at run time only.
+    /// [Fills](Self::fill) with a value whose width is known only at run time.
     ///
     /// # Errors
     ///
@@ -176,9 +176,9 @@ impl<'m> Bulk<'m> {
         by_width!(width, T => self.fill::<T>(offset, length, narrow(value)?))
     }
 
-    /// Loads what lies from `offset` on and compares it with `bytes`. Returns the first difference, if there is one.
+    /// Compares the bytes from `offset` on with `bytes`. Returns the first difference, if there is one.
     ///
-    /// It loads in blocks of 4 KiB, so some bytes behind the first difference are loaded too.
+    /// It loads in blocks of 4 KiB, so it also loads some bytes after the first difference.
     ///
     /// # Errors
     ///
@@ -201,7 +201,7 @@ impl<'m> Bulk<'m> {
             let start = block * BLOCK;
             let found = &mut buffer[..expected.len()];
             self.load(offset + start, found);
-            // As a whole first, which is many times faster.
+            // The whole block first, which is many times faster.
             if found == expected {
                 continue;
             }
@@ -215,8 +215,8 @@ impl<'m> Bulk<'m> {
 
     /// Copies `length` bytes from `offset` on to `target_offset` of `target`.
     ///
-    /// The two may overlap, also through two mappings of the same physical addresses: what arrives is what was there
-    /// before. It goes through a buffer, and source and target are each accessed as their own alignment allows.
+    /// The two may overlap, also through two mappings of the same physical addresses: the target receives what the source
+    /// had before. The bytes pass through a buffer, so each side is accessed as its own alignment allows.
     ///
     /// # Errors
     ///
@@ -247,10 +247,10 @@ impl<'m> Bulk<'m> {
         Ok(())
     }
 
-    /// Checks whether `operation` on `length` bytes from `offset` on can take place, and accesses nothing.
+    /// Checks whether `operation` on `length` bytes from `offset` on is possible, and accesses nothing.
     ///
-    /// Every operation does so itself. Before one that is made of several it keeps the first from being done when the
-    /// last is impossible.
+    /// Every operation does so itself. Before a sequence of operations, this check prevents that only some of them are
+    /// done.
     ///
     /// # Errors
     ///
@@ -284,7 +284,7 @@ impl<'m> Bulk<'m> {
         Ok(())
     }
 
-    /// Loads what `check` has found possible.
+    /// Loads, after `check` has succeeded.
     fn load(self, offset: usize, bytes: &mut [u8]) {
         let memory = self.mapping.memory();
         let mut at = 0;
@@ -295,7 +295,7 @@ impl<'m> Bulk<'m> {
         }
     }
 
-    /// Stores what `check` has found possible.
+    /// Stores, after `check` has succeeded.
     fn store(self, offset: usize, bytes: &[u8]) {
         let memory = self.mapping.memory();
         let mut at = 0;
@@ -306,7 +306,7 @@ impl<'m> Bulk<'m> {
         }
     }
 
-    /// The runs of equal accesses that `length` bytes at `offset` are moved in: width of the accesses and bytes.
+    /// The runs of equal accesses that move `length` bytes at `offset`: the width of the accesses, and how many bytes.
     fn parts(self, offset: usize, length: usize) -> impl Iterator<Item = (Width, usize)> {
         let parts = match self.width {
             Some(width) => [(width, length), (width, 0), (width, 0)],
@@ -324,7 +324,7 @@ impl<'m> Bulk<'m> {
     }
 }
 
-/// Whether `length` bytes are whole values of `width`.
+/// Fails unless `length` is a multiple of `width`.
 fn check_length(operation: Operation, length: usize, width: Width) -> Result<()> {
     if length % width.bytes() == 0 {
         Ok(())
@@ -338,7 +338,7 @@ mod tests {
     use super::*;
     use crate::{Device, PhysRange};
 
-    /// What a transfer of `length` bytes from address `start` on is made of.
+    /// The runs of a transfer of `length` bytes from address `start` on.
     fn parts(start: u64, length: usize) -> Vec<(usize, usize)> {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(0x1000).unwrap();

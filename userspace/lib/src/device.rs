@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What memory is reached through: the driver's node, another character device, or a regular file.
+//! What memory is mapped from: the driver's node, another character device, or a regular file.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -22,17 +22,17 @@ use crate::{uio, Error, Mapping, PhysRange, Result, UioMap};
 /// ```
 pub const DEFAULT_DEVICE: &str = map_core::abi::NODE;
 
-/// Something open that physical memory can be mapped from.
+/// An open device or file that physical memory can be mapped from.
 ///
 /// | path | an address is | cache type |
 /// |------|---------------|------------|
 /// | `/dev/map` | physical | its [window](crate::driver::Window)'s; uncached where there are none |
 /// | `/dev/mem` | physical | uncached, by `O_SYNC` |
 /// | another character device | its mmap offset | its own |
-/// | a UIO node | physical, within one of its [maps](UioMap) | the driver's, uncached as a rule |
+/// | a UIO node | physical, within one of its [maps](UioMap) | the driver's choice, usually uncached |
 /// | a regular file | an offset in the file | the page cache |
 ///
-/// A regular file lets programs and tests run anywhere.
+/// With a regular file, programs and tests run anywhere.
 ///
 /// # Examples
 ///
@@ -63,7 +63,7 @@ pub struct Device {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
-    /// A character device whose mmap offset is the address: `/dev/map`, `/dev/mem`, and what is unknown.
+    /// A character device whose mmap offset is the address: `/dev/map`, `/dev/mem`, and any unknown device.
     Character {
         /// Its major number.
         major: u64,
@@ -81,7 +81,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// [`Error::Open`] with what open(2) said, and [`Error::NotMappable`] for directories and the like.
+    /// [`Error::Open`] with the error of open(2), and [`Error::NotMappable`] for directories and the like.
     ///
     /// # Examples
     ///
@@ -114,7 +114,7 @@ impl Device {
 
     fn open_as(path: &Path, writable: bool) -> Result<Self> {
         let failed = |cause| Error::Open { path: path.into(), cause };
-        // Looked at first, because opening a FIFO would wait for its other end.
+        // Checked first, because opening a FIFO would wait for its other end.
         let metadata = fs::metadata(path).map_err(failed)?;
         let file_type = metadata.file_type();
         if !file_type.is_file() && !file_type.is_char_device() {
@@ -140,7 +140,7 @@ impl Device {
                 None => Kind::Character { major, minor },
             }
         };
-        // /dev/mem maps uncached what was opened with O_SYNC; the other devices here do not heed it.
+        // /dev/mem maps uncached if it was opened with O_SYNC; the other devices here ignore the flag.
         let is_dev_mem = kind == Kind::Character { major: 1, minor: 1 };
         let flags = if is_dev_mem { OFlag::O_SYNC } else { OFlag::empty() };
         let file =
@@ -148,7 +148,7 @@ impl Device {
         Ok(Self { file, path: path.into(), kind, writable })
     }
 
-    /// What it is.
+    /// What kind of device it is.
     ///
     /// # Examples
     ///
@@ -165,7 +165,7 @@ impl Device {
         &self.kind
     }
 
-    /// The path that it was opened by.
+    /// The path that was opened.
     ///
     /// # Examples
     ///
@@ -178,14 +178,14 @@ impl Device {
         &self.path
     }
 
-    /// Maps `range`, at any byte address and of any length: the pages around it are mapped, the range alone is shown.
+    /// Maps `range`, at any byte address and of any length: whole pages are mapped, but only the range is accessible.
     ///
-    /// The mapping is shared with every other one of the same memory, and outlives the device.
+    /// The mapping is shared with every other mapping of the same memory, and outlives the device.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] with the map driver's reason, [`Error::Map`] with what mmap(2) said, [`Error::PastEnd`] where
-    /// a regular file is too short, [`Error::OutsideMaps`] where no map of a UIO device holds the range, and
+    /// [`Error::Refused`] with the map driver's reason, [`Error::Map`] with the error of mmap(2), [`Error::PastEnd`] if a
+    /// regular file is too short, [`Error::OutsideMaps`] if no map of a UIO device holds the range, and
     /// [`Error::TooLong`] for more than a process can address.
     ///
     /// # Examples
@@ -218,7 +218,7 @@ impl Device {
         Mapping::new(memory, pages.skip, range, self.writable).ok_or(Error::TooLong { range })
     }
 
-    /// Maps `pages`, whatever lies there.
+    /// Maps `pages`, without any check.
     pub(crate) fn memory(&self, pages: &Pages) -> io::Result<MmapRaw> {
         let mut options = MmapOptions::new();
         options.offset(pages.start).len(pages.length);
@@ -240,12 +240,12 @@ impl Device {
         }
     }
 
-    /// Whether it was opened for writing too.
+    /// Whether it was also opened for writing.
     pub(crate) fn writable(&self) -> bool {
         self.writable
     }
 
-    /// What to ask the driver, or the file system, through.
+    /// The open file, for ioctl(2) and fstat(2).
     pub(crate) fn file(&self) -> &File {
         &self.file
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Accesses whose width is known at run time only, as tools need them.
+//! Accesses whose width is known only at run time, as in tools.
 
 use crate::{Error, Mapping, Result, Value, Width};
 
@@ -32,7 +32,7 @@ macro_rules! by_width {
 pub(crate) use by_width;
 
 impl Mapping {
-    /// Loads the value at `offset` as [`read`](Self::read) does, with a width that is known at run time only.
+    /// Loads the value at `offset` as [`read`](Self::read) does, with a width that is known only at run time.
     ///
     /// # Errors
     ///
@@ -50,7 +50,7 @@ impl Mapping {
         by_width!(width, T => self.read::<T>(offset).map(widen))
     }
 
-    /// Stores `value` at `offset` as [`write`](Self::write) does, with a width that is known at run time only.
+    /// Stores `value` at `offset` as [`write`](Self::write) does, with a width that is known only at run time.
     ///
     /// # Errors
     ///
@@ -68,7 +68,7 @@ impl Mapping {
         by_width!(width, T => self.write::<T>(offset, narrow(value)?))
     }
 
-    /// Changes bits at `offset` as [`modify`](Self::modify) does, with a width that is known at run time only.
+    /// Changes bits at `offset` as [`modify`](Self::modify) does, with a width that is known only at run time.
     ///
     /// # Errors
     ///
@@ -91,7 +91,7 @@ fn widen<T: Value>(value: T) -> u64 {
     value.into()
 }
 
-/// `value` as a `T`, if it has no more bits.
+/// `value` as a `T`, if it fits.
 pub(crate) fn narrow<T: Value>(value: u64) -> Result<T> {
     T::try_from(value).map_err(|_| Error::TooWide { value, width: T::WIDTH })
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The system calls that ask the map driver. Nothing is known of the answers here.
+//! The ioctls of the map driver. This module does not interpret the answers.
 
 #![allow(unsafe_code)]
 
@@ -13,7 +13,7 @@ use nix::errno::Errno;
 mod raw {
     use map_core::abi::{self, MapCheck, MapInfo, MapWindow};
 
-    // "Bad" are numbers that are not put together here. These come whole from where the driver has them.
+    // "Bad" means that the macro does not compose the number. These are the constants that the driver uses.
     nix::ioctl_read_bad!(info, abi::IOC_INFO, MapInfo);
     nix::ioctl_readwrite_bad!(window, abi::IOC_WINDOW, MapWindow);
     nix::ioctl_readwrite_bad!(check, abi::IOC_CHECK, MapCheck);
@@ -22,9 +22,9 @@ mod raw {
 /// The driver as a whole.
 pub(crate) fn info(file: &File) -> Result<MapInfo, Errno> {
     let mut answer = MapInfo::default();
-    // SAFETY: The descriptor is open, and the structure can be written to for as long as the call takes. Its size is in
-    // the number of the ioctl, so a driver that has this number for something else writes no more either. Whatever it
-    // writes are integers.
+    // SAFETY: The descriptor is open, and the structure is writable for the whole call. Its size is in the number of the
+    // ioctl, so a driver that uses this number for something else does not write more. Its fields are integers, for
+    // which every bit pattern is valid.
     unsafe { raw::info(file.as_raw_fd(), &mut answer) }?;
     Ok(answer)
 }
@@ -37,7 +37,7 @@ pub(crate) fn window(file: &File, index: u32) -> Result<MapWindow, Errno> {
     Ok(answer)
 }
 
-/// The answer to `question`, which it repeats.
+/// The answer to `question`, with the question's own fields unchanged.
 pub(crate) fn check(file: &File, question: MapCheck) -> Result<MapCheck, Errno> {
     let mut answer = question;
     // SAFETY: As in `window`.

@@ -2,8 +2,8 @@
 
 //! A window onto physical memory: reserved SDRAM, the buffers of an FPGA, the registers of a device.
 //!
-//! [`Device`] opens `/dev/map`, [`Device::map`] maps a [`PhysRange`] of it, and [`Mapping`] reads and writes that with
-//! accesses of exactly the width that was asked for:
+//! [`Device`] opens `/dev/map`, [`Device::map`] maps a [`PhysRange`] of it, and [`Mapping`] reads and writes the range
+//! with accesses of exactly the requested width:
 //!
 //! ```no_run
 //! use devmap::{Device, PhysRange, DEFAULT_DEVICE};
@@ -15,9 +15,9 @@
 //! # Ok::<(), devmap::Error>(())
 //! ```
 //!
-//! What the driver allows, and why it does not, is told by [`driver`].
+//! [`driver`] shows what the driver allows, and why it refuses the rest.
 //!
-//! A regular file does in the place of the device, so programs can be tried and tested on any machine:
+//! A regular file works in place of the device, so programs can be tried and tested on any machine:
 //!
 //! ```
 //! use devmap::{Device, PhysRange};
@@ -36,9 +36,9 @@
 //!
 //! # The order of stores
 //!
-//! Through an uncached mapping, stores leave the processor one by one, in the order of the program. Memory that is
-//! mapped write-combining is faster because they are gathered, and leave later and in another order. A device must not
-//! be told of data that has not left: between the two stands [`Mapping::flush`].
+//! Through an uncached mapping, stores leave the processor one by one, in program order. Write-combining memory is
+//! faster because the processor gathers its stores, which leave later and in another order. Call [`Mapping::flush`]
+//! between storing data and notifying a device of it.
 //!
 //! | architecture | uncached | write-combining | `flush` is |
 //! |---|---|---|---|
@@ -46,10 +46,10 @@
 //! | arm64 | Device-nGnRnE: in order, none gathered, none acknowledged early | Normal non-cacheable: gathered and reordered | `dsb st`: waits until all have completed |
 //! | arm (ARMv7) | strongly ordered: in order | Normal non-cacheable: gathered and reordered | `dsb st`: waits until all have completed |
 //! | riscv64 | I/O: in order | non-cacheable memory: reordered | `fence ow, ow`: none is seen later than a store behind it |
-//! | others | | | the full barrier between threads, which may know nothing of devices |
+//! | others | | | the full barrier between threads, which may not order accesses to devices |
 //!
-//! Nothing here writes back a processor's cache. A device that does not look into the caches, as is usual on arm and
-//! riscv64, wants a window that is not cached.
+//! Nothing here writes back a processor's cache. A device that does not snoop the caches, as is usual on arm and
+//! riscv64, needs a window that is not cached.
 
 #![deny(unsafe_code)]
 

@@ -9,15 +9,15 @@ use crate::{Bulk, Endian, Error, Operation, PhysRange, Register, Result, Value, 
 
 /// A range of physical memory, mapped shared into this process until it is dropped.
 ///
-/// Offsets count bytes from the start of [`range`](Self::range), whatever page that lies in. Every access is one load
-/// or store of exactly the width of its type, checked against the bounds and for alignment. There is no way to a
-/// `&[u8]`: a reference would promise the compiler that the memory behaves like memory.
+/// Offsets count bytes from the start of [`range`](Self::range), not of its page. Every access is one load or store of
+/// exactly the width of its type, with its bounds and alignment checked. There is no `&[u8]` of it: the compiler assumes
+/// that what a reference points to changes only through the program, which device memory does not guarantee.
 ///
-/// A mapping can be used from several threads. Single accesses are then whole, but nothing orders them between threads:
-/// a protocol with a device wants a lock around it, as it would in any other language.
+/// Several threads can use a mapping. Single accesses are not torn, but nothing orders them between threads: a protocol
+/// with a device needs a lock around it.
 ///
-/// If the file behind a mapping of a regular file is made shorter, an access beyond its new end is a SIGBUS, which ends
-/// the process. Device memory cannot shrink.
+/// If a mapped regular file is truncated, an access beyond its new end is a SIGBUS, which ends the process. Device memory
+/// cannot shrink.
 ///
 /// # Examples
 ///
@@ -30,7 +30,7 @@ use crate::{Bulk, Endian, Error, Operation, PhysRange, Register, Result, Value, 
 /// # Ok::<(), devmap::Error>(())
 /// ```
 ///
-/// It is no slice, and does not become one:
+/// It is not a slice, and does not become one:
 ///
 /// ```compile_fail,E0308
 /// # let mapping: devmap::Mapping = panic!();
@@ -55,9 +55,9 @@ impl Mapping {
         Some(Self { memory: VolatileSlice::new(mmap, skip, length, writable)?, range, endian: Endian::Native })
     }
 
-    /// The same mapping, whose values have their bytes in the order `endian`.
+    /// The same mapping, with values in the byte order `endian`.
     ///
-    /// Bytes that are moved in [bulk](Self::bulk) are just bytes, and stay as they are.
+    /// It does not affect bytes that are moved in [bulk](Self::bulk).
     ///
     /// # Examples
     ///
@@ -73,7 +73,7 @@ impl Mapping {
         Self { endian, ..self }
     }
 
-    /// The physical addresses that it shows.
+    /// The physical addresses of the mapping.
     ///
     /// # Examples
     ///
@@ -88,7 +88,7 @@ impl Mapping {
         self.range
     }
 
-    /// How many bytes it shows, at least 1: the length of the range as a number of this process's address space.
+    /// The length of the range in bytes, at least 1, as a `usize`.
     ///
     /// # Examples
     ///
@@ -193,14 +193,14 @@ impl Mapping {
             .map_err(|fault| self.error(fault, Operation::Write, offset, T::WIDTH.bytes()))
     }
 
-    /// Gives the bits of `mask` at `offset` the values that they have in `value`: one load, then one store.
+    /// Replaces the bits of `mask` at `offset` by those of `value`: one load, then one store.
     ///
-    /// The store takes place even where it changes nothing, since a register may wait for it. Returns what was loaded.
-    /// Between the two accesses others may store: this is no atomic operation.
+    /// The store takes place even if it changes nothing, since a register may depend on it. Returns the loaded value.
+    /// Others may store between the two accesses: this is not an atomic operation.
     ///
     /// # Errors
     ///
-    /// As for [`write`](Self::write); nothing was loaded or stored then.
+    /// As for [`write`](Self::write); nothing was loaded or stored in that case.
     ///
     /// # Examples
     ///
@@ -216,11 +216,11 @@ impl Mapping {
         Ok(self.register_at(Operation::Modify, offset)?.modify(mask, value))
     }
 
-    /// The register at `offset`: bounds, alignment and permission are checked here, so that its accesses cannot fail.
+    /// The register at `offset`. Bounds, alignment and permission are checked here, so its accesses cannot fail.
     ///
     /// # Errors
     ///
-    /// As for [`write`](Self::write). A mapping for reading only has no registers; [`read`](Self::read) it.
+    /// As for [`write`](Self::write). A read-only mapping has no registers; use [`read`](Self::read).
     ///
     /// # Examples
     ///
@@ -236,7 +236,7 @@ impl Mapping {
         self.register_at(Operation::Access, offset)
     }
 
-    /// The way to move many bytes at once, with the widest accesses that their alignment allows.
+    /// Operations on many bytes at once, with the widest accesses that the alignment allows.
     ///
     /// # Examples
     ///
@@ -250,11 +250,11 @@ impl Mapping {
         Bulk::new(self)
     }
 
-    /// Makes what was stored before arrive before what is stored afterwards.
+    /// Orders the stores before it before the stores after it.
     ///
-    /// Memory that is mapped write-combining gathers stores; a device that is told about them too early finds old data.
-    /// So: store the data, `flush`, then tell the device. On an uncached mapping the stores are on their way without it.
-    /// [What it is](crate#the-order-of-stores) depends on the architecture. It does not write back processor caches.
+    /// Write-combining memory gathers stores; a device that is notified too early finds old data. So: store the data,
+    /// `flush`, then notify the device. Stores to an uncached mapping do not need it.
+    /// [The instruction](crate#the-order-of-stores) depends on the architecture. It does not write back processor caches.
     ///
     /// # Examples
     ///
@@ -270,9 +270,9 @@ impl Mapping {
         store_barrier();
     }
 
-    /// How many bytes the address of `offset` lies behind a multiple of `width`.
+    /// The distance in bytes of the address of `offset` from the multiple of `width` below it.
     pub(crate) fn misalignment(&self, offset: usize, width: Width) -> usize {
-        // A width divides 2^64, so it does no harm that the sum may wrap.
+        // A width divides 2^64, so the sum may wrap.
         (self.range.start() as usize).wrapping_add(offset) % width.bytes()
     }
 
@@ -287,7 +287,7 @@ impl Mapping {
         }
     }
 
-    /// What the caller is told about an access of `length` bytes at `offset` that did not take place.
+    /// The error for an access of `length` bytes at `offset` that did not take place.
     #[cold]
     pub(crate) fn error(&self, fault: Fault, operation: Operation, offset: usize, length: usize) -> Error {
         let range = self.range;

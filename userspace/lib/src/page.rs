@@ -8,8 +8,8 @@ use crate::PhysRange;
 
 /// The size of a page of memory in bytes: a power of two.
 ///
-/// It is a property of the running kernel, not of the processor alone (arm64 kernels come with 4, 16 and 64 KiB),
-/// so it is asked for at run time.
+/// It depends on the running kernel, not on the processor alone (arm64 kernels have 4, 16 or 64 KiB), so it is queried
+/// at run time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PageSize(u64);
 
@@ -32,7 +32,7 @@ impl PageSize {
             .flatten()
             .and_then(|size| u64::try_from(size).ok())
             .and_then(Self::new)
-            .expect("POSIX requires sysconf(_SC_PAGESIZE) to give the page size, and Linux has powers of two alone")
+            .expect("POSIX requires sysconf(_SC_PAGESIZE) to return the page size, and Linux has only powers of two")
     }
 
     /// A page size of `bytes`; `None` unless that is a power of two.
@@ -72,7 +72,7 @@ impl PageSize {
 
     /// The smallest multiple of the page size that is not below `bytes`; `None` if it has more than 64 bits.
     ///
-    /// This is what mmap(2) makes of a length.
+    /// mmap(2) rounds a length in this way.
     ///
     /// ```
     /// let page_size = devmap::page::PageSize::new(0x1000).unwrap();
@@ -159,7 +159,7 @@ mod tests {
             prop_assert_eq!(page_size.round_down(address), page);
             prop_assert_eq!((page % page_size.bytes(), page + offset), (0, address));
             prop_assert!(offset <= page_size.mask());
-            // In numbers that no page size leaves.
+            // In numbers that are wide enough for every result.
             let up = u128::from(address).div_ceil(1 << shift) << shift;
             prop_assert_eq!(page_size.round_up(address).map(u128::from), Some(up).filter(|up| *up < 1 << 64));
         }

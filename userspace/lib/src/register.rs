@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! One value in a mapping, checked once.
+//! One value in a mapping, whose bounds and alignment are checked once.
 
 use crate::raw::VolatileRef;
 use crate::{Endian, Value};
@@ -21,7 +21,7 @@ use crate::{Endian, Value};
 /// register.read();
 /// ```
 ///
-/// nor can the mapping be dropped, which unmaps the memory, while a register of it is in use:
+/// Nor can the mapping be dropped, which unmaps the memory, while one of its registers is in use:
 ///
 /// ```compile_fail,E0505
 /// use devmap::{Device, PhysRange};
@@ -71,7 +71,7 @@ impl<'m, T: Value> Register<'m, T> {
         self.value.store(self.endian.convert(value));
     }
 
-    /// Gives the bits of `mask` the values that they have in `value`: one load, then one store. Returns what was loaded.
+    /// Replaces the bits of `mask` by those of `value`: one load, then one store. Returns the loaded value.
     ///
     /// # Examples
     ///

@@ -2,9 +2,9 @@
 
 //! The memory of a UIO device, as sysfs describes it.
 //!
-//! In mmap(2) on a UIO node the offset is no address: N times the page size stands for the device's map N, from its
-//! start on. This crate hides that. A range of a UIO device is physical, as for every other device, and is found in the
-//! map that holds it.
+//! The offset of mmap(2) on a UIO node is not an address: N times the page size selects the device's map N, from its
+//! start on. This crate hides that. A range of a UIO device is physical, as for every other device, and the crate finds
+//! the map that holds it.
 
 use std::fs;
 use std::io;
@@ -28,14 +28,14 @@ use crate::PhysRange;
 pub struct UioMap {
     /// Its number.
     pub index: u64,
-    /// Its name, or nothing if the driver gave it none.
+    /// Its name; empty if the driver did not name it.
     pub name: String,
     /// Its physical addresses.
     pub range: PhysRange,
 }
 
 impl UioMap {
-    /// What to map to see `range`: the pages from the map's start on, for the offset that stands for this map.
+    /// The pages to map for `range`: those from the map's start on, with the offset that selects this map.
     pub(crate) fn pages(&self, range: PhysRange, page_size: PageSize) -> Option<Pages> {
         let up_to_its_end = PhysRange::new(self.range.start(), range.last() - self.range.start() + 1)?;
         let pages = page_size.enclose(up_to_its_end)?;
@@ -47,7 +47,7 @@ impl UioMap {
     }
 }
 
-/// The maps of the UIO device that sysfs shows at `device`, by number; `None` if that is no UIO device.
+/// The maps of the UIO device that sysfs shows at `device`, by number; `None` if it is not a UIO device.
 pub(crate) fn maps(device: &Path) -> io::Result<Option<Vec<UioMap>>> {
     if !fs::read_link(device.join("subsystem")).is_ok_and(|class| class.ends_with("uio")) {
         return Ok(None);
@@ -61,7 +61,7 @@ pub(crate) fn maps(device: &Path) -> io::Result<Option<Vec<UioMap>>> {
         }
         let name = fs::read_to_string(directory.join("name")).unwrap_or_default();
         let range = PhysRange::new(attribute(&directory, "addr")?, attribute(&directory, "size")?)
-            .ok_or_else(|| invalid(&directory, "its address and size make no range"))?;
+            .ok_or_else(|| invalid(&directory, "its address and size are not a valid range"))?;
         maps.push(UioMap { index: maps.len() as u64, name: name.trim_end().into(), range });
     }
 }
@@ -71,7 +71,7 @@ fn attribute(directory: &Path, name: &str) -> io::Result<u64> {
     let text = fs::read_to_string(directory.join(name))?;
     let digits = text.trim_end();
     u64::from_str_radix(digits.strip_prefix("0x").unwrap_or(digits), 16)
-        .map_err(|_| invalid(directory, &format!("`{name}` is no number")))
+        .map_err(|_| invalid(directory, &format!("`{name}` is not a number")))
 }
 
 fn invalid(directory: &Path, what: &str) -> io::Error {

@@ -24,7 +24,7 @@ pub enum Width {
     Bits16,
     /// Four bytes.
     Bits32,
-    /// Eight bytes. A 32-bit processor would need two accesses, so there this width does not exist.
+    /// Eight bytes. This width does not exist on 32-bit processors, which would need two accesses.
     #[cfg(target_pointer_width = "64")]
     Bits64,
 }
@@ -134,7 +134,7 @@ impl Endian {
     }
 }
 
-/// An unsigned integer that one load or store moves whole: `u8`, `u16`, `u32`, and on a 64-bit processor `u64`.
+/// An unsigned integer that one load or store moves: `u8`, `u16`, `u32`, and on a 64-bit processor `u64`.
 ///
 /// ```
 /// use devmap::Value;
@@ -146,14 +146,15 @@ impl Endian {
 /// assert!(is_set(0x80u8, 0x80));
 /// ```
 ///
-/// It is sealed, and stands for the instructions that the processor has. No processor moves this in one access:
+/// It is sealed: there is one implementation for each access that the processor has. No processor moves a `u128` in one
+/// access:
 ///
 /// ```compile_fail,E0277
 /// # let mapping: devmap::Mapping = panic!();
 /// mapping.read::<u128>(0);
 /// ```
 ///
-/// nor is anything but a number of its own width what a device has there:
+/// Nor does a device hold anything but plain numbers:
 ///
 /// ```compile_fail,E0277
 /// # let mapping: devmap::Mapping = panic!();
