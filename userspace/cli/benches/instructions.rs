@@ -2,9 +2,10 @@
 
 //! Counts instructions with valgrind's callgrind: of each bulk operation, by the byte, and of a start.
 //!
-//! `cargo bench -p devmap-cli --bench instructions [-- PROGRAM…]` prints the tables of docs/benchmarks.md. Each operation runs
-//! on two lengths, and what the longer takes more is what its bytes take: starting and ending cancel out. The figures
-//! do not depend on how busy the machine is. Of each PROGRAM, a devmap that was built elsewhere, the start is counted too.
+//! `cargo bench -p devmap-cli --bench instructions [-- PROGRAM…]` prints the tables of docs/benchmarks.md. Each
+//! operation runs on two lengths, and what the longer takes more is what its bytes take: starting and ending cancel
+//! out. The figures do not depend on how busy the machine is. Of each PROGRAM, a devmap that was built elsewhere, the
+//! start is counted too.
 
 use std::env;
 use std::error::Error;

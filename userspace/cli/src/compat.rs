@@ -35,7 +35,8 @@ Usage: devmem ADDRESS [WIDTH [VALUE]]
   WIDTH       8, 16, 32 (the default) or 64
   VALUE       what to write";
 
-/// Runs one of them on the arguments of this process. Whatever fails gives status 1, as nearly all does in the originals.
+/// Runs one of them on the arguments of this process. Whatever fails gives status 1, as nearly all does in the
+/// originals.
 pub fn run(name: &str, command: fn(&[String]) -> Result<(), Failure>) -> ExitCode {
     let arguments: Vec<String> = env::args_os().skip(1).map(|argument| argument.to_string_lossy().into()).collect();
     report(name, command(&arguments)).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)

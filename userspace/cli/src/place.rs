@@ -96,7 +96,8 @@ pub fn pages_of(range: PhysRange, page_size: PageSize) -> Result<PhysRange, Erro
     pages.ok_or(Error::TooLong { range })
 }
 
-/// Fails unless every one of `values` fits into `width`. Before the first store: a command that fails has changed nothing.
+/// Fails unless every one of `values` fits into `width`. Before the first store: a command that fails has changed
+/// nothing.
 pub fn check_values(values: &[u64], width: Width) -> Result<(), Error> {
     match values.iter().find(|value| **value > width.max()) {
         Some(&value) => Err(Error::TooWide { value, width }),

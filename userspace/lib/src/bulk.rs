@@ -11,11 +11,11 @@ const BLOCK: usize = 4096;
 
 /// Moves many bytes to or from a [`Mapping`].
 ///
-/// The C library's `memcpy` and `memset` make unaligned and overlapping accesses and use instructions that clear a cache
-/// line. On device memory of arm64 each of these is a SIGBUS. Here every access is aligned, every byte is loaded or
-/// stored exactly once, in ascending order, and nothing outside the range is accessed: bytes up to the first multiple of
-/// the widest access, then accesses of that width, then bytes for the rest. [`with_width`](Self::with_width) makes all
-/// accesses of one width instead, for memory that supports no other.
+/// The C library's `memcpy` and `memset` make unaligned and overlapping accesses and use instructions that clear a
+/// cache line. On device memory of arm64 each of these is a SIGBUS. Here every access is aligned, every byte is loaded
+/// or stored exactly once, in ascending order, and nothing outside the range is accessed: bytes up to the first
+/// multiple of the widest access, then accesses of that width, then bytes for the rest.
+/// [`with_width`](Self::with_width) makes all accesses of one width instead, for memory that supports no other.
 ///
 /// All checks come before the first access: an operation that fails has changed nothing.
 ///
@@ -134,7 +134,8 @@ impl<'m> Bulk<'m> {
     ///
     /// # Errors
     ///
-    /// As for [`write_from`](Self::write_from), and [`Error::Uneven`] if `length` is not a multiple of the value's width.
+    /// As for [`write_from`](Self::write_from), and [`Error::Uneven`] if `length` is not a multiple of the value's
+    /// width.
     ///
     /// # Examples
     ///
@@ -215,8 +216,8 @@ impl<'m> Bulk<'m> {
 
     /// Copies `length` bytes from `offset` on to `target_offset` of `target`.
     ///
-    /// The two may overlap, also through two mappings of the same physical addresses: the target receives what the source
-    /// had before. The bytes pass through a buffer, so each side is accessed as its own alignment allows.
+    /// The two may overlap, also through two mappings of the same physical addresses: the target receives what the
+    /// source had before. The bytes pass through a buffer, so each side is accessed as its own alignment allows.
     ///
     /// # Errors
     ///

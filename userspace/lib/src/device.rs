@@ -184,8 +184,8 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] with the map driver's reason, [`Error::Map`] with the error of mmap(2), [`Error::PastEnd`] if a
-    /// regular file is too short, [`Error::OutsideMaps`] if no map of a UIO device holds the range, and
+    /// [`Error::Refused`] with the map driver's reason, [`Error::Map`] with the error of mmap(2), [`Error::PastEnd`] if
+    /// a regular file is too short, [`Error::OutsideMaps`] if no map of a UIO device holds the range, and
     /// [`Error::TooLong`] for more than a process can address.
     ///
     /// # Examples

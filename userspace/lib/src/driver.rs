@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the map driver says when it is asked: how it was loaded, its windows, and whether it would make a mapping.
+//! Queries to the map driver: how it was loaded, its windows, and whether it would grant a mapping.
 //!
-//! [`Device::info`], [`Device::windows`] and [`Device::check`] ask. The driver alone can answer; for every other device
-//! they fail with [`Error::NotMapDriver`].
+//! [`Device::info`], [`Device::windows`] and [`Device::check`] send them. Only the map driver answers; for every other
+//! device they fail with [`Error::NotMapDriver`].
 
 use std::fmt;
 use std::io;
@@ -14,13 +14,13 @@ use nix::errno::Errno;
 
 use crate::{ioctl, Device, Error, Kind, Result};
 
-/// How the driver was loaded, and what the machine is like. See [`Device::info`].
+/// How the driver was loaded, and the properties of the machine. See [`Device::info`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Info {
     /// The version of the ABI between the driver and programs.
     pub abi_version: u32,
-    /// What can be mapped at all.
+    /// Which memory can be mapped.
     pub mode: Mode,
     /// The page size in bytes.
     pub page_size: u64,
@@ -28,7 +28,7 @@ pub struct Info {
     pub last_address: u64,
 }
 
-/// What can be mapped at all.
+/// Which memory can be mapped.
 ///
 /// ```no_run
 /// use devmap::{driver::Mode, Device, DEFAULT_DEVICE};
@@ -40,9 +40,9 @@ pub struct Info {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
-    /// There are no windows: all memory but the kernel's own, by processes with CAP_SYS_RAWIO.
+    /// There are no windows: a process with CAP_SYS_RAWIO can map all memory but the kernel's own.
     Raw,
-    /// What lies inside a window, by processes that may open the node.
+    /// A process that may open the node can map what lies inside a window.
     Windows,
 }
 
@@ -55,7 +55,7 @@ impl fmt::Display for Mode {
     }
 }
 
-/// What a mapping is for: the protection of mmap(2).
+/// The access that a mapping allows: the protection of mmap(2).
 ///
 /// ```
 /// use devmap::driver::Protection;
@@ -75,43 +75,43 @@ pub struct Protection {
 }
 
 impl Protection {
-    /// That of the mappings of [`Device::open_read_only`].
+    /// The protection of the mappings of [`Device::open_read_only`].
     pub const READ: Self = Self { read: true, write: false, execute: false };
-    /// That of the mappings of [`Device::open`].
+    /// The protection of the mappings of [`Device::open`].
     pub const READ_WRITE: Self = Self { read: true, write: true, execute: false };
 }
 
-/// Whether what is stored into a mapping reaches the memory.
+/// Whether stores into a mapping reach the memory.
 ///
 /// ```
 /// assert_eq!(devmap::driver::Sharing::default(), devmap::driver::Sharing::Shared);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Sharing {
-    /// MAP_SHARED: it does. All mappings of this crate are of this kind.
+    /// MAP_SHARED: they do. All mappings of this crate are shared.
     #[default]
     Shared,
-    /// MAP_PRIVATE: it goes to a copy.
+    /// MAP_PRIVATE: they go to a copy.
     Private,
 }
 
-/// What the driver says to a mapping. See [`Device::check`].
+/// The driver's decision on a mapping. See [`Device::check`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It would make it.
+    /// The driver would make the mapping.
     Granted {
         /// With this cache type.
         cache: CacheMode,
         /// In this window; `None` in raw mode.
         window: Option<Window>,
     },
-    /// It would not.
+    /// The driver would refuse the mapping.
     Refused(Refused),
 }
 
 impl Verdict {
-    /// The refusal, if that is why mmap(2) has failed with `cause`. With another error number it was not the driver
-    /// that refused, but a limit of the process for one.
+    /// The refusal, if it explains why mmap(2) failed with `cause`. Another error number does not come from the driver,
+    /// but for example from a limit of the process.
     pub(crate) fn explains(self, cause: &io::Error) -> Option<Refused> {
         match self {
             Self::Refused(refused) => Some(refused).filter(|it| cause.raw_os_error() == Some(it.errno() as i32)),
@@ -120,7 +120,7 @@ impl Verdict {
     }
 }
 
-/// Why the driver does not make a mapping. The text is the reason and the window.
+/// Why the driver refuses a mapping. The text has the reason and the window.
 ///
 /// ```
 /// use devmap::driver::{Refusal, Refused};
@@ -132,28 +132,28 @@ impl Verdict {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// The reason. When several hold, it is the first in the order of [`Refusal`].
+    /// The reason. If several apply, it is the first in the order of [`Refusal`].
     pub reason: Refusal,
-    /// The window that the range lies in, touches, or is nearest to; `None` in raw mode, and if the reason has nothing
-    /// to do with windows.
+    /// The window that the range lies in, overlaps, or is nearest to; `None` in raw mode, and if the reason does not
+    /// concern windows.
     pub nearest: Option<Window>,
 }
 
 impl Refused {
-    /// The error number that mmap(2) gives.
+    /// The error number that mmap(2) returns.
     pub(crate) fn errno(&self) -> Errno {
-        // These numbers are the same on all architectures that the driver is made for.
+        // These numbers are the same on all architectures that the driver supports.
         Errno::from_raw(self.reason.errno().number() as i32)
     }
 
-    /// The name of the error number that mmap(2) gives, such as `EPERM`.
+    /// The name of the error number that mmap(2) returns, such as `EPERM`.
     pub fn errno_name(&self) -> String {
         format!("{:?}", self.errno())
     }
 
-    /// What stands in the way, without the window and without what to do about it.
+    /// The reason as text, without the window and without the remedy.
     ///
-    /// [`Refusal`] has the words of the driver's log, which speaks to those who call mmap(2).
+    /// The text of [`Refusal`] is that of the driver's log, which addresses programs that call mmap(2).
     pub fn why(&self) -> String {
         match self.reason {
             Refusal::NotWritable => "the device is open for reading only".into(),
@@ -166,7 +166,7 @@ impl Refused {
         }
     }
 
-    /// What to do about it.
+    /// The remedy as text.
     pub fn remedy(&self) -> &'static str {
         match self.reason {
             Refusal::NotCapable => "run as root, or load the driver with windows",
@@ -207,12 +207,12 @@ impl fmt::Display for Refused {
 }
 
 impl Device {
-    /// Asks how the driver was loaded.
+    /// Queries how the driver was loaded.
     ///
     /// # Errors
     ///
     /// [`Error::NotMapDriver`] for other devices, [`Error::UnknownAnswer`] if the driver has another version of the ABI
-    /// than this crate, and [`Error::Ask`] with what else ioctl(2) said.
+    /// than this crate, and [`Error::Ask`] with any other error of ioctl(2).
     ///
     /// # Examples
     ///
@@ -227,7 +227,7 @@ impl Device {
         info_of(&self.ask_info()?).map_err(|unknown| self.unknown(unknown))
     }
 
-    /// Asks for the windows, in the order of their addresses. In raw mode there are none.
+    /// Queries the windows, in the order of their addresses. In raw mode there are none.
     ///
     /// # Errors
     ///
@@ -249,16 +249,16 @@ impl Device {
         (0..self.ask_info()?.windows).map_while(|index| self.ask_window(index).transpose()).collect()
     }
 
-    /// Asks whether mmap(2) would map `length` bytes from physical address `start` on, and maps nothing.
+    /// Queries whether mmap(2) would map `length` bytes from physical address `start` on, and maps nothing.
     ///
-    /// The driver decides by the same rules as for mmap(2), and knows how the device was opened. Unlike [`map`](Self::map)
-    /// this takes every range, and does not put the pages around it in its place.
+    /// The driver decides by the same rules as for mmap(2), and knows how the device was opened. Unlike
+    /// [`map`](Self::map) this passes any range on, and does not extend it to whole pages.
     ///
-    /// What only shows when the mapping is made is not foreseen: [`Refusal::CacheConflict`], and the limits of the process.
+    /// It cannot predict what only a mapping shows: [`Refusal::CacheConflict`], and the limits of the process.
     ///
     /// # Errors
     ///
-    /// As for [`info`](Self::info). A refusal is no error here.
+    /// As for [`info`](Self::info). A refusal is not an error here.
     ///
     /// # Examples
     ///
@@ -284,7 +284,7 @@ impl Device {
         verdict_of(&answer, window).map_err(|unknown| self.unknown(unknown))
     }
 
-    /// Asks for the whole, and makes sure that what it answers from now on means what this crate takes it for.
+    /// Queries the driver as a whole, and checks that its answers have the meaning that this crate knows.
     fn ask_info(&self) -> Result<MapInfo> {
         let found = match self.kind() {
             Kind::File => Some("a regular file"),
@@ -302,13 +302,13 @@ impl Device {
     fn check_version(&self, raw: MapInfo) -> Result<MapInfo> {
         match raw.abi_version {
             abi::VERSION => Ok(raw),
-            // There is no such version. Some drivers succeed at everything, and answer nothing.
+            // This version does not exist. Some drivers succeed at every ioctl and answer nothing.
             0 => Err(self.cannot_ask(Errno::ENOTTY)),
             version => Err(self.unknown(Unknown { what: "ABI version", code: version })),
         }
     }
 
-    /// The window with this index; `None` if it has gone, with its device, since the driver listed it.
+    /// The window with this index; `None` if it has been removed, with its device, since the driver counted it.
     fn ask_window(&self, index: u32) -> Result<Option<Window>> {
         match ioctl::window(self.file(), index) {
             Ok(raw) => window_of(&raw).map(Some).map_err(|unknown| self.unknown(unknown)),
@@ -320,7 +320,7 @@ impl Device {
     fn cannot_ask(&self, errno: Errno) -> Error {
         let path = self.path().into();
         match errno {
-            // What drivers say to an ioctl that is none of theirs.
+            // Drivers return these for an ioctl that they do not have.
             Errno::ENOTTY | Errno::EINVAL | Errno::ENOSYS => Error::NotMapDriver {
                 path,
                 found: "a device of another driver, or of a map driver too old to be asked",
@@ -334,7 +334,7 @@ impl Device {
     }
 }
 
-/// A number in an answer that this crate has no meaning for. A newer driver may give it.
+/// A number in an answer that this crate does not know. It may come from a newer driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Unknown {
     what: &'static str,
@@ -377,7 +377,7 @@ fn question(start: u64, length: u64, protection: Protection, sharing: Sharing) -
     }
 }
 
-/// The verdict of `answer`, which names `window`.
+/// The verdict in `answer`, whose window is `window`.
 fn verdict_of(answer: &MapCheck, window: Option<Window>) -> Result<Verdict, Unknown> {
     if answer.verdict == abi::GRANTED {
         return match CacheMode::from_code(answer.cache) {
@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn info_is_taken_over() {
+    fn info_is_converted() {
         let info = Info { abi_version: 1, mode: Mode::Windows, page_size: 0x4000, last_address: 0xff_ffff_ffff };
         assert_eq!(info_of(&INFO), Ok(info));
         let raw = MapInfo { mode: abi::MODE_RAW, windows: 0, ..INFO };
@@ -421,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_newer_driver_says_is_not_misunderstood() {
+    fn unknown_numbers_of_a_newer_driver_are_errors() {
         assert_eq!(info_of(&MapInfo { mode: 2, ..INFO }), Err(Unknown { what: "mode", code: 2 }));
         let granted = MapCheck { verdict: abi::GRANTED, cache: 3, ..MapCheck::default() };
         assert_eq!(verdict_of(&granted, None), Err(Unknown { what: "cache type", code: 3 }));
@@ -515,12 +515,12 @@ mod tests {
     }
 
     #[test]
-    fn no_refusal_speaks_of_system_calls_to_those_who_type() {
+    fn no_refusal_mentions_system_calls() {
         for reason in Refusal::ALL {
             let refused = Refused { reason, nearest: None };
             let line = format!("{refused}; {}", refused.remedy());
             assert!(!["PROT_", "MAP_", "O_RD"].iter().any(|word| line.contains(word)), "{line}");
-            // One reason and one remedy, which the error joins.
+            // The error joins one reason and one remedy.
             assert!(!refused.why().contains(';') && !refused.remedy().contains(';'), "{line}");
         }
     }

@@ -21,7 +21,7 @@ use crate::{PhysRange, UioMap, Width, DEFAULT_DEVICE};
 /// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What was to be done with mapped memory.
+/// An operation on mapped memory.
 ///
 /// ```
 /// assert_eq!(devmap::Operation::Copy.to_string(), "copy to");
@@ -34,20 +34,20 @@ pub enum Operation {
     Write,
     /// Loading a value, changing bits of it, and storing it.
     Modify,
-    /// Getting hold of a register, to load and store it later.
+    /// Getting a register, to load and store it later.
     Access,
-    /// Storing one value all over it.
+    /// Filling it with one value.
     Fill,
     /// Comparing it with something else.
     Compare,
-    /// Storing to it what lies elsewhere.
+    /// Storing to it a copy of other memory.
     Copy,
-    /// Making the file behind it longer.
+    /// Extending the file behind it.
     Grow,
 }
 
 impl Operation {
-    /// Whether it takes a mapping that is writable.
+    /// Whether it needs a writable mapping.
     pub(crate) const fn stores(self) -> bool {
         match self {
             Self::Read | Self::Compare => false,
@@ -71,7 +71,7 @@ impl fmt::Display for Operation {
     }
 }
 
-/// Why an operation was not done. Its text is one line: what, where, and the remedy.
+/// Why an operation failed. Its text is one line: what, where, and the remedy.
 ///
 /// ```no_run
 /// use devmap::{Device, Error, PhysRange, DEFAULT_DEVICE};
@@ -91,18 +91,18 @@ pub enum Error {
     Open {
         /// Its path.
         path: PathBuf,
-        /// What open(2) said.
+        /// The error of open(2).
         cause: io::Error,
     },
-    /// The path names something that has no memory to map, such as a directory.
+    /// The path names something that cannot be mapped, such as a directory.
     #[error("cannot map {}: it is {found}; give a character device or a regular file", path.display())]
     NotMappable {
         /// The path.
         path: PathBuf,
-        /// What is there instead.
+        /// What it names.
         found: &'static str,
     },
-    /// The map driver refused the range, and said why.
+    /// The map driver refused the range, with a reason.
     #[error(
         "cannot map {range} of {}: {}: {refused}; {}",
         path.display(), errno_text(&refused.errno().into()), refused.remedy()
@@ -110,9 +110,9 @@ pub enum Error {
     Refused {
         /// The path of the device.
         path: PathBuf,
-        /// The range that was asked for, not the pages around it.
+        /// The requested range, not the pages around it.
         range: PhysRange,
-        /// The reason, and the window that it has to do with.
+        /// The reason, and the window that it concerns.
         refused: Refused,
     },
     /// mmap(2) refused the range.
@@ -120,20 +120,20 @@ pub enum Error {
     Map {
         /// The path of the device.
         path: PathBuf,
-        /// The range that was asked for, not the pages around it.
+        /// The requested range, not the pages around it.
         range: PhysRange,
-        /// What mmap(2) said.
+        /// The error of mmap(2).
         cause: io::Error,
     },
-    /// Only the map driver answers questions, and this is another device, or a driver from before there were questions.
+    /// Only the map driver answers queries. This is another device, or a map driver that is too old for queries.
     #[error("cannot ask {}: it is {found}; only the map driver answers, whose node is {DEFAULT_DEVICE}", path.display())]
     NotMapDriver {
         /// The path of the device.
         path: PathBuf,
-        /// What it is instead.
+        /// What the device is.
         found: &'static str,
     },
-    /// The map driver answered with something that has no meaning here; it is newer, or older, than this crate.
+    /// The map driver's answer is unknown to this crate; the driver is newer or older.
     #[error(
         "cannot understand {}: its driver answers with {what} {code}, which devmap {} does not know; \
          use a driver and a devmap of the same release",
@@ -142,17 +142,17 @@ pub enum Error {
     UnknownAnswer {
         /// The path of the device.
         path: PathBuf,
-        /// Of what there is one more than is known.
+        /// What the number stands for.
         what: &'static str,
-        /// Its number.
+        /// The unknown number.
         code: u32,
     },
-    /// A question to the map driver failed, which has nothing to do with its answer.
+    /// A query to the map driver failed, whatever its answer would be.
     #[error("cannot ask {}: {}", path.display(), errno_text(cause))]
     Ask {
         /// The path of the device.
         path: PathBuf,
-        /// What ioctl(2) said.
+        /// The error of ioctl(2).
         cause: io::Error,
     },
     /// The file ends before the range does.
@@ -160,74 +160,75 @@ pub enum Error {
     PastEnd {
         /// The path of the file.
         path: PathBuf,
-        /// The range that was asked for.
+        /// The requested range.
         range: PhysRange,
         /// The length of the file in bytes.
         length: u64,
     },
-    /// A file was to be mapped as one, and the path names something else.
+    /// The path of a file mapping does not name a regular file.
     #[error("cannot map {}: it is {found}; give a regular file", path.display())]
     NotAFile {
         /// The path.
         path: PathBuf,
-        /// What is there instead.
+        /// What it names.
         found: &'static str,
     },
-    /// An access to a page that lies wholly beyond the end of the file, where it would be a SIGBUS.
+    /// An access to a page wholly beyond the end of the file, which would be a SIGBUS.
     #[error(
         "cannot {operation} {length:#x} bytes at offset {offset:#x}: {} ends after {file_length:#x} bytes, and has no \
          page there; grow it first",
         path.display()
     )]
     BeyondEnd {
-        /// What was to be done.
+        /// The operation.
         operation: Operation,
         /// The path of the file.
         path: PathBuf,
-        /// Where, in bytes from the start of the mapping.
+        /// The offset in bytes from the start of the mapping.
         offset: usize,
-        /// With how many bytes.
+        /// The number of bytes.
         length: usize,
-        /// The length of the file in bytes, just now.
+        /// The length of the file in bytes at that moment.
         file_length: u64,
     },
-    /// A page of the file went away while it was being accessed.
+    /// A page of the file disappeared during the access.
     #[error(
-        "cannot {operation} {length:#x} bytes at offset {offset:#x}: after {done:#x} of them {} had no page any more; \
-         keep others from making the file shorter, and its file system from running full",
+        "cannot {operation} {length:#x} bytes at offset {offset:#x}: after {done:#x} of them {} had no page left; \
+         keep others from truncating the file, and its file system from filling up",
         path.display()
     )]
     PageLost {
-        /// What was to be done.
+        /// The operation.
         operation: Operation,
         /// The path of the file.
         path: PathBuf,
-        /// Where, in bytes from the start of the mapping.
+        /// The offset in bytes from the start of the mapping.
         offset: usize,
-        /// With how many bytes.
+        /// The number of bytes.
         length: usize,
-        /// With how many it was done.
+        /// The number of bytes that were done.
         done: usize,
     },
     /// The system has no way to access memory without faults.
     #[error(
-        "cannot {operation} memory without faults: {}; allow process_vm_readv(2) and process_vm_writev(2), or do without",
+        "cannot {operation} memory without faults: {}; \
+         allow process_vm_readv(2) and process_vm_writev(2), or use plain accesses",
         errno_text(cause)
     )]
     NoFaultUnavailable {
-        /// What was to be done.
+        /// The operation.
         operation: Operation,
-        /// What the system call said.
+        /// The error of the system call.
         cause: io::Error,
     },
-    /// The file could not be asked for its length, or could not be made longer.
+    /// The length of the file could not be read or extended.
     #[error("cannot {operation} {}: {}", path.display(), errno_text(cause))]
     File {
-        /// What was to be done.
+        /// The operation.
         operation: Operation,
         /// The path of the file.
         path: PathBuf,
-        /// What fstat(2) or ftruncate(2) said.
+        /// The error of fstat(2) or ftruncate(2).
         cause: io::Error,
     },
     /// No memory of the UIO device holds the whole range.
@@ -235,15 +236,15 @@ pub enum Error {
     OutsideMaps {
         /// The path of the device.
         path: PathBuf,
-        /// The range that was asked for.
+        /// The requested range.
         range: PhysRange,
-        /// The map that lies nearest to it, if the device has memory at all.
+        /// The map nearest to it, if the device has any memory.
         nearest: Option<UioMap>,
     },
     /// The range is longer than this process can address.
     #[error("cannot map {range}: that is more than one process can address; map it in parts")]
     TooLong {
-        /// The range that was asked for.
+        /// The requested range.
         range: PhysRange,
     },
     /// An access would leave the mapping.
@@ -252,33 +253,33 @@ pub enum Error {
         range.length()
     )]
     OutOfBounds {
-        /// What was to be done.
+        /// The operation.
         operation: Operation,
-        /// Where, in bytes from the start of the mapping.
+        /// The offset in bytes from the start of the mapping.
         offset: usize,
-        /// With how many bytes.
+        /// The number of bytes.
         length: usize,
         /// The range of the mapping.
         range: PhysRange,
     },
-    /// The address of an access is no multiple of its width.
+    /// The address of an access is not a multiple of its width.
     #[error("cannot {operation} {width} bytes at {address:#010x} in one access: use a multiple of {width:#x} or a smaller width")]
     Misaligned {
-        /// What was to be done.
+        /// The operation.
         operation: Operation,
-        /// Where, as a physical address.
+        /// The physical address.
         address: u64,
         /// The width of the access in bytes.
         width: usize,
     },
-    /// The length of a range is no multiple of the width of the accesses to it.
+    /// The length of a range is not a multiple of the width of the accesses to it.
     #[error("cannot {operation} {length:#x} bytes in accesses of {width}: give a multiple of {:#x}, or a smaller width", width.bytes())]
     Uneven {
-        /// What was to be done.
+        /// The operation.
         operation: Operation,
         /// The length in bytes.
         length: usize,
-        /// The width of the accesses, or of the value that is repeated.
+        /// The width of the accesses, or of the repeated value.
         width: Width,
     },
     /// A value has more bits than the access.
@@ -289,10 +290,10 @@ pub enum Error {
         /// The width of the access.
         width: Width,
     },
-    /// A store into a mapping for reading only.
+    /// A store into a read-only mapping.
     #[error("cannot {operation} {range}: it is mapped for reading only; open the device for writing too")]
     ReadOnly {
-        /// What was to be done.
+        /// The operation.
         operation: Operation,
         /// The range of the mapping.
         range: PhysRange,
@@ -312,12 +313,12 @@ pub fn errno_text(error: &io::Error) -> String {
     }
 }
 
-/// A remedy as the end of a line, or nothing.
+/// The remedy, as the end of a line, or nothing.
 fn remedy(text: Option<&str>) -> String {
     text.map(|text| format!("; {text}")).unwrap_or_default()
 }
 
-/// Where a UIO device has memory.
+/// The memory of a UIO device that is nearest to a range.
 fn nearest_map(nearest: &Option<UioMap>) -> String {
     match nearest {
         Some(map) => format!("the nearest memory of the device is its map {} at {}", map.index, map.range),
@@ -325,7 +326,7 @@ fn nearest_map(nearest: &Option<UioMap>) -> String {
     }
 }
 
-/// What an error number of open(2) calls for.
+/// The remedy for an error number of open(2).
 fn open_remedy(path: &Path, cause: &io::Error) -> Option<&'static str> {
     let is_ours = path == Path::new(DEFAULT_DEVICE);
     Some(match Errno::from_raw(cause.raw_os_error()?) {
@@ -345,7 +346,7 @@ fn open_remedy(path: &Path, cause: &io::Error) -> Option<&'static str> {
     })
 }
 
-/// What an error number of mmap(2) most likely means, as drivers for physical memory use them that cannot be asked.
+/// The most likely meaning of an error number of mmap(2) from a driver for physical memory that answers no queries.
 fn map_remedy(cause: &io::Error) -> Option<&'static str> {
     Some(match Errno::from_raw(cause.raw_os_error()?) {
         Errno::EPERM => {
@@ -406,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_not_understood_calls_for_the_same_release() {
+    fn an_unknown_answer_asks_for_the_same_release() {
         let odd = Error::UnknownAnswer { path: "/dev/map".into(), what: "ABI version", code: 2 };
         let line = odd.to_string();
         assert!(line.starts_with("cannot understand /dev/map: its driver answers with ABI version 2, which devmap 0."));
@@ -414,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_without_a_number_is_told_in_its_own_words() {
+    fn an_error_without_a_number_keeps_its_own_text() {
         let odd = Error::Open { path: "x".into(), cause: io::Error::new(io::ErrorKind::InvalidInput, "a zero byte") };
         assert_eq!(odd.to_string(), "cannot open x: a zero byte");
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A regular file in the address space of this process, and what each byte of the mapping is.
+//! A mapped regular file, and what each byte of the mapping is.
 
 use std::fmt;
 use std::io;
@@ -12,7 +12,7 @@ use crate::page::PageSize;
 use crate::raw::Fault;
 use crate::{Device, Error, Kind, Mapping, Operation, PhysRange, Result, Value};
 
-/// What a byte of a file's mapping is, and so what becomes of an access to it.
+/// What a byte of a file's mapping is, which decides the result of an access to it.
 ///
 /// ```
 /// assert_eq!(devmap::Zone::BeyondEnd.to_string(), "beyond the end of the file");
@@ -21,12 +21,12 @@ use crate::{Device, Error, Kind, Mapping, Operation, PhysRange, Result, Value};
 pub enum Zone {
     /// A byte of the file.
     Data,
-    /// The rest of the file's last page. The kernel fills it with zeros when it reads the page. What is stored there
-    /// never reaches the file, and whether it is seen again after the file has grown depends on the file system.
+    /// The rest of the file's last page. The kernel fills it with zeros when it reads the page. Stores there never
+    /// reach the file; whether they are visible after the file has grown depends on the file system.
     Tail,
     /// In a page wholly beyond the end of the file: an access is a SIGBUS.
     BeyondEnd,
-    /// Behind the last page that is mapped: an access is a SIGSEGV, or hits something else.
+    /// After the last mapped page: an access is a SIGSEGV, or hits another mapping.
     Outside,
 }
 
@@ -41,7 +41,7 @@ impl fmt::Display for Zone {
     }
 }
 
-/// How a mapping lies over its file: plain numbers, from which the [`Zone`] of each byte follows.
+/// The position of a mapping relative to its file: plain numbers, which determine the [`Zone`] of each byte.
 ///
 /// ```text
 /// pages  ├───────────────────┼───────────────────┼───────────────────
@@ -57,12 +57,12 @@ pub struct Layout {
     data: usize,
     /// Where the file's last page ends.
     tail: usize,
-    /// Where the last page that is mapped ends.
+    /// Where the last mapped page ends.
     rounded: usize,
 }
 
 impl Layout {
-    /// The layout of `range` of a file of `file_length` bytes, where a page has `page_size` bytes.
+    /// The layout of `range` of a file of `file_length` bytes, on pages of `page_size`.
     ///
     /// `None` if this process cannot address so many bytes.
     ///
@@ -79,7 +79,7 @@ impl Layout {
     pub fn new(range: PhysRange, file_length: u64, page_size: PageSize) -> Option<Self> {
         let pages = page_size.enclose(range)?;
         let rounded = pages.length - pages.skip;
-        // What lies before the range, or behind the last page, is none of the mapping's.
+        // Bytes before the range, or after the last page, do not belong to the mapping.
         let within =
             |end: u64| usize::try_from(end.saturating_sub(range.start())).map_or(rounded, |end| end.min(rounded));
         let tail = page_size.round_up(file_length).unwrap_or(u64::MAX);
@@ -105,7 +105,7 @@ impl Layout {
         }
     }
 
-    /// The zones of the mapping that have bytes, in the order of their offsets. Everything behind them is outside.
+    /// The zones of the mapping that are not empty, in the order of their offsets. Every later offset is outside.
     ///
     /// ```
     /// # use devmap::{page::PageSize, Layout, PhysRange, Zone};
@@ -122,13 +122,13 @@ impl Layout {
 
 /// A range of a regular file, mapped shared into this process until it is dropped.
 ///
-/// The range may be longer than the file, and the file may change its length at any time. So before every access the
-/// file is asked how long it is, and an access that would be a signal is an error instead: [`Error::BeyondEnd`] for what
-/// would be a SIGBUS, [`Error::OutOfBounds`] for what would be a SIGSEGV. Offsets count from the first byte of the range,
-/// and up to [`rounded_len`](Self::rounded_len) all of them are good: the kernel maps whole pages.
+/// The range may be longer than the file, and the file may change its length at any time. So every access first reads
+/// the length of the file, and an access that would be a signal is an error instead: [`Error::BeyondEnd`] for a SIGBUS,
+/// [`Error::OutOfBounds`] for a SIGSEGV. Offsets count from the first byte of the range. All offsets below
+/// [`rounded_len`](Self::rounded_len) are valid, since the kernel maps whole pages.
 ///
-/// One gap remains: if somebody makes the file shorter between the question and the access, the access is a SIGBUS.
-/// Whoever does not trust the others who have the file open takes [`no_fault`](Self::no_fault).
+/// One race remains: if another process truncates the file between the check and the access, the access is a SIGBUS. If
+/// you do not trust the other users of the file, use [`no_fault`](Self::no_fault).
 ///
 /// # Examples
 ///
@@ -164,8 +164,8 @@ impl FileMapping {
     ///
     /// # Errors
     ///
-    /// [`Error::Open`] with what open(2) said, [`Error::NotAFile`] for directories, FIFOs, devices and the like,
-    /// [`Error::TooLong`] for more than a process can address, and [`Error::Map`] with what mmap(2) said.
+    /// [`Error::Open`] with the error of open(2), [`Error::NotAFile`] for directories, FIFOs, devices and the like,
+    /// [`Error::TooLong`] for more than a process can address, and [`Error::Map`] with the error of mmap(2).
     ///
     /// # Examples
     ///
@@ -217,7 +217,7 @@ impl FileMapping {
         Ok(Self { device, range, page_size, mapping })
     }
 
-    /// The bytes of the file that were asked for.
+    /// The requested bytes of the file.
     ///
     /// # Examples
     ///
@@ -234,7 +234,7 @@ impl FileMapping {
         self.range
     }
 
-    /// How many bytes were asked for, at least 1.
+    /// The length of the requested range in bytes, at least 1.
     ///
     /// # Examples
     ///
@@ -249,11 +249,11 @@ impl FileMapping {
     /// ```
     #[expect(clippy::len_without_is_empty, reason = "there is no empty mapping")]
     pub fn len(&self) -> usize {
-        // It is at most the next, which is a `usize`.
+        // It is at most `rounded_len`, which is a `usize`.
         self.range.length() as usize
     }
 
-    /// How many bytes are mapped from the first byte of the range on: up to the end of its last page.
+    /// The number of mapped bytes from the first byte of the range on, up to the end of its last page.
     ///
     /// # Examples
     ///
@@ -270,11 +270,11 @@ impl FileMapping {
         self.mapping.len()
     }
 
-    /// How many bytes the file has, just now.
+    /// The current length of the file in bytes.
     ///
     /// # Errors
     ///
-    /// [`Error::File`] with what fstat(2) said.
+    /// [`Error::File`] with the error of fstat(2).
     ///
     /// # Examples
     ///
@@ -292,7 +292,7 @@ impl FileMapping {
         Ok(metadata.len())
     }
 
-    /// How the mapping lies over the file, just now.
+    /// The current layout of the mapping.
     ///
     /// # Errors
     ///
@@ -319,7 +319,7 @@ impl FileMapping {
         Layout::new(self.range, file_length, self.page_size).ok_or(Error::TooLong { range: self.range })
     }
 
-    /// What the byte at `offset` is, just now.
+    /// What the byte at `offset` currently is.
     ///
     /// # Errors
     ///
@@ -367,7 +367,7 @@ impl FileMapping {
     ///
     /// # Errors
     ///
-    /// As for [`read`](Self::read), and [`Error::ReadOnly`]; nothing was stored then.
+    /// As for [`read`](Self::read), and [`Error::ReadOnly`]; nothing was stored in that case.
     ///
     /// # Examples
     ///
@@ -433,7 +433,7 @@ impl FileMapping {
         self.mapping.bulk().write_from(offset, bytes)
     }
 
-    /// The way to access a file that others may make shorter at any moment.
+    /// Accesses to a file that others may truncate at any moment.
     ///
     /// # Examples
     ///
@@ -452,16 +452,16 @@ impl FileMapping {
         NoFault { file: self }
     }
 
-    /// Makes the file `length` bytes long, if it is shorter: the pages of the mapping up to there come to life, as zeros.
+    /// Extends the file to `length` bytes, if it is shorter. The mapped pages up to there become accessible, as zeros.
     ///
-    /// A file that is as long, or longer, stays as it is. Nobody else should change its length at the same moment: what
-    /// another has added between the question for the length and the answer to it is cut off.
+    /// A file of that length or more is not changed. No other process should change the length at the same moment:
+    /// bytes that it appends between the check of the length and the extension are cut off.
     ///
-    /// The file gets no disk space by this. Where there is none left, a store is a SIGBUS still.
+    /// This does not allocate disk space. If there is none left, a store is still a SIGBUS.
     ///
     /// # Errors
     ///
-    /// [`Error::ReadOnly`], and [`Error::File`] with what fstat(2) or ftruncate(2) said.
+    /// [`Error::ReadOnly`], and [`Error::File`] with the error of fstat(2) or ftruncate(2).
     ///
     /// # Examples
     ///
@@ -485,7 +485,7 @@ impl FileMapping {
         Ok(())
     }
 
-    /// Fails unless `length` bytes at `offset` can be accessed, as the file is now.
+    /// Fails unless `length` bytes at `offset` can be accessed with the file's current length.
     fn check(&self, operation: Operation, offset: usize, length: usize) -> Result<()> {
         let in_mapping = offset.checked_add(length).filter(|end| *end <= self.mapping.len());
         let Some(end) = in_mapping else {
@@ -495,7 +495,7 @@ impl FileMapping {
             return Err(Error::ReadOnly { operation, range: self.range });
         }
         let file_length = self.file_len()?;
-        // The zones are in order, so the last byte is in the worst.
+        // The zones are in order, so the last byte decides.
         if length > 0 && self.layout_over(file_length)?.zone(end - 1) == Zone::BeyondEnd {
             let path = self.device.path().into();
             return Err(Error::BeyondEnd { operation, path, offset, length, file_length });
@@ -508,28 +508,27 @@ impl FileMapping {
     }
 }
 
-/// Accesses to a [`FileMapping`] that fail with an error where others end the process with a SIGBUS.
+/// Accesses to a [`FileMapping`] that fail with an error where plain ones end the process with a SIGBUS.
 ///
-/// They are made by the kernel, with process_vm_readv(2) and process_vm_writev(2) on this very process. The kernel finds
-/// a missing page as the processor would, and says so by an error number: no signal handler is involved, and none that
-/// the program has is in the way.
+/// The kernel makes them, with process_vm_readv(2) and process_vm_writev(2) on the process itself. For a missing page
+/// it returns an error number: no signal handler is involved, and none of the program's interferes.
 ///
 /// The limits:
 ///
-/// * An access costs a system call more than the plain one.
-/// * Bytes are copied in no particular width and order, so it is not for values that others change at the same time.
-/// * It is for files alone. The kernel does not copy to or from device memory so.
-/// * When a page is missing in the middle, what lies before it was copied, and the error says how much that is.
-/// * What is stored into a page that is cut off just then is lost without an error, as with write(2).
-/// * A kernel without `CONFIG_CROSS_MEMORY_ATTACH`, or a sandbox that forbids the calls, makes every access fail with
-///   [`Error::NoFaultUnavailable`].
+/// * Each access costs an additional system call.
+/// * Bytes are copied in no particular width or order, so it is not for values that others change at the same time.
+/// * It works for files only. The kernel does not copy to or from device memory in this way.
+/// * If a page in the middle is missing, the bytes before it have been copied, and the error has their number.
+/// * A store into a page that is being truncated is lost without an error, as with write(2).
+/// * Without `CONFIG_CROSS_MEMORY_ATTACH` in the kernel, or in a sandbox that forbids the calls, every access fails
+///   with [`Error::NoFaultUnavailable`].
 ///
 /// # Examples
 ///
 /// ```
 /// use devmap::{Error, FileMapping, PhysRange};
 ///
-/// /// What a stranger has put into a file that he may cut off at any moment.
+/// /// A message in a file that another process may truncate at any moment.
 /// fn message(file: &FileMapping) -> Result<Option<[u8; 64]>, Error> {
 ///     let mut bytes = [0; 64];
 ///     match file.no_fault().read_into(0, &mut bytes) {
@@ -549,7 +548,7 @@ impl NoFault<'_> {
     ///
     /// # Errors
     ///
-    /// Those of [`FileMapping::read_into`], [`Error::PageLost`] for a page that went away meanwhile, and
+    /// Those of [`FileMapping::read_into`], [`Error::PageLost`] for a page that disappeared meanwhile, and
     /// [`Error::NoFaultUnavailable`].
     ///
     /// # Examples
@@ -571,11 +570,11 @@ impl NoFault<'_> {
         self.finish(Operation::Read, offset, length, no_fault::load(self.file.mapping.memory(), offset, bytes))
     }
 
-    /// Copies `bytes` to `offset` and behind it.
+    /// Copies `bytes` to `offset` and the bytes after it.
     ///
     /// # Errors
     ///
-    /// Those of [`FileMapping::write_from`], [`Error::PageLost`] for a page that went away meanwhile, and
+    /// Those of [`FileMapping::write_from`], [`Error::PageLost`] for a page that disappeared meanwhile, and
     /// [`Error::NoFaultUnavailable`].
     ///
     /// # Examples
@@ -595,7 +594,7 @@ impl NoFault<'_> {
         self.finish(Operation::Write, offset, bytes.len(), no_fault::store(self.file.mapping.memory(), offset, bytes))
     }
 
-    /// Turns what became of a copy into what the caller is told.
+    /// Turns the outcome of a copy into the caller's result.
     fn finish(
         self,
         operation: Operation,
@@ -666,7 +665,7 @@ mod tests {
             let page = 1 << shift;
             let layout = layout(start, length, file_length, page).unwrap();
             let at = start + offset;
-            // The rules by page numbers, where the code goes by ends.
+            // The rules in terms of page numbers, where the code uses ends.
             let expected = if at / page > (start + length - 1) / page {
                 Zone::Outside
             } else if at < file_length {
@@ -682,7 +681,7 @@ mod tests {
         }
     }
 
-    /// The file is made shorter by another between the check and the access.
+    /// Another process truncates the file between the check and the access.
     #[test]
     fn a_page_that_goes_away_under_a_no_fault_access_is_an_error() {
         let file = NamedTempFile::new().unwrap();
@@ -701,7 +700,7 @@ mod tests {
         assert_eq!(no_fault::store(memory, page - 1, b"xy"), Ok(1));
         assert_eq!(no_fault::store(memory, page, b"z"), Ok(0));
         assert_eq!(mapping.read::<u8>(page - 1).unwrap(), b'x');
-        // Bounds are checked here too, whatever came before.
+        // The copies check bounds too, whatever was checked before.
         let outside = CopyError::Fault(Fault::OutOfBounds);
         assert_eq!(no_fault::store(memory, 2 * page - 1, b"xy"), Err(outside));
         assert_eq!(no_fault::load(memory, usize::MAX, &mut bytes), Err(CopyError::Fault(Fault::OutOfBounds)));

@@ -22,8 +22,8 @@ mod raw {
 /// The driver as a whole.
 pub(crate) fn info(file: &File) -> Result<MapInfo, Errno> {
     let mut answer = MapInfo::default();
-    // SAFETY: The descriptor is open, and the structure is writable for the whole call. Its size is in the number of the
-    // ioctl, so a driver that uses this number for something else does not write more. Its fields are integers, for
+    // SAFETY: The descriptor is open, and the structure is writable for the whole call. Its size is in the number of
+    // the ioctl, so a driver that uses this number for something else does not write more. Its fields are integers, for
     // which every bit pattern is valid.
     unsafe { raw::info(file.as_raw_fd(), &mut answer) }?;
     Ok(answer)

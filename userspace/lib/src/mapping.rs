@@ -10,14 +10,14 @@ use crate::{Bulk, Endian, Error, Operation, PhysRange, Register, Result, Value, 
 /// A range of physical memory, mapped shared into this process until it is dropped.
 ///
 /// Offsets count bytes from the start of [`range`](Self::range), not of its page. Every access is one load or store of
-/// exactly the width of its type, with its bounds and alignment checked. There is no `&[u8]` of it: the compiler assumes
-/// that what a reference points to changes only through the program, which device memory does not guarantee.
+/// exactly the width of its type, with its bounds and alignment checked. There is no `&[u8]` of it: the compiler
+/// assumes that what a reference points to changes only through the program, which device memory does not guarantee.
 ///
 /// Several threads can use a mapping. Single accesses are not torn, but nothing orders them between threads: a protocol
 /// with a device needs a lock around it.
 ///
-/// If a mapped regular file is truncated, an access beyond its new end is a SIGBUS, which ends the process. Device memory
-/// cannot shrink.
+/// If a mapped regular file is truncated, an access beyond its new end is a SIGBUS, which ends the process. Device
+/// memory cannot shrink.
 ///
 /// # Examples
 ///
@@ -133,8 +133,8 @@ impl Mapping {
 
     /// Where its first byte lies in this process, for what this crate does not do.
     ///
-    /// The pointer is good for [`len`](Self::len) bytes until the mapping is dropped. To use it is unsafe: reach through
-    /// it with volatile accesses or assembly alone, and never make a reference of it.
+    /// The pointer is good for [`len`](Self::len) bytes until the mapping is dropped. To use it is unsafe: reach
+    /// through it with volatile accesses or assembly alone, and never make a reference of it.
     ///
     /// # Examples
     ///
@@ -253,8 +253,8 @@ impl Mapping {
     /// Orders the stores before it before the stores after it.
     ///
     /// Write-combining memory gathers stores; a device that is notified too early finds old data. So: store the data,
-    /// `flush`, then notify the device. Stores to an uncached mapping do not need it.
-    /// [The instruction](crate#the-order-of-stores) depends on the architecture. It does not write back processor caches.
+    /// `flush`, then notify the device. Stores to an uncached mapping do not need it. [The
+    /// instruction](crate#the-order-of-stores) depends on the architecture. It does not write back processor caches.
     ///
     /// # Examples
     ///

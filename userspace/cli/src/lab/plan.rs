@@ -53,7 +53,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Of a file of `file_length` bytes the first `data` of which are known and the others 0, `length` bytes are mapped.
+    /// Of a file of `file_length` bytes the first `data` of which are known and the others 0, `length` bytes are
+    /// mapped.
     pub fn of_file(data: usize, file_length: usize, length: usize, page_size: PageSize) -> Result<Self, Failure> {
         let range = asked(length)?;
         let layout = Layout::new(range, file_length as u64, page_size).ok_or(Error::TooLong { range })?;
@@ -120,7 +121,8 @@ fn beyond_request(run: Run) -> Run {
     Run { what: "the same, up to the page's end", mark: '-', ..run }
 }
 
-/// Makes two of a run that begins before `at` and ends behind it; the second and all that follow become what `later` says.
+/// Makes two of a run that begins before `at` and ends behind it; the second and all that follow become what `later`
+/// says.
 fn split(runs: &mut Vec<Run>, at: usize, later: impl Fn(Run) -> Run) {
     let mut parts = Vec::new();
     for run in runs.drain(..) {
