@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `devmem2` and `devmem` by name: the arguments and the output of the programs that scripts know.
+//! `devmem2` and `devmem` by name: the arguments and the output that scripts expect.
 //!
-//! Both reach for `DEVMAP_DEVICE`, or the node of the driver, where the originals have /dev/mem, and refuse what is not
-//! one access: an address that is no multiple of the width, and with it every access over the end of a page. A value
-//! that does not fit is refused too, where the originals cut it.
+//! Both open `DEVMAP_DEVICE`, or the node of the driver, where the originals open /dev/mem. They refuse what is not one
+//! access: an address that is not a multiple of the width, and so every access across the end of a page. They also
+//! refuse a value that does not fit, where the originals truncate it.
 //!
-//! From devmem2 two things more differ. `w` is 32 bits on every machine, and `l` is 64. And a write reads nothing: the
-//! original loads the old value before and the new one after, either of which can change a device. Its line `Value at
-//! address` is missing then, and `Written` ends with the value. A script that looks for the old value or for `readback`
-//! gets both loads and both lines with the option `--readback` or `-r`, or, left as it is, with `DEVMEM2_READBACK` in
-//! its environment.
+//! Two more differences concern devmem2. `w` is 32 bits on every machine, and `l` is 64. A write reads nothing: the
+//! original loads the old value before and the new one after, and either load can change a device. So the line `Value at
+//! address` is missing, and `Written` ends with the value. A script that needs the old value or `readback` gets both
+//! loads and both lines with the option `--readback` or `-r`, or without a change with `DEVMEM2_READBACK` in its
+//! environment.
 
 use std::env;
 use std::io::{self, Write};
@@ -103,7 +103,7 @@ fn width_64() -> Option<Width> {
     Some(Width::WIDEST).filter(|width| width.bits() == 64)
 }
 
-/// What both have in common: where, how wide, and what to write if anything.
+/// The arguments of both: where, how wide, and the value to write, if any.
 #[derive(Debug, PartialEq, Eq)]
 struct Access {
     address: u64,
@@ -114,13 +114,13 @@ struct Access {
 impl Access {
     fn parse(arguments: &[String], usage: &str, width: impl Fn(&str) -> Option<Width>) -> Result<Self, Failure> {
         let wrong = |what: String| Failure::Usage(format!("{what}\n{usage}"));
-        let number = |text| c_number(text).ok_or_else(|| wrong(format!("`{text}` is no number")));
+        let number = |text| c_number(text).ok_or_else(|| wrong(format!("`{text}` is not a number")));
         let (address, rest) = arguments.split_first().ok_or_else(|| wrong("an address is missing".into()))?;
         let address = number(address)?;
         let (width, value) = match rest {
             [] => (Width::Bits32, None),
             [kind] | [kind, _] => {
-                let width = width(kind).ok_or_else(|| wrong(format!("`{kind}` is no width that can be had")))?;
+                let width = width(kind).ok_or_else(|| wrong(format!("`{kind}` is not a width of this machine")))?;
                 (width, rest.get(1).map(|text| number(text)).transpose()?)
             }
             [_, _, more, ..] => return Err(wrong(format!("`{more}` is one argument too many"))),
@@ -128,7 +128,7 @@ impl Access {
         Ok(Self { address, width, value })
     }
 
-    /// Opens what DEVMAP_DEVICE names, or the node of the driver, and maps the value.
+    /// Opens the device that DEVMAP_DEVICE names, or the node of the driver, and maps the value.
     fn map(&self) -> Result<(Device, Mapping), Failure> {
         let path = env::var_os("DEVMAP_DEVICE").unwrap_or_else(|| DEFAULT_DEVICE.into());
         let device = match self.value {

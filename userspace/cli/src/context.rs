@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What every command works with: the options, the device, and where results go.
+//! What every command needs: the options, the device, and the output.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -29,17 +29,17 @@ impl Context {
         self.width.unwrap_or(Width::Bits32)
     }
 
-    /// The width that all accesses were asked to have, if one was.
+    /// The width that --width gives for all accesses, if it is present.
     pub fn fixed_width(&self) -> Option<Width> {
         self.width
     }
 
-    /// Maps `range`, so that it cannot be changed.
+    /// Maps `range` for reading.
     pub fn map_for_reading(&self, range: PhysRange) -> Result<Mapping, Failure> {
         self.map(Device::open_read_only(&self.device)?, range)
     }
 
-    /// Maps `range`, so that it can be changed.
+    /// Maps `range` for reading and writing.
     pub fn map_for_writing(&self, range: PhysRange) -> Result<Mapping, Failure> {
         self.map(Device::open(&self.device)?, range)
     }
@@ -47,7 +47,7 @@ impl Context {
     fn map(&self, device: Device, range: PhysRange) -> Result<Mapping, Failure> {
         let path = device.path().display();
         let (what, remedy) = match device.kind() {
-            Kind::File => ("its end came nearer while it was mapped", "keep others from making it shorter"),
+            Kind::File => ("the file was truncated while mapped", "keep others from truncating it"),
             _ => ("nothing answers at the address, or not to this width", "see the device's manual"),
         };
         let line = format!("devmap: cannot access {path}: a bus error (SIGBUS): {what}; {remedy}");
@@ -55,7 +55,7 @@ impl Context {
         Ok(device.map(range)?.with_endian(self.endian))
     }
 
-    /// The way to move many bytes of `mapping`, in the accesses that were asked for.
+    /// Bulk operations on `mapping`, with accesses of the width that --width gives.
     pub fn bulk<'m>(&self, mapping: &'m Mapping) -> Bulk<'m> {
         match self.width {
             Some(width) => mapping.bulk().with_width(width),

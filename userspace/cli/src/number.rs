@@ -16,7 +16,7 @@ pub fn number(text: &str) -> Result<u64, String> {
         Some("0x" | "0X") => (&digits[2..], 16),
         Some("0o" | "0O") => (&digits[2..], 8),
         Some("0b" | "0B") => (&digits[2..], 2),
-        // C reads this as octal, people as decimal.
+        // C reads this as octal, people read it as decimal.
         Some(start) if start.starts_with('0') && digits.chars().all(|c| c.is_ascii_digit()) => {
             return Err(format!("`{text}` starts with a zero: write 0o… for octal, 0x… for hexadecimal"))
         }
@@ -25,11 +25,11 @@ pub fn number(text: &str) -> Result<u64, String> {
     let plain: String = digits.chars().filter(|c| *c != '_').collect();
     if plain.is_empty() || !plain.chars().all(|c| c.is_digit(radix)) {
         return Err(if radix == 10 && plain.chars().all(|c| c.is_ascii_hexdigit()) && !plain.is_empty() {
-            format!("`{text}` is no decimal number: write 0x{text} for hexadecimal")
+            format!("`{text}` is not a decimal number: write 0x{text} for hexadecimal")
         } else if plain.starts_with('-') {
-            format!("`{text}` is no number, as it has a sign: write the bits that are meant, as in 0xffffffff")
+            format!("`{text}` is not a number, because it has a sign: write the bits that are meant, as in 0xffffffff")
         } else {
-            format!("`{text}` is no number: write decimal, or 0x…, 0o…, 0b…, with K, M or G behind it")
+            format!("`{text}` is not a number: write decimal, or 0x…, 0o…, 0b…, optionally followed by K, M or G")
         });
     }
     u64::from_str_radix(&plain, radix)
@@ -38,7 +38,7 @@ pub fn number(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("`{text}` has more than 64 bits"))
 }
 
-/// Reads how often something is to be done: a number, but not 0.
+/// Reads a count: a number other than 0.
 pub fn count(text: &str) -> Result<u64, String> {
     match number(text)? {
         0 => Err(format!("`{text}` would do nothing: give at least 1")),
@@ -49,7 +49,7 @@ pub fn count(text: &str) -> Result<u64, String> {
 /// Reads a page size.
 pub fn page_size(text: &str) -> Result<PageSize, String> {
     let bytes = number(text)?;
-    PageSize::new(bytes).ok_or_else(|| format!("`{text}` is no power of two: pages have 4K, 16K or 64K as a rule"))
+    PageSize::new(bytes).ok_or_else(|| format!("`{text}` is not a power of two: pages usually have 4K, 16K or 64K"))
 }
 
 /// Writes a number of bytes with the largest unit that leaves no fraction, so that [`number`] reads it.
@@ -103,19 +103,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_refused_with_a_remedy() {
+    fn what_is_not_a_number_is_refused_with_a_remedy() {
         for (text, says) in [
-            ("", "no number"),
-            ("_", "no number"),
-            ("0x", "no number"),
+            ("", "not a number"),
+            ("_", "not a number"),
+            ("0x", "not a number"),
             ("-1", "write the bits that are meant"),
-            ("K", "no number"),
-            ("0b12", "no number"),
-            ("1é", "no number"),
-            ("é", "no number"),
+            ("K", "not a number"),
+            ("0b12", "not a number"),
+            ("1é", "not a number"),
+            ("é", "not a number"),
             ("c0000000", "write 0xc0000000"),
             ("0755", "0o"),
-            ("0:7", "no number"),
+            ("0:7", "not a number"),
             ("18446744073709551616", "64 bits"),
             ("0x40_0000_0000_0000K", "64 bits"),
         ] {

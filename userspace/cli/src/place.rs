@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Places in memory as a person types them.
+//! Places in memory, as the arguments name them.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use devmap::{Error, PhysRange, Width};
 
 use crate::number::number;
 
-/// Where to look.
+/// A place in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// One value at this address.
@@ -28,7 +28,7 @@ pub struct Field {
 }
 
 impl Place {
-    /// The bytes that it stands for with values of `width`.
+    /// Its bytes, with values of `width`.
     pub fn range(self, width: Width) -> Result<PhysRange, String> {
         match self {
             Self::Range(range) => Ok(range),
@@ -41,7 +41,7 @@ impl Place {
         }
     }
 
-    /// The field, if it is one.
+    /// The bit field, if it is one.
     pub fn field(self) -> Option<Field> {
         match self {
             Self::Field(_, field) => Some(field),
@@ -66,7 +66,7 @@ impl Field {
         (whole & self.mask()) >> self.low
     }
 
-    /// `value` at the field's place in an otherwise empty whole; `None` if it does not fit.
+    /// `value` shifted to the field's bits; `None` if it does not fit.
     pub fn put(self, value: u64) -> Option<u64> {
         (value <= self.max()).then(|| value << self.low)
     }
@@ -77,14 +77,14 @@ impl Field {
     }
 }
 
-/// As it is typed behind an address.
+/// As in the arguments, after an address.
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, ":{}:{}", self.high, self.low)
     }
 }
 
-/// The `length` bytes from `address` on, of which there is at least one.
+/// The `length` bytes, at least one, from `address` on.
 pub fn bytes_at(address: u64, length: usize) -> Result<PhysRange, String> {
     PhysRange::new(address, length as u64)
         .ok_or_else(|| format!("{length:#x} bytes at {address:#010x} go beyond the last address: start lower"))
@@ -105,7 +105,7 @@ pub fn check_values(values: &[u64], width: Width) -> Result<(), Error> {
     }
 }
 
-/// Reads an address alone.
+/// Reads an address that is not a range or field.
 pub fn address(text: &str) -> Result<u64, String> {
     match place(text)? {
         Place::Address(address) => Ok(address),
@@ -118,7 +118,7 @@ pub fn address(text: &str) -> Result<u64, String> {
 pub fn range(text: &str) -> Result<PhysRange, String> {
     match place(text)? {
         Place::Range(range) => Ok(range),
-        Place::Address(_) | Place::Field(..) => Err(format!("`{text}` is no range: write START+LENGTH or START-LAST")),
+        Place::Address(_) | Place::Field(..) => Err(format!("`{text}` is not a range: write START+LENGTH or START-LAST")),
     }
 }
 
@@ -128,7 +128,7 @@ pub fn place(text: &str) -> Result<Place, String> {
         let (start, length) = (number(start)?, number(length)?);
         return PhysRange::new(start, length).map(Place::Range).ok_or_else(|| match length {
             0 => format!("`{text}` is empty: give a length of at least 1"),
-            _ => format!("`{text}` goes beyond the last address: start lower, or take less"),
+            _ => format!("`{text}` goes beyond the last address: start lower, or use less"),
         });
     }
     if let Some((start, last)) = text.split_once('-') {
@@ -140,7 +140,7 @@ pub fn place(text: &str) -> Result<Place, String> {
             .checked_add(1)
             .and_then(|length| PhysRange::new(start, length))
             .map(Place::Range)
-            .ok_or_else(|| format!("`{text}` holds every address: take less"));
+            .ok_or_else(|| format!("`{text}` holds every address: use less"));
     }
     if let Some((address, field)) = text.split_once(':') {
         let (high, low) = field.split_once(':').unwrap_or((field, field));

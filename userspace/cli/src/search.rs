@@ -85,7 +85,7 @@ pub fn search(ctx: &mut Context, range: PhysRange, pattern: &Pattern, max_count:
         Ok(left > 0)
     })?;
     if count == 0 {
-        return Err(Failure::Differs(format!("nothing of that in {range}")));
+        return Err(Failure::Differs(format!("no match in {range}")));
     }
     Ok(())
 }

@@ -191,7 +191,7 @@ fn search() {
     // Values are aligned.
     fake.devmap(&["search", "0+0x21000", "0xdeadbeef"]).printed("0x00000200\n");
     fake.devmap(&["search", "0+0x21000", "0xdeadbeef", "0"]).printed("0x00000200\n");
-    fake.devmap(&["search", "0+0x21000", "0xdeadbeef", "1"]).failed(1, "nothing of that in 0x00000000-0x00020fff");
+    fake.devmap(&["search", "0+0x21000", "0xdeadbeef", "1"]).failed(1, "no match in 0x00000000-0x00020fff");
     fake.devmap(&["search", "0+16", "--bytes", "5"]).failed(2, "two hexadecimal digits");
     fake.devmap(&["search", "0+16", "--text", ""]).failed(2, "nothing to search for");
     fake.devmap(&["search", "0+16", "0x100", "-w", "8"]).failed(2, "0x100");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `devmem2` and `devmem`, which are the same program under other names.
+//! `devmem2` and `devmem`, the same program under other names.
 
 mod common;
 
@@ -62,7 +62,7 @@ fn devmem2_reads_beside_a_write_only_if_it_is_asked_to() {
         assert_eq!((ran.status, &lines[3..]), (Some(0), &["Written 0x7; readback 0x7"][..]), "{ran:?}");
         assert_eq!(fake.contents(), [5, 5, 5, 5, 7, 5, 5, 5]);
     }
-    // Which nobody has done who has set it to nothing.
+    // An empty variable does not ask for it.
     let ran = run_in(&[("DEVMEM2_READBACK", "")], "devmem2", &fake, &["4", "b", "8"]);
     assert!(!ran.out.contains("Value") && ran.out.ends_with("\nWritten 0x8\n"), "{ran:?}");
 }
@@ -72,12 +72,12 @@ fn both_fail_with_status_1_and_change_nothing() {
     let fake = FakeDevice::new(&[7; 8]);
     for (name, arguments, says) in [
         ("devmem", &[][..], "an address is missing"),
-        ("devmem", &["x"], "`x` is no number"),
-        ("devmem", &["0", "24"], "`24` is no width"),
+        ("devmem", &["x"], "`x` is not a number"),
+        ("devmem", &["0", "24"], "`24` is not a width"),
         ("devmem", &["0", "8", "1", "2"], "`2` is one argument too many"),
         ("devmem", &["0", "8", "0x100"], "0x100 does not fit into one access of 8 bits"),
-        ("devmem2", &["0", "b", "-1"], "`-1` is no number"),
-        ("devmem2", &["0", "x"], "`x` is no width"),
+        ("devmem2", &["0", "b", "-1"], "`-1` is not a number"),
+        ("devmem2", &["0", "x"], "`x` is not a width"),
         ("devmem2", &["8", "w", "1"], "the file ends"),
         // The original would read past its page.
         ("devmem2", &["0xffe", "w"], "cannot map"),

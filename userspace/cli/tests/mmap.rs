@@ -42,8 +42,8 @@ fn explain_refuses_what_has_no_pages() {
     devmap(&["explain", "0xc0000000", "0"]).failed(2, "0 bytes have no page");
     devmap(&["explain", "0xffffffffffffffff", "2"]).failed(2, "go beyond the last address");
     devmap(&["explain", "0", "0xffffffffffffffff"]).failed(2, "more than one process can address");
-    devmap(&["explain", "0", "4", "--page-size", "5000"]).misused("`5000` is no power of two");
-    devmap(&["explain", "0", "4", "--page-size", "0"]).misused("`0` is no power of two");
+    devmap(&["explain", "0", "4", "--page-size", "5000"]).misused("`5000` is not a power of two");
+    devmap(&["explain", "0", "4", "--page-size", "0"]).misused("`0` is not a power of two");
     devmap(&["explain", "c0000000", "4"]).misused("write 0xc0000000 for hexadecimal");
     devmap(&["explain", "0xc0000000"]).misused("<LENGTH>");
 }
@@ -129,8 +129,8 @@ fn a_file_that_is_made_shorter_ends_a_command_with_a_line() {
         let ran = Ran::wait(child);
         let path = fake.path().display();
         let line = format!(
-            "devmap: cannot access {path}: a bus error (SIGBUS): its end came nearer while it was mapped; \
-             keep others from making it shorter\n"
+            "devmap: cannot access {path}: a bus error (SIGBUS): the file was truncated while mapped; \
+             keep others from truncating it\n"
         );
         assert_eq!((ran.status, ran.err), (Some(3), line), "{arguments:?}");
     }

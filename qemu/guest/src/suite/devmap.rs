@@ -268,7 +268,7 @@ fn search_and_dump_show_what_the_host_wrote(host: &mut Host) -> Result<()> {
     let bytes = pattern::bytes(seed, START + 0xfff9, 16);
     let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     devmap(&format!("search 0xc0000000+3M --bytes {digits}"))?.printed("0xc000fff9\n")?;
-    devmap(&format!("search 0xc0000000+0x10000 --bytes {digits}"))?.failed(1, &["nothing of that"])?;
+    devmap(&format!("search 0xc0000000+0x10000 --bytes {digits}"))?.failed(1, &["no match"])?;
     let spaced: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let text: String = bytes
         .iter()

@@ -771,6 +771,6 @@ fn explain_answers_for_this_machine(_: &mut Host) -> Result<()> {
         ensure!(ran.out.lines().any(|found| found.starts_with(&line)), "it does not say {line:?}: {ran:?}");
     }
     let ran = devmap("explain 0xc0000000 4 --page-size 5000")?;
-    ensure!(ran.status == Some(2) && ran.out.is_empty() && ran.err.contains("`5000` is no power of two"), "{ran:?}");
+    ensure!(ran.status == Some(2) && ran.out.is_empty() && ran.err.contains("`5000` is not a power of two"), "{ran:?}");
     Ok(())
 }

@@ -100,7 +100,7 @@ fn status_1_tells_of_memory_that_keeps_nothing(host: &mut Host) -> Result<()> {
             format!("copy 0xc0000000+4K {at:#x} --verify"),
             format!("{:#x} has {has:#04x}, and {:#x} has {there:#04x}", at + byte, START + byte),
         ),
-        (format!("search {at:#x}+4K 1"), format!("nothing of that in {at:#x}-{:#x}", at + 0xfff)),
+        (format!("search {at:#x}+4K 1"), format!("no match in {at:#x}-{:#x}", at + 0xfff)),
         (format!("test {at:#x}+4K"), format!("{at:#x}-{:#x} is faulty: ", at + 0xfff)),
     ] {
         devmap(&arguments)?.failed(1, &[&says])?;
