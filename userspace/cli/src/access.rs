@@ -66,7 +66,7 @@ impl fmt::Display for Modified {
 /// Prints every value of `places`.
 pub fn read(ctx: &mut Context, places: &[Place]) -> Result<(), Failure> {
     let width = ctx.value_width();
-    // Every place is looked at before the first load, which may have an effect.
+    // Every place is checked before the first load, which may have an effect.
     let mut mappings = Vec::with_capacity(places.len());
     for place in places {
         let range = place.range(width).map_err(Failure::Usage)?;
@@ -91,13 +91,13 @@ pub fn read(ctx: &mut Context, places: &[Place]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Stores `values` at `place` and behind it.
+/// Stores `values` at `place`, one after the other.
 pub fn write(ctx: &mut Context, place: Place, values: &[u64], verify: bool) -> Result<(), Failure> {
     match place {
         Place::Address(address) => write_values(ctx, address, values, verify),
         Place::Field(address, field) => write_field(ctx, address, field, place, values, verify),
         Place::Range(range) => Err(Failure::Usage(format!(
-            "write stores one value behind the other from an address on; to store one all over {range} use fill"
+            "write stores values one after the other from an address on; to repeat one over {range} use fill"
         ))),
     }
 }
@@ -141,7 +141,7 @@ fn write_field(
     change(ctx, address, field.mask(), value, verify)
 }
 
-/// Which bits `modify` replaces, and by what.
+/// The bits that `modify` replaces, and their new values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change {
     mask: u64,

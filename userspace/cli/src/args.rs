@@ -15,11 +15,11 @@ use crate::memtest::Algorithm;
 use crate::number::{count, number, page_size};
 use crate::place::{address, place, range, Place};
 
-/// Reads and writes physical memory, with accesses of exactly the width that is asked for.
+/// Reads and writes physical memory, with accesses of exactly the requested width.
 ///
-/// Numbers are decimal, or start with 0x, 0o or 0b; K, M and G behind them count in 1024; _ may stand between digits. A
-/// range is START+LENGTH, or START-LAST as in /proc/iomem. A place is an address, for one value, or a range. Where a
-/// value stands, ADDRESS:HIGH:LOW names a bit field of it and ADDRESS:BIT a single bit.
+/// Numbers are decimal, or start with 0x, 0o or 0b; the suffixes K, M and G are powers of 1024; _ may separate digits.
+/// A range is START+LENGTH, or START-LAST as in /proc/iomem. A place is an address, for one value, or a range. For a
+/// value, ADDRESS:HIGH:LOW names a bit field and ADDRESS:BIT a single bit.
 #[derive(Debug, Parser)]
 #[command(
     name = "devmap",
@@ -32,12 +32,12 @@ pub struct Args {
     #[command(flatten)]
     pub options: Options,
 
-    /// What to do; without one, a first lesson is printed.
+    /// What to do; without a command, an introduction is printed.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
-/// What holds for every command.
+/// The options of every command.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Options {
@@ -45,15 +45,15 @@ pub struct Options {
     #[arg(long, global = true, value_name = "PATH", default_value = DEFAULT_DEVICE, env = "DEVMAP_DEVICE")]
     pub device: PathBuf,
 
-    /// The bits of one access [default: 32 for values, the widest possible for bulk]
+    /// The width of one access in bits [default: 32 for values, the widest possible for bulk]
     #[arg(short, long, global = true, value_name = "BITS", value_parser = widths())]
     pub width: Option<Width>,
 
-    /// The order of the bytes of a value
+    /// The byte order of a value
     #[arg(long, global = true, value_name = "ORDER", default_value = "native", value_parser = endians())]
     pub endian: Endian,
 
-    /// Print one JSON object a line; addresses and values are strings in hexadecimal
+    /// Print one JSON object per line; addresses and values are hexadecimal strings
     #[arg(long, global = true)]
     pub json: bool,
 }
@@ -61,15 +61,15 @@ pub struct Options {
 const EXIT_STATUS: &str = "\
 Exit status:
     0  done
-    1  memory is not what it should be: --verify, compare, verify, test and lab, or search found nothing
-    2  the arguments are wrong: syntax, alignment, a value too wide
-    3  the device is absent or refuses, or would: no driver, no permission, no such range
+    1  memory differs: --verify, compare, verify, test and lab, or search found nothing
+    2  the arguments are invalid: syntax, alignment, a value too wide
+    3  the device is absent, refuses or would refuse: no driver, no permission, no such range
     4  another file, or the output, could not be read or written
   130  interrupted by Ctrl-C or a signal
 
-Called by the name devmem2 or devmem, through a symbolic link, it takes the arguments of that program and
-prints its lines, on the device that DEVMAP_DEVICE names. The w of devmem2 is 32 bits on every machine, and
-a write reads nothing, unless --readback is given or DEVMEM2_READBACK is set.
+Called as devmem2 or devmem, through a symbolic link, it takes the arguments of that program and
+prints its lines, for the device that DEVMAP_DEVICE names. The w of devmem2 is 32 bits on every
+machine, and a write reads nothing, unless --readback is given or DEVMEM2_READBACK is set.
 
 `devmap help COMMAND` has examples of each command.";
 
@@ -88,11 +88,11 @@ Examples:
         places: Vec<Place>,
     },
 
-    /// Store values at an address and behind it, one store each, reading nothing
+    /// Store values from an address on, one store each, reading nothing
     #[command(after_help = "\
 Examples:
   devmap write 0xc0000064 3 -w 8       one byte
-  devmap write 0xc0000000 1 2 3        three values of 32 bits, one behind the other
+  devmap write 0xc0000000 1 2 3        three values of 32 bits, one after the other
   devmap write 0xc0000010:7:4 5        a bit field: one load, then one store")]
     Write {
         /// ADDRESS, or ADDRESS:HIGH:LOW
@@ -145,12 +145,12 @@ Examples:
         /// START+LENGTH or START-LAST
         #[arg(value_parser = range)]
         range: PhysRange,
-        /// Print lines that repeat the line before too
+        /// Also print lines that repeat the previous one
         #[arg(short, long)]
         all: bool,
     },
 
-    /// Store one value all over a range
+    /// Fill a range with one value
     #[command(after_help = "\
 Examples:
   devmap fill 0xc0000000+3M 0
@@ -159,7 +159,7 @@ Examples:
         /// START+LENGTH or START-LAST
         #[arg(value_parser = range)]
         range: PhysRange,
-        /// The value, of 32 bits or what --width says
+        /// The value, of 32 bits or the width that --width gives
         #[arg(value_parser = number, allow_negative_numbers = true)]
         value: u64,
         /// Read the range back, and fail if it differs
@@ -172,11 +172,11 @@ Examples:
 Examples:
   devmap load image.bin 0xc0000000             all of the file
   devmap load image.bin 0xc0000000+64K         its first 64 KiB
-  zcat image.gz | devmap load - 0xc0000000     what comes through a pipe")]
+  zcat image.gz | devmap load - 0xc0000000     the output of a pipe")]
     Load {
         /// The file, or - for standard input
         file: PathBuf,
-        /// Where to: ADDRESS for the whole file, START+LENGTH or START-LAST for as much of it
+        /// Where to: ADDRESS for the whole file, START+LENGTH or START-LAST for that many bytes of it
         #[arg(value_name = "PLACE", value_parser = place)]
         place: Place,
         /// Read the range back, and fail if it differs
@@ -186,7 +186,7 @@ Examples:
 
     /// Write the contents of a range into a file
     #[command(after_help = "\
-The file appears, or is replaced, when all of it is written.
+The file appears, or is replaced, when it is complete.
 
 Examples:
   devmap save 0xc0000000+3M sdram.bin
@@ -210,12 +210,12 @@ Example:
         /// Where to
         #[arg(value_parser = address)]
         target: u64,
-        /// Read what was copied back, and fail if it differs; for ranges that do not overlap
+        /// Read the copy back, and fail if it differs; for ranges that do not overlap
         #[arg(long)]
         verify: bool,
     },
 
-    /// Compare a range with what lies at another address
+    /// Compare a range with the memory at another address
     #[command(after_help = "\
 Example:
   devmap compare 0xc0000000+1M 0xc0100000 && echo equal")]
@@ -223,7 +223,7 @@ Example:
         /// START+LENGTH or START-LAST
         #[arg(value_parser = range)]
         range: PhysRange,
-        /// Where the other lies
+        /// The other address
         #[arg(value_parser = address)]
         other: u64,
     },
@@ -236,14 +236,14 @@ Examples:
     Verify {
         /// The file, or - for standard input
         file: PathBuf,
-        /// Where: ADDRESS for the whole file, START+LENGTH or START-LAST for as much of it
+        /// Where: ADDRESS for the whole file, START+LENGTH or START-LAST for that many bytes of it
         #[arg(value_name = "PLACE", value_parser = place)]
         place: Place,
     },
 
     /// Print the addresses at which values, text or bytes are found
     #[command(after_help = "\
-Values are looked for at multiples of their width, text and bytes everywhere.
+Values are searched for at multiples of their width, text and bytes everywhere.
 
 Examples:
   devmap search 0xc0000000+3M 0xdeadbeef
@@ -258,7 +258,7 @@ devmap search [OPTIONS] <RANGE> <VALUE>...
         /// START+LENGTH or START-LAST
         #[arg(value_parser = range)]
         range: PhysRange,
-        /// Values that follow each other, of 32 bits or what --width says
+        /// Consecutive values, of 32 bits or the width that --width gives
         #[arg(value_name = "VALUE", value_parser = number, allow_negative_numbers = true)]
         values: Vec<u64>,
         /// Text, as UTF-8
@@ -267,12 +267,12 @@ devmap search [OPTIONS] <RANGE> <VALUE>...
         /// Bytes, two hexadecimal digits each
         #[arg(long, value_name = "HEX")]
         bytes: Option<String>,
-        /// Stop after so many
+        /// Stop after this many matches
         #[arg(short = 'n', long = "max-count", value_name = "COUNT", value_parser = count)]
         max_count: Option<u64>,
     },
 
-    /// Test memory, which destroys what is in it
+    /// Test memory; this destroys its contents
     #[command(after_help = "\
 Examples:
   devmap test 0xc0000000+3M
@@ -281,18 +281,18 @@ Examples:
         /// START+LENGTH or START-LAST
         #[arg(value_parser = range)]
         range: PhysRange,
-        /// How often
+        /// The number of passes
         #[arg(long, value_name = "COUNT", value_parser = count, default_value = "1")]
         passes: u64,
-        /// Run these tests only
+        /// Run only these tests
         #[arg(long, value_name = "TEST", value_enum, value_delimiter = ',')]
         only: Vec<Algorithm>,
-        /// The seed of the random test, of which each pass uses the next
+        /// The seed of the random test; each pass uses the next one
         #[arg(long, value_parser = number, default_value = "1")]
         seed: u64,
     },
 
-    /// Watch a range, and mark what changes
+    /// Watch a range, and mark the changes
     #[command(after_help = "\
 On a terminal the values stay in place, changed ones marked, until Ctrl-C. Elsewhere each change is a line.
 
@@ -311,9 +311,9 @@ Examples:
         count: Option<u64>,
     },
 
-    /// Tell what the device is, which windows it has, and what this processor can do
+    /// Show what the device is, which windows it has, and what this processor supports
     #[command(after_help = "\
-Of the map driver: how it was loaded, the highest address, and every window.
+For the map driver: how it was loaded, the highest address, and every window.
 
   access   ro or rw: whether it can be written
   cache    uncached, wc (write-combining) or cached
@@ -325,10 +325,10 @@ Examples:
   devmap info --json | jq -r '.driver.windows[].name'")]
     Info,
 
-    /// Ask the map driver whether it would map a range, and if not, why not
+    /// Ask the map driver whether it would map a range, or why it would refuse
     #[command(after_help = "\
-Nothing is mapped. The answer is what the other commands would get: the cache type and the window, or the reason, the \
-error number, the nearest window and a remedy. The exit status is 0 if it is granted, and 3 if it is refused.
+Nothing is mapped. The answer is the result that the other commands would get: the cache type and the window, or the \
+reason, the error number, the nearest window and a remedy. The exit status is 0 for a grant, and 3 for a refusal.
 
 Examples:
   devmap check 0xc0000000+3M              could it be read?
@@ -338,13 +338,13 @@ Examples:
         /// ADDRESS, START+LENGTH or START-LAST
         #[arg(value_name = "PLACE", value_parser = place)]
         place: Place,
-        /// For reading: the default, to which the others add
+        /// For reading: the default, in addition to the other options
         #[arg(long)]
         read: bool,
-        /// For writing too
+        /// Also for writing
         #[arg(long)]
         write: bool,
-        /// For running code too, which is never granted
+        /// Also for running code, which is never granted
         #[arg(long)]
         exec: bool,
         /// Private instead of shared, which is never granted
@@ -352,9 +352,9 @@ Examples:
         private: bool,
     },
 
-    /// Explain which pages hold some bytes: what mmap(2) has to be asked for, and what it maps besides
+    /// Explain which pages hold some bytes: the arguments for mmap(2), and what else it maps
     #[command(after_help = "\
-The processor maps whole pages. So the offset for mmap(2) is the address rounded down to a page, and what is left of the \
+The processor maps whole pages. So the offset for mmap(2) is the address rounded down to a page, and the rest of the \
 address is added to the pointer. No device is opened.
 
 Examples:
@@ -364,7 +364,7 @@ Examples:
         /// The address of the first byte
         #[arg(value_parser = number)]
         address: u64,
-        /// How many bytes
+        /// The number of bytes
         #[arg(value_parser = number)]
         length: u64,
         /// The size of a page [default: this machine's]
@@ -372,12 +372,12 @@ Examples:
         page_size: Option<PageSize>,
     },
 
-    /// Try out what happens at the edges of a mapping, beside what the rules say
+    /// Try out what happens at the edges of a mapping, and compare it with the rules
     #[command(after_help = "\
-Child processes touch every byte of a mapping and behind it, and report its value or the signal that ended them. What the \
-rules say, what happened and a drawing are printed; the exit status is 1 if this machine does anything else. Files are \
-made for it and go again. `device` loads every byte of two pages of the device, one by one: give it memory and no \
-registers, or a window that is such.
+Child processes touch every byte of a mapping and a page after it, and report its value or the signal that ended them. \
+The output has the rules, what happened and a drawing; the exit status is 1 if this machine deviates from the rules. \
+The files for it are temporary. `device` loads every byte of two pages of the device, one by one: use it on memory, \
+not on registers.
 
 Examples:
   devmap lab beyond-eof                where SIGBUS begins, and where SIGSEGV

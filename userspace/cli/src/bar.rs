@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The bar that moves while long work is done.
+//! The progress bar of long work.
 
 use std::io;
 
 use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
-/// What is done faster than a person looks needs no bar.
+/// Shorter work gets no bar.
 const MIN_TOTAL: u64 = 1 << 20;
 
 /// A bar for `total` steps, shown on standard error if that is a terminal and the work is long.
@@ -19,13 +19,13 @@ pub fn bar(done: &'static str, total: u64) -> ProgressBar {
     let target = ProgressDrawTarget::term_like_with_hz(Box::new(Narrow(terminal)), 10);
     let bar = ProgressBar::with_draw_target(Some(total), target);
     let style = ProgressStyle::with_template("{msg} {wide_bar} {percent}%, {eta} left");
-    bar.set_style(style.expect("the template is constant and right"));
+    bar.set_style(style.expect("the template is constant and valid"));
     bar.set_message(done);
     bar
 }
 
-/// A terminal without its last two columns. They are for the ^C that a terminal echoes at the end of the bar: on the
-/// next line it would take the cursor with it, so that this line is cleared and the bar stays.
+/// A terminal without its last two columns. They leave room for the ^C that a terminal echoes after the bar. Otherwise
+/// it would move the cursor to the next line, which would be cleared in place of the bar.
 #[derive(Debug)]
 struct Narrow(Term);
 

@@ -15,10 +15,10 @@ use crate::output::Address;
 use crate::place::{pages_of, Place};
 use crate::windows::Row;
 
-/// A range, how it is to be mapped, and what the driver says to it.
+/// A range, the requested kind of mapping, and the driver's verdict.
 struct Checked {
     range: PhysRange,
-    /// The pages around the range: they are what is mapped, and what the driver was asked for.
+    /// The pages around the range, which are what is mapped and what the driver checks.
     pages: PhysRange,
     protection: Protection,
     sharing: Sharing,
@@ -109,11 +109,11 @@ impl Serialize for Checked {
     }
 }
 
-/// Prints what the driver says to a mapping of `place`. A refusal is printed too, and is the exit status.
+/// Prints the driver's verdict on a mapping of `place`. A refusal is also the exit status.
 pub fn check(ctx: &mut Context, place: Place, protection: Protection, sharing: Sharing) -> Result<(), Failure> {
     let range = place.range(ctx.value_width()).map_err(Failure::Usage)?;
     let pages = pages_of(range, PageSize::of_system())?;
-    // As the other commands do: the driver looks at how it was opened.
+    // As the other commands do, since the driver checks how the device was opened.
     let device = if protection.write { Device::open(&ctx.device) } else { Device::open_read_only(&ctx.device) }?;
     let verdict = device.check(pages.start(), pages.length(), protection, sharing)?;
     ctx.out.emit(&Checked { range, pages, protection, sharing, verdict })?;
@@ -121,7 +121,7 @@ pub fn check(ctx: &mut Context, place: Place, protection: Protection, sharing: S
     outcome(verdict)
 }
 
-/// Whether the command has succeeded.
+/// The outcome of the command.
 fn outcome(verdict: Verdict) -> Result<(), Failure> {
     match verdict {
         Verdict::Granted { .. } => Ok(()),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `compare` and `verify`, and what --verify does.
+//! `compare`, `verify` and the option --verify.
 
 use std::io::Read;
 use std::path::Path;
@@ -47,7 +47,7 @@ fn print_result(ctx: &mut Context, mapping: &Mapping, difference: Option<Differe
     Ok(ctx.out.finish()?)
 }
 
-/// Compares `range` with what lies at `other`.
+/// Compares `range` with the memory at `other`.
 pub fn compare(ctx: &mut Context, range: PhysRange, other: u64) -> Result<(), Failure> {
     let length = usize::try_from(range.length()).map_err(|_| devmap::Error::TooLong { range })?;
     let other = bytes_at(other, length).map_err(Failure::Usage)?;
@@ -61,7 +61,7 @@ pub fn compare(ctx: &mut Context, range: PhysRange, other: u64) -> Result<(), Fa
     }
 }
 
-/// Compares the contents of the file at `path` with what lies at `place`.
+/// Compares the contents of the file at `path` with the memory at `place`.
 pub fn verify(ctx: &mut Context, path: &Path, place: Place) -> Result<(), Failure> {
     let mut input = Input::open(path)?;
     let mapping = ctx.map_for_reading(input.range(path, place)?)?;
@@ -79,7 +79,7 @@ pub fn verify(ctx: &mut Context, path: &Path, place: Place) -> Result<(), Failur
 pub fn filled(ctx: &Context, mapping: &Mapping, width: Width, value: u64) -> Result<(), Failure> {
     let pattern = crate::search::bytes_of(ctx.endian, width, value);
     let difference = compare_with(ctx, "verified", mapping, |_, expected| {
-        // Blocks are multiples of every width, so each begins with a whole value.
+        // A block is a multiple of every width, so each begins with a whole value.
         for chunk in expected.chunks_mut(pattern.len()) {
             chunk.copy_from_slice(&pattern[..chunk.len()]);
         }
@@ -105,8 +105,7 @@ fn first_difference(ctx: &Context, one: &Mapping, other: &Mapping) -> Result<Opt
     compare_with(ctx, "compared", one, |offset, expected| Ok(bulk.read_into(offset, expected)?))
 }
 
-/// Compares `mapping` with the bytes that `fill` puts into its buffer for the offset that it is given. Gives the first
-/// difference.
+/// Compares `mapping` with the bytes that `fill` puts into a buffer for each offset, and returns the first difference.
 fn compare_with(
     ctx: &Context,
     done: &'static str,
@@ -126,7 +125,7 @@ fn compare_with(
     Ok(difference)
 }
 
-/// The address in `mapping` that a difference belongs to.
+/// The address of a difference in `mapping`.
 fn address_of(mapping: &Mapping, difference: Difference) -> String {
     Address(mapping.range().start() + difference.offset as u64).to_string()
 }

@@ -7,8 +7,8 @@
 //! refuse a value that does not fit, where the originals truncate it.
 //!
 //! Two more differences concern devmem2. `w` is 32 bits on every machine, and `l` is 64. A write reads nothing: the
-//! original loads the old value before and the new one after, and either load can change a device. So the line `Value at
-//! address` is missing, and `Written` ends with the value. A script that needs the old value or `readback` gets both
+//! original loads the old value before and the new one after, and either load can change a device. So the line `Value
+//! at address` is missing, and `Written` ends with the value. A script that needs the old value or `readback` gets both
 //! loads and both lines with the option `--readback` or `-r`, or without a change with `DEVMEM2_READBACK` in its
 //! environment.
 
@@ -35,8 +35,7 @@ Usage: devmem ADDRESS [WIDTH [VALUE]]
   WIDTH       8, 16, 32 (the default) or 64
   VALUE       what to write";
 
-/// Runs one of them on the arguments of this process. Whatever fails gives status 1, as nearly all does in the
-/// originals.
+/// Runs one of them on the arguments of this process. Every failure has status 1, as most have in the originals.
 pub fn run(name: &str, command: fn(&[String]) -> Result<(), Failure>) -> ExitCode {
     let arguments: Vec<String> = env::args_os().skip(1).map(|argument| argument.to_string_lossy().into()).collect();
     report(name, command(&arguments)).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Pages drawn side by side, with a mark for what each part of them is.
+//! Drawings of pages side by side, with a mark for the meaning of each part.
 
 use std::fmt;
 use std::ops::Range;
 
 use devmap::page::PageSize;
 
-/// How many characters a page has.
+/// How many characters a page takes.
 const COLUMNS: u64 = 24;
 
-/// More pages are not drawn one by one: so many fit on a terminal.
+/// How many pages fit side by side on a terminal. Of more, only the first and the last are drawn.
 const MAX_PAGES: u64 = 3;
 
 /// Whole pages, one beside the other, with the address of each above it.
@@ -20,12 +20,12 @@ pub struct Drawing<'a> {
     pub start: u64,
     /// How many pages there are.
     pub pages: u64,
-    /// How many blanks stand before each line.
+    /// How many spaces precede each line.
     pub indent: usize,
     /// Whether addresses are hexadecimal. Offsets are decimal.
     pub hexadecimal: bool,
-    /// Bytes and their marks. Where a character stands for bytes of several, the first is shown, so that a single byte
-    /// can be seen.
+    /// Bytes and their marks. If a character covers bytes with several marks, the first is shown, so that a single byte
+    /// is visible.
     pub marks: &'a [(Range<u128>, char)],
 }
 
@@ -46,7 +46,7 @@ impl Drawing<'_> {
     /// The mark of one character of a page.
     fn mark(&self, page: u64, column: u64) -> char {
         let at = |column: u64| u128::from(column) * u128::from(self.page_size.bytes()) / u128::from(COLUMNS);
-        // A character stands for a byte at least, even if the page has fewer bytes than characters.
+        // A character covers at least one byte, even if the page has fewer bytes than characters.
         let (from, to) = (at(column), at(column + 1).max(at(column) + 1));
         let start = self.page_start(page);
         let overlaps = |bytes: &Range<u128>| bytes.start < start + to && start + from < bytes.end;

@@ -13,14 +13,14 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Address, Hex};
 
-/// How many bytes a line has.
+/// How many bytes a line shows.
 const LINE: usize = 16;
 
 /// A line.
 struct Line<'a> {
     address: u64,
     bytes: &'a [u8],
-    /// Values of this width and order are shown, bytes otherwise.
+    /// Show values of this width and order; otherwise bytes.
     values: Option<(Width, Endian)>,
 }
 
@@ -51,7 +51,7 @@ impl fmt::Display for Line<'_> {
             write!(f, "{gap}{style}{:0digits$x}{style:#}", group.value, digits = group.digits)?;
             column += gap.len() + group.digits;
         }
-        // As wide as a whole line, which has one more blank in its middle if a value ends there.
+        // As wide as a whole line, which has one more space in its middle if a value ends there.
         let whole = LINE / width * (2 * width + 1) + 1;
         write!(f, "{:blanks$}  |", "", blanks = whole - column)?;
         for byte in self.bytes {
@@ -85,7 +85,7 @@ impl Serialize for Line<'_> {
     }
 }
 
-/// The colour of a byte: what is nothing steps back, what is text stands out.
+/// The colour of a byte: zeros are dim, text is bright.
 fn style_of(byte: u8) -> Style {
     match byte {
         0 => AnsiColor::BrightBlack.on_default(),
@@ -96,7 +96,7 @@ fn style_of(byte: u8) -> Style {
     }
 }
 
-/// Prints `range`; lines that repeat the one before are left out unless `all` is set.
+/// Prints `range`. Lines that repeat the previous one are omitted unless `all` is set.
 pub fn dump(ctx: &mut Context, range: PhysRange, all: bool) -> Result<(), Failure> {
     let mapping = ctx.map_for_reading(range)?;
     let bulk = ctx.bulk(&mapping);
@@ -105,22 +105,22 @@ pub fn dump(ctx: &mut Context, range: PhysRange, all: bool) -> Result<(), Failur
     let every_line = all || ctx.out.is_json();
     let mut buffer = Vec::new();
     let mut before = [0; LINE];
-    let mut star = false;
+    let mut omitting = false;
     Blocks::new("dumped", mapping.len()).quiet_if(ctx.out.is_terminal()).run(|offset, length| {
         buffer.resize(length, 0);
         bulk.read_into(offset, &mut buffer)?;
         for (index, bytes) in buffer.chunks(LINE).enumerate() {
             let at = offset + index * LINE;
-            // The first line and the last are always there, so that the end is seen.
+            // The first and the last line are always printed, so that the end is visible.
             let inner = at > 0 && at + LINE < mapping.len();
             if !every_line && inner && bytes == before {
-                if !star {
+                if !omitting {
                     ctx.print("*\n")?;
                 }
-                star = true;
+                omitting = true;
                 continue;
             }
-            star = false;
+            omitting = false;
             if let Ok(whole) = bytes.try_into() {
                 before = whole;
             }

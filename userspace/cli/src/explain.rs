@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `explain`: which pages hold some bytes, and so what mmap(2) has to be asked for.
+//! `explain`: which pages hold some bytes, and so which arguments mmap(2) needs.
 
 use std::fmt;
 
@@ -38,13 +38,13 @@ impl Explained {
         self.pages.length() / self.page_size.bytes()
     }
 
-    /// How many bytes are mapped without having been asked for: before the range, and behind it.
+    /// How many bytes are mapped in addition to the range: before it, and after it.
     fn wasted(&self) -> (u64, u64) {
         (self.range.start() - self.pages.start(), self.pages.last() - self.range.last())
     }
 }
 
-/// A number of things.
+/// A number with its noun.
 fn count(number: u64, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }

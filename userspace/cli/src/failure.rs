@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! How a command fails, and the exit status that says so.
+//! How a command fails, and with which exit status.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use devmap::{errno_text, Error};
 
-/// Why a command did not do what it was asked for. Its text is one line.
+/// Why a command failed. Its text is one line.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// Memory is not what it should be.
     #[error("{0}")]
     Differs(String),
-    /// The arguments cannot be right.
+    /// The arguments are invalid.
     #[error("{0}")]
     Usage(String),
     /// The device is absent, or refuses.
     #[error("{0}")]
     Device(#[from] Error),
-    /// The driver would refuse, as was to be found out: standard output has all of it.
+    /// The driver would refuse a mapping, and `check` has printed why.
     #[error("the driver would refuse")]
     Refused,
     /// Another file could not be read or written.
@@ -42,7 +42,7 @@ impl Failure {
         move |error| Self::File { doing, path: path.into(), error }
     }
 
-    /// Whether nothing is left to be said on standard error.
+    /// Whether the command has already printed the reason.
     pub fn is_printed(&self) -> bool {
         matches!(self, Self::Refused)
     }
@@ -67,7 +67,7 @@ impl Failure {
     }
 }
 
-/// Prints what went wrong. The error is the exit status.
+/// Prints why the command failed. The error is the exit status.
 pub fn report(name: &str, result: Result<(), Failure>) -> Result<(), u8> {
     match result {
         Ok(()) => Ok(()),

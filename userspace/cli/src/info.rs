@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::output::Address;
 use crate::windows::{Row, Table};
 
-/// All of it.
+/// The answer.
 #[derive(Serialize)]
 struct Info {
     device: String,
@@ -25,7 +25,7 @@ struct Info {
     bytes: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     maps: Vec<Map>,
-    /// What the map driver says of itself.
+    /// The map driver's own data.
     #[serde(skip_serializing_if = "Option::is_none")]
     driver: Option<Driver>,
     page_size: u64,
@@ -81,7 +81,7 @@ impl fmt::Display for Info {
     }
 }
 
-/// Prints all there is to know.
+/// Prints what is known of the device and the machine.
 pub fn info(ctx: &mut Context) -> Result<(), Failure> {
     let device = Device::open_read_only(&ctx.device)?;
     let (mut number, mut bytes, mut maps) = (None, None, Vec::new());
@@ -124,7 +124,7 @@ pub fn info(ctx: &mut Context) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What the map driver says of itself; `None` if the device is another.
+/// The map driver's own data; `None` for another device.
 fn driver(device: &Device) -> Result<Option<Driver>, Failure> {
     let info = match device.info() {
         Err(Error::NotMapDriver { .. }) => return Ok(None),
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn another_device_has_no_driver_to_tell_of() {
+    fn another_device_has_no_driver_to_show() {
         assert_eq!(info(None).to_string(), format!("{DEVICE}{MACHINE}"));
         assert!(!serde_json::to_string(&info(None)).unwrap().contains("driver"));
     }

@@ -18,8 +18,8 @@ pub struct Input {
 }
 
 impl Input {
-    /// Opens the file at `path`, or standard input for `-`. What is no regular file is read to its end first, since no
-    /// byte of memory is to change before it is clear that the range holds them all.
+    /// Opens the file at `path`, or standard input for `-`. Anything but a regular file is read to its end first, so
+    /// that no memory changes before the length is known to fit.
     pub fn open(path: &Path) -> Result<Self, Failure> {
         let failed = Failure::file("read", path);
         let mut stream: Box<dyn Read> = if path == Path::new("-") {
@@ -37,7 +37,7 @@ impl Input {
         Ok(Self { length: bytes.len() as u64, reader: Box::new(Cursor::new(bytes)) })
     }
 
-    /// The bytes of memory that the file belongs to when it is loaded at `place`.
+    /// The memory for the file at `place`.
     pub fn range(&self, path: &Path, place: Place) -> Result<PhysRange, Failure> {
         match place {
             Place::Address(_) if self.length == 0 => {

@@ -59,7 +59,7 @@ devmap reads and writes physical memory through the map driver's node, /dev/map.
   devmap save 0xc0000000+3M sdram.bin      a range into a file; `load` brings it back
   devmap test 0xc0000000+3M                test memory
 
-With `--device FILE` all of it works on a regular file, as a place to try things out.
+With `--device FILE` every command works on a regular file, to try things out.
 `devmap help` lists the commands, and `devmap help COMMAND` explains one.
 ";
 
@@ -99,7 +99,7 @@ fn dispatch(args: Args) -> Result<(), Failure> {
         Some(Command::Watch { place, interval, count }) => watch::watch(ctx, place, interval, count),
         Some(Command::Info) => info::info(ctx),
         Some(Command::Check { place, read: _, write, exec, private }) => {
-            // All commands read, if only to find out how to write.
+            // Every command reads, even one that only checks for writing.
             let protection = Protection { read: true, write, execute: exec };
             check::check(ctx, place, protection, if private { Sharing::Private } else { Sharing::Shared })
         }

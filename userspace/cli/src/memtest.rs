@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The memory tests, as algorithms on anything that holds words.
+//! The memory tests, as algorithms on any memory of words.
 
 use clap::ValueEnum;
 
 use crate::failure::Failure;
 
-/// What is tested: words of the same width, each an address further.
+/// The memory under test: words of equal width at consecutive addresses.
 pub trait Memory {
     /// How many words there are, at least 1.
     fn words(&self) -> usize;
@@ -16,7 +16,7 @@ pub trait Memory {
     fn load(&mut self, index: usize) -> Result<u64, Failure>;
     /// Stores a word.
     fn store(&mut self, index: usize, value: u64) -> Result<(), Failure>;
-    /// Hears of a word that is not what was stored.
+    /// Takes note of a word that differs from what was stored.
     fn mismatch(&mut self, index: usize, expected: u64, found: u64) -> Result<(), Failure>;
 }
 
@@ -36,7 +36,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// All of them, the quick ones that find gross faults first.
+    /// All of them, with the quick ones that find gross faults first.
     pub const ALL: [Self; 5] = [Self::Data, Self::Address, Self::Index, Self::Inversions, Self::Random];
 
     /// Its name as it is typed.
@@ -50,18 +50,18 @@ impl Algorithm {
         }
     }
 
-    /// About how many accesses it makes to so many words.
+    /// The approximate number of accesses for this many words.
     pub fn accesses(self, words: usize) -> u64 {
         let words = words as u64;
         match self {
-            // A number of bits or address lines, whatever the size.
+            // Their number depends on bits or address lines, not on the size.
             Self::Data | Self::Address => 0,
             Self::Index | Self::Random => 4 * words,
             Self::Inversions => 24 * words,
         }
     }
 
-    /// Runs it. `seed` is that of the random values.
+    /// Runs it, with `seed` for the random values.
     pub fn run(self, memory: &mut impl Memory, seed: u64) -> Result<(), Failure> {
         match self {
             Self::Data => data(memory),
@@ -73,7 +73,7 @@ impl Algorithm {
     }
 }
 
-/// Loads a word and says so if it is wrong.
+/// Loads a word, and reports it if it is wrong.
 fn expect(memory: &mut impl Memory, index: usize, expected: u64) -> Result<(), Failure> {
     let found = memory.load(index)?;
     if found == expected {
@@ -104,7 +104,7 @@ fn address(memory: &mut impl Memory) -> Result<(), Failure> {
     for index in places() {
         memory.store(index, mark)?;
     }
-    // A store that arrives at another place too changes the mark there.
+    // A store that also arrives at another place changes the mark there.
     for stored in places() {
         memory.store(stored, other)?;
         for index in places() {
@@ -115,7 +115,7 @@ fn address(memory: &mut impl Memory) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Stores what `pattern` gives for each word, checks all, and does the same with the complement.
+/// Stores the value of `pattern` in each word, checks all, and repeats this with the complement.
 fn patterns(memory: &mut impl Memory, pattern: impl Fn(usize) -> u64) -> Result<(), Failure> {
     let ones = memory.ones();
     for flip in [0, ones] {
@@ -151,7 +151,7 @@ fn inversions(memory: &mut impl Memory) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A number that looks random and depends on `seed` and `index` alone (splitmix64).
+/// A pseudorandom number that depends only on `seed` and `index` (splitmix64).
 fn random(seed: u64, index: u64) -> u64 {
     let mut z = seed.wrapping_add(index.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -170,11 +170,11 @@ mod tests {
         ones: u64,
         /// This bit of this word is always 0.
         stuck: Option<(usize, u64)>,
-        /// These bits of the index do not arrive.
+        /// These bits of the index are always 0.
         lost_lines: usize,
         /// A store to the word before this one flips its bit 0 if it changes the word.
         coupled: Option<usize>,
-        /// Data lines that are wired together: both are 1 if one of them is.
+        /// Data lines that are shorted: both are 1 if one of them is.
         shorted: u64,
         mismatches: Vec<(usize, u64, u64)>,
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Numbers as a person types them.
+//! Numbers in arguments.
 
 use devmap::page::PageSize;
 

@@ -8,14 +8,14 @@ use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use anstream::AutoStream;
 use serde::{Serialize, Serializer};
 
-/// Where results go. It is flushed by [`finish`](Self::finish) alone, so that errors are seen.
+/// The output of results. Only [`finish`](Self::finish) flushes it, so that no error is lost.
 pub struct Output {
     stream: BufWriter<AutoStream<StdoutLock<'static>>>,
     json: bool,
 }
 
 impl Output {
-    /// Standard output; colours are kept only where a terminal shows them.
+    /// Standard output; it keeps colours only if a terminal shows them.
     pub fn new(json: bool) -> Self {
         let choice = AutoStream::choice(&io::stdout());
         Self { stream: BufWriter::new(AutoStream::new(io::stdout().lock(), choice)), json }
@@ -31,7 +31,7 @@ impl Output {
         }
     }
 
-    /// Prints a result of which only programs want to hear.
+    /// Prints a result that is of interest only to programs.
     pub fn emit_json(&mut self, result: &impl Serialize) -> io::Result<()> {
         if self.json {
             serde_json::to_writer(&mut self.stream, result)?;
@@ -40,17 +40,17 @@ impl Output {
         Ok(())
     }
 
-    /// Whether programs read it.
+    /// Whether the output is JSON.
     pub fn is_json(&self) -> bool {
         self.json
     }
 
-    /// Whether a person looks at it on a terminal.
+    /// Whether the output is text on a terminal.
     pub fn is_terminal(&self) -> bool {
         !self.json && io::stdout().is_terminal()
     }
 
-    /// Sends what has been printed on its way.
+    /// Flushes the output.
     pub fn finish(&mut self) -> io::Result<()> {
         self.stream.flush()
     }
@@ -66,7 +66,7 @@ impl Write for Output {
     }
 }
 
-/// An address: at least eight hexadecimal digits.
+/// An address, with at least eight hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address(pub u64);
 
@@ -76,7 +76,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// A value with all the hexadecimal digits that its width has.
+/// A value, with all hexadecimal digits of its width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hex {
     pub value: u64,
@@ -96,7 +96,7 @@ impl fmt::Display for Hex {
     }
 }
 
-/// JSON's numbers are floating point for many readers, which would round what has more than 53 bits.
+/// A string: many readers of JSON take numbers for floating point, which rounds those of more than 53 bits.
 impl Serialize for Address {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

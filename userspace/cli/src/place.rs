@@ -118,7 +118,9 @@ pub fn address(text: &str) -> Result<u64, String> {
 pub fn range(text: &str) -> Result<PhysRange, String> {
     match place(text)? {
         Place::Range(range) => Ok(range),
-        Place::Address(_) | Place::Field(..) => Err(format!("`{text}` is not a range: write START+LENGTH or START-LAST")),
+        Place::Address(_) | Place::Field(..) => {
+            Err(format!("`{text}` is not a range: write START+LENGTH or START-LAST"))
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `search`: where values, text or bytes are.
+//! `search`: the addresses of values, text or bytes.
 
 use std::fmt;
 
@@ -13,15 +13,15 @@ use crate::failure::Failure;
 use crate::output::Address;
 use crate::place::check_values;
 
-/// What is looked for.
+/// The bytes to search for.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Pattern {
     bytes: Vec<u8>,
-    /// It starts at multiples of this address.
+    /// It starts at multiples of this number.
     step: usize,
 }
 
-/// Where it is.
+/// A place where it was found.
 #[derive(Serialize)]
 struct Match {
     address: Address,
@@ -34,7 +34,7 @@ impl fmt::Display for Match {
 }
 
 impl Pattern {
-    /// From values, text, or bytes as hexadecimal digits, of which one is given.
+    /// From values, text, or bytes as hexadecimal digits; one of them is present.
     pub fn new(ctx: &Context, values: &[u64], text: Option<String>, digits: Option<&str>) -> Result<Self, Failure> {
         let (bytes, step) = if let Some(text) = text {
             (text.into_bytes(), 1)
@@ -51,7 +51,7 @@ impl Pattern {
         Ok(Self { bytes, step })
     }
 
-    /// Where it starts in `bytes`, whose first byte lies at `address`.
+    /// The offsets where it starts in `bytes`, whose first byte lies at `address`.
     fn find<'a>(&'a self, bytes: &'a [u8], address: u64) -> impl Iterator<Item = usize> + 'a {
         let step = self.step as u64;
         let first = ((step - address % step) % step) as usize;
@@ -60,14 +60,14 @@ impl Pattern {
     }
 }
 
-/// Prints where `pattern` is in `range`, `max_count` times at most.
+/// Prints where `pattern` is in `range`, at most `max_count` times.
 pub fn search(ctx: &mut Context, range: PhysRange, pattern: &Pattern, max_count: Option<u64>) -> Result<(), Failure> {
     let mapping = ctx.map_for_reading(range)?;
     let bulk = ctx.bulk(&mapping);
     bulk.check(Operation::Read, 0, mapping.len())?;
     let mut left = max_count.unwrap_or(u64::MAX);
     let mut count = 0u64;
-    // The end of the block before, where a match may start that ends in this one, and then the block.
+    // The block, after the end of the previous one, where a match may start that ends in this one.
     let mut bytes: Vec<u8> = Vec::new();
     Blocks::new("searched", mapping.len()).quiet_if(ctx.out.is_terminal()).run(|offset, length| {
         let kept = bytes.len().min(pattern.bytes.len() - 1);
@@ -100,9 +100,9 @@ pub fn bytes_of(endian: Endian, width: Width, value: u64) -> Vec<u8> {
     }
 }
 
-/// The bytes that hexadecimal digits stand for; blanks and colons may stand between them.
+/// The bytes that hexadecimal digits denote; spaces and colons may separate them.
 fn hexadecimal(text: &str) -> Result<Vec<u8>, String> {
-    let wrong = || format!("`{text}` are no bytes: write two hexadecimal digits for each, as in d00dfeed");
+    let wrong = || format!("`{text}` is not a list of bytes: write two hexadecimal digits for each, as in d00dfeed");
     let digits: Vec<u32> = text
         .chars()
         .filter(|c| !matches!(c, ' ' | ':'))

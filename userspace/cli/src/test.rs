@@ -15,13 +15,13 @@ use crate::interrupt::Interrupt;
 use crate::memtest::{Algorithm, Memory};
 use crate::output::{Address, Hex, Output};
 
-/// How many faults of one test are printed; the rest is counted.
+/// How many faults of one test are printed; the others are only counted.
 const PRINTED: u64 = 10;
 
-/// How many accesses are made between two looks at the signals.
+/// How many accesses are made between two checks for signals.
 const ACCESSES: u64 = 1 << 16;
 
-/// A word that is not what was stored.
+/// A word that differs from what was stored.
 #[derive(Serialize)]
 struct Fault {
     test: &'static str,
@@ -124,7 +124,7 @@ impl Memory for Words<'_> {
     }
 }
 
-/// Tests `range` so many times with the tests of `only`, or all.
+/// Tests `range` in `passes` passes, with the tests in `only`, or all.
 pub fn test(ctx: &mut Context, range: PhysRange, passes: u64, only: &[Algorithm], seed: u64) -> Result<(), Failure> {
     let mapping = ctx.map_for_writing(range)?;
     let width = ctx.fixed_width().unwrap_or(Width::WIDEST);

@@ -19,7 +19,7 @@ use crate::output::Address;
 use crate::place::{bytes_at, check_values, Place};
 use crate::sigbus;
 
-/// What was done, for programs.
+/// The outcome, for programs.
 #[derive(Serialize)]
 struct Transferred {
     start: Address,
@@ -32,12 +32,12 @@ fn print_result(ctx: &mut Context, mapping: &Mapping, verified: bool) -> Result<
     Ok(ctx.out.emit_json(&Transferred { start, bytes: mapping.len(), verified })?)
 }
 
-/// Stores `value` all over `range`.
+/// Fills `range` with `value`.
 pub fn fill(ctx: &mut Context, range: PhysRange, value: u64, verify: bool) -> Result<(), Failure> {
     let width = ctx.value_width();
     let mapping = ctx.map_for_writing(range)?;
     let bulk = ctx.bulk(&mapping);
-    // The whole is looked at before the first block is stored.
+    // The whole range is checked before the first block is stored.
     bulk.check(Operation::Fill, 0, mapping.len())?;
     if mapping.len() % width.bytes() != 0 {
         return Err(Error::Uneven { operation: Operation::Fill, length: mapping.len(), width }.into());
@@ -53,7 +53,7 @@ pub fn fill(ctx: &mut Context, range: PhysRange, value: u64, verify: bool) -> Re
     print_result(ctx, &mapping, verify)
 }
 
-/// Stores what is in the file at `path`.
+/// Stores the contents of the file at `path` at `place`.
 pub fn load(ctx: &mut Context, path: &Path, place: Place, verify: bool) -> Result<(), Failure> {
     let mut input = Input::open(path)?;
     let range = input.range(path, place)?;
@@ -83,7 +83,7 @@ pub fn copy(ctx: &mut Context, range: PhysRange, target: u64, verify: bool) -> R
     let to = bytes_at(target, length).map_err(Failure::Usage)?;
     if verify && to.overlaps(&range) {
         return Err(Failure::Usage(format!(
-            "{range} and {to} overlap, so the copy replaces what it would be compared with: leave out --verify"
+            "{range} and {to} overlap, so the copy replaces what it would be compared with: omit --verify"
         )));
     }
     let source = ctx.map_for_reading(range)?;
@@ -102,12 +102,12 @@ pub fn copy(ctx: &mut Context, range: PhysRange, target: u64, verify: bool) -> R
     print_result(ctx, &target, verify)
 }
 
-/// Writes what is in `range` into the file at `path`.
+/// Writes the contents of `range` into the file at `path`.
 pub fn save(ctx: &mut Context, range: PhysRange, path: &Path) -> Result<(), Failure> {
     let mapping = ctx.map_for_reading(range)?;
     ctx.bulk(&mapping).check(Operation::Read, 0, mapping.len())?;
     if path == Path::new("-") {
-        // Past `it.out`, which would take bytes for text.
+        // Not through `ctx.out`, which is for text.
         let mut stdout = io::stdout().lock();
         save_to(&mapping, ctx.bulk(&mapping), |bytes| Ok(stdout.write_all(bytes)?))?;
         return Ok(stdout.flush()?);
@@ -115,19 +115,19 @@ pub fn save(ctx: &mut Context, range: PhysRange, path: &Path) -> Result<(), Fail
     let failed = Failure::file("write", path);
     let existing = fs::metadata(path).ok();
     if existing.as_ref().is_some_and(|existing| !existing.is_file()) {
-        // A pipe or a device takes bytes as they come, and cannot be replaced.
+        // A pipe or a device cannot be replaced, so it gets the bytes directly.
         let mut file = File::options().write(true).open(path).map_err(&failed)?;
         save_to(&mapping, ctx.bulk(&mapping), |bytes| file.write_all(bytes).map_err(&failed))?;
         return print_result(ctx, &mapping, false);
     }
-    // Written beside the place where it shall be, and put there when it is whole: what fails leaves nothing behind.
+    // Written next to its final place, and moved there when it is complete: a failure leaves nothing behind.
     let target = if existing.is_some() { fs::canonicalize(path).map_err(&failed)? } else { path.into() };
     let directory = match target.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    // As for every new file the umask takes from its mode; an old one keeps what it has. It is opened here, and written
-    // as a plain file: the errors of its wrapper tell a name that nobody else knows.
+    // The umask applies to the mode of a new file; an old file keeps its mode. It is opened here, and written as a
+    // plain file, because the errors of its wrapper have the temporary name.
     let new = |path: &Path| File::options().write(true).create_new(true).mode(0o666).open(path);
     let mut file = tempfile::Builder::new().prefix(".devmap-").make_in(directory, new).map_err(&failed)?;
     if let Some(existing) = existing {

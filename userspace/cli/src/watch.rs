@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `watch`: a range again and again, with what changes marked.
+//! `watch`: samples of a range, with the changes marked.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -17,16 +17,16 @@ use crate::interrupt::Interrupt;
 use crate::output::{Address, Hex, Output};
 use crate::place::Place;
 
-/// How long a signal may have to wait.
+/// How often signals are checked for.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How many bytes a line on the terminal has.
+/// How many bytes a line on the terminal shows.
 const LINE: usize = 16;
 
-/// To the other screen, without a cursor, and back.
+/// To the alternate screen, without a cursor, and back.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l";
 const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
-/// To the first line; and everything below goes.
+/// To the first line, and to clear the rest of a line or screen.
 const HOME: &str = "\x1b[H";
 const CLEAR_LINE: &str = "\x1b[K";
 const CLEAR_BELOW: &str = "\x1b[J";
@@ -50,7 +50,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// The other screen of the terminal, left when this is dropped.
+/// The alternate screen of the terminal, which is left when this is dropped.
 struct Screen;
 
 impl Screen {
@@ -62,7 +62,8 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // Past the buffer, which was flushed behind the last line. If the terminal is gone, so is the need.
+        // Not through the buffer, which was flushed after the last line. Without a terminal there is nothing to
+        // restore.
         let _ = io::stdout().write_all(LEAVE.as_bytes()).and_then(|()| io::stdout().flush());
     }
 }
@@ -91,7 +92,7 @@ pub fn watch(ctx: &mut Context, place: Place, interval: u64, count: Option<u64>)
                 mapping.range(),
                 ctx.device.display()
             );
-            // Asked for each time: the window may have changed.
+            // Queried each time, since the size may have changed.
             let height = terminal_size::terminal_size().map_or(24, |(_, height)| usize::from(height.0));
             let frame = frame(&title, mapping.range().start(), width, before.as_deref(), &now, height);
             ctx.out.write_all(frame.as_bytes())?;
@@ -115,7 +116,7 @@ fn values(mapping: &Mapping, width: Width) -> Result<Vec<u64>, Failure> {
     Ok(offsets.map(|offset| mapping.read_value(width, offset)).collect::<devmap::Result<_>>()?)
 }
 
-/// Prints every value at first, and then those that have changed.
+/// Prints every value of the first sample, and then those that have changed.
 fn list(
     out: &mut Output,
     sample: u64,
@@ -138,9 +139,9 @@ fn list(
     Ok(())
 }
 
-/// The whole screen: a title, and as many lines of values as there is room for.
+/// The whole screen: a title, and as many lines of values as fit.
 fn frame(title: &str, start: u64, width: Width, before: Option<&[u64]>, now: &[u64], height: usize) -> String {
-    // The title has a line, and so may what is left out.
+    // One line for the title, and one for the number of omitted lines.
     let room = height.saturating_sub(2);
     let mut frame = format!("{HOME}{title}{CLEAR_LINE}\n");
     let per_line = LINE / width.bytes();
@@ -157,7 +158,7 @@ fn frame(title: &str, start: u64, width: Width, before: Option<&[u64]>, now: &[u
     }
     let left = now.len().div_ceil(per_line).saturating_sub(room);
     if left > 0 {
-        frame += &format!("lines that have no room here: {left}{CLEAR_LINE}");
+        frame += &format!("lines that do not fit: {left}{CLEAR_LINE}");
     }
     frame + CLEAR_BELOW
 }
@@ -177,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_marks_what_has_changed_and_tells_what_it_leaves_out() {
+    fn a_frame_marks_what_has_changed_and_counts_what_it_omits() {
         let (before, now) = ([1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 0xff, 4, 5, 6, 7, 8, 9]);
         let frame = frame("title", 0x1000, Width::Bits32, Some(&before), &now, 4);
         let plain = frame.replace("\x1b[H", "").replace("\x1b[K", "").replace("\x1b[J", "");
@@ -186,7 +187,7 @@ mod tests {
             "title\n\
              0x00001000  00000001  00000002  \x1b[7m000000ff\x1b[0m  00000004\n\
              0x00001010  00000005  00000006  00000007  00000008\n\
-             lines that have no room here: 1"
+             lines that do not fit: 1"
         );
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The windows of the map driver, as programs and as people read them.
+//! The windows of the map driver, as JSON and as a table.
 
 use std::fmt;
 use std::iter;
@@ -12,7 +12,7 @@ use crate::number::short;
 use crate::output::Address;
 use crate::table;
 
-/// A window for programs.
+/// A window, for programs.
 #[derive(Serialize)]
 pub struct Row {
     name: String,
@@ -49,7 +49,7 @@ impl From<Window> for Row {
     }
 }
 
-/// Windows for people: a line for each, below a line of headings.
+/// A table of windows: a line for each, below a line of headings.
 pub struct Table<'a>(pub &'a [Row]);
 
 const HEADINGS: [&str; 8] = ["window", "range", "size", "access", "cache", "region", "memory", "from"];
@@ -66,7 +66,7 @@ impl Row {
 
     fn cells(&self) -> [String; HEADINGS.len()] {
         [
-            // A column is never empty, for the sake of those who cut them out.
+            // No column is empty, so that scripts can split the line.
             if self.name.is_empty() { "-".into() } else { self.name.clone() },
             format!("{}-{}", self.start, self.last),
             short(self.bytes),

@@ -119,7 +119,7 @@ access!(u64, "ldr", "str", "x");
 pub(crate) enum Fault {
     /// A byte of it lies outside the slice.
     OutOfBounds,
-    /// Its address is no multiple of its width.
+    /// Its address is not a multiple of its width.
     Misaligned,
     /// It stores, and the mapping is for reading only.
     ReadOnly,
@@ -282,7 +282,7 @@ impl<T: Value> VolatileRef<'_, T> {
     }
 }
 
-/// Waits until the stores before it have left this processor's buffers.
+/// Orders the stores before it before the stores after it, for devices too.
 #[inline]
 pub(crate) fn store_barrier() {
     #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `lab`: what happens at the edges of a mapping, tried out on this machine beside what the rules say.
+//! `lab`: experiments at the edges of a mapping on this machine, compared with the rules.
 //!
-//! The sizes are those that tutorials use on pages of 4 KiB, and larger where pages are larger: so the same zones are
-//! there on every machine.
+//! The sizes are those that tutorials use on pages of 4 KiB, scaled to the page size, so that the same zones exist on
+//! every machine.
 
 mod plan;
 mod report;
@@ -31,10 +31,10 @@ use report::{Part, Report, Row};
 pub use touch::{child, TouchArgs};
 use touch::{touch, Touch};
 
-/// What can be tried out.
+/// The experiments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Experiment {
-    /// A part of a file is mapped, and its length is no multiple of the page size
+    /// A part of a file is mapped, whose length is not a multiple of the page size
     Partial,
     /// More is mapped than the file has
     BeyondEof,
@@ -42,7 +42,7 @@ pub enum Experiment {
     Grow,
     /// Lengths and offsets within a page
     Rounding,
-    /// The same edges on the device, of which two pages are loaded byte by byte
+    /// The same edges on the device, with two of its pages loaded byte by byte
     Device,
     /// All of them
     All,
@@ -61,10 +61,10 @@ impl Experiment {
     }
 }
 
-/// What is stored to see where it goes: no byte of a file has this value before.
+/// The byte to store and to search for: no byte of a file has this value before.
 const MARK: u8 = b'*';
 
-/// Does the experiments, and fails if the machine does anything else than the rules say.
+/// Does the experiments, and fails if the machine deviates from the rules.
 pub fn lab(ctx: &mut Context, experiment: Experiment, address: Option<u64>) -> Result<(), Failure> {
     use Experiment::{All, BeyondEof, Grow, Partial, Rounding};
     if address.is_some() && !matches!(experiment, All | Experiment::Device) {
@@ -92,13 +92,13 @@ pub fn lab(ctx: &mut Context, experiment: Experiment, address: Option<u64>) -> R
             ctx.print(if index > 0 { "\n" } else { "" })?;
             ctx.print(&report.to_string())?;
         }
-        // What was found is seen even if a later one cannot be done.
+        // These results are visible even if a later experiment fails.
         ctx.out.finish()?;
     }
     verdict(wrong, rows)
 }
 
-/// The end of the command, if the machine was `wrong` in so many of all rows.
+/// The outcome of the command, if the machine deviates in `wrong` of all rows.
 fn verdict(wrong: usize, rows: usize) -> Result<(), Failure> {
     match wrong {
         0 => Ok(()),
@@ -106,12 +106,12 @@ fn verdict(wrong: usize, rows: usize) -> Result<(), Failure> {
     }
 }
 
-/// A tutorial's number of bytes, on pages of this size.
+/// A tutorial's number of bytes, scaled to pages of this size.
 fn scaled(bytes: usize, page_size: PageSize) -> usize {
     bytes * page_size.bytes() as usize / 4096
 }
 
-/// A file without a name, which goes with its last descriptor whatever happens.
+/// A file without a name, which disappears with its last descriptor.
 fn file(length: usize) -> Result<File, Failure> {
     let directory = env::temp_dir();
     let failed = Failure::file("create a file in", &directory);
@@ -127,7 +127,7 @@ fn row(experiment: Experiment, place: String, what: &str, expected: &str, happen
     Row { experiment: experiment.name(), place, what, expected, happened, values: None, agrees }
 }
 
-/// A row for each run of `plan`, after what came of touching its bytes.
+/// A row for each run of `plan`, with the outcome of touching its bytes.
 fn compare(experiment: Experiment, plan: &Plan, found: &[Touch]) -> Vec<Row> {
     let rows = plan.runs.iter().map(|run| {
         let found = &found[run.bytes.clone()];
@@ -146,7 +146,7 @@ fn bytes(range: &Range<usize>) -> String {
     }
 }
 
-/// Stores into bytes of the mapping, and sees whether they are in the file then.
+/// Stores into bytes of the mapping, and checks whether the file has them afterwards.
 fn store(
     experiment: Experiment,
     file: &File,
@@ -210,7 +210,7 @@ fn grow(page_size: PageSize) -> Result<Report, Failure> {
     let found = touch(&file, TouchArgs::load(0, length, before.end()))?;
     let rows_before = compare(Experiment::Grow, &before, &found);
 
-    // The mapping is made before the file grows, and by the same process that then touches it.
+    // The process that touches the mapping makes it, before the file grows.
     let after = Plan::of_file(size, length, length, page_size)?;
     let args = TouchArgs { grow: Some(length as u64), ..TouchArgs::load(0, length, after.end()) };
     let mut rows_after = compare(Experiment::Grow, &after, &touch(&file, args)?);
@@ -266,7 +266,7 @@ fn rounding(page_size: PageSize) -> Result<Report, Failure> {
     Ok(Report { page_size, title, parts: vec![Part::Line(line), Part::Zones(plan), Part::Rows(rows)] })
 }
 
-/// What becomes of a mapping that nobody touches.
+/// The result of making a mapping, without touching it.
 fn try_to_map(file: &File, request: Request) -> Result<Result<(), Errno>, Failure> {
     match Probe::new(file, request, 0) {
         Ok(_) => Ok(Ok(())),
@@ -274,22 +274,22 @@ fn try_to_map(file: &File, request: Request) -> Result<Result<(), Errno>, Failur
     }
 }
 
-/// An outcome of mmap(2) in words.
+/// The text of a result of mmap(2).
 fn mapped(result: Result<(), Errno>) -> String {
     result.map_or_else(|errno| format!("{errno:?}"), |()| "mapped".into())
 }
 
-/// The memory that `device` is tried out on.
+/// The memory for the experiment `device`.
 struct DeviceRange {
     start: u64,
-    /// The last byte that may be mapped together with the first, as far as is known.
+    /// The last byte that can be mapped together with the first, as far as is known.
     last: u64,
 }
 
 impl DeviceRange {
     /// At `address`, or else the first window.
     fn find(device: &Device, address: Option<u64>, page_size: PageSize) -> Result<Self, Failure> {
-        // A device that is not the map driver's fails here, whether there is an address or not.
+        // A device of another driver fails here, with or without an address.
         let windows = device.windows()?;
         let Some(start) = address else {
             let first = windows.first().ok_or_else(|| {
@@ -302,7 +302,7 @@ impl DeviceRange {
             return Err(Failure::Usage(format!("{start} lies within a page: start at {page}")));
         }
         let one = PhysRange::new(start, page_size.bytes())
-            .ok_or_else(|| Failure::Usage(format!("{} is no address of a page", Address(start))))?;
+            .ok_or_else(|| Failure::Usage(format!("{} is not the address of a page", Address(start))))?;
         let granted = |pages: u64| device.check(start, pages * page_size.bytes(), Protection::READ, Sharing::Shared);
         let window = match granted(1)? {
             Verdict::Granted { window, .. } => window,
@@ -325,12 +325,12 @@ fn device(ctx: &Context, address: Option<u64>, page_size: PageSize) -> Result<Re
     let DeviceRange { start, last } = DeviceRange::find(&device, address, page_size)?;
     let file = File::open(&ctx.device).map_err(Failure::file("open", &ctx.device))?;
     let page = page_size.bytes();
-    // The tutorial's second page, if there is one.
+    // Up to the tutorial's second page, if there is one.
     let asked = scaled(if last - start < 2 * page - 1 { 1904 } else { 6000 }, page_size);
     let plan = Plan::of_device(asked, page_size)?;
     let mut rows = compare(THIS, &plan, &touch(&file, TouchArgs::load(start, asked, plan.end()))?);
 
-    // What the driver is asked about is what mmap(2) is then tried with.
+    // The driver is asked about the same arguments that mmap(2) then gets.
     let last_page = page_size.round_down(last);
     for (place, what, offset, length, private) in [
         ("length 0".into(), "no byte at all", start, 0, false),
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_that_disagrees_is_told_of() {
+    fn a_machine_that_disagrees_is_reported() {
         let plan = Plan::of_file(2200, 2200, 8192, PAGE).unwrap();
         let mut touches = found(&plan);
         assert!(compare(Experiment::BeyondEof, &plan, &touches).iter().all(|row| row.agrees));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What should come of touching every byte of a mapping: the rules, as pure functions of the page size.
+//! The expected outcome of touching every byte of a mapping: the rules, as pure functions of the page size.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use super::touch::Touch;
 use crate::failure::Failure;
 
-/// What should come of some bytes.
+/// The expected outcome for some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// Each has the value that the file has there.
@@ -24,7 +24,7 @@ pub enum Expected {
     Killed(Signal),
 }
 
-/// Bytes of which the same is expected.
+/// Bytes with the same expected outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     pub bytes: Range<usize>,
@@ -34,7 +34,7 @@ pub struct Run {
     pub mark: char,
 }
 
-/// What each mark of a drawing stands for.
+/// The meaning of each mark of a drawing.
 pub const MARKS: [(char, &str); 6] = [
     ('=', "file's data"),
     ('#', "device memory"),
@@ -44,17 +44,17 @@ pub const MARKS: [(char, &str); 6] = [
     ('x', "SIGSEGV"),
 ];
 
-/// A mapping, and what should come of touching it from its first byte on to well behind its last.
+/// A mapping, and the expected outcome for each byte from its first to a page after its last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// How many bytes mmap(2) is asked for.
+    /// How many bytes to request of mmap(2).
     pub length: usize,
     pub runs: Vec<Run>,
 }
 
 impl Plan {
-    /// Of a file of `file_length` bytes the first `data` of which are known and the others 0, `length` bytes are
-    /// mapped.
+    /// For `length` mapped bytes of a file of `file_length` bytes, which has known values in the first `data` bytes and
+    /// 0 in the others.
     pub fn of_file(data: usize, file_length: usize, length: usize, page_size: PageSize) -> Result<Self, Failure> {
         let range = asked(length)?;
         let layout = Layout::new(range, file_length as u64, page_size).ok_or(Error::TooLong { range })?;
@@ -68,7 +68,7 @@ impl Plan {
             };
             runs.push(Run { bytes, what, expected, mark });
         }
-        // What was mapped though nobody asked, and what the file has got since it was written.
+        // Bytes that are mapped beyond the request, and bytes that the file has gained since it was written.
         split(&mut runs, length, beyond_request);
         split(&mut runs, data, |run| match run.expected {
             Expected::Data => Run { what: "data of the file, new", expected: Expected::Zeros, ..run },
@@ -77,7 +77,7 @@ impl Plan {
         Ok(Self { length, runs }.with_outside(page_size))
     }
 
-    /// Of a device `length` bytes are mapped.
+    /// For `length` mapped bytes of a device.
     pub fn of_device(length: usize, page_size: PageSize) -> Result<Self, Failure> {
         let range = asked(length)?;
         let pages = page_size.enclose(range).ok_or(Error::TooLong { range })?;
@@ -87,7 +87,7 @@ impl Plan {
         Ok(Self { length, runs }.with_outside(page_size))
     }
 
-    /// The same, with a page that is not mapped.
+    /// The same, followed by a page that is not mapped.
     fn with_outside(mut self, page_size: PageSize) -> Self {
         let start = self.end();
         self.runs.push(Run {
@@ -111,18 +111,17 @@ impl Plan {
     }
 }
 
-/// The bytes that are asked for, from the start of a file or device.
+/// The requested bytes, from the start of a file or device.
 fn asked(length: usize) -> Result<PhysRange, Failure> {
-    PhysRange::new(0, length as u64).ok_or_else(|| Failure::Usage("a mapping has one byte at least".into()))
+    PhysRange::new(0, length as u64).ok_or_else(|| Failure::Usage("a mapping has at least one byte".into()))
 }
 
-/// A run that is mapped, though nobody asked for it.
+/// The run, mapped beyond the request.
 fn beyond_request(run: Run) -> Run {
     Run { what: "the same, up to the page's end", mark: '-', ..run }
 }
 
-/// Makes two of a run that begins before `at` and ends behind it; the second and all that follow become what `later`
-/// says.
+/// Splits a run that extends on both sides of `at`, and applies `later` to all runs from `at` on.
 fn split(runs: &mut Vec<Run>, at: usize, later: impl Fn(Run) -> Run) {
     let mut parts = Vec::new();
     for run in runs.drain(..) {
@@ -137,12 +136,12 @@ fn split(runs: &mut Vec<Run>, at: usize, later: impl Fn(Run) -> Run) {
     *runs = parts;
 }
 
-/// What a file of an experiment has at `offset`: never 0, and never what is next to it.
+/// The value of a file of an experiment at `offset`: never 0, and different from its neighbours.
 pub fn data(offset: usize) -> u8 {
     b'A' + (offset % 26) as u8
 }
 
-/// What is said of bytes of which this is expected, if it came so.
+/// The text of an expected outcome.
 pub fn expectation(expected: Expected) -> &'static str {
     match expected {
         Expected::Data => "the file's bytes",
@@ -152,7 +151,7 @@ pub fn expectation(expected: Expected) -> &'static str {
     }
 }
 
-/// What is said of what came of `bytes`.
+/// The text of the outcome `found` for `run`.
 pub fn outcome(run: &Run, found: &[Touch]) -> String {
     let is = |expected: Expected| {
         found.iter().zip(run.bytes.clone()).all(|(touch, offset)| match (expected, touch) {
@@ -170,7 +169,7 @@ pub fn outcome(run: &Run, found: &[Touch]) -> String {
     match found {
         [Touch::Killed(signal), ..] if is(Expected::Killed(*signal)) => signal.to_string(),
         _ if is(Expected::Anything) => "other values".into(),
-        _ => "one thing here, another there".into(),
+        _ => "mixed".into(),
     }
 }
 
@@ -275,21 +274,21 @@ mod tests {
     }
 
     #[test]
-    fn what_came_is_said_whatever_was_expected() {
+    fn an_outcome_is_named_whatever_was_expected() {
         let run = |expected| Run { bytes: 1..3, what: "", expected, mark: '=' };
         let (data, zeros) = ([Touch::Value(b'B'), Touch::Value(b'C')], [Touch::Value(0); 2]);
         let (bus, segv) = ([Touch::Killed(Signal::SIGBUS); 2], [Touch::Killed(Signal::SIGSEGV); 2]);
         let mixed = [Touch::Value(b'B'), Touch::Killed(Signal::SIGBUS)];
-        for (found, said) in [
+        for (found, text) in [
             (data, "the file's bytes"),
             (zeros, "zeros"),
             (bus, "SIGBUS"),
             (segv, "SIGSEGV"),
-            (mixed, "one thing here, another there"),
+            (mixed, "mixed"),
             ([Touch::Value(b'B'), Touch::Value(b'B')], "other values"),
         ] {
             for expected in [Expected::Data, Expected::Zeros, Expected::Killed(Signal::SIGBUS)] {
-                assert_eq!(outcome(&run(expected), &found), said);
+                assert_eq!(outcome(&run(expected), &found), text);
             }
         }
         assert_eq!(outcome(&run(Expected::Anything), &zeros), "can be read");

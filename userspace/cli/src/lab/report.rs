@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What an experiment has found: drawings of zones, and a table with a line for each rule.
+//! The report of an experiment: drawings of zones, and a table with a line for each rule.
 
 use std::fmt;
 use std::iter;
@@ -12,20 +12,20 @@ use super::plan::{Plan, MARKS};
 use crate::drawing::Drawing;
 use crate::table;
 
-/// What the rules say of something, and what the machine does.
+/// What the rules predict for something, and what the machine does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Row {
     pub experiment: &'static str,
     /// Which bytes, or which call.
     pub place: String,
-    /// What that is.
+    /// What they are.
     pub what: String,
     pub expected: String,
     pub happened: String,
-    /// The first and the last value that was loaded.
+    /// The first and the last loaded value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub values: Option<String>,
-    /// Whether the machine does what the rules say.
+    /// Whether the machine follows the rules.
     pub agrees: bool,
 }
 
@@ -35,7 +35,7 @@ pub enum Part {
     Line(String),
     /// The zones of a mapping.
     Zones(Plan),
-    /// What was found.
+    /// The findings.
     Rows(Vec<Row>),
 }
 
@@ -47,7 +47,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// All that was found.
+    /// All findings.
     pub fn rows(&self) -> impl Iterator<Item = &Row> {
         self.parts.iter().filter_map(|part| if let Part::Rows(rows) = part { Some(rows) } else { None }).flatten()
     }
@@ -57,7 +57,7 @@ const HEADINGS: [&str; 5] = ["touched", "what it is", "expected", "happened", "f
 
 impl Row {
     fn cells(&self) -> [&str; HEADINGS.len()] {
-        // A column is never empty, for the sake of those who cut them out.
+        // No column is empty, so that scripts can split the line.
         let values = self.values.as_deref().unwrap_or("-");
         [&self.place, &self.what, &self.expected, &self.happened, values]
     }
@@ -78,7 +78,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Draws the zones of `plan`, and says what the marks are that it needs.
+/// Draws the zones of `plan`, with the meaning of the marks in it.
 fn zones(f: &mut fmt::Formatter<'_>, plan: &Plan, page_size: PageSize) -> fmt::Result {
     let marks: Vec<_> =
         plan.runs.iter().map(|run| (run.bytes.start as u128..run.bytes.end as u128, run.mark)).collect();

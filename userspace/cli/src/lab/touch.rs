@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Touching every byte of a mapping, and living to tell of it: child processes do the touching.
+//! Touching every byte of a mapping in child processes, which a signal may end.
 //!
-//! A child maps its standard input and writes every byte that it has loaded to its standard output at once. So what it
-//! wrote until a signal ended it is what there was, and the next byte is the one that ended it.
+//! A child maps its standard input and writes every byte to its standard output as soon as it has loaded it. When a
+//! signal ends the child, the output has the bytes up to then, and the next byte is the one that was fatal.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -19,12 +19,12 @@ use nix::sys::signal::Signal;
 use crate::failure::Failure;
 use crate::probe::{Probe, Request};
 
-/// What came of touching a byte.
+/// The outcome of touching a byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Touch {
     /// It had this value.
     Value(u8),
-    /// The process got this signal, and ended.
+    /// This signal ended the process.
     Killed(Signal),
 }
 
@@ -39,7 +39,7 @@ pub struct TouchArgs {
     pub first: usize,
     /// Where to stop touching
     pub end: usize,
-    /// Make the file so long, once it is mapped
+    /// Extend the file to this length after mapping it
     #[arg(long)]
     pub grow: Option<u64>,
     /// Store this in each byte before it is loaded
@@ -57,9 +57,9 @@ impl TouchArgs {
 /// This program, even if its file has been replaced meanwhile.
 const SELF_EXE: &str = "/proc/self/exe";
 
-/// Has children touch the bytes of `args` in `file`, and gives what came of each.
+/// Lets children touch the bytes of `args` in `file`, and returns the outcome of each.
 ///
-/// Of a page that kills, the first and the last byte are touched: what is mapped is mapped by pages.
+/// In a page that is fatal, only the first and the last byte are touched, since pages are mapped as a whole.
 pub fn touch(file: &File, args: TouchArgs) -> Result<Vec<Touch>, Failure> {
     let page_size = PageSize::of_system();
     let mut found = Vec::with_capacity(args.end - args.first);
@@ -82,7 +82,7 @@ pub fn touch(file: &File, args: TouchArgs) -> Result<Vec<Touch>, Failure> {
     Ok(found)
 }
 
-/// Has one child do `args`: what it loaded, and the signal that it died of.
+/// Runs one child with `args`, and returns what it loaded and the signal that ended it.
 fn run(file: &File, args: TouchArgs) -> Result<(Vec<u8>, Option<Signal>), Failure> {
     let TouchArgs { offset, length, first, end, grow, store } = args;
     let mut command = Command::new(SELF_EXE);
@@ -96,17 +96,17 @@ fn run(file: &File, args: TouchArgs) -> Result<(Vec<u8>, Option<Signal>), Failur
     let output = command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).output().map_err(&failed)?;
     let killed = output.status.signal().and_then(|signal| Signal::try_from(signal).ok());
     if killed.is_none() && !(output.status.success() && output.stdout.len() == end - first) {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let what = format!("a child did not touch what it should ({}): {}", output.status, said.trim());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let what = format!("a child did not touch all bytes ({}): {}", output.status, stderr.trim());
         return Err(failed(io::Error::other(what)));
     }
     Ok((output.stdout, killed))
 }
 
-/// What a child does.
+/// The work of a child.
 pub fn child(args: TouchArgs) -> Result<(), Failure> {
     let TouchArgs { offset, length, first, end, grow, store } = args;
-    // It may well die, as is to be found out. That is worth no core file.
+    // A fatal signal is an expected outcome, so it leaves no core file.
     prctl::set_dumpable(false).map_err(io::Error::from)?;
     let file = File::from(own(io::stdin())?);
     let mut out = File::from(own(io::stdout())?);
@@ -125,7 +125,7 @@ pub fn child(args: TouchArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A descriptor without the standard library's buffer.
+/// A descriptor that bypasses the standard library's buffer.
 fn own(stream: impl AsFd) -> io::Result<OwnedFd> {
     stream.as_fd().try_clone_to_owned()
 }
