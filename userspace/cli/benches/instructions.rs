@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Counts instructions with valgrind's callgrind: of each bulk operation, by the byte, and of a start.
+//! Counts instructions with valgrind's callgrind: per byte of each bulk operation, and per start.
 //!
 //! `cargo bench -p devmap-cli --bench instructions [-- PROGRAM…]` prints the tables of docs/benchmarks.md. Each
-//! operation runs on two lengths, and what the longer takes more is what its bytes take: starting and ending cancel
-//! out. The figures do not depend on how busy the machine is. Of each PROGRAM, a devmap that was built elsewhere, the
-//! start is counted too.
+//! operation runs on two lengths, and the difference is the cost of the bytes: start and end cancel out. The figures do
+//! not depend on how busy the machine is. The start of each PROGRAM, a devmap that was built elsewhere, is counted too.
 
 use std::env;
 use std::error::Error;
@@ -21,12 +20,12 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const OPERATIONS: [&str; 5] = ["fill", "load", "save", "compare", "copy"];
 
-/// Some blocks of what works in blocks, and twice as much.
+/// Several blocks of the operations that work in blocks; the longer run has twice as much.
 const LENGTH: usize = 128 << 10;
 
 const DEVMAP: &str = env!("CARGO_BIN_EXE_devmap");
 
-/// glibc would use one `rep movsb`, an instruction whose every byte valgrind counts. Vectors tell more.
+/// Without this, glibc uses one `rep movsb`, which valgrind counts as an instruction per byte.
 const NO_REP: &str = "glibc.cpu.x86_rep_movsb_threshold=0x40000000:glibc.cpu.x86_rep_stosb_threshold=0x40000000";
 
 fn main() -> ExitCode {
@@ -34,7 +33,7 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match arguments[..] {
         ["work", operation, length, device] => work(operation, length, device),
-        // As `cargo bench` calls it; what a person gives comes first.
+        // `cargo bench` appends its option to the arguments of the command line.
         [ref programs @ .., "--bench"] => report(programs),
         _ => Err("run me with `cargo bench -p devmap-cli --bench instructions`".into()),
     };
@@ -47,12 +46,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// What is counted of the library: one operation on `length` bytes.
+/// The counted work of the library: one operation on `length` bytes.
 fn work(operation: &str, length: &str, device: &str) -> Result<()> {
     let length = length.parse()?;
     let mapping = Device::open(device)?.map(PhysRange::new(0, 2 * length as u64).ok_or("no range")?)?;
     let bulk = mapping.bulk();
-    // Of one size always, since how it is made depends on that.
+    // Of constant size, since the way it is allocated depends on the size.
     let mut bytes = vec![0; 2 * LENGTH];
     match operation {
         "fill" => bulk.fill(0, length, 0x5a5a_5a5au32)?,
@@ -60,7 +59,7 @@ fn work(operation: &str, length: &str, device: &str) -> Result<()> {
         "save" => bulk.read_into(0, &mut bytes[..length])?,
         "compare" => assert_eq!(bulk.compare(0, &bytes[..length])?, None),
         "copy" => bulk.copy(0, &mapping, length, length)?,
-        other => return Err(format!("`{other}` is no operation").into()),
+        other => return Err(format!("`{other}` is not an operation").into()),
     }
     Ok(())
 }
@@ -75,7 +74,7 @@ fn report(programs: &[&str]) -> Result<()> {
     }
     println!("\n{:<50} | instructions | bytes on disk", "a start, and the reading of 32 bits");
     for (name, program) in
-        [("devmap as cargo builds it", DEVMAP)].into_iter().chain(programs.iter().map(|it| (*it, *it)))
+        [("devmap as cargo builds it", DEVMAP)].into_iter().chain(programs.iter().map(|program| (*program, *program)))
     {
         bench.start(name, program, &["read", "0"])?;
         let link = bench.path("devmem2");
@@ -85,10 +84,10 @@ fn report(programs: &[&str]) -> Result<()> {
     }
     bench.start("a C program of devmem2's shape", &bench.plain(""), &["devmem2", &bench.device(), "0"])?;
     bench.start("  linked statically", &bench.plain("-static"), &["devmem2", &bench.device(), "0"])?;
-    // It knows no other device than /dev/mem, and ends where nobody may open that.
+    // It supports only /dev/mem, and ends early if that cannot be opened.
     match which("busybox") {
         Some(busybox) => bench.start("busybox devmem, up to its open(2)", &busybox, &["devmem", "0"])?,
-        None => println!("there is no busybox here to count"),
+        None => println!("busybox is not installed"),
     }
     Ok(())
 }
@@ -100,25 +99,25 @@ fn which(program: &str) -> Option<String> {
     Some(found?.display().to_string())
 }
 
-/// The files that everything works on; gone when dropped.
+/// The files for the runs, which are removed when this is dropped.
 struct Bench {
     directory: TempDir,
     valgrind: String,
 }
 
 impl Bench {
-    /// With the C program compiled.
+    /// Compiles the C program.
     fn new() -> Result<Self> {
-        let valgrind = which("valgrind").ok_or("there is no valgrind here to count with: install it")?;
+        let valgrind = which("valgrind").ok_or("valgrind is not installed")?;
         let bench = Self { directory: tempfile::tempdir()?, valgrind };
         for flag in ["", "-static"] {
             let mut cc = Command::new("cc");
             cc.args(["-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-o", &bench.plain(flag)]);
             cc.args([flag].iter().filter(|flag| !flag.is_empty()));
             cc.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/plain.c"));
-            let (succeeded, said) = run(&mut cc)?;
+            let (succeeded, stderr) = run(&mut cc)?;
             if !succeeded {
-                return Err(format!("{cc:?} failed: {said}").into());
+                return Err(format!("{cc:?} failed: {stderr}").into());
             }
         }
         fs::write(bench.device(), vec![0; 4 * LENGTH])?;
@@ -163,30 +162,30 @@ impl Bench {
         Ok(std::array::from_fn(|index| (long[index] - short[index]) as f64 / LENGTH as f64))
     }
 
-    /// Prints what `program` takes in all.
+    /// Prints the total of `program`.
     fn start(&self, name: &str, program: &str, arguments: &[&str]) -> Result<()> {
         let (count, bytes) = (self.instructions(program, arguments)?, fs::metadata(program)?.len());
         println!("{name:<50} | {count:>12} | {bytes:>13}");
         Ok(())
     }
 
-    /// How many instructions a program takes, from the first in its process to the last.
+    /// The number of instructions of a program, from the first in its process to the last.
     fn instructions(&self, program: &str, arguments: &[&str]) -> Result<i64> {
         let mut valgrind = Command::new(&self.valgrind);
         valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", program]).args(arguments);
-        // Libraries look through the environment when they start, so it is always the same.
+        // Libraries scan the environment when they start, so it is always the same.
         valgrind.env_clear().env("DEVMAP_DEVICE", self.device());
         if arguments[0] == "libc" {
             valgrind.env("GLIBC_TUNABLES", NO_REP);
         }
-        let (_, said) = run(&mut valgrind)?;
-        let count = said.lines().find_map(|line| line.split_once("Collected : "));
-        let (_, count) = count.ok_or_else(|| format!("{valgrind:?} has not counted: {said}"))?;
+        let (_, stderr) = run(&mut valgrind)?;
+        let count = stderr.lines().find_map(|line| line.split_once("Collected : "));
+        let (_, count) = count.ok_or_else(|| format!("{valgrind:?} did not count: {stderr}"))?;
         Ok(count.trim().parse()?)
     }
 }
 
-/// Runs `command`, and gives whether it succeeded and what it said on standard error.
+/// Runs `command`, and returns whether it succeeded, and its standard error.
 fn run(command: &mut Command) -> Result<(bool, String)> {
     let program = command.get_program().to_owned();
     let output = command.output().map_err(|error| format!("cannot run {program:?}: {error}; install it"))?;

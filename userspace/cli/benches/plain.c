@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// What C programs do, for the benchmark `instructions` to count beside devmap.
+// The same work as plain C, which the benchmark `instructions` counts for comparison.
 //
 //   plain volatile OPERATION LENGTH   a loop over volatile values of 64 bits
 //   plain libc OPERATION LENGTH       the C library's function for it, on ordinary memory

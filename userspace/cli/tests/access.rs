@@ -68,7 +68,7 @@ fn a_command_that_fails_has_changed_nothing() {
     fake.devmap(&["write", "0xfffffffffffffffc", "1", "2"]).failed(2, "beyond the last address");
     fake.devmap(&["write", "0+8", "1"]).failed(2, "use fill");
     fake.devmap(&["read", "0+6"]).failed(2, "cannot read 0x6 bytes in accesses of 32 bits");
-    // Nothing is printed of what would have worked.
+    // The places that are valid are not printed either.
     let ran = fake.devmap(&["read", "0", "16"]);
     ran.failed(3, "the file ends");
     assert_eq!(ran.out, "");

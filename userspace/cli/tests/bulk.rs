@@ -12,7 +12,7 @@ use std::process::Stdio;
 use common::{program_in_shell, FakeDevice, Ran};
 use tempfile::TempDir;
 
-/// More than one of the blocks that the commands work in.
+/// More than one block of the commands.
 const LENGTH: usize = 0x2_1000;
 
 fn noise(length: usize) -> Vec<u8> {
@@ -117,9 +117,9 @@ fn a_save_that_fails_leaves_nothing_behind() {
     let fake = FakeDevice::new(&noise(LENGTH));
     let (directory, path) = directory_with("saved", b"old");
     fake.devmap(&["save", "0x21000+4", &path]).failed(3, "the file ends");
-    // The lines are told to their end: they have no word of the file beside the one that was named.
+    // The whole lines are compared: none names the temporary file.
     fake.devmap(&["save", "0+4", "/dev/full"]).failed(4, "cannot write /dev/full: No space left on device");
-    // A file may have 8 blocks of 512 bytes; without the trap the process would be killed for wanting more.
+    // A file may have 8 blocks of 512 bytes; without the trap a signal would end the process.
     let mut limited = program_in_shell("ulimit -f 8; trap '' XFSZ; exec \"$@\"");
     limited.arg("--device").arg(fake.path()).args(["save", "0+0x21000", &path]);
     Ran::new(&mut limited).failed(4, &format!("cannot write {path}: File too large (EFBIG)\n"));
@@ -179,7 +179,7 @@ fn compare() {
 #[test]
 fn search() {
     let mut contents = vec![0; LENGTH];
-    // The second lies across two blocks.
+    // The second spans two blocks.
     for at in [0x102, 0xfffd, 0x2_0000] {
         contents[at..at + 6].copy_from_slice(b"U-Boot");
     }

@@ -55,7 +55,7 @@ fn the_lab_finds_that_this_machine_does_what_the_rules_say() {
     let directory = tempfile::tempdir().unwrap();
     let page = PageSize::of_system().bytes();
     for experiment in EXPERIMENTS {
-        // A child that dies leaves nothing, even where core files are wanted.
+        // A child that dies leaves nothing, even where core files are enabled.
         let mut command = program_in_shell("ulimit -c unlimited; exec \"$@\"");
         let ran = Ran::new(command.args(["lab", experiment]).current_dir(&directory).env("TMPDIR", directory.path()));
         assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""), "{ran:?}");
@@ -93,7 +93,7 @@ fn the_lab_says_what_it_cannot_try_out() {
     fake.devmap(&["lab", "device"]).failed(3, "it is a regular file; only the map driver answers");
     fake.devmap(&["lab", "device", "0x1000"]).failed(3, "it is a regular file; only the map driver answers");
     devmap(&["lab", "device", "--device", "/dev/no-such-device"]).failed(3, "cannot open /dev/no-such-device");
-    // What can be tried out is there all the same.
+    // The other experiments are done nevertheless.
     let ran = fake.devmap(&["lab", "all"]);
     ran.failed(3, "only the map driver answers");
     let titles = ran.out.lines().filter_map(|line| line.split_once(": a file of ")).map(|(name, _)| name);
@@ -121,7 +121,7 @@ fn a_file_that_is_made_shorter_ends_a_command_with_a_line() {
     for arguments in [&["watch", &address, "--interval", "1"][..], &["save", &format!("0+{}", 64 * page), "-"]] {
         File::options().write(true).open(fake.path()).unwrap().set_len(64 * page as u64).unwrap();
         let mut child = start(fake.command().args(arguments));
-        // It is at work. `save` cannot end: a pipe has no room for all of it.
+        // The command is at work. `save` cannot end: the pipe is too small for its output.
         let mut out = child.stdout.take().unwrap();
         out.read_exact(&mut [0]).unwrap();
         File::options().write(true).open(fake.path()).unwrap().set_len(0).unwrap();

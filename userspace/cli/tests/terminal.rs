@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `devmap` on a terminal, and how it leaves it.
+//! `devmap` on a terminal, and the state in which it leaves it.
 
 mod common;
 
@@ -27,7 +27,7 @@ struct Terminal {
 
 impl Terminal {
     fn new(fake: &FakeDevice, arguments: &[&str]) -> Self {
-        // Closed in the children of other tests, or their end would not be seen.
+        // Not inherited by the children of other tests, which would hide the end of output.
         let keys = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
         grantpt(&keys).unwrap();
         unlockpt(&keys).unwrap();
@@ -37,7 +37,7 @@ impl Terminal {
         let other_ends = [(); 2].map(|()| other_end.try_clone().unwrap());
         let (rows, columns) = (24, 80);
         let line = format!("stty rows {rows} columns {columns} && exec \"$@\"");
-        // Only to a process whose terminal it is do its keys send signals. setsid(1) makes it that.
+        // Keys send signals only to processes whose controlling terminal it is, which setsid(1) arranges.
         let mut command = Command::new("setsid");
         command.args(["--ctty", "--wait", "sh", "-c", &line, "sh", env!("CARGO_BIN_EXE_devmap"), "--device"]);
         command.arg(fake.path()).args(arguments).env("TERM", "xterm");
@@ -48,10 +48,10 @@ impl Terminal {
         Self { keys, devmap, settings, screen: vt100::Parser::new(rows, columns, 0) }
     }
 
-    /// Takes what `devmap` prints; false at its end.
+    /// Updates the screen with what `devmap` prints; false at the end of its output.
     fn update(&mut self) -> bool {
         let mut bytes = [0; 4096];
-        // Without anybody at the other end a terminal fails with EIO.
+        // With the other end closed, a read fails with EIO.
         let count = self.keys.read(&mut bytes).unwrap_or(0);
         self.screen.process(&bytes[..count]);
         count > 0
@@ -64,7 +64,7 @@ impl Terminal {
         }
     }
 
-    /// Presses Ctrl-C, and gives what is on the screen when all is over, and the exit status.
+    /// Presses Ctrl-C, and returns the final screen and the exit status.
     fn interrupt(mut self) -> (String, Option<i32>) {
         self.keys.write_all(CTRL_C).unwrap();
         while self.update() {}
@@ -94,7 +94,7 @@ fn watch_has_a_screen_of_its_own_and_gives_it_back() {
 #[test]
 fn the_bar_of_long_work_goes_when_it_is_interrupted() {
     let fake = FakeDevice::new(&vec![0; 16 << 20]);
-    // Work without end.
+    // A command that never ends.
     let mut terminal = Terminal::new(&fake, &["test", "0+16M", "--only", "random", "--passes", "1G"]);
     terminal.wait_for(" left");
     let (shown, status) = terminal.interrupt();

@@ -22,7 +22,7 @@ fn dump() {
          *\n\
          0x00000050  00 00 00 00                                       |....|\n",
     );
-    // A last line that repeats the one before is there too, to show the end.
+    // The last line is printed even if it repeats the one before, to show the end.
     let ran = fake.devmap(&["dump", "0x10+0x50"]);
     assert!(ran.out.contains("|\n*\n0x00000050  00") && ran.out.lines().count() == 3, "{ran:?}");
     assert_eq!(fake.devmap(&["dump", "0+0x54", "--all"]).out.lines().count(), 6);
@@ -88,7 +88,7 @@ fn an_interrupted_command_says_how_far_it_came() {
     let fake = FakeDevice::new(&vec![7; 4 << 20]);
     let mut save = start(fake.command().args(["save", "0+4M", "-"]));
     let mut out = save.stdout.take().unwrap();
-    // It is at work, and cannot end: nobody takes the rest yet, for which a pipe has no room.
+    // The command is at work, and cannot end: the pipe is too small for the rest, which nobody reads yet.
     out.read_exact(&mut [0; 1]).unwrap();
     kill(Pid::from_raw(save.id() as i32), Signal::SIGINT).unwrap();
     let mut rest = Vec::new();
@@ -118,7 +118,7 @@ fn info() {
     assert!(ran.out.contains("regular file of 0x1234 bytes\npage size      0x"), "{ran:?}");
     let ran = fake.devmap(&["info", "--json"]);
     assert!(ran.out.contains("\"kind\":\"regular file\",\"bytes\":4660,\"page_size\":"), "{ran:?}");
-    // Another device tells what it can too.
+    // `info` works on another device, too.
     let ran = Ran::new(program().args(["--device", "/dev/zero", "info"]));
     assert!(ran.status == Some(0) && ran.err.is_empty(), "{ran:?}");
     assert!(ran.out.starts_with("device         /dev/zero, character device 1:5\npage size      0x"), "{ran:?}");
@@ -132,7 +132,7 @@ fn check_asks_the_map_driver_alone() {
         &["check", "0x1000", "--write"],
         &["check", "0x1000:7:4", "--read", "--json"],
         &["check", "0-0xfff", "--exec", "--private"],
-        // No range is too high to be asked about.
+        // No range is too high for the question.
         &["check", "0x1234567000+4K"],
     ] {
         let ran = fake.devmap(arguments);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Bulk operations on a regular file, beside the same ones on a vector.
+//! Bulk operations on a regular file, compared with the same ones on a vector.
 
 mod common;
 
@@ -8,14 +8,14 @@ use common::FakeDevice;
 use devmap::{Endian, Error, Width};
 use proptest::prelude::*;
 
-/// Longer than two of the blocks that everything is moved in.
+/// More than two blocks of the bulk operations.
 const LENGTH: usize = 0x2800;
 
 fn noise(length: usize, seed: u8) -> Vec<u8> {
     (0..length).map(|i| (i as u32).wrapping_mul(0x9e37_79b1).to_le_bytes()[3] ^ seed).collect()
 }
 
-/// Somewhere in `LENGTH` bytes.
+/// The start and the length of a piece of `LENGTH` bytes.
 fn piece() -> impl Strategy<Value = (usize, usize)> {
     (0..=LENGTH).prop_flat_map(|start| (Just(start), 0..=LENGTH - start))
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Questions to devices that are not the map driver's. The driver itself is asked in the guest.
+//! Queries to devices of other drivers. The guest's tests query the map driver.
 
 mod common;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Files that are shorter than their mapping, that grow, and that others make shorter.
+//! Files that are shorter than their mapping, that grow, and that others truncate.
 
 mod common;
 
@@ -14,7 +14,7 @@ fn page() -> usize {
     PageSize::of_system().bytes() as usize
 }
 
-/// The first `length` bytes of the file, whether there are so many or not.
+/// A mapping of the first `length` bytes of the file, which may have fewer.
 fn map(fake: &FakeDevice, length: usize) -> FileMapping {
     FileMapping::open(fake.path(), PhysRange::new(0, length as u64).unwrap()).unwrap()
 }
@@ -64,7 +64,7 @@ fn beyond_the_end_is_an_error_and_no_signal() {
         assert!(matches!(mapping.write::<u8>(offset, 1), Err(Error::BeyondEnd { .. })));
         assert!(matches!(mapping.no_fault().write_from(offset, &[1]), Err(Error::BeyondEnd { .. })));
     }
-    // One byte of many is enough, and nothing of the others is touched.
+    // One byte of many is enough, and the others are not accessed.
     let error = mapping.write_from(page - 1, &[1, 2]).unwrap_err();
     let (path, at, length) = (fake.path().display(), page - 1, page / 2);
     let line = format!(
@@ -73,7 +73,7 @@ fn beyond_the_end_is_an_error_and_no_signal() {
     );
     assert_eq!(error.to_string(), line);
     assert_eq!(mapping.read::<u8>(page - 1).unwrap(), 0);
-    // No bytes are nowhere.
+    // An access of no bytes always succeeds.
     mapping.read_into(page, &mut []).unwrap();
 }
 
@@ -89,7 +89,7 @@ fn a_file_that_grows_brings_pages_to_life() {
     assert!(rest.iter().all(|byte| *byte == 0));
     mapping.write::<u8>(page, b'X').unwrap();
     assert_eq!(fake.contents()[page], b'X');
-    // It never shrinks, and somebody else can make it grow as well.
+    // It never shrinks, and another process can make it grow as well.
     mapping.grow(1).unwrap();
     assert_eq!(mapping.file_len().unwrap(), 2 * page as u64);
     let error = mapping.grow(u64::MAX).unwrap_err();
@@ -114,7 +114,7 @@ fn a_file_that_others_make_shorter_is_an_error() {
     assert_eq!(bytes, [1, 2]);
 }
 
-/// What a program does that does not trust its neighbours, while one of them makes the file shorter and longer.
+/// A program that does not trust the other users of its file, while one of them changes the length.
 #[test]
 fn no_fault_accesses_survive_a_neighbour_that_changes_the_length_all_the_time() {
     let page = page();

@@ -44,7 +44,7 @@ impl FakeDevice {
     }
 }
 
-/// What a program left behind.
+/// The exit status and the outputs of a program.
 #[derive(Debug)]
 pub struct Ran {
     pub status: Option<i32>,
@@ -73,14 +73,14 @@ impl Ran {
         Self::from(child.wait_with_output().unwrap())
     }
 
-    /// It did what it should, said nothing about it on standard error, and this on standard output.
+    /// It succeeded with this on standard output and nothing on standard error.
     #[track_caller]
     pub fn printed(&self, expected: &str) {
         assert_eq!((self.status, self.err.as_str()), (Some(0), ""), "{self:?}");
         assert_eq!(self.out, expected);
     }
 
-    /// It failed with this status and one line that says this.
+    /// It failed with this status and one line that contains these words.
     #[track_caller]
     pub fn failed(&self, status: i32, says: &str) {
         assert_eq!(self.status, Some(status), "{self:?}");
@@ -88,7 +88,7 @@ impl Ran {
         assert!(self.err.starts_with("devmap: ") && self.err.lines().count() == 1, "{self:?}");
     }
 
-    /// The arguments were refused by their definition, for this reason.
+    /// The definition of the arguments rejected them, for this reason.
     #[track_caller]
     pub fn misused(&self, says: &str) {
         assert_eq!((self.status, self.out.as_str()), (Some(2), ""), "{self:?}");

@@ -10,7 +10,7 @@ use std::path::Path;
 use devmap::{Device, Mapping, PhysRange, Result};
 use tempfile::NamedTempFile;
 
-/// The file; it goes when this is dropped.
+/// The file, which is removed when this is dropped.
 pub struct FakeDevice {
     file: NamedTempFile,
 }
@@ -23,7 +23,7 @@ impl FakeDevice {
         Self { file }
     }
 
-    /// What to open it by.
+    /// The path to open.
     pub fn path(&self) -> &Path {
         self.file.path()
     }
@@ -38,7 +38,7 @@ impl FakeDevice {
         Device::open_read_only(self.path())?.map(PhysRange::new(start, length).unwrap())
     }
 
-    /// What is in it now, read without a mapping.
+    /// Its current contents, read without a mapping.
     pub fn contents(&self) -> Vec<u8> {
         fs::read(self.path()).unwrap()
     }
