@@ -13,7 +13,7 @@ const COLUMNS: u64 = 24;
 /// How many pages fit side by side on a terminal. Of more, only the first and the last are drawn.
 const MAX_PAGES: u64 = 3;
 
-/// Whole pages, one beside the other, with the address of each above it.
+/// Whole pages side by side, with the address of each above it.
 pub struct Drawing<'a> {
     pub page_size: PageSize,
     /// The start of the first page.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A mapping whose every byte can be accessed, and bytes behind its end too, to find out what happens.
+//! A mapping whose every byte can be accessed, and bytes after its end too, to find out what happens.
 
 #![allow(unsafe_code)]
 
@@ -31,7 +31,7 @@ pub struct Request {
 ///
 /// # Invariants
 ///
-/// The `reserved` bytes from `start` on belong to this probe alone.
+/// The `reserved` bytes from `start` on belong only to this probe.
 #[derive(Debug)]
 pub struct Probe {
     start: *mut u8,
@@ -39,7 +39,7 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Maps `file` as `request` says, with `gap` bytes of nothing behind the last page.
+    /// Maps `file` as `request` says, with `gap` bytes of nothing after the last page.
     ///
     /// # Errors
     ///

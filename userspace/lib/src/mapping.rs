@@ -131,10 +131,10 @@ impl Mapping {
         self.endian
     }
 
-    /// Where its first byte lies in this process, for what this crate does not do.
+    /// The address of its first byte in this process, for accesses that this crate does not offer.
     ///
-    /// The pointer is good for [`len`](Self::len) bytes until the mapping is dropped. To use it is unsafe: reach
-    /// through it with volatile accesses or assembly alone, and never make a reference of it.
+    /// The pointer is valid for [`len`](Self::len) bytes until the mapping is dropped. Using it is unsafe: use only
+    /// volatile accesses or assembly, and never make a reference of it.
     ///
     /// # Examples
     ///
