@@ -17,6 +17,7 @@ use super::{
     IndexedWindow,
     Lookup,
     Mode,
+    PageSize,
     PhysRange,
     Refusal,
     Table,
@@ -280,7 +281,8 @@ pub fn is_known_memory(
 /// Returns how many bytes a debugger may access at `address`, of the requested `length`, in a VMA
 /// that ends before `end`: none beyond the page, and none beyond the VMA.
 pub fn accessible(address: u64, length: u64, end: u64, page_size: u64) -> u64 {
-    let in_page = page_size.saturating_sub(address & page_size.wrapping_sub(1));
+    let (_, offset) = PageSize::of_kernel(page_size).split(address);
+    let in_page = page_size.saturating_sub(offset);
     length.min(in_page).min(end.saturating_sub(address))
 }
 
@@ -317,17 +319,15 @@ where
 
 /// Returns the pages that `request` covers, by the rules of mmap(2).
 fn whole_pages(request: &Request, limits: &Limits) -> Result<PhysRange, Refusal> {
-    let page_mask = limits.page_size.wrapping_sub(1);
-    if request.start & page_mask != 0 {
+    let page_size = PageSize::of_kernel(limits.page_size);
+    if !page_size.is_aligned(request.start) {
         return Err(Refusal::Unaligned);
     }
     if request.length == 0 {
         return Err(Refusal::Empty);
     }
-    let length = request
-        .length
-        .checked_add(page_mask)
-        .map(|length| length & !page_mask)
+    let length = page_size
+        .round_up(request.length)
         .filter(|length| *length <= limits.task_size)
         .ok_or(Refusal::TooLong)?;
     // The kernel requires the address after the last byte to be a valid offset, too.

@@ -15,6 +15,7 @@ use super::{
     CacheMode,
     Name,
     Origin,
+    PageSize,
     PhysRange,
     Window, //
 };
@@ -235,14 +236,14 @@ impl Node<'_> {
             Place::Several => return Err((property, NodeErrorKind::Several)),
             Place::Absent | Place::Nowhere => return Err((property, nowhere)),
         };
-        let page_mask = page_size.wrapping_sub(1);
+        let page_size = PageSize::of_kernel(page_size);
         if length == 0 {
             return Err((property, NodeErrorKind::Empty));
         }
-        if start & page_mask != 0 {
+        if !page_size.is_aligned(start) {
             return Err((property, NodeErrorKind::StartUnaligned));
         }
-        if length & page_mask != 0 {
+        if !page_size.is_aligned(length) {
             return Err((property, NodeErrorKind::SizeUnaligned));
         }
         PhysRange::new(start, length).ok_or((property, NodeErrorKind::RangeTooLong))

@@ -10,6 +10,7 @@ pub mod abi;
 mod decide;
 pub mod dt;
 mod limit;
+mod page;
 mod parse;
 mod range;
 mod refusal;
@@ -37,6 +38,10 @@ pub use limit::{
     LogLimit,
     MAPPINGS_IN_ALL,
     MAPPINGS_PER_USER, //
+};
+pub use page::{
+    PageSize,
+    Pages, //
 };
 pub use parse::{
     parse,

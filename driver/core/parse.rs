@@ -21,6 +21,7 @@ use super::{
     Access,
     CacheMode,
     Name,
+    PageSize,
     PhysRange,
     Window, //
 };
@@ -259,12 +260,12 @@ fn name(text: Part<'_>) -> Result<Name, Fault<'_>> {
 
 /// Parses `START+SIZE` or `START-END`.
 fn range(place: Part<'_>, page_size: u64) -> Result<PhysRange, Fault<'_>> {
-    let page_mask = page_size.wrapping_sub(1);
+    let page_size = PageSize::of_kernel(page_size);
     let Some((start_text, sign, rest)) = place.cut(|byte| matches!(byte, b'+' | b'-')) else {
         return Err(Fault(place, ParseErrorKind::SizeMissing));
     };
     let start = number(start_text)?;
-    if start & page_mask != 0 {
+    if !page_size.is_aligned(start) {
         return Err(Fault(start_text, ParseErrorKind::StartUnaligned));
     }
     let length = if sign.bytes == b"+" {
@@ -272,7 +273,7 @@ fn range(place: Part<'_>, page_size: u64) -> Result<PhysRange, Fault<'_>> {
         if size == 0 {
             return Err(Fault(rest, ParseErrorKind::SizeZero));
         }
-        if size & page_mask != 0 {
+        if !page_size.is_aligned(size) {
             return Err(Fault(rest, ParseErrorKind::SizeUnaligned));
         }
         Some(size)
@@ -281,7 +282,8 @@ fn range(place: Part<'_>, page_size: u64) -> Result<PhysRange, Fault<'_>> {
         if end < start {
             return Err(Fault(rest, ParseErrorKind::EndBeforeStart));
         }
-        if end & page_mask != page_mask {
+        let (_, offset) = page_size.split(end);
+        if offset != page_size.mask() {
             return Err(Fault(rest, ParseErrorKind::EndUnaligned));
         }
         end.wrapping_sub(start).checked_add(1)

@@ -43,6 +43,14 @@ pub fn ranges(a: u64, b: u64, other: &PhysRange) -> Option<(u64, u64, u64, bool,
     Some((range.start(), range.length(), range.last(), range.contains(other), range.overlaps(other)))
 }
 
+pub fn pages(bytes: u64, address: u64, range: PhysRange) -> Option<(u64, bool, u64, Pages)> {
+    let page_size = PageSize::new(bytes)?;
+    let (page, offset) = page_size.split(address);
+    let sum = page.wrapping_add(offset).wrapping_add(page_size.round_down(address)).wrapping_add(page_size.mask());
+    let (rounded, pages) = (page_size.round_up(address)?, page_size.enclose(range)?);
+    Some((sum.wrapping_add(page_size.bytes()), page_size.is_aligned(address), rounded, pages))
+}
+
 pub fn show(out: &mut dyn Write, things: (&Window, &PhysRange, Refusal, &TableError, &ParseError<'_>)) {
     let all: [&dyn Display; 8] = [
         things.0, &things.0.name, &things.0.access, &things.0.cache, things.1, &things.2, things.3, things.4,

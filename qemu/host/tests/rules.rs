@@ -46,8 +46,8 @@ fn every_rule_names_its_test() {
 #[test]
 fn the_unit_tests_that_rules_name_exist() {
     let mut text = String::new();
-    for directory in ["lib/src", "lib/tests", "cli/src", "cli/tests"] {
-        sources(&root().join("userspace").join(directory), &mut text);
+    for directory in ["driver/core", "userspace/lib", "userspace/cli"] {
+        sources(&root().join(directory), &mut text);
     }
     let documentation = read("docs/mmap.md");
     let names = named(&documentation, "host");

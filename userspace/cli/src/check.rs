@@ -5,7 +5,7 @@
 use std::fmt;
 
 use devmap::driver::{Protection, Sharing, Verdict};
-use devmap::page::PageSize;
+use devmap::page;
 use devmap::{Device, PhysRange};
 use serde::{Serialize, Serializer};
 
@@ -112,7 +112,7 @@ impl Serialize for Checked {
 /// Prints the driver's verdict on a mapping of `place`. A refusal is also the exit status.
 pub fn check(ctx: &mut Context, place: Place, protection: Protection, sharing: Sharing) -> Result<(), Failure> {
     let range = place.range(ctx.value_width()).map_err(Failure::Usage)?;
-    let pages = pages_of(range, PageSize::of_system())?;
+    let pages = pages_of(range, page::system())?;
     // As the other commands do, since the driver checks how the device was opened.
     let device = if protection.write { Device::open(&ctx.device) } else { Device::open_read_only(&ctx.device) }?;
     let verdict = device.check(pages.start(), pages.length(), protection, sharing)?;

@@ -16,7 +16,7 @@ use std::env;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use devmap::page::PageSize;
+use devmap::page;
 use devmap::{Device, Mapping, Width, DEFAULT_DEVICE};
 
 use crate::failure::{report, Failure};
@@ -58,7 +58,7 @@ pub fn devmem2(arguments: &[String]) -> Result<(), Failure> {
     let at = mapping.as_ptr().addr() as u64;
     let mut out = io::stdout().lock();
     writeln!(out, "{} opened.", device.path().display())?;
-    writeln!(out, "Memory mapped at address {:#x}.", PageSize::of_system().round_down(at))?;
+    writeln!(out, "Memory mapped at address {:#x}.", page::system().round_down(at))?;
     let read = || mapping.read_value(access.width, 0);
     if readback || access.value.is_none() {
         writeln!(out, "Value at address 0x{:X} ({at:#x}): 0x{:X}", access.address, read()?)?;

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use devmap::page::PageSize;
+use devmap::page::{self, PageSize};
 use devmap::PhysRange;
 use serde::{Serialize, Serializer};
 
@@ -114,7 +114,7 @@ impl Serialize for Explained {
 
 /// Prints which pages hold `length` bytes at `address`, by default on this machine.
 pub fn explain(ctx: &mut Context, address: u64, length: u64, page_size: Option<PageSize>) -> Result<(), Failure> {
-    let page_size = page_size.unwrap_or_else(PageSize::of_system);
+    let page_size = page_size.unwrap_or_else(page::system);
     Ok(ctx.out.emit(&Explained::new(address, length, page_size)?)?)
 }
 

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::fs;
 
-use devmap::page::PageSize;
+use devmap::page;
 use devmap::{Device, Error, Kind, Width};
 use serde::Serialize;
 
@@ -116,7 +116,7 @@ pub fn info(ctx: &mut Context) -> Result<(), Failure> {
         bytes,
         maps,
         driver: driver(&device)?,
-        page_size: PageSize::of_system().bytes(),
+        page_size: page::system().bytes(),
         widest_access: Width::WIDEST.bits(),
         endian: if cfg!(target_endian = "big") { "big" } else { "little" },
         version: env!("CARGO_PKG_VERSION"),

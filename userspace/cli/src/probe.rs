@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::ptr;
 
-use devmap::page::PageSize;
+use devmap::page;
 use nix::libc;
 
 /// The arguments of mmap(2). They need not be valid: the kernel's answer is what is wanted.
@@ -46,7 +46,7 @@ impl Probe {
     /// The error of mmap(2). Some addresses are then lost to this process.
     pub fn new(file: &File, request: Request, gap: usize) -> io::Result<Self> {
         let Request { offset, length, writable, private } = request;
-        let rounded = PageSize::of_system().round_up(length as u64).and_then(|bytes| usize::try_from(bytes).ok());
+        let rounded = page::system().round_up(length as u64).and_then(|bytes| usize::try_from(bytes).ok());
         // There are no more addresses than that, as the kernel would report.
         let reserved = rounded.and_then(|bytes| bytes.checked_add(gap)).ok_or(io::ErrorKind::OutOfMemory)?;
         let nothing = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn what_is_mapped_is_loaded_and_stored() {
         let file = tempfile::tempfile().unwrap();
-        file.set_len(PageSize::of_system().bytes()).unwrap();
+        file.set_len(page::system().bytes()).unwrap();
         let (one, two) = (Probe::new(&file, REQUEST, 1).unwrap(), Probe::new(&file, REQUEST, 0).unwrap());
         one.store(100, 3);
         assert_eq!((two.load(100), two.load(101)), (3, 0));
@@ -142,7 +142,7 @@ mod tests {
     #[should_panic = "behind the gap"]
     fn nothing_is_known_of_what_lies_behind_the_gap() {
         let file = tempfile::tempfile().unwrap();
-        let page_size = PageSize::of_system().bytes() as usize;
+        let page_size = page::system().bytes() as usize;
         Probe::new(&file, REQUEST, 0).unwrap().load(page_size);
     }
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use common::{program, program_in_shell, start, FakeDevice, Ran};
-use devmap::page::PageSize;
+use devmap::page;
 
 fn devmap(arguments: &[&str]) -> Ran {
     Ran::new(program().args(arguments))
@@ -24,7 +24,7 @@ fn explain_takes_numbers_as_every_command_does() {
     let ran = devmap(&["--json", "explain", "0xc0000ffe", "8", "--page-size", "4096"]);
     assert!(ran.out.starts_with("{\"start\":\"0xc0000ffe\"") && ran.out.lines().count() == 1, "{ran:?}");
     // Without a page size it is the machine's.
-    let page_size = PageSize::of_system().bytes();
+    let page_size = page::system().bytes();
     let ran = devmap(&["explain", "1", "1"]);
     assert!(ran.out.contains(&format!("1 page, {page_size} bytes\n")), "{ran:?}");
 }
@@ -53,7 +53,7 @@ const EXPERIMENTS: [&str; 4] = ["partial", "beyond-eof", "grow", "rounding"];
 #[test]
 fn the_lab_finds_that_this_machine_does_what_the_rules_say() {
     let directory = tempfile::tempdir().unwrap();
-    let page = PageSize::of_system().bytes();
+    let page = page::system().bytes();
     for experiment in EXPERIMENTS {
         // A child that dies leaves nothing, even where core files are enabled.
         let mut command = program_in_shell("ulimit -c unlimited; exec \"$@\"");
@@ -67,7 +67,7 @@ fn the_lab_finds_that_this_machine_does_what_the_rules_say() {
 
 #[test]
 fn the_lab_touches_every_byte_up_to_the_signals() {
-    let page = PageSize::of_system().bytes();
+    let page = page::system().bytes();
     let file = 2200 * page / 4096;
     let ran = devmap(&["lab", "beyond-eof", "--json"]);
     assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
@@ -115,7 +115,7 @@ fn the_labs_children_do_nothing_for_strangers() {
 
 #[test]
 fn a_file_that_is_made_shorter_ends_a_command_with_a_line() {
-    let page = PageSize::of_system().bytes() as usize;
+    let page = page::system().bytes() as usize;
     let fake = FakeDevice::new(&vec![7; 64 * page]);
     let address = (63 * page).to_string();
     for arguments in [&["watch", &address, "--interval", "1"][..], &["save", &format!("0+{}", 64 * page), "-"]] {

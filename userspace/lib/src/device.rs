@@ -12,7 +12,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::{major, minor};
 
 use crate::driver::{Protection, Sharing};
-use crate::page::{PageSize, Pages};
+use crate::page::{self, Pages};
 use crate::{uio, Error, Mapping, PhysRange, Result, UioMap};
 
 /// The node of the map driver.
@@ -200,7 +200,7 @@ impl Device {
     /// ```
     pub fn map(&self, range: PhysRange) -> Result<Mapping> {
         let failed = |cause| Error::Map { path: self.path.clone(), range, cause };
-        let page_size = PageSize::of_system();
+        let page_size = page::system();
         let pages = match &self.kind {
             Kind::Character { .. } => page_size.enclose(range),
             Kind::Uio(maps) => self.uio_map(maps, range)?.pages(range, page_size),

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use crate::no_fault::{self, CopyError};
-use crate::page::PageSize;
+use crate::page::{self, PageSize};
 use crate::raw::Fault;
 use crate::{Device, Error, Kind, Mapping, Operation, PhysRange, Result, Value};
 
@@ -208,7 +208,7 @@ impl FileMapping {
         if *device.kind() != Kind::File {
             return Err(Error::NotAFile { path: device.path().into(), found: "a character device" });
         }
-        let page_size = PageSize::of_system();
+        let page_size = page::system();
         let too_long = || Error::TooLong { range };
         let pages = page_size.enclose(range).ok_or_else(too_long)?;
         let mapped = PhysRange::new(range.start(), (pages.length - pages.skip) as u64).ok_or_else(too_long)?;
@@ -263,7 +263,7 @@ impl FileMapping {
     /// # let path = directory.path().join("shared");
     /// # std::fs::write(&path, b"Hello").unwrap();
     /// let one = FileMapping::open(&path, PhysRange::new(0, 1).unwrap())?;
-    /// assert_eq!(one.rounded_len() as u64, devmap::page::PageSize::of_system().bytes());
+    /// assert_eq!(one.rounded_len() as u64, devmap::page::system().bytes());
     /// # Ok::<(), devmap::Error>(())
     /// ```
     pub fn rounded_len(&self) -> usize {
@@ -685,7 +685,7 @@ mod tests {
     #[test]
     fn a_page_that_goes_away_under_a_no_fault_access_is_an_error() {
         let file = NamedTempFile::new().unwrap();
-        let page = PageSize::of_system().bytes();
+        let page = page::system().bytes();
         file.as_file().set_len(2 * page).unwrap();
         let mapping = FileMapping::open(file.path(), PhysRange::new(0, 2 * page).unwrap()).unwrap();
         let (memory, page) = (mapping.mapping.memory(), page as usize);

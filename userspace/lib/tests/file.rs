@@ -7,11 +7,11 @@ mod common;
 use std::fs::{self, File};
 
 use common::FakeDevice;
-use devmap::page::PageSize;
+use devmap::page;
 use devmap::{Error, FileMapping, PhysRange, Zone};
 
 fn page() -> usize {
-    PageSize::of_system().bytes() as usize
+    page::system().bytes() as usize
 }
 
 /// A mapping of the first `length` bytes of the file, which may have fewer.

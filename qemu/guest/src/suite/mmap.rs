@@ -15,7 +15,7 @@ use std::{
 };
 
 use anyhow::{bail, ensure, Context, Result};
-use devmap::{page::PageSize, Error, FileMapping, PhysRange};
+use devmap::{page, Error, FileMapping, PhysRange};
 use nix::{
     errno::Errno,
     libc,
@@ -65,7 +65,7 @@ const SHARED: MapFlags = MapFlags::MAP_SHARED;
 const PRIVATE: MapFlags = MapFlags::MAP_PRIVATE;
 
 fn page() -> usize {
-    PageSize::of_system().bytes() as usize
+    page::system().bytes() as usize
 }
 
 /// The object that is mapped: the driver's only window, or a file of the same length.

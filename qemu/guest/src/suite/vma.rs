@@ -11,7 +11,7 @@ use std::{
     ptr::NonNull,
 };
 
-use devmap::page::PageSize;
+use devmap::page;
 use nix::{
     errno::Errno,
     libc,
@@ -182,7 +182,7 @@ pub fn lock_at(address: usize, length: usize) -> Result<(), Errno> {
 /// mincore(2) with any arguments, of up to 16 pages: whether each is in memory.
 pub fn resident_at(address: usize, length: usize) -> Result<[bool; 16], Errno> {
     let mut pages = [0; 16];
-    assert!(length <= pages.len() * PageSize::of_system().bytes() as usize, "there is no room for the answer");
+    assert!(length <= pages.len() * page::system().bytes() as usize, "there is no room for the answer");
     // SAFETY: the answer has a byte for each page, and there is room for them.
     Errno::result(unsafe { libc::mincore(address as *mut c_void, length, pages.as_mut_ptr()) })?;
     // The other bits are undefined.

@@ -17,7 +17,7 @@ use std::os::unix::fs::FileExt;
 
 use clap::ValueEnum;
 use devmap::driver::{Protection, Sharing, Verdict};
-use devmap::page::PageSize;
+use devmap::page::{self, PageSize};
 use devmap::{Device, Error, PhysRange};
 use nix::errno::Errno;
 
@@ -70,7 +70,7 @@ pub fn lab(ctx: &mut Context, experiment: Experiment, address: Option<u64>) -> R
     if address.is_some() && !matches!(experiment, All | Experiment::Device) {
         return Err(Failure::Usage("only the experiment `device` has an address".into()));
     }
-    let page_size = PageSize::of_system();
+    let page_size = page::system();
     let chosen = match experiment {
         All => vec![Partial, BeyondEof, Grow, Rounding, Experiment::Device],
         one => vec![one],

@@ -12,7 +12,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use devmap::page::PageSize;
+use devmap::page;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 
@@ -61,7 +61,7 @@ const SELF_EXE: &str = "/proc/self/exe";
 ///
 /// In a page that is fatal, only the first and the last byte are touched, since pages are mapped as a whole.
 pub fn touch(file: &File, args: TouchArgs) -> Result<Vec<Touch>, Failure> {
-    let page_size = PageSize::of_system();
+    let page_size = page::system();
     let mut found = Vec::with_capacity(args.end - args.first);
     let mut next = args.first;
     while next < args.end {
