@@ -3,24 +3,32 @@
 //! Counts and prints the results of tests.
 
 use std::{
-    fmt,
+    fmt::{self, Write},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use anyhow::Result;
 use map_protocol::Outcome;
 
-use crate::interrupt;
+use crate::{interrupt, ui::Ui};
 
-/// The counts so far.
-#[derive(Debug, Default)]
-pub struct Tally {
+/// The counts so far. Tests may end in several threads.
+#[derive(Debug)]
+pub struct Tally<'a> {
+    ui: &'a Ui,
+    counts: Mutex<Counts>,
+}
+
+/// The numbers of tests by their outcome.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Counts {
     passed: u64,
     failed: u64,
     skipped: u64,
 }
 
-impl Tally {
+impl Counts {
     /// The number of tests that were counted.
     pub fn total(&self) -> u64 {
         self.passed + self.failed + self.skipped
@@ -30,39 +38,50 @@ impl Tally {
     pub fn is_good(&self) -> bool {
         self.failed == 0 && self.passed > 0
     }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
+    }
+}
+
+impl<'a> Tally<'a> {
+    /// Nothing is counted yet. Results are printed by `ui`.
+    pub fn new(ui: &'a Ui) -> Self {
+        Self { ui, counts: Mutex::default() }
+    }
+
+    /// The counts.
+    pub fn counts(&self) -> Counts {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     /// Counts one test, and prints its outcome.
-    pub fn count(&mut self, name: impl fmt::Display, outcome: &Outcome, took: Duration) {
-        let seconds = took.as_secs_f64();
-        match outcome {
-            Outcome::Passed => {
-                self.passed += 1;
-                println!("ok    {name} ({seconds:.2} s)");
-            }
-            Outcome::Failed(reason) => {
-                self.failed += 1;
-                println!("FAIL  {name} ({seconds:.2} s)");
-                for line in reason.lines() {
-                    println!("      {line}");
-                }
-            }
-            Outcome::Skipped(reason) => {
-                self.skipped += 1;
-                println!("skip  {name}: {reason}");
-            }
-        }
+    pub fn count(&self, name: impl fmt::Display, outcome: &Outcome, took: Duration) {
+        self.count_with(name, outcome, took, "");
     }
 
     /// The same, with the test's note below its line.
-    pub fn count_with(&mut self, name: impl fmt::Display, outcome: &Outcome, took: Duration, note: &str) {
-        self.count(name, outcome, took);
-        for line in note.lines() {
-            println!("      {line}");
+    pub fn count_with(&self, name: impl fmt::Display, outcome: &Outcome, took: Duration, note: &str) {
+        let seconds = took.as_secs_f64();
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let (count, mut text, reason) = match outcome {
+            Outcome::Passed => (&mut counts.passed, format!("ok    {name} ({seconds:.2} s)"), ""),
+            Outcome::Failed(reason) => (&mut counts.failed, format!("FAIL  {name} ({seconds:.2} s)"), reason.as_str()),
+            Outcome::Skipped(reason) => (&mut counts.skipped, format!("skip  {name}: {reason}"), ""),
+        };
+        *count += 1;
+        for line in reason.lines().chain(note.lines()) {
+            // Writing to a string does not fail.
+            let _ = write!(text, "\n      {line}");
         }
+        // Under the lock, so that the lines of one test stay together.
+        self.ui.result(text);
     }
 
     /// Runs a step of the host and counts it as one test.
-    pub fn check<T>(&mut self, name: &str, step: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+    pub fn check<T>(&self, name: &str, step: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
         let started = Instant::now();
         match step() {
             Ok(value) => {
@@ -78,8 +97,22 @@ impl Tally {
     }
 }
 
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_good_if_something_passed_and_nothing_failed() {
+        let ui = Ui::new();
+        let tally = Tally::new(&ui);
+        assert!(!tally.counts().is_good());
+        tally.count("a skipped test", &Outcome::Skipped("no reason".into()), Duration::ZERO);
+        assert!(!tally.counts().is_good());
+        tally.count("a test that passes", &Outcome::Passed, Duration::ZERO);
+        assert!(tally.counts().is_good());
+        assert_eq!(tally.check("a step that fails", || Err::<(), _>(anyhow::anyhow!("broken"))).unwrap(), None);
+        assert!(!tally.counts().is_good());
+        assert_eq!(tally.counts().total(), 3);
+        assert_eq!(tally.counts().to_string(), "1 passed, 1 failed, 1 skipped");
     }
 }

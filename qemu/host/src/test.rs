@@ -2,14 +2,15 @@
 
 //! Runs all tests: `map-qemu test`.
 //!
-//! First the checks of the host, then the suites, each in a guest of its own and as many at a time as there are
-//! processors. Every test is a line; the last line counts them.
+//! First come format and lints, then the suites, each in a guest of its own and as many at a time as there are
+//! processors. The unit tests of the host, and the programs for further architectures, build while the first guests run.
+//! Every test is a line; the last line counts them.
 
 use std::{
     fs,
     path::Path,
     process::{Command, ExitCode},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{mpsc, Arc, Mutex, PoisonError},
     thread,
     time::Duration,
 };
@@ -58,24 +59,56 @@ pub struct Options {
 /// Runs everything, and fails if any test failed.
 pub fn test(options: &Options, ui: &Ui) -> Result<ExitCode> {
     let kernels = kernels(options)?;
-    let mut tally = Tally::default();
+    let tally = Tally::new(ui);
     if options.only.is_none() {
-        host(&mut tally, ui)?;
+        lint(&tally, ui)?;
     }
-    let mut runs = Vec::new();
-    for arch in arch::ALL {
-        let flavours: Vec<_> =
-            kernels.iter().filter(|kernel| kernel.arch.name == arch.name).map(|kernel| kernel.flavour).collect();
-        if !flavours.is_empty() {
-            runs.extend(guests(arch, &flavours, options, &mut tally, ui)?);
-        }
-    }
-    let tally = run_all(&runs, options.only.as_deref().unwrap_or(""), tally, ui)?;
-    if tally.total() == 0 {
+    let filter = options.only.as_deref().unwrap_or("");
+    let (queue, planned) = mpsc::channel();
+    let planned = Mutex::new(planned);
+    let worker = || run_all(&planned, filter, &tally, ui);
+    thread::scope(|scope| {
+        let workers = thread::available_parallelism().map_or(1, usize::from);
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
+        let prepared = prepare(&kernels, options, &tally, queue, ui);
+        let ends = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| bail!("a worker panicked")));
+        // Waits for all of them, even if the first failed.
+        let ran = ends.collect::<Vec<_>>().into_iter().collect::<Result<()>>();
+        prepared.and(ran)
+    })?;
+    let counts = tally.counts();
+    if counts.total() == 0 {
         bail!("no test in these guests has such a name");
     }
-    println!("{tally}");
-    Ok(if tally.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    println!("{counts}");
+    Ok(if counts.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Builds what the suites need, and puts them into the queue, one architecture after the other.
+fn prepare(
+    kernels: &[Target],
+    options: &Options,
+    tally: &Tally<'_>,
+    queue: mpsc::Sender<PlannedSuite>,
+    ui: &Ui,
+) -> Result<()> {
+    let mut unit_tests = options.only.is_none();
+    for arch in arch::ALL {
+        let of_arch = kernels.iter().filter(|kernel| kernel.arch.name == arch.name);
+        let flavours: Vec<_> = of_arch.map(|kernel| kernel.flavour).collect();
+        if flavours.is_empty() {
+            continue;
+        }
+        for suite in guests(arch, &flavours, options, tally, ui)? {
+            queue.send(suite).context("no worker is left")?;
+        }
+        if unit_tests {
+            // While guests run.
+            host_tests(tally, ui)?;
+            unit_tests = false;
+        }
+    }
+    Ok(())
 }
 
 /// The kernels that the options select.
@@ -117,13 +150,17 @@ fn cargo(arguments: &[&str]) -> Command {
     cargo
 }
 
-fn host(tally: &mut Tally, ui: &Ui) -> Result<()> {
+fn lint(tally: &Tally<'_>, ui: &Ui) -> Result<()> {
     for check in CHECKS {
         ui.step(check.name);
         let mut command = cargo(check.arguments);
         command.env("RUSTDOCFLAGS", "-D warnings");
         tally.check(check.name, || process::Job::new(command).lines(|_| ()))?;
     }
+    Ok(())
+}
+
+fn host_tests(tally: &Tally<'_>, ui: &Ui) -> Result<()> {
     ui.step("host: unit tests");
     let mut found = Vec::new();
     let ran = tally.check("host: cargo test", || {
@@ -160,25 +197,14 @@ struct PlannedSuite {
     files: Files,
 }
 
-/// Runs them all, as many at a time as there are processors.
-fn run_all(runs: &[PlannedSuite], filter: &str, tally: Tally, ui: &Ui) -> Result<Tally> {
-    let tally = Mutex::new(tally);
-    let next = Mutex::new(runs.iter());
-    let worker = || -> Result<()> {
-        loop {
-            let run = next.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some(run) = run else { return Ok(()) };
-            run_suite(run, filter, &tally, ui)?;
-        }
-    };
-    let workers = thread::available_parallelism().map_or(1, usize::from).min(runs.len().max(1));
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
-        let ends = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| bail!("a worker panicked")));
-        // Waits for all of them, even if the first failed.
-        ends.collect::<Vec<_>>().into_iter().collect::<Result<()>>()
-    })?;
-    Ok(tally.into_inner().unwrap_or_else(PoisonError::into_inner))
+/// Runs planned suites until there will be no more.
+fn run_all(planned: &Mutex<mpsc::Receiver<PlannedSuite>>, filter: &str, tally: &Tally<'_>, ui: &Ui) -> Result<()> {
+    loop {
+        let next = planned.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        // The queue is closed.
+        let Ok(suite) = next else { return Ok(()) };
+        run_suite(&suite, filter, tally, ui)?;
+    }
 }
 
 /// Runs the checks of one architecture, and gives the suites to run in guests with kernels of these flavours.
@@ -186,7 +212,7 @@ fn guests(
     arch: &'static Arch,
     flavours: &[&'static Flavour],
     options: &Options,
-    tally: &mut Tally,
+    tally: &Tally<'_>,
     ui: &Ui,
 ) -> Result<Vec<PlannedSuite>> {
     let tools = Arc::new(setup::prepare(arch, ui)?);
@@ -237,7 +263,7 @@ fn artifacts(
     programs: &Arc<Programs>,
     flavour: &'static Flavour,
     options: &Options,
-    tally: &mut Tally,
+    tally: &Tally<'_>,
     ui: &Ui,
 ) -> Result<Option<Artifacts>> {
     let kernel = tools.kernel(flavour, ui)?;
@@ -262,7 +288,7 @@ fn artifacts(
 
 /// The overlays that a suite applies at run time, and the module for that, as files of the guest; `None` if they do not
 /// build.
-fn runtime_overlays(artifacts: &Artifacts, spec: &SuiteSpec, tally: &mut Tally, ui: &Ui) -> Result<Option<Files>> {
+fn runtime_overlays(artifacts: &Artifacts, spec: &SuiteSpec, tally: &Tally<'_>, ui: &Ui) -> Result<Option<Files>> {
     if spec.runtime_overlays.is_empty() {
         return Ok(Some(Files::new()));
     }
@@ -280,13 +306,12 @@ fn runtime_overlays(artifacts: &Artifacts, spec: &SuiteSpec, tally: &mut Tally, 
 }
 
 /// Boots a guest and counts the tests that run in it.
-fn run_suite(planned: &PlannedSuite, filter: &str, tally: &Mutex<Tally>, ui: &Ui) -> Result<()> {
+fn run_suite(planned: &PlannedSuite, filter: &str, tally: &Tally<'_>, ui: &Ui) -> Result<()> {
     let PlannedSuite { artifacts, spec, plan, files } = planned;
     let SuiteSpec { name, suite, dev, append, overlay, hardware, .. } = **spec;
     let (arch, title) = (artifacts.tools.arch, artifacts.kernel.title());
     let count = |result: TestResult| {
         let test = format!("{title}: {name}: {}", result.name);
-        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
         tally.count_with(test, &result.outcome, result.took, &result.note);
     };
     ui.step(format!("Booting {title} for the suite \"{name}\""));

@@ -39,6 +39,14 @@ impl Ui {
         self.print(format_args!("    {text}"));
     }
 
+    /// Prints a result to stdout.
+    pub fn result(&self, text: impl fmt::Display) {
+        match &self.bars {
+            Some(bars) => bars.suspend(|| println!("{text}")),
+            None => println!("{text}"),
+        }
+    }
+
     /// Prints the next step and shows its progress, out of `total` in any unit.
     pub fn bar(&self, text: impl fmt::Display, total: u64) -> Bar {
         self.step(text);
