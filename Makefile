@@ -27,8 +27,6 @@ CONFIG = $(KDIR)/include/config/auto.conf
 KARCH = $(if $(call config,X86_64),x86,$(if $(call config,ARM64),arm64))
 config = $(shell grep -s '^CONFIG_$1=y' $(CONFIG))
 RELEASE = $(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null)
-# A kernel that was built with clang wants modules that are, too.
-LLVM_FLAG = $(if $(call config,CC_IS_CLANG),LLVM=1)
 MAP_QEMU = cargo run --quiet --release --locked --package map-qemu --
 
 # Where everything is kept that takes long to make and does not depend on this clone.
@@ -66,12 +64,8 @@ setup: rust ## Install and build all that a guest needs; the targets above do it
 
 .PHONY: modules
 modules: ## Build the driver against the kernel tree KDIR
-	@test -f "$(CONFIG)" || \
-		{ echo "map: $(KDIR) is no prepared kernel tree; name one: make $@ KDIR=..." >&2; exit 2; }
-	@grep -q '^CONFIG_RUST=y' "$(CONFIG)" || \
-		{ echo "map: the kernel of $(KDIR) has no Rust (CONFIG_RUST=y)" >&2; exit 2; }
-	@mkdir -p $(MODULE_OUT)
-	$(MAKE) -C $(KDIR) $(LLVM_FLAG) $(KARCH:%=ARCH=%) M=$(CURDIR) MO=$(MODULE_OUT) modules
+	@llvm=$$(driver/kdir.sh "$(KDIR)") && mkdir -p "$(MODULE_OUT)" && set -x && \
+		$(MAKE) -C "$(KDIR)" $$llvm $(KARCH:%=ARCH=%) M="$(CURDIR)" MO="$(MODULE_OUT)" modules
 	@echo "The driver is $(MODULE_OUT)/driver/map.ko"
 
 .PHONY: tools
