@@ -42,6 +42,11 @@ impl Denial {
             Self::Failed(error) => *error,
         }
     }
+
+    /// Returns whether the mapping is refused for `reason`.
+    pub(crate) fn is(&self, reason: Refusal) -> bool {
+        matches!(self, Self::Refused(refused) if refused.reason == reason)
+    }
 }
 
 impl From<Refusal> for Denial {

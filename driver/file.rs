@@ -15,10 +15,7 @@ use kernel::{
 
 use crate::{
     abstractions::fs::FileOperations,
-    error::{
-        error_of,
-        Denial, //
-    },
+    error::error_of,
     ioctl,
     map_core::{
         may_open,
@@ -59,7 +56,7 @@ impl FileOperations for NodeFile {
         let made = Permit::new(state, &request).and_then(|permit| {
             let grant = permit.grant;
             vma::fill(vma, permit).inspect_err(|denial| {
-                if matches!(denial, Denial::Refused(refused) if refused.reason == Refusal::CacheConflict) {
+                if denial.is(Refusal::CacheConflict) {
                     state.windows.lock().conflicts(&grant);
                 }
             })
