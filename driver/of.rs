@@ -36,7 +36,6 @@ use crate::{
             Node,
             Place, //
         },
-        KernelQuery,
         Window,
         MAX_WINDOWS, //
     },
@@ -46,7 +45,7 @@ use crate::{
     },
     system::{
         limits,
-        Kernel, //
+        with_reservation, //
     }, //
 };
 
@@ -143,7 +142,7 @@ fn read(device: &Device, parent: &FwNode) -> Result<ArrayVec<Window>> {
     for node in parent.children() {
         let node = &*node;
         match window(node, page_size)? {
-            Ok(window) => windows.push(reserved(window)).map_err(|_| {
+            Ok(window) => windows.push(with_reservation(window)).map_err(|_| {
                 dev_err!(
                     device,
                     "{node}: one window too many; the maximum is {MAX_WINDOWS}\n"
@@ -161,11 +160,6 @@ fn read(device: &Device, parent: &FwNode) -> Result<ArrayVec<Window>> {
     } else {
         Err(EINVAL)
     }
-}
-
-/// Returns `window`, marked as reserved if its memory is.
-fn reserved(window: Window) -> Window {
-    window.reserved_if(|range| Kernel.is_reserved(range))
 }
 
 /// Reads the window of `node`. The outer error is one of the kernel, the inner one a violation of

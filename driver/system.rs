@@ -21,7 +21,8 @@ use crate::{
         Caller,
         KernelQuery,
         Limits,
-        PhysRange, //
+        PhysRange,
+        Window, //
     }, //
 };
 
@@ -109,5 +110,13 @@ pub(crate) fn caller(file: &File) -> Caller {
         file_readable: mode.is_readable(),
         file_writable: mode.is_writable(),
         read_implies_execute: mode.read_implies_execute(),
+    }
+}
+
+/// Returns `window`, marked as reserved if its memory is. Every window passes here when it is made.
+pub(crate) fn with_reservation(window: Window) -> Window {
+    Window {
+        reserved: Kernel.is_reserved(&window.range),
+        ..window
     }
 }

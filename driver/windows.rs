@@ -34,7 +34,6 @@ use crate::{
         parse,
         Entry,
         Grant,
-        KernelQuery,
         LogLimit,
         Mode,
         Origin,
@@ -55,6 +54,7 @@ use crate::{
     },
     system::{
         limits,
+        with_reservation,
         Kernel, //
     }, //
 };
@@ -254,8 +254,7 @@ fn listed(text: &[u8]) -> Result<ArrayVec<Window>> {
             pr_err!("windows: {}\n", CoreDisplay(error));
             EINVAL
         })?;
-        let window = window.reserved_if(|range| Kernel.is_reserved(range));
-        windows.push(window).map_err(|window| {
+        windows.push(with_reservation(window)).map_err(|window| {
             pr_err!(
                 "windows: {}: one window too many; the maximum is {MAX_WINDOWS}\n",
                 CoreDisplay(window)

@@ -51,15 +51,6 @@ impl Window {
         }
     }
 
-    /// Returns the window, marked [reserved](Self::reserved) if `is_reserved` is true for its
-    /// range.
-    pub fn reserved_if(self, is_reserved: impl FnOnce(&PhysRange) -> bool) -> Self {
-        Self {
-            reserved: is_reserved(&self.range),
-            ..self
-        }
-    }
-
     /// Returns whether a locked-down kernel maps it: the boot device tree describes it and reserves
     /// its memory, so root can neither create nor move such a window.
     pub const fn survives_lockdown(&self) -> bool {
