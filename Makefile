@@ -30,7 +30,7 @@ RELEASE = $(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null)
 MAP_QEMU = cargo run --quiet --release --locked --package map-qemu --
 
 # Where everything is kept that takes long to make and does not depend on this clone.
-CACHE = $(or $(MAP_CACHE),$(XDG_CACHE_HOME:%=%/map),$(HOME:%=%/.cache/map))
+CACHE = $(or $(MAP_CACHE),$(and $(XDG_CACHE_HOME),$(XDG_CACHE_HOME)/map),$(and $(HOME),$(HOME)/.cache/map))
 # What cargo makes on the way to its results: a fresh clone finds its dependencies compiled. A cargo that does not know
 # the variable (before 1.91) has it all in target/.
 ifneq ($(CACHE),)
@@ -102,7 +102,7 @@ clean: ## Remove what was built here
 
 .PHONY: distclean
 distclean: clean ## Remove the cache of kernels and tools as well
-	rm -rf "$${MAP_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/map}"
+	rm -rf "$(CACHE)"
 
 # Everything else needs cargo and a linker, so they come first.
 .PHONY: rust

@@ -52,11 +52,11 @@ fi
 version=$(rustc --version | cut -d ' ' -f 2)
 at_least "$version" "$oldest" || fail "Rust $oldest or later is needed, and rustc is $version: update it with rustup"
 
-# Every clone leaves its own crates in the shared build directory. It is emptied before it takes too much room; at worst
-# a run in another clone must be started again.
+# Every clone leaves its own crates in the shared build directory, so a fresh one empties it before it takes too much
+# room; at worst a run in another clone must be started again.
 limit=8000 # MB
 shared=${CARGO_BUILD_BUILD_DIR:-}
-if [ -n "$shared" ] && [ -d "$shared" ] && [ "$(du -sm "$shared" | cut -f 1)" -gt "$limit" ]; then
+if [ ! -d target ] && [ -n "$shared" ] && [ -d "$shared" ] && [ "$(du -sm "$shared" | cut -f 1)" -gt "$limit" ]; then
 	echo "==> Emptying $shared, which is larger than $limit MB" >&2
 	mv "$shared" "$shared.old.$$" && rm -rf "$shared".old.*
 fi
