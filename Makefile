@@ -64,8 +64,8 @@ setup: rust ## Install and build all that a guest needs; the targets above do it
 
 .PHONY: modules
 modules: ## Build the driver against the kernel tree KDIR
-	@llvm=$$(driver/kdir.sh "$(KDIR)") && mkdir -p "$(MODULE_OUT)" && set -x && \
-		$(MAKE) -C "$(KDIR)" $$llvm $(KARCH:%=ARCH=%) M="$(CURDIR)" MO="$(MODULE_OUT)" modules
+	@tree=$$(MAP_CACHE="$(CACHE)" driver/kdir.sh "$(KDIR)") && mkdir -p "$(MODULE_OUT)" && set -x && \
+		$(MAKE) $$tree M="$(CURDIR)" MO="$(MODULE_OUT)" modules
 	@echo "The driver is $(MODULE_OUT)/driver/map.ko"
 
 .PHONY: tools
