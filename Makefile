@@ -6,7 +6,10 @@
 ARCH ?=
 # The flavour of the guest's kernel: plain, debug or kobject. Without it, plain, and `make test` tests them all.
 FLAVOUR ?=
-GUEST = $(if $(ARCH),--arch $(ARCH)) $(if $(FLAVOUR),--flavour $(FLAVOUR))
+# Its kernel: 7.3 or 7.2, built from the source, or debian, which Debian has built. Without it, 7.3; `make run` prefers
+# debian, which is ready sooner.
+KERNEL ?=
+GUEST = $(if $(ARCH),--arch $(ARCH)) $(if $(KERNEL),--kernel $(KERNEL)) $(if $(FLAVOUR),--flavour $(FLAVOUR))
 
 # A prepared kernel tree with Rust, for `make modules` and `make install`.
 KDIR ?= /lib/modules/$(shell uname -r)/build

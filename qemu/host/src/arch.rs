@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use anyhow::{Context, Result};
+
 /// Everything that the harness knows about an architecture.
 #[derive(Debug)]
 pub struct Arch {
@@ -135,6 +137,14 @@ const ARM64: Arch = Arch {
     page_tables: PageTables::Arm64,
     append: "uio_pdrv_genirq.of_id=generic-uio",
 };
+
+/// The architecture of this machine.
+pub fn of_this_machine() -> Result<&'static Arch> {
+    ALL.iter().find(|arch| arch.is_of_this_machine()).with_context(|| {
+        let names: Vec<_> = ALL.iter().map(|arch| arch.name).collect();
+        format!("this machine is {}, and only {} are known", std::env::consts::ARCH, names.join(" and "))
+    })
+}
 
 impl Arch {
     /// The entry called `name`.

@@ -64,7 +64,7 @@ fn parameters(text: &str) -> Option<Vec<String>> {
 
 /// Runs the command and forwards its output and its exit status.
 pub fn exec(options: &Options, ui: &Ui) -> Result<ExitCode> {
-    let artifacts = crate::artifacts(options.target, ui)?;
+    let artifacts = crate::artifacts(options.target.kernel()?, ui)?;
     let job = Job {
         channel: artifacts.tools.arch.channel.into(),
         dev: Dev::Devtmpfs,

@@ -100,24 +100,6 @@ impl fmt::Display for Flavour {
     }
 }
 
-/// The name of a kernel in messages: `x86_64`, or `x86_64 debug`.
-pub fn title(arch: &Arch, flavour: &Flavour) -> String {
-    named(arch, flavour, ' ')
-}
-
-/// The stem of a kernel's file names: `x86_64`, or `x86_64-debug`.
-pub fn stem(arch: &Arch, flavour: &Flavour) -> String {
-    named(arch, flavour, '-')
-}
-
-fn named(arch: &Arch, flavour: &Flavour, joint: char) -> String {
-    if flavour.is_plain() {
-        arch.name.into()
-    } else {
-        format!("{arch}{joint}{flavour}")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,12 +111,5 @@ mod tests {
             assert!(flavour.arches.iter().all(|name| Arch::find(name).is_some()), "{flavour}");
         }
         assert!(ALL[0].is_plain() && arch::ALL.iter().all(|arch| ALL[0].fits(arch)));
-    }
-
-    #[test]
-    fn the_plain_kernel_is_called_like_its_architecture() {
-        let (arch, debug) = (&arch::ALL[0], Flavour::find("debug").unwrap());
-        assert_eq!(title(arch, &ALL[0]), "x86_64");
-        assert_eq!((title(arch, debug).as_str(), stem(arch, debug).as_str()), ("x86_64 debug", "x86_64-debug"));
     }
 }

@@ -9,6 +9,7 @@ mod flavour;
 mod gdb;
 mod initramfs;
 mod interrupt;
+mod kernels;
 mod klog;
 mod libraries;
 mod machine;
@@ -32,12 +33,20 @@ mod verdict;
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    thread,
 };
 
-use anyhow::{ensure, Result};
+use anyhow::{bail, Result};
 use clap::{Parser, Subcommand};
 
-use crate::{arch::Arch, flavour::Flavour, module::Compiler, session::Artifacts, ui::Ui};
+use crate::{
+    arch::Arch,
+    flavour::Flavour,
+    kernels::{KernelId, Origin},
+    module::Compiler,
+    session::Artifacts,
+    ui::Ui,
+};
 
 /// The harness itself failed: sysexits' EX_UNAVAILABLE.
 const UNAVAILABLE: u8 = 69;
@@ -72,18 +81,21 @@ struct Target {
     /// The architecture of the guest.
     #[arg(long, default_value = "x86_64", value_parser = find_arch)]
     arch: &'static Arch,
+    /// Its kernel: 7.3 or 7.2, built from the source; or debian, which Debian has built.
+    #[arg(long, value_parser = find_origin)]
+    kernel: Option<&'static Origin>,
     /// The flavour of its kernel: plain; debug, which checks itself; kobject, which frees late.
-    #[arg(long, default_value = "plain", value_parser = find_flavour)]
-    flavour: &'static Flavour,
+    #[arg(long, value_parser = find_flavour)]
+    flavour: Option<&'static Flavour>,
 }
 
 impl Target {
-    /// Fails if there is no such kernel.
-    fn check(self) -> Result<()> {
-        let Self { arch, flavour } = self;
-        let having = flavour.arches.join(", ");
-        ensure!(flavour.fits(arch), "there is no {flavour} kernel of {arch}, only of {having}");
-        Ok(())
+    /// The kernel that the options name.
+    fn kernel(self) -> Result<KernelId> {
+        let Self { arch, kernel, flavour } = self;
+        let id =
+            KernelId { arch, origin: kernel.unwrap_or(&kernels::ALL[0]), flavour: flavour.unwrap_or(&flavour::ALL[0]) };
+        id.check().map(|()| id)
     }
 }
 
@@ -91,6 +103,13 @@ fn find_arch(name: &str) -> Result<&'static Arch, String> {
     Arch::find(name).ok_or_else(|| {
         let names: Vec<_> = arch::ALL.iter().map(|arch| arch.name).collect();
         format!("there are guests of {}", names.join(", "))
+    })
+}
+
+fn find_origin(name: &str) -> Result<&'static Origin, String> {
+    Origin::find(name).ok_or_else(|| {
+        let names: Vec<_> = kernels::ALL.iter().map(|origin| origin.name).collect();
+        format!("there are the kernels {}", names.join(", "))
     })
 }
 
@@ -126,7 +145,7 @@ fn main() -> ExitCode {
 
 fn perform(command: Command, ui: &Ui) -> Result<ExitCode> {
     match command {
-        Command::Setup(target) => artifacts(target, ui).map(|_| ExitCode::SUCCESS),
+        Command::Setup(target) => artifacts(target.kernel()?, ui).map(|_| ExitCode::SUCCESS),
         Command::Run(target) => run::run(target, ui),
         Command::Test(options) => test::test(&options, ui),
         Command::Shell(target) => shell::shell(target, ui),
@@ -135,12 +154,16 @@ fn perform(command: Command, ui: &Ui) -> Result<ExitCode> {
 }
 
 /// Everything that a guest is made from; builds what is missing.
-fn artifacts(target: Target, ui: &Ui) -> Result<Artifacts> {
-    target.check()?;
-    let tools = setup::prepare(target.arch, ui)?;
-    let kernel = tools.kernel(target.flavour, ui)?;
-    let module = module::build(&tools, &kernel, &module::DRIVER, Compiler::Rustc, ui)?;
-    let programs = programs::build(&tools, ui)?;
+fn artifacts(kernel: KernelId, ui: &Ui) -> Result<Artifacts> {
+    let tools = setup::prepare(kernel.arch, ui)?;
+    let (kernel, programs) = thread::scope(|scope| {
+        // Downloads, and the beginning of a kernel's build, leave processors idle.
+        let programs = scope.spawn(|| programs::build(&tools, ui));
+        let kernel = tools.kernel(kernel, ui);
+        (kernel, programs.join().unwrap_or_else(|_| bail!("a thread panicked")))
+    });
+    let (kernel, programs) = (kernel?, programs?);
+    let module = module::build(&kernel, &module::DRIVER, Compiler::Rustc, ui)?;
     Ok(Artifacts { tools: tools.into(), kernel, module, programs: programs.into() })
 }
 

@@ -12,7 +12,7 @@ use anyhow::{bail, ensure, Context, Result};
 
 use crate::{
     process::Job,
-    setup::{self, Kernel, Tools},
+    setup::{self, Kernel},
     ui::Ui,
 };
 
@@ -50,11 +50,11 @@ pub enum Compiler {
 }
 
 /// Builds a module and gives its path. A warning is an error.
-pub fn build(tools: &Tools, kernel: &Kernel, source: &Source, compiler: Compiler, ui: &Ui) -> Result<PathBuf> {
+pub fn build(kernel: &Kernel, source: &Source, compiler: Compiler, ui: &Ui) -> Result<PathBuf> {
     let title = source.title;
     let directory = match compiler {
-        Compiler::Rustc => tools.arch.name.to_owned(),
-        Compiler::Clippy => format!("{}-clippy", tools.arch.name),
+        Compiler::Rustc => kernel.id.arch.name.to_owned(),
+        Compiler::Clippy => format!("{}-clippy", kernel.id.arch.name),
     };
     // Objects depend on the kernel's headers, so each kernel has a directory of its own.
     let place = kernel.build.parent().and_then(Path::file_name);
@@ -62,10 +62,8 @@ pub fn build(tools: &Tools, kernel: &Kernel, source: &Source, compiler: Compiler
     let output = crate::target().join(source.output).join(directory).join(key);
     fs::create_dir_all(&output).with_context(|| format!("cannot create {}", output.display()))?;
     let _lock = setup::lock(&output, &format!("building {title}"), ui)?;
-    let mut make = tools.toolchain.make();
-    make.arg("-C")
-        .arg(&kernel.build)
-        .arg(format!("M={}", crate::root().join(source.root).display()))
+    let mut make = kernel.make();
+    make.arg(format!("M={}", crate::root().join(source.root).display()))
         .arg(format!("MO={}", output.display()))
         .arg("modules");
     if compiler == Compiler::Clippy {
@@ -122,9 +120,9 @@ fn is_progress(line: &str) -> bool {
 }
 
 /// Fails if a panic is linked into the driver: it would take the machine down.
-pub fn has_no_panic(tools: &Tools, module: &Path) -> Result<()> {
+pub fn has_no_panic(module: &Path) -> Result<()> {
     let object = module.with_file_name("driver/map_main.o");
-    let mut nm = tools.toolchain.llvm("llvm-nm");
+    let mut nm = setup::llvm("llvm-nm");
     nm.arg(&object);
     let symbols = Job::new(nm).output()?;
     ensure!(!symbols.is_empty(), "{} has no symbols", object.display());

@@ -8,8 +8,10 @@ use anyhow::{bail, ensure, Context, Result};
 use map_protocol::{pattern, Dev, Difference, Job, Stream, Task, ToHost};
 
 use crate::{
+    interrupt,
+    kernels::{self, KernelId, Supply},
     memory::Memory,
-    session::{Guest, HostView},
+    session::{Artifacts, Guest, HostView},
     ui::Ui,
     verdict::ExpectedEnd,
     Target,
@@ -41,7 +43,7 @@ step rmmod map
 
 /// Boots the guest, runs the demonstration in it, and inspects its memory from outside.
 pub fn run(target: Target, ui: &Ui) -> Result<ExitCode> {
-    let artifacts = crate::artifacts(target, ui)?;
+    let artifacts = artifacts(target, ui)?;
     let arch = target.arch;
     let memory = Memory::new(arch)?;
     memory.fill(SEED, START, LENGTH)?;
@@ -77,6 +79,24 @@ pub fn run(target: Target, ui: &Ui) -> Result<ExitCode> {
     ensure!(seen && status == 0, "the guest's memory was not inspected");
     ui.step("It works: a program in the guest wrote to physical memory through /dev/map, and nothing else changed");
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the guest is made from. The quickest kernel is Debian's own, but it is not always to be had.
+fn artifacts(target: Target, ui: &Ui) -> Result<Artifacts> {
+    let named = target.kernel()?;
+    let stock = kernels::ALL.iter().map(|origin| KernelId { origin, ..named });
+    let stock = stock.into_iter().find(|kernel| kernel.origin.supply == Supply::Stock && kernel.check().is_ok());
+    let (None, None, Some(stock)) = (target.kernel, target.flavour, stock) else {
+        return crate::artifacts(named, ui);
+    };
+    match crate::artifacts(stock, ui) {
+        Err(error) if !interrupt::is_interruption(&error) => {
+            ui.note(format!("Debian's own kernel cannot be used: {error:#}"));
+            ui.note("A kernel is built instead, which takes longer; KERNEL=7.3 begins with that");
+            crate::artifacts(named, ui)
+        }
+        made => made,
+    }
 }
 
 /// Inspects the guest's memory twice: through QEMU's monitor, and in the file that is its RAM.

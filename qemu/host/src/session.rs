@@ -16,9 +16,10 @@ use map_protocol::{Job, Page, Question, ToGuest, ToHost, JOB, MODULE};
 
 use crate::{
     arch::PageTables,
-    flavour,
     initramfs::Initramfs,
-    interrupt, libraries,
+    interrupt,
+    kernels::KernelId,
+    libraries,
     machine::{self, Died, Hardware, Machine, MachineConfig},
     memory::Memory,
     pages,
@@ -75,10 +76,11 @@ impl<'a> Guest<'a> {
     pub fn new(artifacts: &'a Artifacts, name: &str, job: Job, timeout: Duration) -> Result<Self> {
         let directory = crate::target().join("guest");
         fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
-        let stem = flavour::stem(artifacts.tools.arch, artifacts.kernel.flavour);
+        let stem = artifacts.kernel.id.stem();
         let log = directory.join(format!("{name}-{stem}-{}.log", process::id()));
         let overlays = artifacts.tools.arch.dt_overlay.into_iter().collect();
-        let append = vec![artifacts.kernel.flavour.append.to_owned()];
+        let KernelId { origin, flavour, .. } = artifacts.kernel.id;
+        let append = [origin.append, flavour.append].map(str::to_owned).to_vec();
         Ok(Self {
             artifacts,
             job,
@@ -152,7 +154,7 @@ impl<'a> Guest<'a> {
     }
 
     fn config<'b>(&'b self, initramfs: &'b File) -> MachineConfig<'b> {
-        let flavour = self.artifacts.kernel.flavour;
+        let flavour = self.artifacts.kernel.id.flavour;
         MachineConfig {
             arch: self.artifacts.tools.arch,
             image: &self.artifacts.kernel.image,

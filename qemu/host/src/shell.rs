@@ -20,7 +20,7 @@ pub fn shell(target: Target, ui: &Ui) -> Result<ExitCode> {
         io::stdin().is_terminal() && io::stdout().is_terminal(),
         "a shell needs a terminal; `map-qemu exec` runs a command without one"
     );
-    let artifacts = crate::artifacts(target, ui)?;
+    let artifacts = crate::artifacts(target.kernel()?, ui)?;
     let (rows, columns) = size();
     let job = Job {
         channel: target.arch.channel.into(),

@@ -4,7 +4,7 @@
 
 use map_protocol::{Dev, Suite};
 
-use crate::{arch::Arch, flavour::Flavour, machine::Hardware};
+use crate::{kernels::KernelId, machine::Hardware};
 
 /// A suite and the guest that it needs.
 #[derive(Debug)]
@@ -26,9 +26,11 @@ pub struct SuiteSpec {
     pub hardware: Hardware,
     /// The architectures on which it runs.
     pub arches: &'static [&'static str],
+    /// The origins of the kernel with which it runs.
+    pub origins: &'static [&'static str],
     /// The flavours of the kernel with which it runs.
     pub flavours: &'static [&'static str],
-    /// Those of them with which it takes so long that it runs only with `--all`, or if the flavour is named.
+    /// Those of both with which it takes so long that it runs only with `--all`, or if the origin or the flavour is named.
     pub slow: &'static [&'static str],
     /// The last test of the suite ends in a kernel panic, with this as the first fault in the kernel's log.
     pub expected_panic: Option<&'static str>,
@@ -53,10 +55,17 @@ const ORDINARY: SuiteSpec = SuiteSpec {
     runtime_overlays: &[],
     hardware: ORDINARY_HARDWARE,
     arches: &["x86_64", "arm64"],
+    origins: &["7.3", "7.2", "debian"],
     flavours: &["plain", "debug"],
     slow: &[],
     expected_panic: None,
 };
+
+/// The kernels that load our module when they are locked down: it is signed with the key of those that are built here.
+const SIGNED: &[&str] = &["7.3", "7.2"];
+
+/// What other suites show on Debian's kernel is enough, unless all of it is asked for.
+const SLOW_ON_STOCK: &[&str] = &["debian"];
 
 const ORDINARY_HARDWARE: Hardware =
     Hardware { board: None, processors: None, memory_mib: None, memory: None, devices: &[] };
@@ -96,8 +105,14 @@ pub const ALL: &[SuiteSpec] = &[
     },
     SuiteSpec { name: "device tree", suite: Suite::Dt, overlay: Some(WINDOWS), ..ORDINARY },
     SuiteSpec { name: "wrong device tree", suite: Suite::DtWrong, overlay: Some(WRONG), ..ORDINARY },
-    SuiteSpec { name: "lockdown", suite: Suite::Lockdown, append: "lockdown=integrity", ..ORDINARY },
-    SuiteSpec { name: "late lockdown", suite: Suite::LockdownLate, flavours: &["plain"], ..ORDINARY },
+    SuiteSpec { name: "lockdown", suite: Suite::Lockdown, append: "lockdown=integrity", origins: SIGNED, ..ORDINARY },
+    SuiteSpec {
+        name: "late lockdown",
+        suite: Suite::LockdownLate,
+        flavours: &["plain"],
+        slow: SLOW_ON_STOCK,
+        ..ORDINARY
+    },
     SuiteSpec {
         name: "locked-down device tree",
         suite: Suite::LockdownDt,
@@ -130,8 +145,8 @@ pub const ALL: &[SuiteSpec] = &[
         flavours: &["plain"],
         ..ORDINARY
     },
-    SuiteSpec { name: "devmap", suite: Suite::Devmap, ..ORDINARY },
-    SuiteSpec { name: "mmap", suite: Suite::Mmap, ..ORDINARY },
+    SuiteSpec { name: "devmap", suite: Suite::Devmap, slow: SLOW_ON_STOCK, ..ORDINARY },
+    SuiteSpec { name: "mmap", suite: Suite::Mmap, slow: SLOW_ON_STOCK, ..ORDINARY },
     SuiteSpec {
         name: "memory hotplug",
         suite: Suite::Hotplug,
@@ -147,12 +162,14 @@ pub const ALL: &[SuiteSpec] = &[
         suite: Suite::Pci,
         hardware: Hardware { devices: &["-device", "edu"], ..ORDINARY_HARDWARE },
         arches: &["x86_64"],
+        slow: SLOW_ON_STOCK,
         ..ORDINARY
     },
     SuiteSpec {
         name: "PCI configuration",
         suite: Suite::Ecam,
         append: "lockdown=integrity",
+        origins: SIGNED,
         // This board keeps its PCI configuration at 0xb0000000, and has memory below 2 GiB in one piece.
         hardware: Hardware { board: Some("q35"), memory_mib: Some(2048), ..ORDINARY_HARDWARE },
         arches: &["x86_64"],
@@ -176,29 +193,45 @@ pub const ALL: &[SuiteSpec] = &[
         expected_panic: Some("Internal error: synchronous external abort"),
         ..ORDINARY
     },
-    SuiteSpec { name: "large windows", suite: Suite::Big, arches: &["x86_64"], flavours: &["plain"], ..ORDINARY },
+    SuiteSpec {
+        name: "large windows",
+        suite: Suite::Big,
+        arches: &["x86_64"],
+        flavours: &["plain"],
+        slow: SLOW_ON_STOCK,
+        ..ORDINARY
+    },
 ];
 
 impl SuiteSpec {
-    /// Whether it runs in a guest of `arch` with a kernel of this flavour.
-    pub fn fits(&self, arch: &Arch, flavour: &Flavour) -> bool {
-        self.arches.contains(&arch.name)
-            && self.flavours.contains(&flavour.name)
-            && (self.overlay.is_none() || arch.dt_overlay.is_some())
+    /// Whether it runs in a guest with this kernel.
+    pub fn fits(&self, kernel: KernelId) -> bool {
+        self.arches.contains(&kernel.arch.name)
+            && self.origins.contains(&kernel.origin.name)
+            && self.flavours.contains(&kernel.flavour.name)
+            && (self.overlay.is_none() || kernel.arch.dt_overlay.is_some())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{arch, flavour};
+    use crate::{
+        arch::{self, Arch},
+        flavour::{self, Flavour},
+        kernels::{self, Origin},
+    };
 
     #[test]
     fn every_suite_runs_somewhere_and_has_a_name_of_its_own() {
         for (number, spec) in ALL.iter().enumerate() {
-            let fits = |arch: &Arch| flavour::ALL.iter().any(|flavour| flavour.fits(arch) && spec.fits(arch, flavour));
-            assert!(arch::ALL.iter().any(fits), "{spec:?}");
+            let origin = &kernels::ALL[0];
+            let kernels = arch::ALL
+                .iter()
+                .flat_map(|arch| flavour::ALL.iter().map(move |flavour| KernelId { arch, origin, flavour }));
+            assert!(kernels.into_iter().any(|kernel| kernel.check().is_ok() && spec.fits(kernel)), "{spec:?}");
             assert!(spec.arches.iter().all(|name| Arch::find(name).is_some()), "{spec:?}");
+            assert!(spec.origins.iter().all(|name| Origin::find(name).is_some()), "{spec:?}");
             assert!(spec.flavours.iter().all(|name| Flavour::find(name).is_some()), "{spec:?}");
             assert!(ALL[..number].iter().all(|other| other.name != spec.name && other.suite != spec.suite));
         }

@@ -17,7 +17,15 @@ use crate::{interrupt, ui::Ui};
 #[derive(Debug)]
 pub struct Tally<'a> {
     ui: &'a Ui,
-    counts: Mutex<Counts>,
+    groups: Mutex<Vec<Group>>,
+}
+
+/// The tests whose names begin with the same words before a colon: those of the host, or of one kernel.
+#[derive(Debug)]
+struct Group {
+    name: String,
+    counts: Counts,
+    took: Duration,
 }
 
 /// The numbers of tests by their outcome.
@@ -29,6 +37,12 @@ pub struct Counts {
 }
 
 impl Counts {
+    fn add(&mut self, other: Counts) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+
     /// The number of tests that were counted.
     pub fn total(&self) -> u64 {
         self.passed + self.failed + self.skipped
@@ -49,12 +63,27 @@ impl fmt::Display for Counts {
 impl<'a> Tally<'a> {
     /// Nothing is counted yet. Results are printed by `ui`.
     pub fn new(ui: &'a Ui) -> Self {
-        Self { ui, counts: Mutex::default() }
+        Self { ui, groups: Mutex::default() }
     }
 
     /// The counts.
     pub fn counts(&self) -> Counts {
-        *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut all = Counts::default();
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|group| all.add(group.counts));
+        all
+    }
+
+    /// A table of the counts, and of the time that the tests took, which may have run at the same time.
+    pub fn table(&self) -> String {
+        let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let width = groups.iter().map(|group| group.name.len()).max().unwrap_or_default();
+        let mut table = format!("{:width$}  passed  failed  skipped  seconds\n", "");
+        for Group { name, counts: Counts { passed, failed, skipped }, took } in groups.iter() {
+            let seconds = took.as_secs();
+            // Writing to a string does not fail.
+            let _ = writeln!(table, "{name:width$}  {passed:6}  {failed:6}  {skipped:7}  {seconds:7}");
+        }
+        table
     }
 
     /// Counts one test, and prints its outcome.
@@ -64,8 +93,15 @@ impl<'a> Tally<'a> {
 
     /// The same, with the test's note below its line.
     pub fn count_with(&self, name: impl fmt::Display, outcome: &Outcome, took: Duration, note: &str) {
-        let seconds = took.as_secs_f64();
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let (name, seconds) = (name.to_string(), took.as_secs_f64());
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = name.split_once(": ").map_or("", |(group, _)| group);
+        let index = groups.iter().position(|group| group.name == of).unwrap_or_else(|| {
+            groups.push(Group { name: of.to_owned(), counts: Counts::default(), took: Duration::ZERO });
+            groups.len() - 1
+        });
+        let Group { counts, took: sum, .. } = &mut groups[index];
+        *sum += took;
         let (count, mut text, reason) = match outcome {
             Outcome::Passed => (&mut counts.passed, format!("ok    {name} ({seconds:.2} s)"), ""),
             Outcome::Failed(reason) => (&mut counts.failed, format!("FAIL  {name} ({seconds:.2} s)"), reason.as_str()),
@@ -114,5 +150,24 @@ mod tests {
         assert!(!tally.counts().is_good());
         assert_eq!(tally.counts().total(), 3);
         assert_eq!(tally.counts().to_string(), "1 passed, 1 failed, 1 skipped");
+    }
+
+    #[test]
+    fn the_table_has_a_line_for_every_kernel() {
+        let ui = Ui::new();
+        let tally = Tally::new(&ui);
+        for (name, outcome) in [
+            ("host: a::b", Outcome::Passed),
+            ("x86_64 debug: driver: loads: twice", Outcome::Failed("no".into())),
+            ("host: c", Outcome::Passed),
+        ] {
+            tally.count(name, &outcome, Duration::from_millis(1500));
+        }
+        assert_eq!(
+            tally.table(),
+            "              passed  failed  skipped  seconds\n\
+             host               2       0        0        3\n\
+             x86_64 debug       0       1        0        1\n"
+        );
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     arch::{self, Arch},
     dt,
     flavour::{self, Flavour},
+    kernels::{self, KernelId, Origin},
     memory::Memory,
     module::{self, Compiler},
     process,
@@ -33,7 +34,6 @@ use crate::{
     tally::Tally,
     ui::Ui,
     verdict::ExpectedEnd,
-    Target,
 };
 
 /// How long a suite's guest may run on the plain kernel. Most take seconds.
@@ -45,10 +45,13 @@ pub struct Options {
     /// The architectures of the guests; all of them by default.
     #[arg(long, value_parser = crate::find_arch)]
     arch: Vec<&'static Arch>,
-    /// The flavours of their kernels; all of them by default.
+    /// Their kernels: 7.3, 7.2, debian; 7.3, and some suites on debian, by default.
+    #[arg(long, value_parser = crate::find_origin)]
+    kernel: Vec<&'static Origin>,
+    /// The flavours of these kernels; all of them by default.
     #[arg(long, value_parser = crate::find_flavour)]
     flavour: Vec<&'static Flavour>,
-    /// Also runs what takes long; implied by --flavour.
+    /// Runs all kernels, and what takes long; the latter is implied by --kernel and --flavour.
     #[arg(long)]
     all: bool,
     /// Runs only tests in guests whose names contain this text.
@@ -80,13 +83,16 @@ pub fn test(options: &Options, ui: &Ui) -> Result<ExitCode> {
     if counts.total() == 0 {
         bail!("no test in these guests has such a name");
     }
+    if options.only.is_none() {
+        print!("{}", tally.table());
+    }
     println!("{counts}");
     Ok(if counts.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Builds what the suites need, and puts them into the queue, one architecture after the other.
 fn prepare(
-    kernels: &[Target],
+    kernels: &[KernelId],
     options: &Options,
     tally: &Tally<'_>,
     queue: mpsc::Sender<PlannedSuite>,
@@ -94,14 +100,11 @@ fn prepare(
 ) -> Result<()> {
     let mut unit_tests = options.only.is_none();
     for arch in arch::ALL {
-        let of_arch = kernels.iter().filter(|kernel| kernel.arch.name == arch.name);
-        let flavours: Vec<_> = of_arch.map(|kernel| kernel.flavour).collect();
-        if flavours.is_empty() {
+        let kernels: Vec<_> = kernels.iter().copied().filter(|kernel| kernel.arch.name == arch.name).collect();
+        if kernels.is_empty() {
             continue;
         }
-        for suite in guests(arch, &flavours, options, tally, ui)? {
-            queue.send(suite).context("no worker is left")?;
-        }
+        guests(arch, &kernels, options, tally, &queue, ui)?;
         if unit_tests {
             // While guests run.
             host_tests(tally, ui)?;
@@ -112,16 +115,26 @@ fn prepare(
 }
 
 /// The kernels that the options select.
-fn kernels(options: &Options) -> Result<Vec<Target>> {
-    let every = arch::ALL.iter().flat_map(|arch| flavour::ALL.iter().map(move |flavour| Target { arch, flavour }));
-    let named = every.filter(|Target { arch, flavour }| {
+fn kernels(options: &Options) -> Result<Vec<KernelId>> {
+    let origins: Vec<_> = match &options.kernel[..] {
+        [] if options.all => kernels::ALL.iter().collect(),
+        [] => kernels::ALL.iter().filter(|origin| origin.in_every_test).collect(),
+        named => named.to_vec(),
+    };
+    let mut every = Vec::new();
+    for arch in arch::ALL {
+        for origin in &origins {
+            every.extend(flavour::ALL.iter().map(|flavour| KernelId { arch, origin, flavour }));
+        }
+    }
+    every.retain(|KernelId { arch, flavour, .. }| {
         let of_arch = options.arch.is_empty() || options.arch.iter().any(|named| named.name == arch.name);
         let of_flavour = options.flavour.is_empty() || options.flavour.iter().any(|named| named.name == flavour.name);
         of_arch && of_flavour
     });
-    let (there, absent): (Vec<_>, Vec<_>) = named.partition(|target| target.check().is_ok());
+    let (there, absent): (Vec<_>, Vec<_>) = every.into_iter().partition(|kernel| kernel.check().is_ok());
     match absent.first() {
-        Some(target) if there.is_empty() => target.check().map(|()| there),
+        Some(kernel) if there.is_empty() => kernel.check().map(|()| there),
         _ => Ok(there),
     }
 }
@@ -207,20 +220,21 @@ fn run_all(planned: &Mutex<mpsc::Receiver<PlannedSuite>>, filter: &str, tally: &
     }
 }
 
-/// Runs the checks of one architecture, and gives the suites to run in guests with kernels of these flavours.
+/// Runs the checks of one architecture, and puts the suites to run in guests with these kernels into the queue.
 fn guests(
     arch: &'static Arch,
-    flavours: &[&'static Flavour],
+    kernels: &[KernelId],
     options: &Options,
     tally: &Tally<'_>,
+    queue: &mpsc::Sender<PlannedSuite>,
     ui: &Ui,
-) -> Result<Vec<PlannedSuite>> {
+) -> Result<()> {
     let tools = Arc::new(setup::prepare(arch, ui)?);
     let programs = Arc::new(programs::build_for_tests(&tools, ui)?);
     let plan = Arc::new(plan(&programs.suite)?);
     let filter = options.only.as_deref().unwrap_or("");
     let runs = |spec: &SuiteSpec| plan.iter().any(|(suite, name)| *suite == spec.suite && name.contains(filter));
-    if options.only.is_none() && flavours.iter().any(|flavour| flavour.is_plain()) {
+    if options.only.is_none() && kernels.iter().any(KernelId::is_reference) {
         // Clippy on the workspace covers this machine's architecture.
         if !arch.is_of_this_machine() {
             let name = format!("{arch}: clippy of the guest's programs");
@@ -231,24 +245,25 @@ fn guests(
             tally.check(&name, || setup::check_binding(ui))?;
         }
     }
-    let mut planned = Vec::new();
-    for flavour in flavours {
-        let slow_too = options.all || !options.flavour.is_empty();
-        let quick = |spec: &SuiteSpec| slow_too || !spec.slow.contains(&flavour.name);
-        let fits = |spec: &&'static SuiteSpec| spec.fits(arch, flavour) && quick(spec) && runs(spec);
+    for kernel in kernels {
+        let slow_too = options.all || !options.kernel.is_empty() || !options.flavour.is_empty();
+        let names = [kernel.origin.name, kernel.flavour.name];
+        let quick = |spec: &SuiteSpec| slow_too || !spec.slow.iter().any(|name| names.contains(name));
+        let fits = |spec: &&'static SuiteSpec| spec.fits(*kernel) && quick(spec) && runs(spec);
         let specs: Vec<_> = suites::ALL.iter().filter(fits).collect();
         if specs.is_empty() {
             continue;
         }
-        let Some(artifacts) = artifacts(&tools, &programs, flavour, options, tally, ui)? else { continue };
+        let Some(artifacts) = artifacts(&tools, &programs, *kernel, options, tally, ui)? else { continue };
         let artifacts = Arc::new(artifacts);
         for spec in specs {
             if let Some(files) = runtime_overlays(&artifacts, spec, tally, ui)? {
-                planned.push(PlannedSuite { artifacts: Arc::clone(&artifacts), spec, plan: Arc::clone(&plan), files });
+                let (artifacts, plan) = (Arc::clone(&artifacts), Arc::clone(&plan));
+                queue.send(PlannedSuite { artifacts, spec, plan, files }).context("no worker is left")?;
             }
         }
     }
-    Ok(planned)
+    Ok(())
 }
 
 /// The tests in this program.
@@ -257,31 +272,30 @@ fn plan(program: &Path) -> Result<Plan> {
     plan::find(&bytes).with_context(|| format!("{} names no tests", program.display()))
 }
 
-/// The files for guests with a kernel of this flavour; `None` if the driver does not build for it.
+/// The files for guests with this kernel; `None` if the driver does not build for it.
 fn artifacts(
     tools: &Arc<Tools>,
     programs: &Arc<Programs>,
-    flavour: &'static Flavour,
+    kernel: KernelId,
     options: &Options,
     tally: &Tally<'_>,
     ui: &Ui,
 ) -> Result<Option<Artifacts>> {
-    let kernel = tools.kernel(flavour, ui)?;
+    let kernel = tools.kernel(kernel, ui)?;
     let title = kernel.title();
     // The results of these checks hold for every kernel of the architecture.
-    let thorough = flavour.is_plain() && options.only.is_none();
+    let thorough = kernel.id.is_reference() && options.only.is_none();
     if thorough {
         let name = format!("{title}: the driver builds under clippy without a warning");
-        tally.check(&name, || module::build(tools, &kernel, &module::DRIVER, Compiler::Clippy, ui))?;
+        tally.check(&name, || module::build(&kernel, &module::DRIVER, Compiler::Clippy, ui))?;
     }
     let name = format!("{title}: the driver builds without a warning");
-    let Some(module) = tally.check(&name, || module::build(tools, &kernel, &module::DRIVER, Compiler::Rustc, ui))?
-    else {
+    let Some(module) = tally.check(&name, || module::build(&kernel, &module::DRIVER, Compiler::Rustc, ui))? else {
         return Ok(None);
     };
     if thorough {
         let name = format!("{title}: the driver cannot panic");
-        tally.check(&name, || module::has_no_panic(tools, &module))?;
+        tally.check(&name, || module::has_no_panic(&module))?;
     }
     Ok(Some(Artifacts { tools: Arc::clone(tools), kernel, module, programs: Arc::clone(programs) }))
 }
@@ -294,7 +308,7 @@ fn runtime_overlays(artifacts: &Artifacts, spec: &SuiteSpec, tally: &Tally<'_>, 
     }
     let name = format!("{}: {}: the overlays, and the module for them, build", artifacts.kernel.title(), spec.name);
     tally.check(&name, || {
-        let module = module::build(&artifacts.tools, &artifacts.kernel, &module::OVERLAY, Compiler::Rustc, ui)?;
+        let module = module::build(&artifacts.kernel, &module::OVERLAY, Compiler::Rustc, ui)?;
         let mut files = vec![(map_protocol::OVERLAY.to_owned(), fs::read(module)?)];
         for overlay in spec.runtime_overlays {
             let bytes =
@@ -319,7 +333,7 @@ fn run_suite(planned: &PlannedSuite, filter: &str, tally: &Tally<'_>, ui: &Ui) -
     let job = Job { channel: arch.channel.into(), dev, module: None, task };
     let memory = Memory::sized(arch, hardware.memory_mib.unwrap_or(arch.memory_mib))?;
     let stem: String = name.chars().filter(|letter| letter.is_alphanumeric()).collect();
-    let guest = Guest::new(artifacts, &stem, job, TIMEOUT * artifacts.kernel.flavour.timeout_factor)?
+    let guest = Guest::new(artifacts, &stem, job, TIMEOUT * artifacts.kernel.id.flavour.timeout_factor)?
         .append(&[append.to_owned()])
         .overlay(overlay)
         .files(files.clone())
@@ -343,20 +357,25 @@ mod tests {
 
     #[test]
     fn the_kernels_that_are_tested_are_those_that_the_options_name() {
-        let titles = |arches: &[&str], flavours: &[&str]| {
+        let titles_of = |origins: &[&str], arches: &[&str], flavours: &[&str], all: bool| {
             let options = Options {
                 arch: arches.iter().filter_map(|name| Arch::find(name)).collect(),
+                kernel: origins.iter().filter_map(|name| Origin::find(name)).collect(),
                 flavour: flavours.iter().filter_map(|name| Flavour::find(name)).collect(),
-                all: false,
+                all,
                 only: None,
             };
             let kernels = kernels(&options)?;
-            Ok::<_, anyhow::Error>(kernels.iter().map(|kernel| flavour::title(kernel.arch, kernel.flavour)).collect())
+            Ok::<_, anyhow::Error>(kernels.iter().map(KernelId::title).collect())
         };
+        let titles = |arches: &[&str], flavours: &[&str]| titles_of(&[], arches, flavours, false);
         let all: Vec<String> = titles(&[], &[]).unwrap();
-        assert_eq!(all, ["x86_64", "x86_64 debug", "x86_64 kobject", "arm64"]);
+        assert_eq!(all, ["x86_64", "x86_64 debug", "x86_64 kobject", "x86_64 debian", "arm64"]);
         assert_eq!(titles(&["arm64"], &[]).unwrap(), ["arm64"]);
         assert_eq!(titles(&[], &["debug"]).unwrap(), ["x86_64 debug"]);
+        assert_eq!(titles_of(&["debian"], &[], &[], false).unwrap(), ["x86_64 debian"]);
+        let all = titles_of(&[], &[], &["plain"], true).unwrap();
+        assert_eq!(all, ["x86_64", "x86_64 7.2", "x86_64 debian", "arm64", "arm64 7.2"]);
         let error = titles(&["arm64"], &["debug"]).unwrap_err().to_string();
         assert_eq!(error, "there is no debug kernel of arm64, only of x86_64");
     }

@@ -12,9 +12,9 @@ use anyhow::{bail, ensure, Context, Result};
 use map_protocol::MODULE;
 use nix::errno::Errno;
 
-/// Whether this kernel checks itself, and is therefore ten times slower.
-pub fn checks_itself() -> bool {
-    Path::new("/sys/kernel/debug/kmemleak").exists()
+/// Whether loading a module takes long: the kernel checks itself, or is a distribution's, with all that it has.
+pub fn is_slow() -> bool {
+    ["/sys/kernel/debug/kmemleak", "/sys/kernel/btf/vmlinux"].iter().any(|file| Path::new(file).exists())
 }
 
 /// A loaded driver; unloaded when dropped.

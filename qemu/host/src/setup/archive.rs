@@ -43,7 +43,21 @@ pub struct Package {
     pub name: String,
     /// Its version, with epoch and revision.
     pub version: String,
+    /// The packages that it depends on, as in its control file.
+    pub depends: String,
 }
+
+/// Unpacks the packages of this directory into the directory $1, and prints a line for each.
+///
+/// The base files come first: they have the links of the root, which other packages follow. Of Rust's source only its
+/// library is needed.
+const UNPACK: &str = r#"
+export root=$1
+unpack='dpkg-deb --fsys-tarfile "$1" | tar -x -C "$root" --no-same-owner --keep-directory-symlink 	--exclude=./usr/share/doc --exclude=./usr/share/man --exclude=./usr/share/info --exclude=./usr/share/locale 	--exclude=./usr/src/rustc-?.??.?/compiler --exclude=./usr/src/rustc-?.??.?/src --exclude=./usr/src/rustc-?.??.?/tests
+echo "$1"'
+sh -euc "$unpack" sh base-files_*.deb
+ls *.deb | grep -v ^base-files_ | xargs -n 1 -P "$(nproc)" sh -euc "$unpack" sh
+"#;
 
 impl<'a> Archive<'a> {
     /// Fetches nothing yet.
@@ -97,6 +111,33 @@ impl<'a> Archive<'a> {
         Job::new(command).output().with_context(|| format!("cannot unpack {what}"))?;
         fs::remove_file(file)?;
         Ok(())
+    }
+
+    /// Downloads packages, which may have a version (`name=version`), with all that they depend on, and unpacks them
+    /// into a directory, which becomes the root of a system. Documentation and translations are left out.
+    pub fn unpack_system(&self, packages: &[&str], directory: &Path) -> Result<()> {
+        self.fetch_lists()?;
+        let downloads = directory.join("packages");
+        fs::create_dir_all(downloads.join("partial"))?;
+        let bar = self.ui.bar("Downloading compilers for the kernel", Progress::WHOLE);
+        let mut command = self.apt("apt-get");
+        command.args(["-q", "-o", "APT::Status-Fd=1", "-o", "Debug::NoLocking=1"]);
+        command.arg("-o").arg(format!("Dir::Cache::Archives={}", downloads.display()));
+        command.args(["install", "--download-only", "--no-install-recommends", "--yes"]).args(packages);
+        Job::new(command).lines(Progress::show(&bar, 0)).with_context(|| {
+            format!(
+                "cannot download the packages {}; is there a way to the Debian archive from here?",
+                packages.join(" ")
+            )
+        })?;
+        bar.finish();
+        let count = fs::read_dir(&downloads)?.count() as u64;
+        let bar = self.ui.bar("Unpacking them", count);
+        let mut command = Command::new("sh");
+        command.args(["-euc", UNPACK, "sh"]).arg(directory).current_dir(&downloads);
+        Job::new(command).lines(|_| bar.advance(1)).context("cannot unpack the packages")?;
+        bar.finish();
+        Ok(fs::remove_dir_all(downloads)?)
     }
 
     /// Fetches the lists of packages, once per run.
@@ -359,7 +400,13 @@ fn packages(text: &str) -> Vec<Package> {
         stanza.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(": ")?.to_owned()))
     };
     text.split("\n\n")
-        .filter_map(|stanza| Some(Package { name: field(stanza, "Package")?, version: field(stanza, "Version")? }))
+        .filter_map(|stanza| {
+            Some(Package {
+                name: field(stanza, "Package")?,
+                version: field(stanza, "Version")?,
+                depends: field(stanza, "Depends").unwrap_or_default(),
+            })
+        })
         .collect()
 }
 
@@ -479,7 +526,7 @@ mod tests {
     #[test]
     fn packages_are_read_with_their_versions() {
         let text = "Package: a\nVersion: 1:2-3\nDescription: a\n Version: 9\n\nPackage: a\nVersion: 1\n\nPackage: b\n";
-        let package = |version: &str| Package { name: "a".into(), version: version.into() };
+        let package = |version: &str| Package { name: "a".into(), version: version.into(), depends: String::new() };
         assert_eq!(packages(text), [package("1:2-3"), package("1")]);
     }
 

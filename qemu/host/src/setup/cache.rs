@@ -84,6 +84,11 @@ impl BuildCache {
         Ok(BuildCache { root })
     }
 
+    /// Its directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// A path in the cache.
     pub fn path(&self, place: impl AsRef<Path>) -> PathBuf {
         self.root.join(place)

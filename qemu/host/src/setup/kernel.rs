@@ -11,6 +11,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
     thread,
 };
 
@@ -19,12 +20,14 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     arch::Arch,
-    flavour::{self, Flavour},
     interrupt::Interrupted,
+    kernels::{self, KernelId},
     process::{Failure, Job},
     setup::{
         cache::{self, BuildCache, Lock},
+        chroot::Chroot,
         source::Source,
+        stock,
         toolchain::Toolchain,
     },
     ui::Ui,
@@ -37,33 +40,51 @@ const BUCKET: &str = "kernel";
 /// A kernel that can be booted, and that modules can be built against.
 #[derive(Debug)]
 pub struct Kernel {
-    /// Its architecture.
-    pub arch: &'static Arch,
-    /// Its flavour.
-    pub flavour: &'static Flavour,
-    /// The build directory (`O=`), which is the `KDIR` of modules. No two different kernels have the same.
+    /// Which one it is.
+    pub id: KernelId,
+    /// The `KDIR` of modules. No two different kernels have the same.
     pub build: PathBuf,
     /// The bootable image.
     pub image: PathBuf,
     /// The output of `uname -r`.
     pub release: String,
+    /// What builds modules for it.
+    pub builder: Builder,
+}
+
+/// What builds modules.
+#[derive(Debug)]
+pub enum Builder {
+    /// The compilers of this machine, which have built the kernel.
+    Toolchain(Arc<Toolchain>),
+    /// The compilers of an unpacked Debian system.
+    Chroot {
+        /// The system.
+        chroot: Chroot,
+        /// The arguments of make, which name the tree.
+        arguments: Vec<String>,
+        /// The directories of this machine that a build needs.
+        places: Vec<PathBuf>,
+    },
 }
 
 impl Kernel {
     /// The kernel in the cache that was built from exactly these inputs, or a new one.
     pub fn find(
-        (arch, flavour): (&'static Arch, &'static Flavour),
+        id: KernelId,
         source: &Source,
-        toolchain: &Toolchain,
+        toolchain: Arc<Toolchain>,
         cache: &BuildCache,
         ui: &Ui,
     ) -> Result<Kernel> {
+        let KernelId { arch, flavour, .. } = id;
         let fragment = merge_fragments(&[COMMON, arch.config, flavour.config]);
         let key = key(arch, source, &toolchain.identity(), &fragment);
-        let stem = flavour::stem(arch, flavour);
+        // Not the name of the series: the version has it.
+        let stem = KernelId { origin: &kernels::ALL[0], ..id }.stem();
         let bucket = format!("{BUCKET}/{stem}-{}-{}", source.version, short_hash(&key));
         let place = cache.path(&bucket);
-        let finished = || Kernel::at(arch, flavour, &place);
+        let finished = || Kernel::at(id, &place, &toolchain);
         // The user may have edited the tree; make knows what to rebuild, and is quick if there is nothing.
         let usable = || (!source.external && State::read(&place) == State::Complete).then(finished)?.ok();
         if let Some(kernel) = usable() {
@@ -74,23 +95,36 @@ impl Kernel {
             return Ok(kernel);
         }
         let fragment = &fragment;
-        let build = Build { arch, flavour, source, toolchain, cache, ui, fragment, place: &place, lock: &lock };
+        let build = Build { id, source, toolchain: &toolchain, cache, ui, fragment, place: &place, lock: &lock };
         build.run(&key).map_err(|error| cache.explain(error, &place))?;
         finished()
     }
 
     /// Its name in messages.
     pub fn title(&self) -> String {
-        flavour::title(self.arch, self.flavour)
+        self.id.title()
     }
 
-    fn at(arch: &'static Arch, flavour: &'static Flavour, place: &Path) -> Result<Kernel> {
+    /// `make` for modules, with the tree and the compilers as arguments.
+    pub fn make(&self) -> Command {
+        match &self.builder {
+            Builder::Toolchain(toolchain) => {
+                let mut make = toolchain.make();
+                make.arg("-C").arg(&self.build);
+                make
+            }
+            Builder::Chroot { chroot, arguments, places } => stock::make(chroot, arguments, places),
+        }
+    }
+
+    fn at(id: KernelId, place: &Path, toolchain: &Arc<Toolchain>) -> Result<Kernel> {
         let build = place.join("build");
-        let image = build.join(arch.image);
+        let image = build.join(id.arch.image);
         ensure!(image.is_file(), "make has made no {}", image.display());
         let release = build.join("include/config/kernel.release");
         let release = fs::read_to_string(&release).with_context(|| format!("cannot read {}", release.display()))?;
-        Ok(Kernel { arch, flavour, build, image, release: release.trim().into() })
+        let builder = Builder::Toolchain(Arc::clone(toolchain));
+        Ok(Kernel { id, build, image, release: release.trim().into(), builder })
     }
 }
 
@@ -128,8 +162,7 @@ impl State {
 
 /// The making of one kernel.
 struct Build<'a> {
-    arch: &'a Arch,
-    flavour: &'a Flavour,
+    id: KernelId,
     source: &'a Source,
     toolchain: &'a Toolchain,
     cache: &'a BuildCache,
@@ -145,7 +178,7 @@ impl Build<'_> {
         let state = State::read(self.place);
         let fresh = matches!(state, State::Absent | State::Building);
         if fresh {
-            self.cache.require_space(self.flavour.space)?;
+            self.cache.require_space(self.id.flavour.space)?;
             cache::remove(&build)?;
         } else if state == State::Stopped {
             self.ui.note("an earlier run was stopped while it built this kernel; the build is resumed");
@@ -172,7 +205,7 @@ impl Build<'_> {
     }
 
     fn title(&self) -> String {
-        flavour::title(self.arch, self.flavour)
+        self.id.title()
     }
 
     fn log(&self) -> PathBuf {
@@ -238,9 +271,9 @@ impl Build<'_> {
     fn compile(&self, build: &Path) -> Result<()> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let what = format!("Building Linux {} for {} on {cores} cores", self.source.version, self.title());
-        let bar = self.ui.bar(what, self.arch.kernel_lines + self.flavour.kernel_lines);
+        let bar = self.ui.bar(what, self.id.arch.kernel_lines + self.id.flavour.kernel_lines);
         let mut warnings = 0;
-        self.make(build, &[&format!("-j{cores}"), self.arch.image_target, "modules"])?
+        self.make(build, &[&format!("-j{cores}"), self.id.arch.image_target, "modules"])?
             .lines(|line| {
                 bar.advance(u64::from(names_a_file(line)));
                 warnings += u64::from(line.contains("warning:"));
@@ -297,7 +330,8 @@ fn key(arch: &Arch, source: &Source, toolchain: &str, fragment: &str) -> String 
     key
 }
 
-fn short_hash(text: &str) -> String {
+/// A short name for this text: no two texts have the same.
+pub fn short_hash(text: &str) -> String {
     Sha256::digest(text).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -345,7 +379,7 @@ mod tests {
 
     #[test]
     fn every_line_of_our_fragments_is_understood_and_has_its_reason() {
-        let flavours = flavour::ALL.iter().map(|flavour| flavour.config).filter(|config| !config.is_empty());
+        let flavours = crate::flavour::ALL.iter().map(|flavour| flavour.config).filter(|config| !config.is_empty());
         for text in crate::arch::ALL.iter().map(|arch| arch.config).chain([COMMON]).chain(flavours) {
             let mut symbols = Vec::new();
             let mut reason = false;

@@ -6,38 +6,68 @@
 
 mod archive;
 mod cache;
+mod chroot;
 mod kernel;
 mod packages;
 mod source;
+mod stock;
 mod sysroot;
 mod toolchain;
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, path::PathBuf, process::Command, sync::Arc};
 
 use anyhow::{Context, Result};
 
-use self::{archive::Archive, cache::BuildCache, source::Source, toolchain::Rustc};
-pub use self::{cache::lock, kernel::Kernel, toolchain::Toolchain};
-use crate::{arch::Arch, flavour::Flavour, process::Job, ui::Ui};
+use self::{
+    archive::Archive,
+    cache::BuildCache,
+    source::Source,
+    stock::Archives,
+    toolchain::{Rustc, Toolchain},
+};
+pub use self::{cache::lock, kernel::Kernel, toolchain::llvm};
+use crate::{
+    arch::{self, Arch},
+    kernels::{KernelId, Supply},
+    process::Job,
+    ui::Ui,
+};
 
-/// The tools and files for guests of an architecture, except the kernel, the driver and our own programs.
+/// The tools and files for guests of an architecture, except the kernels, the driver and our own programs.
 #[derive(Debug)]
 pub struct Tools {
     /// The guest's architecture.
     pub arch: &'static Arch,
-    /// The compilers of kernels and modules.
-    pub toolchain: Toolchain,
     /// Rust's library for the guest's programs, if the tool chain itself has none.
     pub sysroot: Option<PathBuf>,
     /// A static busybox for the guest's architecture.
     pub busybox: PathBuf,
-    source: Source,
+    rustc: Rustc,
 }
 
 impl Tools {
-    /// The kernel of a flavour; built if it is missing.
-    pub fn kernel(&self, flavour: &'static Flavour, ui: &Ui) -> Result<Kernel> {
-        Kernel::find((self.arch, flavour), &self.source, &self.toolchain, &BuildCache::find()?, ui)
+    /// One of the kernels; downloaded or built if it is missing.
+    pub fn kernel(&self, kernel: KernelId, ui: &Ui) -> Result<Kernel> {
+        let cache = BuildCache::find()?;
+        let archive = Archive::new(&cache, ui, self.arch.debian);
+        match kernel.origin.supply {
+            Supply::Source(package) => {
+                // First the check that changes nothing.
+                let given = Source::given(self.arch)?;
+                packages::ensure(self.arch, packages::KERNEL_PACKAGES, &cache, ui)?;
+                let source = match given {
+                    Some(source) => source,
+                    None => Source::debian(package, &cache, &archive, ui)?,
+                };
+                let clang = packages::version(toolchain::CLANG)?;
+                let toolchain = Toolchain::complete(self.arch, &self.rustc, clang, &cache, &archive, ui)?;
+                Kernel::find(kernel, &source, Arc::new(toolchain), &cache, ui)
+            }
+            Supply::Stock => {
+                let host = Archive::new(&cache, ui, arch::of_this_machine()?.debian);
+                stock::find(kernel, Archives { guest: &archive, host: &host }, &cache, ui)
+            }
+        }
     }
 }
 
@@ -45,19 +75,13 @@ impl Tools {
 pub fn prepare(arch: &'static Arch, ui: &Ui) -> Result<Tools> {
     let cache = BuildCache::find()?;
     // First the checks that change nothing.
-    let given = Source::given(arch)?;
+    Source::given(arch)?;
     let rustc = Rustc::find()?;
-    let clang = packages::ensure(arch, &[], &cache, ui)?;
-
+    packages::ensure(arch, &[], &cache, ui)?;
     let archive = Archive::new(&cache, ui, arch.debian);
-    let source = match given {
-        Some(source) => source,
-        None => Source::debian(&cache, &archive, ui)?,
-    };
     let busybox = busybox(arch, &cache, &archive, ui)?;
-    let toolchain = Toolchain::complete(arch, rustc, clang, &cache, &archive, ui)?;
-    let sysroot = sysroot::find(arch.programs.rust, &toolchain, &cache, ui)?;
-    Ok(Tools { arch, toolchain, sysroot, busybox, source })
+    let sysroot = sysroot::find(arch.programs.rust, &rustc, &cache, &archive, ui)?;
+    Ok(Tools { arch, sysroot, busybox, rustc })
 }
 
 /// Installs what only the tests need: the compilers of programs of 32 bits, and the packages of dt-schema.
@@ -66,7 +90,8 @@ pub fn prepare(arch: &'static Arch, ui: &Ui) -> Result<Tools> {
 pub fn prepare_tests(tools: &Tools, ui: &Ui) -> Result<Option<PathBuf>> {
     let cache = BuildCache::find()?;
     packages::ensure(tools.arch, tools.arch.test_packages, &cache, ui)?;
-    sysroot::find(tools.arch.programs_32.rust, &tools.toolchain, &cache, ui)
+    let archive = Archive::new(&cache, ui, tools.arch.debian);
+    sysroot::find(tools.arch.programs_32.rust, &tools.rustc, &cache, &archive, ui)
 }
 
 /// Checks the device tree binding, and trees that use it, with dt-schema, which the cache keeps.

@@ -28,6 +28,17 @@ use crate::{
 ///
 /// `busybox-static` is not among them: it would replace the `busybox` that a Debian system boots with.
 const PACKAGES: &[&str] = &[
+    // Cargo links with gcc.
+    "gcc",
+    "libc6-dev",
+    // To fetch and unpack packages without installing them.
+    "apt",
+    "dpkg",
+    "xz-utils",
+];
+
+/// The packages for building kernels.
+pub const KERNEL_PACKAGES: &[&str] = &[
     // The compiler of the kernel, its linker and its other tools, and the library that bindgen parses C with.
     toolchain::CLANG,
     "lld-19",
@@ -45,20 +56,13 @@ const PACKAGES: &[&str] = &[
     // … and builds tools of its own with these libraries.
     "libelf-dev",
     "libssl-dev",
-    // Cargo links with gcc.
-    "gcc",
-    "libc6-dev",
-    // To fetch and unpack packages without installing them.
-    "apt",
-    "dpkg",
-    "xz-utils",
 ];
 
 /// The disk space for the whole set-up, from the packages to the kernel.
 const SPACE: u64 = 4_000_000_000;
 
-/// Installs all packages that are missing, `more` included. Gives the version of clang.
-pub fn ensure(arch: &Arch, more: &[&'static str], cache: &BuildCache, ui: &Ui) -> Result<String> {
+/// Installs all packages that are missing, `more` included.
+pub fn ensure(arch: &Arch, more: &[&'static str], cache: &BuildCache, ui: &Ui) -> Result<()> {
     let wanted: Vec<&str> = PACKAGES.iter().chain(arch.packages).chain([&arch.emulator]).chain(more).copied().collect();
     if in_path("dpkg-query").is_none() || in_path("apt-get").is_none() {
         bail!(
@@ -69,7 +73,7 @@ pub fn ensure(arch: &Arch, more: &[&'static str], cache: &BuildCache, ui: &Ui) -
     }
     let state = State::query(&wanted)?;
     if state.lacks(&wanted, arch)?.is_empty() {
-        return state.version(toolchain::CLANG);
+        return Ok(());
     }
     // Check the space before the machine is changed.
     cache.require_space(SPACE)?;
@@ -85,7 +89,12 @@ pub fn ensure(arch: &Arch, more: &[&'static str], cache: &BuildCache, ui: &Ui) -
     if !lacking.is_empty() {
         bail!("apt-get reported no error, but these packages are not installed, or too old: {}", lacking.join(" "));
     }
-    state.version(toolchain::CLANG)
+    Ok(())
+}
+
+/// The version of a package, which is installed.
+pub fn version(package: &str) -> Result<String> {
+    State::query(&[package])?.version(package)
 }
 
 /// Options for apt-get: none, or those to find an emulator that is new enough in the backports.

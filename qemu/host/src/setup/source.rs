@@ -25,8 +25,6 @@ use crate::{
 
 /// The oldest Linux whose Rust support suffices for the driver.
 const LINUX_MIN: Version = Version([7, 2, 0]);
-/// Debian's packages, the best first.
-const PACKAGES: &[&str] = &["linux-source-7.3", "linux-source-7.2"];
 /// The disk space for the source and everything that is built from it.
 const SPACE: u64 = 3_000_000_000;
 /// The variable that names a tree.
@@ -83,15 +81,40 @@ impl Source {
         Ok(Source { place, version, external: true })
     }
 
-    /// The tree in the cache, else the newest in the archive.
-    pub fn debian(cache: &BuildCache, archive: &Archive<'_>, ui: &Ui) -> Result<Source> {
+    /// The tree in the cache of this package of Debian's, as `linux-source-7.3`, else the newest in the archive.
+    pub fn debian(package: &str, cache: &BuildCache, archive: &Archive<'_>, ui: &Ui) -> Result<Source> {
+        let series = package.trim_start_matches("linux-source-");
+        let of_series = |version: &str| version.strip_prefix(series).is_some_and(|rest| rest.starts_with('.'));
+        Source::unpacked(package, &of_series, cache, archive, ui)
+    }
+
+    /// The tree of the package with this version of Debian's, as `7.3.4-1~bpo13+1`.
+    pub fn exactly(version: &str, cache: &BuildCache, archive: &Archive<'_>, ui: &Ui) -> Result<Source> {
+        let series: Vec<_> = version.splitn(3, '.').take(2).collect();
+        Source::unpacked(
+            &format!("linux-source-{}", series.join(".")),
+            &|other| file_name(other) == file_name(version),
+            cache,
+            archive,
+            ui,
+        )
+    }
+
+    /// The newest tree of a package whose version `fits`.
+    fn unpacked(
+        name: &str,
+        fits: &dyn Fn(&str) -> bool,
+        cache: &BuildCache,
+        archive: &Archive<'_>,
+        ui: &Ui,
+    ) -> Result<Source> {
         const BUCKET: &str = "source";
         // The archive changes; a tree in the cache stays until somebody removes it.
         let found = || -> Option<Source> {
-            let sources = cache.entries(BUCKET).into_iter().filter_map(|name| {
-                let place = cache.path(BUCKET).join(name);
+            let sources = cache.entries(BUCKET).into_iter().filter_map(|entry| {
+                let place = cache.path(BUCKET).join(&entry);
                 let version = version_of(&place).ok()?;
-                Some(Source { place, version, external: false })
+                fits(entry.strip_prefix("linux-")?).then_some(Source { place, version, external: false })
             });
             sources.max_by_key(|source| (Version::parse(&source.version), source.place.clone()))
         };
@@ -103,21 +126,20 @@ impl Source {
             return Ok(source);
         }
         cache.require_space(SPACE)?;
-        for name in PACKAGES {
-            let Some(package) = archive.newest(name, |_| true)? else { continue };
-            cache.make(BUCKET, &file_name(&format!("linux-{}", package.version)), |part| {
-                archive.unpack(&package, part)?;
-                // The tree also has a `usr`, which must not collide with the package's.
-                let tarball = rename_into(&part.join(format!("usr/src/{name}.tar.xz")), &part.join(".tar.xz"))?;
-                fs::remove_dir_all(part.join("usr"))?;
-                untar(&tarball, part, ui)?;
-                Ok(fs::remove_file(tarball)?)
-            })?;
-            return found().context("Debian's package holds no source of Linux");
-        }
-        Err(archive.lacks(&PACKAGES.join(" or ")).context(format!(
-            "there is no source of Linux to build; {VARIABLE}=/path/to/a/tree names one, {LINUX_MIN} or later"
-        )))
+        let package = archive.newest(name, fits)?.ok_or_else(|| {
+            archive.lacks(name).context(format!(
+                "there is no source of Linux to build; {VARIABLE}=/path/to/a/tree names one, {LINUX_MIN} or later"
+            ))
+        })?;
+        cache.make(BUCKET, &file_name(&format!("linux-{}", package.version)), |part| {
+            archive.unpack(&package, part)?;
+            // The tree also has a `usr`, which must not collide with the package's.
+            let tarball = rename_into(&part.join(format!("usr/src/{name}.tar.xz")), &part.join(".tar.xz"))?;
+            fs::remove_dir_all(part.join("usr"))?;
+            untar(&tarball, part, ui)?;
+            Ok(fs::remove_file(tarball)?)
+        })?;
+        found().context("Debian's package holds no source of Linux")
     }
 }
 

@@ -14,8 +14,9 @@ use anyhow::{ensure, Context, Result};
 use crate::{
     process::Job,
     setup::{
+        archive::Archive,
         cache::BuildCache,
-        toolchain::{cargo_in, Toolchain},
+        toolchain::{self, cargo_in, Rustc},
     },
     ui::Ui,
 };
@@ -27,8 +28,13 @@ const CRATES: u64 = 20;
 const SPACE: u64 = 500_000_000;
 
 /// A directory for rustc's `--sysroot`, or `None` if the tool chain's own has the library.
-pub fn find(target: &str, toolchain: &Toolchain, cache: &BuildCache, ui: &Ui) -> Result<Option<PathBuf>> {
-    let rustc = &toolchain.rustc;
+pub fn find(
+    target: &str,
+    rustc: &Rustc,
+    cache: &BuildCache,
+    archive: &Archive<'_>,
+    ui: &Ui,
+) -> Result<Option<PathBuf>> {
     let own = || has_library(&rustc.sysroot, target);
     let kept = cache.path(BUCKET).join(name(target, &rustc.release));
     let found = || [(own(), None), (has_library(&kept, target), Some(kept.clone()))].into_iter().find(|(is, _)| *is);
@@ -43,6 +49,7 @@ pub fn find(target: &str, toolchain: &Toolchain, cache: &BuildCache, ui: &Ui) ->
     if rustc.ask_rustup(&["target", "add", target], &what, "building it", ui)? && own() {
         return Ok(None);
     }
+    let source = toolchain::rust_src(rustc, cache, archive, ui)?;
     cache.require_space(SPACE)?;
     let log = cache.path(BUCKET).join("build.log");
     // A new log for every attempt.
@@ -51,7 +58,7 @@ pub fn find(target: &str, toolchain: &Toolchain, cache: &BuildCache, ui: &Ui) ->
     cache.make(BUCKET, &name(target, &rustc.release), |part| {
         let work = part.join("work");
         let crates = |line: &str| bar.advance(u64::from(line.trim_start().starts_with("Compiling ")));
-        Job::new(cargo(target, toolchain, &work)?).log(&log).hold(&lock)?.lines(crates).with_context(|| {
+        Job::new(cargo(target, &source, &work)?).log(&log).hold(&lock)?.lines(crates).with_context(|| {
             format!(
                 "cannot build {what}; is there a way to the crates' registry from here? With rustup, \
                  `rustup target add {target}` brings it"
@@ -80,14 +87,14 @@ fn has_library(sysroot: &Path, target: &str) -> bool {
 }
 
 /// A command of Cargo that builds the library in `work`, as the dependency of an empty crate.
-fn cargo(target: &str, toolchain: &Toolchain, work: &Path) -> Result<Command> {
+fn cargo(target: &str, source: &Path, work: &Path) -> Result<Command> {
     fs::create_dir_all(work.join("src"))?;
     fs::write(work.join("src/lib.rs"), "#![no_std]\n")?;
     fs::write(work.join("Cargo.toml"), "[package]\nname = \"empty\"\nedition = \"2021\"\n\n[workspace]\n")?;
     let mut command = cargo_in(work);
     command.args(["build", "--release", "-Zbuild-std=std,panic_abort", "--target", target]);
     // The option, and the library itself, need unstable features.
-    command.env("RUSTC_BOOTSTRAP", "1").env("__CARGO_TESTS_ONLY_SRC_ROOT", &toolchain.rust_src);
+    command.env("RUSTC_BOOTSTRAP", "1").env("__CARGO_TESTS_ONLY_SRC_ROOT", source);
     Ok(command)
 }
 

@@ -96,10 +96,10 @@ impl Rustc {
 /// All the compilers.
 #[derive(Debug)]
 pub struct Toolchain {
-    /// rustc.
-    pub rustc: Rustc,
+    /// The output of `rustc -vV`.
+    rustc: String,
     /// The directory `library` of the standard library's source.
-    pub rust_src: PathBuf,
+    rust_src: PathBuf,
     bindgen: String,
     clang: String,
     path: OsString,
@@ -110,29 +110,24 @@ impl Toolchain {
     /// Completes rustc, and clang of this version, with the other tools.
     pub fn complete(
         arch: &'static Arch,
-        rustc: Rustc,
+        rustc: &Rustc,
         clang: String,
         cache: &BuildCache,
         archive: &Archive<'_>,
         ui: &Ui,
     ) -> Result<Toolchain> {
-        let rust_src = rust_src(&rustc, cache, archive, ui)?;
+        let rust_src = rust_src(rustc, cache, archive, ui)?;
         let (bindgen_place, bindgen) = bindgen(cache, ui)?;
         let places = [PathBuf::from(LLVM).join("bin"), bindgen_place, rustc.sysroot.join("bin")];
         let inherited = env::var_os("PATH").unwrap_or_default();
         let path = env::join_paths(places.into_iter().chain(env::split_paths(&inherited)))
             .context("there is a colon in the path of the Rust tool chain, or of bindgen")?;
-        Ok(Toolchain { rustc, rust_src, bindgen, clang, path, arch })
+        Ok(Toolchain { rustc: rustc.verbose.clone(), rust_src, bindgen, clang, path, arch })
     }
 
     /// Everything about the compilers that may change their output.
     pub fn identity(&self) -> String {
-        format!("clang {}\nbindgen {}\n{}", self.clang, self.bindgen, self.rustc.verbose)
-    }
-
-    /// One of LLVM's own programs.
-    pub fn llvm(&self, program: &str) -> Command {
-        Command::new(Path::new(LLVM).join("bin").join(program))
+        format!("clang {}\nbindgen {}\n{}", self.clang, self.bindgen, self.rustc)
     }
 
     /// `make` for the kernel and for modules.
@@ -152,6 +147,11 @@ impl Toolchain {
         make.env("LC_ALL", "C");
         make
     }
+}
+
+/// One of LLVM's own programs.
+pub fn llvm(program: &str) -> Command {
+    Command::new(Path::new(LLVM).join("bin").join(program))
 }
 
 /// Whether an environment variable affects a kernel's Makefile.
@@ -187,7 +187,7 @@ fn release(rustc: &str) -> Option<String> {
 }
 
 /// The source of the standard library: from the tool chain, else from rustup, else from Debian.
-fn rust_src(rustc: &Rustc, cache: &BuildCache, archive: &Archive<'_>, ui: &Ui) -> Result<PathBuf> {
+pub fn rust_src(rustc: &Rustc, cache: &BuildCache, archive: &Archive<'_>, ui: &Ui) -> Result<PathBuf> {
     let Rustc { sysroot, release, .. } = rustc;
     const BUCKET: &str = "rust-src";
     let own = sysroot.join("lib/rustlib/src/rust/library");
