@@ -117,8 +117,7 @@ fn prepare(
 /// The kernels that the options select.
 fn kernels(options: &Options) -> Result<Vec<KernelId>> {
     let origins: Vec<_> = match &options.kernel[..] {
-        [] if options.all => kernels::ALL.iter().collect(),
-        [] => kernels::ALL.iter().filter(|origin| origin.in_every_test).collect(),
+        [] => kernels::ALL.iter().collect(),
         named => named.to_vec(),
     };
     let mut every = Vec::new();
@@ -127,10 +126,11 @@ fn kernels(options: &Options) -> Result<Vec<KernelId>> {
             every.extend(flavour::ALL.iter().map(|flavour| KernelId { arch, origin, flavour }));
         }
     }
-    every.retain(|KernelId { arch, flavour, .. }| {
+    every.retain(|KernelId { arch, origin, flavour }| {
+        let asked_for = options.all || !options.kernel.is_empty() || origin.in_every_test.contains(&arch.name);
         let of_arch = options.arch.is_empty() || options.arch.iter().any(|named| named.name == arch.name);
         let of_flavour = options.flavour.is_empty() || options.flavour.iter().any(|named| named.name == flavour.name);
-        of_arch && of_flavour
+        asked_for && of_arch && of_flavour
     });
     let (there, absent): (Vec<_>, Vec<_>) = every.into_iter().partition(|kernel| kernel.check().is_ok());
     match absent.first() {
@@ -373,9 +373,9 @@ mod tests {
         assert_eq!(all, ["x86_64", "x86_64 debug", "x86_64 kobject", "x86_64 debian", "arm64"]);
         assert_eq!(titles(&["arm64"], &[]).unwrap(), ["arm64"]);
         assert_eq!(titles(&[], &["debug"]).unwrap(), ["x86_64 debug"]);
-        assert_eq!(titles_of(&["debian"], &[], &[], false).unwrap(), ["x86_64 debian"]);
+        assert_eq!(titles_of(&["debian"], &[], &[], false).unwrap(), ["x86_64 debian", "arm64 debian"]);
         let all = titles_of(&[], &[], &["plain"], true).unwrap();
-        assert_eq!(all, ["x86_64", "x86_64 7.2", "x86_64 debian", "arm64", "arm64 7.2"]);
+        assert_eq!(all, ["x86_64", "x86_64 7.2", "x86_64 debian", "arm64", "arm64 7.2", "arm64 debian"]);
         let error = titles(&["arm64"], &["debug"]).unwrap_err().to_string();
         assert_eq!(error, "there is no debug kernel of arm64, only of x86_64");
     }

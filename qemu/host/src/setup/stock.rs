@@ -14,6 +14,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
+    arch,
     kernels::KernelId,
     process::Job,
     setup::{
@@ -110,14 +111,14 @@ impl Stock {
         };
         let rust = word("CONFIG_RUSTC_VERSION_TEXT", 1)?;
         let gcc = word("CONFIG_CC_VERSION_TEXT", 0)?;
-        let gcc = gcc.rsplit_once("-linux-gnu-").map_or(gcc.as_str(), |(_, name)| name);
+        let gcc = gcc_package(&gcc, arch::of_this_machine()?.programs.linker);
         let same = |version: &str| version.split(['+', '-']).next() == Some(rust.as_str());
         let rustc = archive.newest("rustc", same)?.ok_or_else(|| archive.lacks(&format!("rustc {rust}")))?;
         let version = rustc.version;
         Ok(["rustc", "rust-src", "libstd-rust-dev"]
             .map(|package| format!("{package}={version}"))
             .into_iter()
-            .chain([gcc.to_owned()])
+            .chain([gcc])
             .collect())
     }
 }
@@ -189,9 +190,31 @@ fn places(cache: &BuildCache) -> Vec<PathBuf> {
     places
 }
 
+/// The package of a compiler that is called `x86_64-linux-gnu-gcc-14`, say, on a machine whose own is `native`.
+fn gcc_package(gcc: &str, native: &str) -> String {
+    match gcc.rsplit_once("-gcc") {
+        Some((target, version)) if format!("{target}-gcc") != native => format!("gcc{version}-{target}"),
+        Some((_, version)) => format!("gcc{version}"),
+        None => gcc.to_owned(),
+    }
+}
+
 /// `make` in the system, for modules.
 pub fn make(chroot: &Chroot, arguments: &[String], places: &[PathBuf]) -> Command {
     let mut make = chroot.command("make", Path::new("/"), places);
     make.args(arguments);
     make
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cross_compiler_has_its_target_in_its_package() {
+        let package = |gcc| gcc_package(gcc, "x86_64-linux-gnu-gcc");
+        assert_eq!(package("x86_64-linux-gnu-gcc-14"), "gcc-14");
+        assert_eq!(package("aarch64-linux-gnu-gcc-14"), "gcc-14-aarch64-linux-gnu");
+        assert_eq!(package("gcc-14"), "gcc-14");
+    }
 }
