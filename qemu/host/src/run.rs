@@ -91,7 +91,9 @@ fn artifacts(target: Target, ui: &Ui) -> Result<Artifacts> {
     };
     match crate::artifacts(stock, ui) {
         Err(error) if !interrupt::is_interruption(&error) => {
-            ui.note(format!("Debian's own kernel cannot be used: {error:#}"));
+            // The rest is what a program printed.
+            let error = format!("{error:#}");
+            ui.note(format!("Debian's own kernel cannot be used: {}", error.lines().next().unwrap_or_default()));
             ui.note("A kernel is built instead, which takes longer; KERNEL=7.3 begins with that");
             crate::artifacts(named, ui)
         }
