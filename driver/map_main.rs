@@ -84,10 +84,9 @@ struct Map {
 impl kernel::InPlaceModule for Map {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         pin_init::pin_init_scope(move || {
-            if machine::memory_is_encrypted() {
+            machine::check_encryption().inspect_err(|_| {
                 pr_err!("the memory of this machine is encrypted, so mappings would show undefined data\n");
-                return Err(EOPNOTSUPP);
-            }
+            })?;
             let state = State::new(Windows::at_load()?)?;
             Ok(try_pin_init!(Self {
                 _last_words: report::LastWords(state.clone()),

@@ -36,7 +36,6 @@
 #include <linux/timekeeping.h>
 #include <linux/uidgid.h>
 #include <linux/user_namespace.h>
-#include <linux/version.h>
 
 #if defined(CONFIG_X86)
 #include <asm/e820/api.h>
@@ -130,13 +129,14 @@ bool map_locked_down(void)
 }
 
 /*
- * Whether the memory of this machine is encrypted, or shared with its host page
+ * Fails if the memory of this machine is encrypted, or shared with its host page
  * by page. What a mapping of physical memory shows then depends on address bits
- * that this driver does not know.
+ * that this driver does not know. (The crate `kernel` of Linux 7.2 lacks this
+ * error number.)
  */
-bool map_memory_is_encrypted(void)
+int map_check_encryption(void)
 {
-	return cc_platform_has(CC_ATTR_MEM_ENCRYPT);
+	return cc_platform_has(CC_ATTR_MEM_ENCRYPT) ? -EOPNOTSUPP : 0;
 }
 
 /*
@@ -160,6 +160,15 @@ unsigned int map_caller(const struct file *file)
 	return caller;
 }
 
+/*
+ * Whether a VMA is shared, also if only for reading. (In the crate `kernel` of
+ * Linux 7.2, MAYSHARE has the value of VM_MAYEXEC.)
+ */
+bool map_is_shared(const struct vm_area_struct *vma)
+{
+	return vma->vm_flags & VM_MAYSHARE;
+}
+
 /* Clears VM_EXEC and VM_MAYEXEC of a VMA that is being set up. */
 void map_clear_exec(struct vm_area_struct *vma)
 {
@@ -170,13 +179,7 @@ void map_clear_exec(struct vm_area_struct *vma)
 /* Unmaps all pages of a VMA, which must be a PFN mapping. */
 void map_zap(struct vm_area_struct *vma)
 {
-	unsigned long size = vma->vm_end - vma->vm_start;
-
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 3, 0)
-	zap_special_vma_range(vma, vma->vm_start, size);
-#else
-	zap_vma_ptes(vma, vma->vm_start, size);
-#endif
+	zap_special_vma_range(vma, vma->vm_start, vma->vm_end - vma->vm_start);
 }
 
 pgprot_t map_pgprot_noncached(pgprot_t prot)

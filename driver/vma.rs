@@ -4,10 +4,7 @@
 
 use kernel::{
     fs::File,
-    mm::virt::{
-        flags,
-        VmaNew, //
-    },
+    mm::virt::VmaNew,
     page::PAGE_SHIFT,
     prelude::*, //
 };
@@ -40,7 +37,7 @@ pub(crate) fn request(vma: &VmaNew, file: &File) -> Request {
         write: vma.writable(),
         execute: vma.executable(),
         read_implies_execute: caller.read_implies_execute,
-        shared: vma.flags() & flags::MAYSHARE != 0,
+        shared: vma.is_shared(),
         file_readable: caller.file_readable,
         file_writable: caller.file_writable,
     }

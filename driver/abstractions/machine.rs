@@ -2,15 +2,24 @@
 
 //! Properties of the machine: addresses, cache types, PCI devices and memory encryption.
 
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
+
 use super::shim;
 pub(crate) use super::shim::{
     map_aborts as aborts,
     map_gives_uncached as gives_uncached,
     map_gives_write_back as gives_write_back,
     map_gives_write_combine as gives_write_combine,
-    map_in_pci_bar as is_in_pci_bar,
-    map_memory_is_encrypted as memory_is_encrypted, //
+    map_in_pci_bar as is_in_pci_bar, //
 };
+
+/// Fails with EOPNOTSUPP if the memory of this machine is encrypted.
+pub(crate) fn check_encryption() -> Result {
+    to_result(shim::map_check_encryption())
+}
 
 /// Returns the highest physical address that a page table entry can hold on this processor.
 pub(crate) fn last_phys_addr() -> u64 {

@@ -78,6 +78,10 @@ impl VmaExt for VmaRef {
 
 /// Operations on a VMA that is being set up, in addition to `kernel::mm::virt`.
 pub(crate) trait VmaNewExt {
+    /// Returns whether MAP_SHARED was requested. VM_SHARED does not tell: the kernel clears it for a
+    /// descriptor that is open for reading only.
+    fn is_shared(&self) -> bool;
+
     /// Clears VM_EXEC and VM_MAYEXEC.
     fn clear_exec(&self);
 
@@ -112,6 +116,10 @@ pub(crate) trait VmaNewExt {
 }
 
 impl VmaNewExt for VmaNew {
+    fn is_shared(&self) -> bool {
+        shim::is_shared(self)
+    }
+
     fn clear_exec(&self) {
         shim::clear_exec(self);
     }

@@ -46,6 +46,7 @@ unsafe extern "C" {
     fn map_windows(length: *mut usize) -> *const c_char;
 
     fn map_caller(file: *const file) -> c_uint;
+    fn map_is_shared(vma: *const vm_area_struct) -> bool;
     fn map_clear_exec(vma: *mut vm_area_struct);
     fn map_zap(vma: *mut vm_area_struct);
     fn map_current_comm(comm: *mut [u8; COMM_LENGTH]);
@@ -56,9 +57,9 @@ unsafe extern "C" {
     /// Returns whether the kernel is locked down against access to memory. If so, it logs a line.
     pub(crate) safe fn map_locked_down() -> bool;
 
-    /// Returns whether the memory of this machine is encrypted, so that the contents of a mapping
-    /// are undefined.
-    pub(crate) safe fn map_memory_is_encrypted() -> bool;
+    /// Returns `-EOPNOTSUPP` if the memory of this machine is encrypted, so that the contents of a
+    /// mapping are undefined.
+    pub(crate) safe fn map_check_encryption() -> c_int;
 
     /// Returns `prot` as uncached: every access reaches the memory, in program order.
     pub(crate) safe fn map_pgprot_noncached(prot: pgprot_t) -> pgprot_t;
@@ -190,6 +191,12 @@ pub(crate) const CALLER_READ_IMPLIES_EXEC: u32 = 4;
 pub(crate) fn caller(file: &File) -> u32 {
     // SAFETY: The file is open as long as the reference lives, and keeps its mount alive.
     unsafe { map_caller(file.as_ptr()) }
+}
+
+/// Returns whether `vma` has VM_MAYSHARE.
+pub(crate) fn is_shared(vma: &VmaNew) -> bool {
+    // SAFETY: The VMA is being set up, so nothing else changes its flags.
+    unsafe { map_is_shared(vma.as_ptr()) }
 }
 
 /// Clears VM_EXEC and VM_MAYEXEC of `vma`.

@@ -12,7 +12,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use map_protocol::MODULE;
 use nix::{
     errno::Errno,
@@ -22,6 +22,16 @@ use nix::{
 /// Whether loading a module takes long: the kernel checks itself, or is a distribution's, with all that it has.
 pub fn is_slow() -> bool {
     ["/sys/kernel/debug/kmemleak", "/sys/kernel/btf/vmlinux"].iter().any(|file| Path::new(file).exists())
+}
+
+/// The first two numbers of the kernel's version.
+pub fn version() -> Result<(u32, u32)> {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let mut numbers = release.trim().split(|letter: char| !letter.is_ascii_digit()).map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => Ok((major, minor)),
+        _ => bail!("no version: {release:?}"),
+    }
 }
 
 /// A loaded driver; unloaded when dropped.

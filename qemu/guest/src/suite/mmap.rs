@@ -33,7 +33,7 @@ use crate::{
     child::{in_child, succeeds_as_user},
     errno,
     host::{Host, LENGTH, START},
-    kernel::Loaded,
+    kernel::{self, Loaded},
     program::{devmap, devmap_as_user, shell, Ran, Scratch, WHOLE},
     vma::{lock_at, protect_at, resident_at, sync_at, unmap_at, Vma, READ_WRITE},
 };
@@ -563,16 +563,18 @@ fn mincore_tells_which_pages_are_there(host: &mut Host) -> Result<()> {
         let pages = resident_at(vma.address(), 3 * page)?;
         Ok(pages[..3].iter().map(|there| if *there { '1' } else { '0' }).collect())
     };
+    // Linux 7.2 does not look into the page table of a device's memory.
+    let device = if kernel::version()? < (7, 3) { "000" } else { "111" };
     // Nothing has touched the sparse file yet.
-    table.row("three pages, before the first access", ["111", "000"], |it| {
+    table.row("three pages, before the first access", [device, "000"], |it| {
         resident(&Vma::shared(&it.file()?, it.base, 3 * page)?)
     })?;
-    table.row("after a store into the second", ["111", "010"], |it| {
+    table.row("after a store into the second", [device, "010"], |it| {
         let vma = Vma::shared(&it.file()?, it.base, 3 * page)?;
         vma.store(page, 1);
         resident(&vma)
     })?;
-    table.row("with MAP_POPULATE", ["111", "111"], |it| {
+    table.row("with MAP_POPULATE", [device, "111"], |it| {
         resident(&Vma::map(&it.file()?, it.base, 3 * page, READ_WRITE, SHARED | MapFlags::MAP_POPULATE)?)
     })?;
     table.row("an address within a page", ["EINVAL", "EINVAL"], |it| {
