@@ -19,9 +19,12 @@ value() {
 	sed -n "s/^CONFIG_$1=\"\{0,1\}\([^\"]*\)\"\{0,1\}\$/\1/p" "$config"
 }
 
-# The kernel's Makefile and make itself split paths at these.
-case $PWD$kdir in
-*[[:space:]:]*) fail "the paths of this clone and of the kernel tree must have no space and no colon: move $PWD or $kdir" ;;
+# The kernel's Makefile and make itself split paths at these. Both resolve links.
+clone=$(pwd -P)
+case $clone$kdir in
+*[[:space:]:]*)
+	fail "the paths of this clone and of the kernel tree must have no space and no colon: move $clone or $kdir"
+	;;
 esac
 if [ ! -f "$config" ]; then
 	case $kdir in

@@ -80,10 +80,17 @@ fn run(kdir: &Path, path: &Path) -> Result<String, String> {
 }
 
 fn run_with(kdir: &Path, path: &Path, variables: &[(&str, &str)]) -> Result<String, String> {
+    run_in(Path::new("/"), kdir, path, variables)
+}
+
+/// Runs the script in a clone.
+fn run_in(clone: &Path, kdir: &Path, path: &Path, variables: &[(&str, &str)]) -> Result<String, String> {
     let output = Command::new("/bin/sh")
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../driver/kdir.sh"))
         .arg(kdir)
-        .current_dir("/")
+        .current_dir(clone)
+        // As a shell that went through a link sets it.
+        .env("PWD", clone)
         .env("PATH", path)
         .env_remove("RUSTC")
         .env_remove("KERNEL_SRC")
@@ -234,8 +241,15 @@ fn the_kernels_own_source_is_needed() {
 #[test]
 fn a_path_that_make_would_split_is_an_error() {
     let fake = Fake::new(&config(""));
+    let link = fake.directory.path().join("link");
     for name in ["two words", "a:b"] {
-        let error = run(&fake.directory.path().join(name), &fake.programs()).unwrap_err();
-        assert!(error.contains("must have no space and no colon"), "{error}");
+        let place = fake.directory.path().join(name);
+        fs::create_dir(&place).unwrap();
+        symlink(&place, &link).unwrap();
+        for (clone, kdir) in [(Path::new("/"), &place), (&place, &fake.kdir()), (&link, &fake.kdir())] {
+            let error = run_in(clone, kdir, &fake.programs(), &[]).unwrap_err();
+            assert!(error.contains("must have no space and no colon"), "{error}");
+        }
+        fs::remove_file(&link).unwrap();
     }
 }
