@@ -26,6 +26,12 @@ fail() {
 	exit 69
 }
 
+# make, cargo or the kernel's Makefile would split the path, and fail late and obscurely. map-qemu has this check, too.
+clone=$(cd "$(dirname "$0")/.." && pwd -P)
+case $clone in
+*[[:space:]:]*) fail "the path of this clone must have no space and no colon: move $clone" ;;
+esac
+
 needed=$(missing | tr '\n' ' ')
 if [ -n "$needed" ]; then
 	command -v apt-get >/dev/null || fail "these tools are missing: ${needed}(their names in Debian)"

@@ -16,6 +16,7 @@ mod machine;
 mod memory;
 mod module;
 mod pages;
+mod place;
 mod process;
 mod programs;
 mod qmp;
@@ -144,6 +145,7 @@ fn main() -> ExitCode {
 }
 
 fn perform(command: Command, ui: &Ui) -> Result<ExitCode> {
+    place::check(root(), &target())?;
     match command {
         Command::Setup(target) => artifacts(target.kernel()?, ui).map(|_| ExitCode::SUCCESS),
         Command::Run(target) => run::run(target, ui),

@@ -23,7 +23,7 @@ use nix::{
     sys::statvfs::statvfs,
 };
 
-use crate::{interrupt, ui::Ui};
+use crate::{interrupt, place, ui::Ui};
 
 const PART: &str = ".part";
 const LOCK: &str = ".lock";
@@ -73,7 +73,7 @@ impl BuildCache {
         let root = locate(|name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
             .context("no place for the cache: neither HOME nor MAP_CACHE is set; set MAP_CACHE to a directory")?;
         let root = std::path::absolute(&root).with_context(|| format!("MAP_CACHE={} is no path", root.display()))?;
-        if root.to_string_lossy().contains(|c: char| c.is_whitespace() || c == ':') {
+        if place::is_split(&root) {
             // The kernel's Makefile refuses such a path as well, but only after the downloads.
             bail!(
                 "the kernel cannot be built in {}: there must be no space and no colon in the path. \
