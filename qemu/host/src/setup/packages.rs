@@ -47,12 +47,9 @@ pub const KERNEL_PACKAGES: &[&str] = &[
     // The kernel's Makefile calls these …
     "bc",
     "bison",
-    "cpio",
     "flex",
-    "kmod",
     "make",
     "openssl",
-    "rsync",
     // … and builds tools of its own with these libraries.
     "libelf-dev",
     "libssl-dev",
