@@ -11,14 +11,16 @@ at_least() {
 	[ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$2" ]
 }
 
-# Prints what is missing, as Debian packages.
+# Prints what is missing: Debian's name of the package, and the reason why it is needed.
 missing() {
-	command -v cc >/dev/null || echo gcc libc6-dev
-	command -v rustc >/dev/null || echo rustc
-	for tool in cargo rustfmt; do
-		command -v "$tool" >/dev/null || echo "$tool"
-	done
-	command -v cargo-clippy >/dev/null || echo rust-clippy
+	if ! command -v cc >/dev/null; then
+		echo gcc links what cargo builds
+		echo libc6-dev is the C library that it is linked with
+	fi
+	command -v rustc >/dev/null || echo rustc compiles map-qemu, the tools and the driver
+	command -v cargo >/dev/null || echo cargo builds map-qemu and the tools
+	command -v rustfmt >/dev/null || echo rustfmt checks the format in the tests
+	command -v cargo-clippy >/dev/null || echo rust-clippy checks the code in the tests
 }
 
 fail() {
@@ -32,9 +34,13 @@ case $clone in
 *[[:space:]:]*) fail "the path of this clone must have no space and no colon: move $clone" ;;
 esac
 
-needed=$(missing | tr '\n' ' ')
+needed=$(missing | cut -d ' ' -f 1 | tr '\n' ' ')
 if [ -n "$needed" ]; then
-	command -v apt-get >/dev/null || fail "these tools are missing: ${needed}(their names in Debian)"
+	echo "==> These packages are missing, by their names in Debian:" >&2
+	missing | while read -r package reason; do
+		printf '    %-11s  %s\n' "$package" "$reason"
+	done >&2
+	command -v apt-get >/dev/null || fail "there is no apt-get to install them with"
 	case $needed in
 	*rust* | *cargo*)
 		[ -n "$(apt-cache policy rustc 2>/dev/null)" ] || [ "$(id -u)" != 0 ] || apt-get update
@@ -43,14 +49,16 @@ if [ -n "$needed" ]; then
 			fail "Rust $oldest or later is needed, and this system's package is ${candidate:-missing}: install it with rustup"
 		;;
 	esac
+	through=
 	if [ "$(id -u)" = 0 ]; then
 		sudo=
 	elif command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
 		sudo=sudo
+		through=", through sudo"
 	else
-		fail "packages are missing; as root, type: apt-get install $needed"
+		fail "only root can install packages; as root, type: apt-get install $needed"
 	fi
-	echo "==> Installing $needed" >&2
+	echo "==> Installing them with apt-get$through" >&2
 	# shellcheck disable=SC2086 # The list is meant to be split.
 	$sudo apt-get update -q >&2 && $sudo apt-get install -q -y --no-install-recommends $needed >&2
 fi

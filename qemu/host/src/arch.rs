@@ -6,6 +6,9 @@ use std::fmt;
 
 use anyhow::{Context, Result};
 
+/// A Debian package, and the reason why it is needed: the user reads both before it is installed.
+pub type Needed = (&'static str, &'static str);
+
 /// Everything that the harness knows about an architecture.
 #[derive(Debug)]
 pub struct Arch {
@@ -20,9 +23,9 @@ pub struct Arch {
     /// Debian's name for it.
     pub debian: &'static str,
     /// The Debian packages that only this architecture needs, except the emulator.
-    pub packages: &'static [&'static str],
+    pub packages: &'static [Needed],
     /// Those that only its tests need.
-    pub test_packages: &'static [&'static str],
+    pub test_packages: &'static [Needed],
     /// The Debian package of the emulator …
     pub emulator: &'static str,
     /// … and the oldest version of it that works.
@@ -85,7 +88,10 @@ const X86_64: Arch = Arch {
     programs_32: Target { rust: "i686-unknown-linux-gnu", linker: "i686-linux-gnu-gcc" },
     debian: "amd64",
     packages: &[],
-    test_packages: &["gcc-i686-linux-gnu", "libc6-dev-i386-cross"],
+    test_packages: &[
+        ("gcc-i686-linux-gnu", "links the tests' programs of 32 bits"),
+        ("libc6-dev-i386-cross", "is the C library that they are linked with"),
+    ],
     emulator: "qemu-system-x86",
     emulator_min: "1:7.2",
     image_target: "bzImage",
@@ -113,9 +119,16 @@ const ARM64: Arch = Arch {
     programs: Target { rust: "aarch64-unknown-linux-gnu", linker: "aarch64-linux-gnu-gcc" },
     programs_32: Target { rust: "armv7-unknown-linux-gnueabihf", linker: "arm-linux-gnueabihf-gcc" },
     debian: "arm64",
-    packages: &["device-tree-compiler", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
-    // python3-venv is for dt-schema, which checks the binding.
-    test_packages: &["gcc-arm-linux-gnueabihf", "libc6-dev-armhf-cross", "python3-venv"],
+    packages: &[
+        ("device-tree-compiler", "compiles the guest's device tree"),
+        ("gcc-aarch64-linux-gnu", "links the guest's programs"),
+        ("libc6-dev-arm64-cross", "is the C library that they are linked with"),
+    ],
+    test_packages: &[
+        ("gcc-arm-linux-gnueabihf", "links the tests' programs of 32 bits"),
+        ("libc6-dev-armhf-cross", "is the C library that they are linked with"),
+        ("python3-venv", "runs dt-schema, which checks the device tree binding"),
+    ],
     emulator: "qemu-system-arm",
     // Since 9.0 an unaligned access to Device memory faults, and since 9.1 there is a second serial port.
     emulator_min: "1:9.1",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `qemu/toolchain.sh`, which `make` calls first: it refuses a clone whose path make would split.
+//! `qemu/toolchain.sh`, which `make` calls first: it refuses a clone whose path make would split, and lists packages
+//! before it installs them.
 
 use std::{
     fs,
@@ -120,4 +121,43 @@ fn map_qemu_itself_refuses_such_a_path_in_one_line() {
         target.display()
     );
     assert_eq!(lines(&output), [expected]);
+}
+
+#[test]
+fn packages_are_listed_with_the_reason_before_they_are_installed() {
+    let fake = Fake::new("map");
+    for tool in ["cc", "rustfmt"] {
+        fs::remove_file(fake.programs().join(tool)).unwrap();
+    }
+    fake.program("apt-get", "echo apt-get $*");
+    fake.program("apt-cache", "echo '  Candidate: 1.85.0'");
+    let list = [
+        "==> These packages are missing, by their names in Debian:",
+        "    gcc          links what cargo builds",
+        "    libc6-dev    is the C library that it is linked with",
+        "    rustfmt      checks the format in the tests",
+    ];
+
+    // Without sudo a user is told what to type …
+    fake.program("id", "echo 1000");
+    let output = fake.make("run");
+    assert!(!output.status.success());
+    let manual = "map: only root can install packages; as root, type: apt-get install gcc libc6-dev rustfmt ";
+    assert_eq!(lines(&output), [&list[..], &[manual]].concat());
+
+    // … with it, and as root, they are installed.
+    let install = "apt-get install -q -y --no-install-recommends gcc libc6-dev rustfmt";
+    // `sudo -n true` asks whether it needs no password.
+    fake.program("sudo", "[ \"$1\" = -n ] && exit\necho sudo\n\"$@\"");
+    let output = fake.make("run");
+    let installing = ["==> Installing them with apt-get, through sudo", "sudo", "apt-get update -q", "sudo", install];
+    assert_eq!(lines(&output), [&list[..], &installing].concat());
+    fake.program("id", "echo 0");
+    let output = fake.make("run");
+    let installing = ["==> Installing them with apt-get", "apt-get update -q", install];
+    assert_eq!(lines(&output), [&list[..], &installing].concat());
+
+    fs::remove_file(fake.programs().join("apt-get")).unwrap();
+    let output = fake.make("run");
+    assert_eq!(lines(&output), [&list[..], &["map: there is no apt-get to install them with"]].concat());
 }

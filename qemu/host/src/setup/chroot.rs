@@ -15,8 +15,9 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
+    arch::Needed,
     process::Job,
-    setup::{archive::Archive, cache::BuildCache, kernel::short_hash},
+    setup::{archive::Archive, cache::BuildCache, kernel::short_hash, packages},
     ui::Ui,
 };
 
@@ -25,7 +26,7 @@ const BUCKET: &str = "chroot";
 const SPACE: u64 = 2_000_000_000;
 
 /// The system's packages, beside the compilers of the kernel, with what each is for.
-const PACKAGES: &[(&str, &str)] = &[
+const PACKAGES: &[Needed] = &[
     ("base-files", "the directories and links of a Debian system"),
     ("bash", "scripts of the kernel's build"),
     ("bc", "the kernel's time constants"),
@@ -62,8 +63,9 @@ impl Chroot {
     ///
     /// A package may have a version, as in `rustc=1.85.1+dfsg1-1`.
     pub fn find(compilers: &[String], cache: &BuildCache, archive: &Archive<'_>, ui: &Ui) -> Result<Chroot> {
-        let names: Vec<&str> =
-            PACKAGES.iter().map(|(name, _)| *name).chain(compilers.iter().map(String::as_str)).collect();
+        let compilers = compilers.iter().map(|name| (name.as_str(), "a compiler that the kernel was built with"));
+        let wanted: Vec<_> = PACKAGES.iter().copied().chain(compilers).collect();
+        let names = packages::names(&wanted);
         let name = short_hash(&names.join(" "));
         let found = || {
             let root = cache.path(BUCKET).join(&name);
@@ -77,6 +79,7 @@ impl Chroot {
             return Ok(found);
         }
         cache.require_space(SPACE)?;
+        packages::show("These Debian packages are unpacked in the cache, and not installed:", &wanted, ui);
         cache.make(BUCKET, &name, |part| {
             archive.unpack_system(&names, part)?;
             // Packages that are not configured lack their alternatives.

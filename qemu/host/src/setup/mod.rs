@@ -99,6 +99,9 @@ pub fn check_binding(ui: &Ui) -> Result<()> {
     const BUCKET: &str = "dtschema";
     let cache = BuildCache::find()?;
     let lock = cache.lock(BUCKET, "dt-schema", ui)?;
+    if cache.entries(BUCKET).is_empty() {
+        ui.step("Installing dt-schema with pip, in the cache: it checks the device tree binding");
+    }
     let mut script = Command::new(crate::root().join("qemu/bindings.sh"));
     script.arg(cache.path(BUCKET));
     Job::new(script).hold(&lock)?.lines(|_| ()).context("the binding is wrong, or dt-schema could not be installed")

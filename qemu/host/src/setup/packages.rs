@@ -13,7 +13,7 @@ use anyhow::{bail, Context, Result};
 use nix::unistd::geteuid;
 
 use crate::{
-    arch::Arch,
+    arch::{Arch, Needed},
     interrupt,
     process::{in_path, Job},
     setup::{
@@ -27,48 +27,44 @@ use crate::{
 /// The packages for guests of every architecture.
 ///
 /// `busybox-static` is not among them: it would replace the `busybox` that a Debian system boots with.
-const PACKAGES: &[&str] = &[
-    // Cargo links with gcc.
-    "gcc",
-    "libc6-dev",
-    // To fetch and unpack packages without installing them.
-    "apt",
-    "dpkg",
-    "xz-utils",
+const PACKAGES: &[Needed] = &[
+    ("gcc", "links what cargo builds"),
+    ("libc6-dev", "is the C library that it is linked with"),
+    ("apt", "fetches packages that are only unpacked, not installed"),
+    ("dpkg", "unpacks these"),
+    ("xz-utils", "unpacks the kernel's source"),
 ];
 
 /// The packages for building kernels.
-pub const KERNEL_PACKAGES: &[&str] = &[
-    // The compiler of the kernel, its linker and its other tools, and the library that bindgen parses C with.
-    toolchain::CLANG,
-    "lld-19",
-    "llvm-19",
-    "libclang-19-dev",
-    // The kernel's Makefile calls these …
-    "bc",
-    "bison",
-    "flex",
-    "make",
-    "openssl",
-    // … and builds tools of its own with these libraries.
-    "libelf-dev",
-    "libssl-dev",
+pub const KERNEL_PACKAGES: &[Needed] = &[
+    (toolchain::CLANG, "compiles the kernel's C"),
+    ("lld-19", "links the kernel and the driver"),
+    ("llvm-19", "brings ar, nm and objcopy for the kernel's build"),
+    ("libclang-19-dev", "parses the kernel's headers, for bindgen"),
+    ("bc", "computes constants in the kernel's build"),
+    ("bison", "makes parsers of the kernel's build tools"),
+    ("flex", "makes scanners of the kernel's build tools"),
+    ("make", "runs the kernel's build"),
+    ("openssl", "makes the key that modules are signed with"),
+    ("libelf-dev", "is linked into objtool, which checks the kernel's object files"),
+    ("libssl-dev", "is linked into sign-file, which signs modules"),
 ];
 
 /// The disk space for the whole set-up, from the packages to the kernel.
 const SPACE: u64 = 4_000_000_000;
 
 /// Installs all packages that are missing, `more` included.
-pub fn ensure(arch: &Arch, more: &[&'static str], cache: &BuildCache, ui: &Ui) -> Result<()> {
-    let wanted: Vec<&str> = PACKAGES.iter().chain(arch.packages).chain([&arch.emulator]).chain(more).copied().collect();
+pub fn ensure(arch: &Arch, more: &[Needed], cache: &BuildCache, ui: &Ui) -> Result<()> {
+    let emulator = (arch.emulator, "emulates the guest");
+    let wanted: Vec<Needed> = PACKAGES.iter().chain(arch.packages).chain([&emulator]).chain(more).copied().collect();
     if in_path("dpkg-query").is_none() || in_path("apt-get").is_none() {
         bail!(
             "this is no Debian system: dpkg-query or apt-get is not in PATH. The set-up knows Debian 12 and 13 and needs \
-             their packages {}",
-            wanted.join(" ")
+             their packages\n\n    {}\n",
+            list(&wanted).join("\n    ")
         );
     }
-    let state = State::query(&wanted)?;
+    let state = State::query(&names(&wanted))?;
     if state.lacks(&wanted, arch)?.is_empty() {
         return Ok(());
     }
@@ -76,15 +72,20 @@ pub fn ensure(arch: &Arch, more: &[&'static str], cache: &BuildCache, ui: &Ui) -
     cache.require_space(SPACE)?;
     let lock = cache.lock("packages", "installing Debian packages", ui)?;
     // Another run may have installed them in the meantime.
-    let lacking = State::query(&wanted)?.lacks(&wanted, arch)?;
+    let lacking = State::query(&names(&wanted))?.lacks(&wanted, arch)?;
     if !lacking.is_empty() {
+        show("These Debian packages are missing, or too old:", &lacking, ui);
+        let lacking = names(&lacking);
         install(&lacking, &sources(&lacking, arch, cache, ui)?, ui)?;
     }
     drop(lock);
-    let state = State::query(&wanted)?;
+    let state = State::query(&names(&wanted))?;
     let lacking = state.lacks(&wanted, arch)?;
     if !lacking.is_empty() {
-        bail!("apt-get reported no error, but these packages are not installed, or too old: {}", lacking.join(" "));
+        bail!(
+            "apt-get reported no error, but these packages are not installed, or too old: {}",
+            names(&lacking).join(" ")
+        );
     }
     Ok(())
 }
@@ -92,6 +93,25 @@ pub fn ensure(arch: &Arch, more: &[&'static str], cache: &BuildCache, ui: &Ui) -
 /// The version of a package, which is installed.
 pub fn version(package: &str) -> Result<String> {
     State::query(&[package])?.version(package)
+}
+
+/// The names of packages.
+pub fn names<'a>(packages: &[(&'a str, &str)]) -> Vec<&'a str> {
+    packages.iter().map(|(name, _)| *name).collect()
+}
+
+/// Lists packages for the user, before anything happens with them.
+pub fn show(title: &str, packages: &[(&str, &str)], ui: &Ui) {
+    ui.step(title);
+    for line in list(packages) {
+        ui.note(line);
+    }
+}
+
+/// A line for each package: its name and the reason, in columns.
+fn list(packages: &[(&str, &str)]) -> Vec<String> {
+    let wide = packages.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    packages.iter().map(|(name, reason)| format!("{name:wide$}  {reason}")).collect()
 }
 
 /// Options for apt-get: none, or those to find an emulator that is new enough in the backports.
@@ -147,20 +167,16 @@ impl State {
         State { installed: installed.collect() }
     }
 
-    fn missing<'a>(&self, wanted: &[&'a str]) -> Vec<&'a str> {
-        let there = |package: &str| self.installed.iter().any(|(name, _)| name == package);
-        wanted.iter().copied().filter(|package| !there(package)).collect()
+    fn has(&self, package: &str) -> bool {
+        self.installed.iter().any(|(name, _)| name == package)
     }
 
     /// What is missing, and the emulator if it is too old.
-    fn lacks<'a>(&self, wanted: &[&'a str], arch: &'a Arch) -> Result<Vec<&'a str>> {
-        let mut lacking = self.missing(wanted);
-        if !lacking.contains(&arch.emulator)
-            && compare(&self.version(arch.emulator)?, arch.emulator_min)? == Ordering::Less
-        {
-            lacking.push(arch.emulator);
-        }
-        Ok(lacking)
+    fn lacks(&self, wanted: &[Needed], arch: &Arch) -> Result<Vec<Needed>> {
+        let old =
+            self.has(arch.emulator) && compare(&self.version(arch.emulator)?, arch.emulator_min)? == Ordering::Less;
+        let is_lacking = |name: &str| !self.has(name) || (old && name == arch.emulator);
+        Ok(wanted.iter().copied().filter(|(name, _)| is_lacking(name)).collect())
     }
 
     fn version(&self, package: &str) -> Result<String> {
@@ -194,7 +210,7 @@ fn install(missing: &[&str], options: &[String], ui: &Ui) -> Result<()> {
     match method {
         InstallMethod::Direct => install_as_root(missing, options, ui),
         InstallMethod::Sudo => {
-            ui.step(format_args!("Installing Debian packages through sudo: {}", missing.join(" ")));
+            ui.step("Installing them with apt-get, through sudo");
             let mut command = Command::new("sudo");
             command.args(["env", "DEBIAN_FRONTEND=noninteractive", "sh", "-c", &script]);
             Job::new(command).interactive().with_context(|| {
@@ -207,10 +223,7 @@ fn install(missing: &[&str], options: &[String], ui: &Ui) -> Result<()> {
                 // A login shell of root has the sbin directories in PATH, which dpkg needs.
                 None => format!("su - -c '{script}'"),
             };
-            bail!(
-                "Debian packages are missing, and only root can install them. Type this, and then start again:\n\n    \
-                 {command}\n"
-            )
+            bail!("only root can install packages. Type this, and then start again:\n\n    {command}\n")
         }
     }
 }
@@ -222,7 +235,6 @@ fn sudo_needs_no_password() -> bool {
 }
 
 fn install_as_root(missing: &[&str], options: &[String], ui: &Ui) -> Result<()> {
-    let what = format!("Installing Debian packages: {}", missing.join(" "));
     let context =
         "apt-get could not install the packages; if it names another error, cure that first (`apt-get update` \
                    and `dpkg --configure -a` often help), then start again";
@@ -233,7 +245,7 @@ fn install_as_root(missing: &[&str], options: &[String], ui: &Ui) -> Result<()> 
         command.args(options).args(arguments).env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C");
         Job::new(command)
     };
-    let bar = ui.bar(what, Progress::WHOLE * 3);
+    let bar = ui.bar("Installing them with apt-get", Progress::WHOLE * 3);
     let get = ["install", "--yes", "--no-install-recommends"];
     // The update fails if any source of the machine does, even one that is not needed.
     let update = apt(&["update"]).lines(Progress::show(&bar, 0));
@@ -256,6 +268,7 @@ fn install_as_root(missing: &[&str], options: &[String], ui: &Ui) -> Result<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arch;
 
     #[test]
     fn only_what_is_installed_counts() {
@@ -263,8 +276,44 @@ mod tests {
             "clang-19 installed 1:19.1.7-3~deb12u1\nbusybox not-installed \nlld-19 config-files 1:19.1.7-3\n\
              libelf-dev installed 0.188-2.1\nlibelf-dev installed 0.188-2.1\n",
         );
-        assert_eq!(state.missing(&["clang-19", "busybox", "lld-19", "libelf-dev", "bc"]), ["busybox", "lld-19", "bc"]);
+        let there = ["clang-19", "busybox", "lld-19", "libelf-dev", "bc"].map(|package| state.has(package));
+        assert_eq!(there, [true, false, false, true, false]);
         assert_eq!(state.version("clang-19").unwrap(), "1:19.1.7-3~deb12u1");
         assert!(state.version("bc").is_err());
+    }
+
+    #[test]
+    fn an_emulator_that_is_too_old_is_lacking() {
+        let arch = Arch::find("arm64").unwrap();
+        let emulator = (arch.emulator, "a reason");
+        for installed in ["", "qemu-system-arm installed 1:7.2\n"] {
+            assert_eq!(State::parse(installed).lacks(&[emulator], arch).unwrap(), [emulator], "{installed}");
+        }
+        let state = State::parse(&format!("qemu-system-arm installed {}\n", arch.emulator_min));
+        assert_eq!(state.lacks(&[emulator, ("bc", "another")], arch).unwrap(), [("bc", "another")]);
+    }
+
+    #[test]
+    fn the_list_has_a_column_of_reasons() {
+        let lines = list(&[("bc", "computes"), ("libelf-dev", "for objtool")]);
+        assert_eq!(lines, ["bc          computes", "libelf-dev  for objtool"]);
+        assert!(list(&[]).is_empty());
+    }
+
+    #[test]
+    fn every_package_has_a_reason_that_fits_into_a_terminal() {
+        let of_arches = arch::ALL.iter().flat_map(|arch| arch.packages.iter().chain(arch.test_packages));
+        for (name, reason) in PACKAGES.iter().chain(KERNEL_PACKAGES).chain(of_arches) {
+            assert!(reason.len() > 5 && reason.trim() == *reason, "{name}: {reason}");
+        }
+        for arch in arch::ALL {
+            let packages = [PACKAGES, KERNEL_PACKAGES, arch.packages, arch.test_packages].concat();
+            assert!(list(&packages).iter().all(|line| line.len() < 112), "{:#?}", list(&packages));
+            let mut names = names(&packages);
+            names.sort_unstable();
+            let count = names.len();
+            names.dedup();
+            assert_eq!(names.len(), count, "a package is listed twice");
+        }
     }
 }
