@@ -99,6 +99,10 @@ install: modules tools ## Install driver, tools and node below DESTDIR
 	rm -f "$(DESTDIR)/dev/map"
 	mknod -m $(NODE_MODE) "$(DESTDIR)/dev/map" c 126 0
 
+.PHONY: pictures
+pictures: rust ## Draw the pictures of the documentation
+	@cargo run --quiet --locked --package map-pictures
+
 .PHONY: clean
 clean: ## Remove what was built here
 	rm -rf target

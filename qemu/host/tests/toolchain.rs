@@ -13,7 +13,7 @@ use std::{
 use tempfile::TempDir;
 
 /// The targets that build or run something.
-const TARGETS: &[&str] = &["run", "test", "test-all", "shell", "setup", "tools"];
+const TARGETS: &[&str] = &["run", "test", "test-all", "shell", "setup", "tools", "pictures"];
 
 /// A clone as far as `make` needs it, and a directory of programs, most of them made up.
 struct Fake {
