@@ -19,9 +19,14 @@ use nix::{
     kmod::{delete_module, finit_module, DeleteModuleFlags, ModuleInitFlags},
 };
 
-/// Whether loading a module takes long: the kernel checks itself, or is a distribution's, with all that it has.
+/// Whether the kernel is a distribution's, which was not configured for these tests.
+pub fn is_stock() -> bool {
+    Path::new("/sys/kernel/btf/vmlinux").exists()
+}
+
+/// Whether loading a module takes long: the kernel checks itself, or has all that a distribution's has.
 pub fn is_slow() -> bool {
-    ["/sys/kernel/debug/kmemleak", "/sys/kernel/btf/vmlinux"].iter().any(|file| Path::new(file).exists())
+    is_stock() || Path::new("/sys/kernel/debug/kmemleak").exists()
 }
 
 /// The first two numbers of the kernel's version.
