@@ -103,6 +103,10 @@ install: modules tools ## Install driver, tools and node below DESTDIR
 pictures: rust ## Draw the pictures of the documentation
 	@cargo run --quiet --locked --package map-pictures
 
+.PHONY: recipes
+recipes: ## Write the version and the licences' hashes into their recipes
+	driver/packaging/recipes.sh
+
 .PHONY: clean
 clean: ## Remove what was built here
 	rm -rf target
