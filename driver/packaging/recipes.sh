@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Writes into the recipes of Yocto what other files of the project decide: the
+# Writes into the recipes of Yocto and Buildroot what other files of the project decide: the
 # version, which is that of Cargo.toml, and the hashes of the licences' texts.
 #
 #     driver/packaging/recipes.sh            writes them
@@ -42,6 +42,20 @@ replace() {
 	fi
 }
 [ "${1-}" != --check ] || check=y
+
+for makefile in driver/packaging/buildroot/package/*/*.mk; do
+	sed "s/^\([A-Z_]*_VERSION\) = .*/\1 = $version/" "$makefile" >"$new"
+	replace "$makefile"
+done
+
+for hashes in driver/packaging/buildroot/package/*/*.hash; do
+	awk '/^sha256 / {
+		if ((("sha256sum " $3) | getline sum) != 1)
+			exit 1
+		$0 = "sha256  " substr(sum, 1, 64) "  " $3
+	} 1' "$hashes" >"$new"
+	replace "$hashes"
+done
 
 for recipe in driver/packaging/yocto/meta-map/recipes-map/map/*_*.bb; do
 	awk 'match($0, /file:\/\/[^;]*;md5=/) {

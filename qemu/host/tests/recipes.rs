@@ -53,7 +53,7 @@ fn a_new_version_and_another_licence_must_be_written_into_the_recipes() {
     let checked = recipes(directory.path(), &["--check"]);
     assert_eq!(checked.status.code(), Some(1));
     let checked = printed(&checked);
-    for sign in ["must be called", "MIT.txt;md5="] {
+    for sign in ["must be called", "_VERSION = 7.8.9", "+sha256", "MIT.txt;md5="] {
         assert!(checked.contains(sign), "{sign} is not in {checked}");
     }
 
