@@ -103,6 +103,10 @@ install: modules tools ## Install driver, tools and node below DESTDIR
 pictures: rust ## Draw the pictures of the documentation
 	@cargo run --quiet --locked --package map-pictures
 
+.PHONY: dist
+dist: rust ## Make the archive that Yocto and Buildroot build from (docs/images.md)
+	driver/packaging/dist.sh target/dist
+
 .PHONY: recipes
 recipes: ## Write the version and the licences' hashes into their recipes
 	driver/packaging/recipes.sh
