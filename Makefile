@@ -111,6 +111,10 @@ dist: rust ## Make the archive that Yocto and Buildroot build from (docs/images.
 recipes: ## Write the version and the licences' hashes into their recipes
 	driver/packaging/recipes.sh
 
+.PHONY: test-images
+test-images: ## Check those recipes: of Yocto, and of Buildroot if BUILDROOT names its tree
+	driver/packaging/check.sh "$(or $(CACHE),target)/oelint"
+
 .PHONY: clean
 clean: ## Remove what was built here
 	rm -rf target
