@@ -114,8 +114,10 @@ mkdir "$tree"
 unpack() {
 	step "Unpacking the source of Linux $version"
 	mkdir "$place/source.part"
-	tar --extract --file "$1" --directory "$place/source.part" --strip-components 1 --exclude '*/Documentation' \
-		--exclude '*/drivers/*.c' --exclude '*/sound/*.c' --exclude '*/fs/*.c' --exclude '*/net/*.c' \
+	# Directories deeper down have the same names, and what is there may be needed (rust/helpers/net).
+	top=$(basename "$1" .tar.xz)
+	tar --extract --file "$1" --directory "$place/source.part" --strip-components 1 --exclude "$top/Documentation/*/*" \
+		--exclude "$top/drivers/*.c" --exclude "$top/sound/*.c" --exclude "$top/fs/*.c" --exclude "$top/net/*.c" \
 		--exclude '*/asic_reg/*' --exclude '*/testing/selftests' || fail "cannot unpack $1 into $place"
 	mv "$place/source.part" "$place/source"
 }
@@ -168,7 +170,7 @@ differences=$(diff "$place/wanted" "$place/found" | grep '^[<>]' || true)
 [ -z "$differences" ] || fail "the configuration of Linux $release cannot be reproduced with the tools here;" \
 	"$(echo "$differences" | wc -l) lines differ, the first: $(echo "$differences" | head -n 1)"
 run "$@" -j"$(nproc)" prepare modules_prepare ||
-	fail "Linux $release could not be prepared: $(grep -m 1 -i -E 'error|not found|no such' "$log" || tail -n 1 "$log")" \
+	fail "Linux $release could not be prepared: $(grep -m 1 -i -E 'error:|not found|no such' "$log" || tail -n 1 "$log")" \
 		"(the whole log is $log)"
 found=$(cat "$tree/include/config/kernel.release")
 [ "$found" = "$release" ] || fail "the prepared tree is for Linux $found instead of $release"
