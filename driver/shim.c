@@ -106,6 +106,9 @@ static unsigned int major = MAP_MAJOR;
 module_param(major, uint, 0444);
 MODULE_PARM_DESC(major, "Character major number; 0 lets the kernel choose one");
 
+/* module! of the kernel crate knows no version. */
+MODULE_VERSION(MAP_VERSION);
+
 unsigned int map_major(void)
 {
 	return major;
