@@ -73,9 +73,11 @@ modules: ## Build the driver against the kernel tree KDIR
 
 .PHONY: tools
 tools: rust ## Build the command line and the example, static, for TARGET
-	RUSTFLAGS='-C target-feature=+crt-static' \
+	RUSTFLAGS='-C target-feature=+crt-static $(REMAP)' \
 		cargo build --quiet --profile small --locked --target $(TARGET) --package devmap --package devmap-cli --bins --examples
 
+# More options for rustc: a package replaces its paths, so that its bytes do not depend on them.
+REMAP =
 TOOLS = target/$(TARGET)/small
 # The program that writes its own documentation runs here, not on the target.
 DEVMAP = cargo run --quiet --release --locked --package devmap-cli --
@@ -84,20 +86,24 @@ DEVMAP = cargo run --quiet --release --locked --package devmap-cli --
 COMPLETIONS = bash-completion/completions fish/vendor_completions.d zsh/vendor-completions
 
 .PHONY: install
-install: modules tools ## Install driver, tools and node below DESTDIR
+install: modules install-tools ## Install driver, tools and node below DESTDIR
 	install -D -m 0644 $(MODULE_OUT)/driver/map.ko "$(DESTDIR)$(MODLIB)/extra/map.ko"
-	install -D -m 0755 $(TOOLS)/devmap "$(DESTDIR)$(PREFIX)/bin/devmap"
 	install -D -m 0755 $(TOOLS)/examples/sdram "$(DESTDIR)$(PREFIX)/bin/sdram"
 	ln -sf devmap "$(DESTDIR)$(PREFIX)/bin/devmem2"
 	install -D -m 0644 driver/uapi/map.h "$(DESTDIR)$(PREFIX)/include/linux/map.h"
+	install -d "$(DESTDIR)/dev"
+	rm -f "$(DESTDIR)/dev/map"
+	mknod -m $(NODE_MODE) "$(DESTDIR)/dev/map" c 126 0
+
+# What a package has of them: it brings other names and the node in its own way.
+.PHONY: install-tools
+install-tools: tools
+	install -D -m 0755 $(TOOLS)/devmap "$(DESTDIR)$(PREFIX)/bin/devmap"
 	install -d "$(DESTDIR)$(PREFIX)/share/man/man1" $(COMPLETIONS:%="$(DESTDIR)$(PREFIX)/share/%")
 	$(DEVMAP) man "$(DESTDIR)$(PREFIX)/share/man/man1"
 	$(DEVMAP) completions bash > "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/devmap"
 	$(DEVMAP) completions fish > "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/devmap.fish"
 	$(DEVMAP) completions zsh > "$(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_devmap"
-	install -d "$(DESTDIR)/dev"
-	rm -f "$(DESTDIR)/dev/map"
-	mknod -m $(NODE_MODE) "$(DESTDIR)/dev/map" c 126 0
 
 .PHONY: pictures
 pictures: rust ## Draw the pictures of the documentation
