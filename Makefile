@@ -43,7 +43,7 @@ endif
 .DEFAULT_GOAL := help
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: rust ## Boot a guest, load the driver, write through it, look from outside
@@ -120,6 +120,10 @@ recipes: ## Write the version and the licences' hashes into their recipes
 .PHONY: test-images
 test-images: ## Check those recipes: of Yocto, and of Buildroot if BUILDROOT names its tree
 	driver/packaging/check.sh "$(or $(CACHE),target)/oelint"
+
+.PHONY: packages
+packages: rust ## Build Debian packages of tools and driver in target/packages
+	@driver/packaging/debian/build.sh target/packages
 
 .PHONY: clean
 clean: ## Remove what was built here
