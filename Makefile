@@ -125,6 +125,10 @@ test-images: ## Check those recipes: of Yocto, and of Buildroot if BUILDROOT nam
 packages: rust ## Build Debian packages of tools and driver in target/packages
 	@driver/packaging/debian/build.sh target/packages
 
+.PHONY: test-packages
+test-packages: rust ## Build them twice, and install and remove them in a clean Debian 13
+	@driver/packaging/debian/test.sh
+
 .PHONY: clean
 clean: ## Remove what was built here
 	rm -rf target

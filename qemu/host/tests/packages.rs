@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `driver/packaging/debian`: what can be checked without building the packages.
+//! `driver/packaging/debian`: what can be checked without building the packages. `make test-packages` does the rest.
 
 use std::{
     fs,
