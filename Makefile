@@ -54,7 +54,7 @@ test: rust ## Run all tests: of the host, and in guests
 	@$(MAP_QEMU) test $(GUEST)
 
 .PHONY: test-all
-test-all: rust ## Run all tests, those that take long as well
+test-all: rust ## Run all tests, on every kernel, and those of the packages and recipes
 	@$(MAP_QEMU) test --all $(GUEST)
 
 .PHONY: shell
