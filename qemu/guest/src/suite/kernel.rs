@@ -119,7 +119,7 @@ pub fn major() -> Result<Option<u32>> {
     Ok(None)
 }
 
-/// The kernel's log since the last line that contains `marker`.
+/// The kernel's log since the last line that begins with `marker`.
 pub fn log_since(marker: &str) -> Result<String> {
     let mut log = LOG.lock().unwrap_or_else(PoisonError::into_inner);
     let log = match &mut *log {
@@ -127,7 +127,10 @@ pub fn log_since(marker: &str) -> Result<String> {
         none => none.insert(Log::open()?),
     };
     log.read()?;
-    let start = log.text.rfind(marker).with_context(|| format!("the log has no line with {marker:?}"))?;
+    // The kernel's own lines may contain the name of this process, which markers begin with.
+    let begins_a_line = |start: usize| start == 0 || log.text.as_bytes()[start - 1] == b'\n';
+    let start = log.text.rmatch_indices(marker).map(|(start, _)| start).find(|start| begins_a_line(*start));
+    let start = start.with_context(|| format!("the log has no line {marker:?}"))?;
     Ok(log.text[start..].to_owned())
 }
 
