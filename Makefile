@@ -126,7 +126,7 @@ packages: rust ## Build Debian packages of tools and driver in target/packages
 	@driver/packaging/debian/build.sh target/packages
 
 .PHONY: test-packages
-test-packages: rust ## Build them twice, and install and remove them in a clean Debian 13
+test-packages: rust ## Test them: built twice, installed in and removed from a clean Debian 13
 	@driver/packaging/debian/test.sh
 
 .PHONY: clean

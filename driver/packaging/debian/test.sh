@@ -195,7 +195,7 @@ apt_or_fail install "/tmp/${devmap##*/}" "/tmp/${dkms##*/}"
 for package in devmap map-dkms; do
 	check "$package is installed" \
 		equal "$(inside dpkg-query -W -f '${db:Status-Abbrev} ${Version}' "$package")" "ii  $version"
-	check "the files of $package are as they were packed" inside dpkg --verify "$package"
+	check "the files of $package are as they were packed" equal "$(inside dpkg --verify "$package")" ""
 done
 
 check "devmap runs" equal "$(inside devmap --version)" "devmap $version"
@@ -219,7 +219,8 @@ check "the rule gives the node to the group, and nothing to others" \
 	inside grep -q '^SUBSYSTEM=="map", KERNEL=="map", GROUP="map", MODE="0660"' "$rule"
 
 unit=/usr/lib/systemd/system/map-windows.service
-check "the service is valid" inside systemd-analyze verify "$unit"
+# It only warns of keys that systemd does not know.
+check "the service is valid" equal "$(inside systemd-analyze verify "$unit" 2>&1)" ""
 check "the service is enabled" equal "$(inside systemctl is-enabled map-windows)" enabled
 # The condition of the service, as systemd would run it.
 condition=$(inside sed -n 's/^ExecCondition=//p' "$unit")
