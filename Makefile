@@ -30,7 +30,7 @@ CONFIG = $(KDIR)/include/config/auto.conf
 KARCH = $(if $(call config,X86_64),x86,$(if $(call config,ARM64),arm64))
 config = $(shell grep -s '^CONFIG_$1=y' $(CONFIG))
 RELEASE = $(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null)
-MAP_QEMU = cargo run --quiet --release --locked --package map-qemu --
+MAP_QEMU = cargo run --quiet --profile harness --locked --package map-qemu --
 
 # Where everything is kept that takes long to make and does not depend on this clone.
 CACHE = $(or $(MAP_CACHE),$(and $(XDG_CACHE_HOME),$(XDG_CACHE_HOME)/map),$(and $(HOME),$(HOME)/.cache/map))

@@ -45,7 +45,9 @@ use crate::{
     flavour::Flavour,
     kernels::{KernelId, Origin},
     module::Compiler,
+    programs::Programs,
     session::Artifacts,
+    setup::Tools,
     ui::Ui,
 };
 
@@ -157,10 +159,19 @@ fn perform(command: Command, ui: &Ui) -> Result<ExitCode> {
 
 /// Everything that a guest is made from; builds what is missing.
 fn artifacts(kernel: KernelId, ui: &Ui) -> Result<Artifacts> {
+    artifacts_with(programs::build, kernel, ui)
+}
+
+/// The same, with these programs.
+fn artifacts_with(
+    build: impl FnOnce(&Tools, &Ui) -> Result<Programs> + Send,
+    kernel: KernelId,
+    ui: &Ui,
+) -> Result<Artifacts> {
     let tools = setup::prepare(kernel.arch, ui)?;
     let (kernel, programs) = thread::scope(|scope| {
         // Downloads, and the beginning of a kernel's build, leave processors idle.
-        let programs = scope.spawn(|| programs::build(&tools, ui));
+        let programs = scope.spawn(|| build(&tools, ui));
         let kernel = tools.kernel(kernel, ui);
         (kernel, programs.join().unwrap_or_else(|_| bail!("a thread panicked")))
     });

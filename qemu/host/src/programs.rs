@@ -24,34 +24,43 @@ const CRATES_32: u64 = 56;
 /// The packages of the programs.
 const PACKAGES: [&str; 3] = ["--package=devmap", "--package=devmap-cli", "--package=map-guest"];
 
-/// The paths of the programs.
+/// The programs, each with its path in the guest.
 #[derive(Debug)]
-pub struct Programs {
-    /// The guest's first process.
-    pub init: PathBuf,
-    /// The tests.
-    pub suite: PathBuf,
-    /// The command line.
-    pub devmap: PathBuf,
-    /// The same as a program of 32 bits, for the tests.
-    pub devmap_32: Option<PathBuf>,
-    /// The example.
-    pub sdram: PathBuf,
+pub struct Programs(pub Vec<(PathBuf, &'static str)>);
+
+impl Programs {
+    /// The program with the tests, if it was built.
+    pub fn suite(&self) -> Option<&Path> {
+        self.0.iter().find(|(_, guest)| *guest == SUITE).map(|(host, _)| host.as_path())
+    }
 }
 
-/// Builds the programs for a guest.
+/// Where the guest has the tests.
+const SUITE: &str = "/bin/map-suite";
+
+/// Builds all programs for a guest.
 pub fn build(tools: &Tools, ui: &Ui) -> Result<Programs> {
-    let arch = tools.arch;
     let all = [&PACKAGES[..], &["--bins", "--examples"]].concat();
-    let what = format!("Building the guest's programs for {arch}");
-    let directory = cargo(&all, arch.programs, tools.sysroot.as_deref(), (&what, CRATES), ui)?;
-    Ok(Programs {
-        init: directory.join("map-init"),
-        suite: directory.join("map-suite"),
-        devmap: directory.join("devmap"),
-        devmap_32: None,
-        sdram: directory.join("examples/sdram"),
-    })
+    let directory = build_these(&all, tools, ui)?;
+    let mut programs = demonstration(&directory);
+    programs.extend([(directory.join("map-suite"), SUITE), (directory.join("devmap"), "/usr/bin/devmap")]);
+    Ok(Programs(programs))
+}
+
+/// Builds only what the demonstration takes.
+pub fn build_for_run(tools: &Tools, ui: &Ui) -> Result<Programs> {
+    let few = ["--package=devmap", "--package=map-guest", "--bin=map-init", "--example=sdram"];
+    Ok(Programs(demonstration(&build_these(&few, tools, ui)?)))
+}
+
+/// The guest's first process, and the example.
+fn demonstration(directory: &Path) -> Vec<(PathBuf, &'static str)> {
+    vec![(directory.join("map-init"), "/init"), (directory.join("examples/sdram"), "/usr/bin/sdram")]
+}
+
+fn build_these(arguments: &[&str], tools: &Tools, ui: &Ui) -> Result<PathBuf> {
+    let what = format!("Building the guest's programs for {}", tools.arch);
+    cargo(arguments, tools.arch.programs, tools.sysroot.as_deref(), (&what, CRATES), ui)
 }
 
 /// Builds the programs for a guest that runs tests.
@@ -61,7 +70,9 @@ pub fn build_for_tests(tools: &Tools, ui: &Ui) -> Result<Programs> {
     let one = ["--package=devmap-cli", "--bin=devmap"];
     let what = format!("Building a program of 32 bits for {arch}");
     let directory = cargo(&one, arch.programs_32, sysroot.as_deref(), (&what, CRATES_32), ui)?;
-    Ok(Programs { devmap_32: Some(directory.join("devmap")), ..build(tools, ui)? })
+    let mut programs = build(tools, ui)?;
+    programs.0.push((directory.join("devmap"), "/usr/bin/devmap32"));
+    Ok(programs)
 }
 
 /// Runs clippy on the programs for a guest, compiled for its architecture.

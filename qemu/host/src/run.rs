@@ -11,6 +11,7 @@ use crate::{
     interrupt,
     kernels::{self, KernelId, Supply},
     memory::Memory,
+    programs,
     session::{Artifacts, Guest, HostView},
     ui::Ui,
     verdict::ExpectedEnd,
@@ -83,19 +84,20 @@ pub fn run(target: Target, ui: &Ui) -> Result<ExitCode> {
 
 /// What the guest is made from. The quickest kernel is Debian's own, but it is not always to be had.
 fn artifacts(target: Target, ui: &Ui) -> Result<Artifacts> {
+    let make = |kernel| crate::artifacts_with(programs::build_for_run, kernel, ui);
     let named = target.kernel()?;
     let stock = kernels::ALL.iter().map(|origin| KernelId { origin, ..named });
     let stock = stock.into_iter().find(|kernel| kernel.origin.supply == Supply::Stock && kernel.check().is_ok());
     let (None, None, Some(stock)) = (target.kernel, target.flavour, stock) else {
-        return crate::artifacts(named, ui);
+        return make(named);
     };
-    match crate::artifacts(stock, ui) {
+    match make(stock) {
         Err(error) if !interrupt::is_interruption(&error) => {
             // The rest is what a program printed.
             let error = format!("{error:#}");
             ui.note(format!("Debian's own kernel cannot be used: {}", error.lines().next().unwrap_or_default()));
             ui.note("A kernel is built instead, which takes longer; KERNEL=7.3 begins with that");
-            crate::artifacts(named, ui)
+            make(named)
         }
         made => made,
     }

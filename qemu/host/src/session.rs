@@ -215,13 +215,9 @@ impl<'a> Guest<'a> {
         for path in ["/proc", "/sys", "/dev", "/tmp", "/run", "/mnt", "/sbin", "/usr/sbin", "/usr/local/bin"] {
             archive.directory(Path::new(path))?;
         }
-        archive.copy(&artifacts.programs.init, Path::new("/init"))?;
-        archive.copy(&artifacts.programs.suite, Path::new("/bin/map-suite"))?;
-        archive.copy(&artifacts.programs.devmap, Path::new("/usr/bin/devmap"))?;
-        if let Some(program) = &artifacts.programs.devmap_32 {
-            archive.copy(program, Path::new("/usr/bin/devmap32"))?;
+        for (host, guest) in &artifacts.programs.0 {
+            archive.copy(host, Path::new(guest))?;
         }
-        archive.copy(&artifacts.programs.sdram, Path::new("/usr/bin/sdram"))?;
         archive.copy(&artifacts.tools.busybox, Path::new("/bin/busybox"))?;
         archive.copy(&artifacts.module, Path::new(MODULE))?;
         archive.text(Path::new("/etc/passwd"), 0o644, PASSWD.as_bytes())?;

@@ -251,7 +251,7 @@ fn guests(
 ) -> Result<()> {
     let tools = Arc::new(setup::prepare(arch, ui)?);
     let programs = Arc::new(programs::build_for_tests(&tools, ui)?);
-    let plan = Arc::new(plan(&programs.suite)?);
+    let plan = Arc::new(plan(programs.suite().context("the tests were not built")?)?);
     let filter = options.only.as_deref().unwrap_or("");
     let runs = |spec: &SuiteSpec| plan.iter().any(|(suite, name)| *suite == spec.suite && name.contains(filter));
     if options.only.is_none() && kernels.iter().any(KernelId::is_reference) {
