@@ -2,20 +2,14 @@
 
 //! The example that the package map-dkms installs is valid.
 
+mod platform;
+
 use map_core::{
     parse,
-    Limits,
     Table,
     Window, //
 };
-
-const PLATFORM: Limits = Limits {
-    page_size: 0x1000,
-    last_address: (1 << 52) - 1,
-    last_offset: u64::MAX,
-    task_size: 0x7fff_ffff_f000,
-    aborts: true,
-};
+use platform::PLATFORM;
 
 #[test]
 fn the_example_for_modprobe_is_a_table_of_windows() {

@@ -4,21 +4,15 @@
 
 use std::collections::BTreeSet;
 
+mod platform;
+
 use map_core::{
     parse,
-    Limits,
     ParseError,
     Table,
     Window, //
 };
-
-const PLATFORM: Limits = Limits {
-    page_size: 0x1000,
-    last_address: (1 << 52) - 1,
-    last_offset: u64::MAX,
-    task_size: 0x7fff_ffff_f000,
-    aborts: true,
-};
+use platform::PLATFORM;
 
 /// Returns the name of a variant, without its fields.
 fn kind(variant: &impl std::fmt::Debug) -> String {
