@@ -38,7 +38,7 @@ fn raw_mode_does_not_open(_: &mut Host) -> Result<()> {
 
 /// The kernel itself must refuse the load and log why; nothing is left behind.
 pub fn the_parameter_is_refused(list: &str) -> Result<()> {
-    let words = ["unsafe module parameters is restricted", "invalid for parameter `windows'"];
+    let words = ["Lockdown: map-suite: unsafe module parameters is restricted", "invalid for parameter `windows'"];
     kernel::load_fails(list, Errno::EPERM, &words)
 }
 

@@ -53,7 +53,9 @@ pub struct Package {
 /// library is needed.
 const UNPACK: &str = r#"
 export root=$1
-unpack='dpkg-deb --fsys-tarfile "$1" | tar -x -C "$root" --no-same-owner --keep-directory-symlink 	--exclude=./usr/share/doc --exclude=./usr/share/man --exclude=./usr/share/info --exclude=./usr/share/locale 	--exclude=./usr/src/rustc-?.??.?/compiler --exclude=./usr/src/rustc-?.??.?/src --exclude=./usr/src/rustc-?.??.?/tests
+unpack='dpkg-deb --fsys-tarfile "$1" | tar -x -C "$root" --no-same-owner --keep-directory-symlink \
+	--exclude=./usr/share/doc --exclude=./usr/share/man --exclude=./usr/share/info --exclude=./usr/share/locale \
+	--exclude=./usr/src/rustc-?.??.?/compiler --exclude=./usr/src/rustc-?.??.?/src --exclude=./usr/src/rustc-?.??.?/tests
 echo "$1"'
 sh -euc "$unpack" sh base-files_*.deb
 ls *.deb | grep -v ^base-files_ | xargs -n 1 -P "$(nproc)" sh -euc "$unpack" sh
