@@ -23,6 +23,8 @@ pub(crate) fn error_of(errno: Errno) -> Error {
         Errno::Access => EACCES,
         Errno::Invalid => EINVAL,
         Errno::Overflow => EOVERFLOW,
+        Errno::NoDevice => ENODEV,
+        Errno::NoAddress => ENXIO,
     }
 }
 

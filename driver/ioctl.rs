@@ -86,7 +86,7 @@ fn exchange<T: FromBytes + AsBytes>(
 
 /// Computes the result that mmap(2) would have.
 fn check(state: &State, file: &File, mut check: MapCheck) -> Result<MapCheck> {
-    let request = Request::from_check(&check, &caller(file)).ok_or(EINVAL)?;
+    let request = Request::from_check(&check, 0, &caller(file)).ok_or(EINVAL)?;
     let windows = state.windows.lock();
     let verdict = decide(&request, windows.mode(), &limits(), &Kernel);
     check.answer(&verdict);

@@ -30,6 +30,7 @@ use crate::{
 pub(crate) fn request(vma: &VmaNew, file: &File) -> Request {
     let caller = caller(file);
     Request {
+        base: 0,
         // The kernel computed the page offset from a byte offset, so the shift does not overflow.
         start: (vma.page_offset() as u64) << PAGE_SHIFT,
         length: vma.length() as u64,

@@ -45,6 +45,9 @@ pub const MODE_RAW: u32 = 0;
 /// In [`MapInfo::mode`]: only ranges inside windows can be mapped.
 pub const MODE_WINDOWS: u32 = 1;
 
+/// In [`MapInfo::mode`]: this is the node of one window, in which offset 0 is its first byte.
+pub const MODE_WINDOW: u32 = 2;
+
 /// In [`MapWindow::flags`]: the window is read-only.
 pub const WINDOW_READ_ONLY: u32 = 1 << 0;
 
@@ -124,9 +127,9 @@ const fn ioc(direction: u32, number: u32, size: usize) -> u32 {
 pub struct MapInfo {
     /// [`VERSION`].
     pub abi_version: u32,
-    /// [`MODE_RAW`] or [`MODE_WINDOWS`].
+    /// [`MODE_RAW`], [`MODE_WINDOWS`] or [`MODE_WINDOW`].
     pub mode: u32,
-    /// The current number of windows; 0 in raw mode.
+    /// The current number of windows; 0 in raw mode, 1 on the node of a window.
     pub windows: u32,
     /// The page size in bytes.
     pub page_size: u32,
@@ -145,8 +148,8 @@ pub struct MapWindow {
     pub flags: u32,
     /// The cache type: a [`CacheMode::code()`].
     pub cache: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// The minor number of the window's own node; 0 if it has none.
+    pub minor: u32,
     /// The physical address of the first byte.
     pub start: u64,
     /// The length in bytes.
@@ -159,7 +162,8 @@ pub struct MapWindow {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct MapCheck {
-    /// In: the physical address of the first byte.
+    /// In: the offset of the first byte in the node: its physical address, or on the node of a
+    /// window its distance from the start of the window.
     pub start: u64,
     /// In: the length in bytes. It is rounded up to whole pages, as in mmap(2).
     pub length: u64,
@@ -207,6 +211,16 @@ impl MapInfo {
     }
 }
 
+impl MapInfo {
+    /// Describes the node of a window, given the description of the window alone.
+    pub const fn on_its_node(self) -> Self {
+        Self {
+            mode: MODE_WINDOW,
+            ..self
+        }
+    }
+}
+
 impl MapWindow {
     /// Describes the window with `index` in `mode`; `None` if there is none.
     pub fn new<S, E>(mode: &Mode<S>, index: u32) -> Option<Self>
@@ -214,7 +228,8 @@ impl MapWindow {
         S: Deref<Target = [E]>,
         E: Entry,
     {
-        let window = mode.windows().get(usize::try_from(index).ok()?)?.window();
+        let entry = mode.windows().get(usize::try_from(index).ok()?)?;
+        let window = entry.window();
         let flag = |set, flag| if set { flag } else { 0 };
         Some(Self {
             index,
@@ -225,7 +240,7 @@ impl MapWindow {
                 | flag(window.memory, WINDOW_MEMORY)
                 | flag(window.origin == Origin::BootDt, WINDOW_BOOT),
             cache: window.cache.code(),
-            reserved: 0,
+            minor: entry.minor(),
             start: window.range.start(),
             length: window.range.length(),
             name: window.name.to_bytes(),
@@ -360,12 +375,37 @@ mod tests {
         assert_eq!(MapInfo::new(&windows(), &PC), info);
     }
 
+    /// A window with a node.
+    struct Noded(Window);
+
+    impl Entry for Noded {
+        fn window(&self) -> &Window {
+            &self.0
+        }
+
+        fn minor(&self) -> u32 {
+            7
+        }
+    }
+
+    #[test]
+    fn the_node_of_a_window_tells_of_it_alone() {
+        let entry = Noded(windows().windows()[1]);
+        let mode = Mode::Windows(Table::of(&entry));
+        let info = MapInfo::new(&mode, &PC).on_its_node();
+        assert_eq!((info.mode, info.windows), (MODE_WINDOW, 1));
+        assert_eq!(info.last_address, PC.last_address);
+        let reported = MapWindow::new(&mode, 0).unwrap();
+        assert_eq!((reported.minor, reported.window()), (7, Some(entry.0)));
+        assert_eq!(MapWindow::new(&mode, 1), None);
+    }
+
     #[test]
     fn a_window_goes_through_the_abi_unchanged() {
         let mode = windows();
         for (index, window) in (0..).zip(mode.windows()) {
             let reported = MapWindow::new(&mode, index).unwrap();
-            assert_eq!(reported.index, index);
+            assert_eq!((reported.index, reported.minor), (index, 0));
             assert_eq!(reported.window(), Some(*window));
         }
         let sdram = MapWindow::new(&mode, 0).unwrap();

@@ -33,7 +33,10 @@ pub const LARGEST_MAPPING: u64 = 4 << 30;
 /// An mmap(2) call on the node, real or queried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// The physical address, which is the offset in bytes.
+    /// The physical address of offset 0: 0 on the node of all memory, the start of the window on
+    /// its own node.
+    pub base: u64,
+    /// The offset in bytes.
     pub start: u64,
     /// The length in bytes. It is rounded up to whole pages, as in mmap(2).
     pub length: u64,
@@ -61,12 +64,13 @@ pub struct Request {
 }
 
 impl Request {
-    /// Converts the question of MAP_IOC_CHECK, asked by `caller`.
+    /// Converts the question of MAP_IOC_CHECK, asked by `caller` on a node whose offset 0 is the
+    /// physical address `base`.
     ///
     /// Returns `None`, for which the ioctl fails with EINVAL, if `prot` has bits other than
     /// PROT_READ, PROT_WRITE and PROT_EXEC, or if `flags` is none of MAP_SHARED, MAP_PRIVATE and
     /// MAP_SHARED_VALIDATE.
-    pub fn from_check(check: &abi::MapCheck, caller: &Caller) -> Option<Self> {
+    pub fn from_check(check: &abi::MapCheck, base: u64, caller: &Caller) -> Option<Self> {
         if check.prot & !(abi::PROT_READ | abi::PROT_WRITE | abi::PROT_EXEC) != 0 {
             return None;
         }
@@ -76,6 +80,7 @@ impl Request {
             _ => return None,
         };
         Some(Self {
+            base,
             start: check.start,
             length: check.length,
             read: check.prot & abi::PROT_READ != 0,
@@ -278,6 +283,40 @@ pub fn is_known_memory(
         }
 }
 
+/// Checks whether read(2), or write(2) with `write`, may access the memory of `window`.
+///
+/// # Errors
+///
+/// The first [`Refusal`] that applies, in the order of its variants.
+pub fn may_transfer(
+    window: &Window,
+    write: bool,
+    limits: &Limits,
+    kernel: &impl KernelQuery,
+) -> Result<(), Refusal> {
+    if write && window.access == Access::ReadOnly {
+        return Err(Refusal::ReadOnly);
+    }
+    if !window.survives_lockdown() && kernel.is_locked_down() {
+        return Err(Refusal::LockedDown);
+    }
+    if kernel.is_system_ram(&window.range) {
+        return Err(Refusal::SystemRam);
+    }
+    if !is_known_memory(&window.range, Some(window), limits, kernel) {
+        return Err(Refusal::NotMemory);
+    }
+    Ok(())
+}
+
+/// Returns the part of `window` that a transfer of `length` bytes from the file position `position`
+/// covers; `None` if it covers no byte.
+pub fn transferred(window: &Window, position: u64, length: u64) -> Option<PhysRange> {
+    let left = window.range.length().checked_sub(position)?;
+    let start = window.range.start().checked_add(position)?;
+    PhysRange::new(start, length.min(left))
+}
+
 /// Returns how many bytes a debugger may access at `address`, of the requested `length`, in a VMA
 /// that ends before `end`: none beyond the page, and none beyond the VMA.
 pub fn accessible(address: u64, length: u64, end: u64, page_size: u64) -> u64 {
@@ -306,18 +345,21 @@ where
     S: Deref<Target = [E]>,
     E: Entry,
 {
-    let range = whole_pages(request, limits)?;
+    let offsets = whole_pages(request, limits)?;
     check_protection(request)?;
-    if range.last() > limits.last_address {
-        return Err(Refusal::Address.into());
-    }
+    let range = request
+        .base
+        .checked_add(offsets.start())
+        .and_then(|start| PhysRange::new(start, offsets.length()))
+        .filter(|range| range.last() <= limits.last_address)
+        .ok_or(Refusal::Address)?;
     match mode {
         Mode::Raw => decide_raw(range, limits, kernel),
         Mode::Windows(table) => decide_in(table, range, request.write, limits, kernel),
     }
 }
 
-/// Returns the pages that `request` covers, by the rules of mmap(2).
+/// Returns the pages of the file that `request` covers, by the rules of mmap(2).
 fn whole_pages(request: &Request, limits: &Limits) -> Result<PhysRange, Refusal> {
     let page_size = PageSize::of_kernel(limits.page_size);
     if !page_size.is_aligned(request.start) {
@@ -456,6 +498,7 @@ mod tests {
     };
 
     const SDRAM: Request = Request {
+        base: 0,
         start: 0xc000_0000,
         length: 0x30_0000,
         read: true,
@@ -782,8 +825,111 @@ mod tests {
     }
 
     #[test]
+    fn the_node_of_a_window_shows_nothing_else() {
+        let low = Window::new(PhysRange::new(0xc000_0000, 0x2000).unwrap());
+        let high = Window::new(PhysRange::new(0xc000_2000, 0x1000).unwrap());
+        let table = Table::new(vec![low, high], &PC).unwrap();
+        let kernel = Kernel::default();
+        let at = |window: &Window, start, length| {
+            let request = Request {
+                base: window.range.start(),
+                start,
+                length,
+                ..SDRAM
+            };
+            decide(&request, &Mode::Windows(Table::of(window)), &PC, &kernel)
+        };
+        let [low, high] = [&table.windows()[0], &table.windows()[1]];
+        let grant = at(high, 0, 0x1000).unwrap();
+        assert_eq!(grant.range, high.range);
+        assert_eq!(grant.window.unwrap().index, 0);
+        let grant = at(low, 0x1000, 1).unwrap();
+        assert_eq!(grant.range, PhysRange::new(0xc000_1000, 0x1000).unwrap());
+        let reason = |window, start, length| at(window, start, length).unwrap_err().reason;
+        // The window behind it cannot be reached, nor the one before it.
+        assert_eq!(reason(low, 0x2000, 0x1000), Refusal::Outside);
+        assert_eq!(reason(low, 0x1000, 0x2000), Refusal::Partial);
+        assert_eq!(
+            reason(high, 0u64.wrapping_sub(0x2000), 0x1000),
+            Refusal::Address
+        );
+        assert_eq!(
+            reason(high, 0u64.wrapping_sub(0x1000), 0x1000),
+            Refusal::Wraps
+        );
+        assert_eq!(reason(high, 1, 0x1000), Refusal::Unaligned);
+    }
+
+    #[test]
+    fn what_is_known_to_be_memory_can_be_read_and_written() {
+        let sdram = Window::new(PhysRange::new(0xc000_0000, 0x2000).unwrap());
+        let arm = Limits { aborts: true, ..PC };
+        let kernel = Kernel::default();
+        assert_eq!(may_transfer(&sdram, true, &PC, &kernel), Ok(()));
+        assert_eq!(
+            may_transfer(&sdram, false, &arm, &kernel),
+            Err(Refusal::NotMemory)
+        );
+        let declared = Window {
+            memory: true,
+            ..sdram
+        };
+        assert_eq!(may_transfer(&declared, true, &arm, &kernel), Ok(()));
+        let reserved = Window {
+            reserved: true,
+            ..sdram
+        };
+        assert_eq!(may_transfer(&reserved, true, &arm, &kernel), Ok(()));
+
+        let rom = Window {
+            access: Access::ReadOnly,
+            ..sdram
+        };
+        assert_eq!(may_transfer(&rom, false, &PC, &kernel), Ok(()));
+        assert_eq!(
+            may_transfer(&rom, true, &arm, &kernel),
+            Err(Refusal::ReadOnly)
+        );
+        let locked = Kernel {
+            locked_down: true,
+            ..Kernel::default()
+        };
+        assert_eq!(
+            may_transfer(&declared, false, &PC, &locked),
+            Err(Refusal::LockedDown)
+        );
+        let boot = Window {
+            origin: Origin::BootDt,
+            ..reserved
+        };
+        assert_eq!(may_transfer(&boot, false, &arm, &locked), Ok(()));
+        let online = Kernel {
+            system_ram: true,
+            ..Kernel::default()
+        };
+        assert_eq!(
+            may_transfer(&declared, false, &PC, &online),
+            Err(Refusal::SystemRam)
+        );
+    }
+
+    #[test]
+    fn a_transfer_ends_with_its_window() {
+        let window = Window::new(PhysRange::new(0xc000_0000, 0x2000).unwrap());
+        let part = |position, length| transferred(&window, position, length);
+        assert_eq!(part(0, 0x2000), Some(window.range));
+        assert_eq!(part(0, u64::MAX), Some(window.range));
+        assert_eq!(part(0x1fff, 2), PhysRange::new(0xc000_1fff, 1));
+        assert_eq!(part(1, 1), PhysRange::new(0xc000_0001, 1));
+        for (position, length) in [(0x2000, 1), (0, 0), (u64::MAX, 1), (0x2001, u64::MAX)] {
+            assert_eq!(part(position, length), None);
+        }
+    }
+
+    #[test]
     fn the_first_reason_in_order_is_the_one_given() {
         let mut request = Request {
+            base: 0,
             start: u64::MAX,
             length: 0,
             read: true,
@@ -1058,7 +1204,8 @@ mod tests {
             file_writable: true,
             read_implies_execute,
         };
-        let ask = |prot, flags| Request::from_check(&question(prot, flags), &caller(true, false));
+        let ask =
+            |prot, flags| Request::from_check(&question(prot, flags), 0, &caller(true, false));
         for flags in [abi::MAP_SHARED, abi::MAP_SHARED_VALIDATE] {
             assert_eq!(ask(abi::PROT_READ | abi::PROT_WRITE, flags), Some(SDRAM));
         }
@@ -1083,7 +1230,7 @@ mod tests {
             assert_eq!(ask(0, abi::MAP_SHARED | 1 << bit), None, "{bit}");
         }
         assert_eq!(ask(0, 0), None);
-        let writer = Request::from_check(&question(0, abi::MAP_SHARED), &caller(false, true));
+        let writer = Request::from_check(&question(0, abi::MAP_SHARED), 0, &caller(false, true));
         let writer = writer.unwrap();
         assert!(!writer.file_readable && writer.file_writable && writer.read_implies_execute);
     }

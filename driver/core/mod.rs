@@ -23,6 +23,8 @@ pub use decide::{
     decide,
     is_known_memory,
     may_open,
+    may_transfer,
+    transferred,
     Caller,
     Grant,
     KernelQuery,

@@ -63,11 +63,16 @@ pub enum Refusal {
     TooMany = 20,
     /// The kernel has no memory left for the page tables. Only mmap(2) returns this.
     NoMemory = 21,
+    /// The window of this node was removed.
+    Gone = 22,
+    /// The window is not [known to be memory](super::is_known_memory), so read(2) and write(2) may
+    /// not access it. Only they return this.
+    NotMemory = 23,
 }
 
 impl Refusal {
     /// All reasons in the order of precedence, which is the order of their codes.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::NotCapable,
         Self::Unaligned,
         Self::Empty,
@@ -89,6 +94,8 @@ impl Refusal {
         Self::Exclusive,
         Self::TooMany,
         Self::NoMemory,
+        Self::Gone,
+        Self::NotMemory,
     ];
 
     /// Returns the code in the ABI, at least 1.
@@ -123,6 +130,8 @@ impl Refusal {
             | Self::SystemRam
             | Self::Exclusive => Errno::NotPermitted,
             Self::CacheConflict => Errno::Again,
+            Self::Gone => Errno::NoDevice,
+            Self::NotMemory => Errno::NoAddress,
         }
     }
 }
@@ -166,6 +175,11 @@ impl fmt::Display for Refusal {
                 );
             }
             Self::NoMemory => "the kernel has no memory left for the page tables",
+            Self::Gone => "the window of this node was removed; open the node again",
+            Self::NotMemory => {
+                "the window may have registers, which can only be mapped; the option memory declares \
+                 that it is memory"
+            }
         })
     }
 }
@@ -177,12 +191,16 @@ impl fmt::Display for Refusal {
 pub enum Errno {
     /// EPERM: not permitted with any form of the arguments.
     NotPermitted = 1,
+    /// ENXIO: the device does not have this operation.
+    NoAddress = 6,
     /// EAGAIN: not possible now.
     Again = 11,
     /// ENOMEM: out of memory, address space or quota.
     NoMemory = 12,
     /// EACCES: not permitted with this access, but possibly with another.
     Access = 13,
+    /// ENODEV: what the node stood for is gone.
+    NoDevice = 19,
     /// EINVAL: the arguments are never valid.
     Invalid = 22,
     /// EOVERFLOW: the offset cannot be represented.
@@ -231,6 +249,8 @@ mod tests {
             (19, Refusal::Exclusive, 1),
             (20, Refusal::TooMany, 12),
             (21, Refusal::NoMemory, 12),
+            (22, Refusal::Gone, 19),
+            (23, Refusal::NotMemory, 6),
         ];
         assert_eq!(table.map(|(_, refusal, _)| refusal), Refusal::ALL);
         for (code, refusal, errno) in table {
@@ -239,7 +259,7 @@ mod tests {
             assert_eq!(refusal.errno().number(), errno, "{refusal}");
         }
         assert_eq!(Refusal::from_code(0), None);
-        assert_eq!(Refusal::from_code(22), None);
+        assert_eq!(Refusal::from_code(24), None);
     }
 
     #[test]

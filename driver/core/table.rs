@@ -48,6 +48,11 @@ where
 pub trait Entry {
     /// Returns the window.
     fn window(&self) -> &Window;
+
+    /// Returns the minor number of its node; 0 if it has none.
+    fn minor(&self) -> u32 {
+        0
+    }
 }
 
 impl Entry for Window {
@@ -117,6 +122,14 @@ where
     /// Returns the storage, with the entries in the order of their addresses.
     pub fn into_entries(self) -> S {
         self.0
+    }
+}
+
+impl<'a, E> Table<&'a [E]> {
+    /// Returns the table of a single window of another table: what the node of the window shows.
+    pub const fn of(entry: &'a E) -> Self {
+        // INVARIANT: Every window of a table alone is a table.
+        Self(core::slice::from_ref(entry))
     }
 }
 

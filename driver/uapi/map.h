@@ -8,9 +8,13 @@
 /**
  * DOC: The ioctls of /dev/map
  *
- * mmap(2) on the node maps physical memory; the offset is the physical address.
+ * mmap(2) on /dev/map maps physical memory; the offset is the physical address.
+ * Every window also has a node of its own, /dev/map1 and so on. There the offset
+ * is the distance from the start of the window, and the window is all there is.
+ *
  * The ioctls report what can be mapped, and why something cannot. They work on
- * every descriptor of the node and have no side effects.
+ * every descriptor of a node and have no side effects. On the node of a window
+ * that was removed they fail with ENODEV.
  *
  * The structures have neither padding nor pointers, and the same layout for
  * 32-bit and 64-bit programs. All numbers are in native byte order.
@@ -32,10 +36,13 @@
  * enum map_mode - the memory that can be mapped
  * @MAP_MODE_RAW: There are no windows: everything but System RAM.
  * @MAP_MODE_WINDOWS: Only ranges wholly inside one window.
+ * @MAP_MODE_WINDOW: Only ranges wholly inside the window of this node, in which
+ *	offset 0 is its first byte.
  */
 enum map_mode {
 	MAP_MODE_RAW = 0,
 	MAP_MODE_WINDOWS = 1,
+	MAP_MODE_WINDOW = 2,
 };
 
 /**
@@ -120,6 +127,10 @@ enum map_window_flags {
  *	report this.
  * @MAP_REFUSED_NO_MEMORY: The kernel has no memory left for the page tables
  *	(ENOMEM). Only mmap(2) and the log of the driver report this.
+ * @MAP_REFUSED_GONE: The window of this node was removed (ENODEV).
+ * @MAP_REFUSED_NOT_MEMORY: The window is not known to be memory, so it can be
+ *	mapped but not be read or written (ENXIO). Only read(2), write(2) and
+ *	the log of the driver report this.
  *
  * If several reasons apply, the one with the smallest number is reported.
  */
@@ -146,13 +157,16 @@ enum map_verdict {
 	MAP_REFUSED_EXCLUSIVE = 19,
 	MAP_REFUSED_TOO_MANY = 20,
 	MAP_REFUSED_NO_MEMORY = 21,
+	MAP_REFUSED_GONE = 22,
+	MAP_REFUSED_NOT_MEMORY = 23,
 };
 
 /**
  * struct map_info - the state of the driver
  * @abi_version: %MAP_ABI_VERSION.
  * @mode: One of &enum map_mode.
- * @windows: The current number of windows; 0 in raw mode.
+ * @windows: The current number of windows; 0 in raw mode, 1 on the node of a
+ *	window.
  * @page_size: The page size in bytes.
  * @last_address: The highest physical address that can be mapped.
  */
@@ -169,7 +183,7 @@ struct map_info {
  * @index: In: the index of the window, from 0 in the order of addresses.
  * @flags: Bits of &enum map_window_flags. More may be added.
  * @cache: One of &enum map_cache.
- * @reserved: Always 0.
+ * @minor: The minor number of the window's own node; 0 if it has none.
  * @start: The physical address of the first byte.
  * @length: The length in bytes.
  * @name: The name, padded with NUL bytes; all NUL if the window has no name.
@@ -180,7 +194,7 @@ struct map_window {
 	__u32 index;
 	__u32 flags;
 	__u32 cache;
-	__u32 reserved;
+	__u32 minor;
 	__u64 start;
 	__u64 length;
 	char name[32];
@@ -188,7 +202,8 @@ struct map_window {
 
 /**
  * struct map_check - the query whether a mapping would be granted
- * @start: In: the physical address of the first byte.
+ * @start: In: the offset of the first byte in the node: its physical address, or
+ *	on the node of a window its distance from the start of the window.
  * @length: In: the length in bytes. It is rounded up to whole pages, as in
  *	mmap(2).
  * @prot: In: bits of PROT_READ, PROT_WRITE and PROT_EXEC, or 0. Other bits are

@@ -37,6 +37,7 @@ fn rust_side() -> BTreeMap<String, u64> {
         ("MAP_NONE", abi::NONE),
         ("MAP_MODE_RAW", abi::MODE_RAW),
         ("MAP_MODE_WINDOWS", abi::MODE_WINDOWS),
+        ("MAP_MODE_WINDOW", abi::MODE_WINDOW),
         ("MAP_CACHE_UNCACHED", CacheMode::Uncached.code()),
         ("MAP_CACHE_WRITE_COMBINE", CacheMode::WriteCombine.code()),
         ("MAP_CACHE_CACHED", CacheMode::Cached.code()),
@@ -77,7 +78,7 @@ fn rust_side() -> BTreeMap<String, u64> {
     }
     layout! {
         "map_info", MapInfo { abi_version, mode, windows, page_size, last_address }
-        "map_window", MapWindow { index, flags, cache, reserved, start, length, name }
+        "map_window", MapWindow { index, flags, cache, minor, start, length, name }
         "map_check", MapCheck {
             start, length, prot, flags, verdict, error, window, cache, near_start, near_length
         }

@@ -119,14 +119,28 @@ pub fn map(
     decide(request, mode, limits, kernel)
 }
 
-pub fn check(check: &mut MapCheck, mode: &Mode<Windows>, limits: &Limits, kernel: &Asked) -> Option<()> {
+pub fn transfer(
+    window: &Window, write: bool, numbers: [u64; 2], limits: &Limits, kernel: &Asked,
+) -> Result<Option<PhysRange>, Refusal> {
+    may_transfer(window, write, limits, kernel)?;
+    let [position, length] = numbers;
+    Ok(transferred(window, position, length))
+}
+
+pub fn check(
+    check: &mut MapCheck, base: u64, mode: &Mode<Windows>, limits: &Limits, kernel: &Asked,
+) -> Option<()> {
     let caller = Caller { file_readable: true, file_writable: false, read_implies_execute: false };
-    let request = Request::from_check(check, &caller)?;
+    let request = Request::from_check(check, base, &caller)?;
     check.answer(&decide(&request, mode, limits, kernel));
     Refusal::from_code(check.verdict).map(|refusal| check.error = refusal.errno().number())
 }
 
 pub fn info(mode: &Mode<Windows>, limits: &Limits) -> MapInfo { MapInfo::new(mode, limits) }
+
+pub fn info_of_one(window: &Window, limits: &Limits) -> MapInfo {
+    MapInfo::new(&Mode::Windows(Table::of(window)), limits).on_its_node()
+}
 
 pub fn list(mode: &Mode<Windows>, index: u32) -> Option<Window> { MapWindow::new(mode, index)?.window() }
 "#;

@@ -155,8 +155,9 @@ fn reasons(
     kernel: &Kernel,
 ) -> Vec<Refusal> {
     let page = u128::from(limits.page_size);
-    let start = u128::from(request.start);
+    let offset = u128::from(request.start);
     let length = u128::from(request.length).div_ceil(page) * page;
+    let start = u128::from(request.base) + offset;
     let end = start + length;
     let inside = windows.and_then(|windows| {
         windows.iter().find(|window| {
@@ -174,10 +175,10 @@ fn reasons(
     let (other_start, other_end) = bounds(&kernel.other);
     let touches_other = other_start < end && start < other_end;
     let holds = |reason: &Refusal| match reason {
-        Refusal::Unaligned => start % page != 0,
+        Refusal::Unaligned => offset % page != 0,
         Refusal::Empty => length == 0,
         Refusal::TooLong => length > u128::from(limits.task_size),
-        Refusal::Wraps => end > u128::from(limits.last_offset),
+        Refusal::Wraps => offset + length > u128::from(limits.last_offset),
         Refusal::NotWritable => request.shared && request.write && !request.file_writable,
         Refusal::NotReadable => !request.file_readable,
         Refusal::Executable => request.execute && !(request.read && request.read_implies_execute),
@@ -201,9 +202,12 @@ fn reasons(
         Refusal::CacheType => windows.is_none() && touches_other && kernel.other.start() % 3 == 1,
         Refusal::TooLarge => length > 4 << 30,
         Refusal::Exclusive => windows.is_none() && touches_other && kernel.other.start() % 3 == 0,
-        Refusal::NotCapable | Refusal::CacheConflict | Refusal::TooMany | Refusal::NoMemory => {
-            false
-        }
+        Refusal::NotCapable
+        | Refusal::CacheConflict
+        | Refusal::TooMany
+        | Refusal::NoMemory
+        | Refusal::Gone
+        | Refusal::NotMemory => false,
     };
     ORDER.into_iter().filter(holds).collect()
 }
@@ -366,13 +370,20 @@ fn request_near(windows: &[Window]) -> impl Strategy<Value = Request> {
         1 => any::<(bool, bool, bool, bool, bool)>(),
     ];
     let read = (likely(0.8), likely(0.2));
-    (range_near(windows), kind, read).prop_map(
+    // The request is one of the node of all memory, or of a window.
+    let bases: Vec<u64> = [0, 0]
+        .into_iter()
+        .chain(windows.iter().map(|window| window.range.start()))
+        .collect();
+    (range_near(windows), select(bases), kind, read).prop_map(
         |(
-            (start, length),
+            (address, length),
+            base,
             (write, execute, shared, file_readable, file_writable),
             (read, read_implies_execute),
         )| Request {
-            start,
+            base,
+            start: address.wrapping_sub(base),
             length,
             read,
             write,
@@ -478,10 +489,11 @@ proptest! {
         let mode = mode(&windows);
         if let Ok(grant) = decide(&request, &mode, &limits, &kernel) {
             let (start, end) = bounds(&grant.range);
-            let asked_end = u128::from(request.start) + u128::from(request.length);
-            prop_assert_eq!(start, u128::from(request.start));
+            let address = u128::from(request.base) + u128::from(request.start);
+            let asked_end = address + u128::from(request.length);
+            prop_assert_eq!(start, address);
             prop_assert!(asked_end <= end && end < asked_end + u128::from(limits.page_size));
-            prop_assert_eq!(end % u128::from(limits.page_size), 0);
+            prop_assert_eq!((end - u128::from(request.base)) % u128::from(limits.page_size), 0);
             prop_assert!(end <= u128::from(limits.last_address) + 1);
             prop_assert!(!touches(&grant.range, &kernel.ram));
             prop_assert!(end - start <= 4 << 30);
@@ -515,7 +527,8 @@ proptest! {
             let about_windows = windows.is_some() && place(reason) >= place(Refusal::Outside);
             let expected = about_windows.then(|| {
                 let length = request.length.next_multiple_of(limits.page_size);
-                nearest(mode.windows(), &PhysRange::new(request.start, length).unwrap())
+                let start = request.base + request.start;
+                nearest(mode.windows(), &PhysRange::new(start, length).unwrap())
             });
             prop_assert_eq!(found.map(|found| found.index), expected);
             prop_assert!(found.is_none_or(|found| mode.windows()[found.index] == found.window));
@@ -547,7 +560,7 @@ proptest! {
             file_writable: request.file_writable,
             read_implies_execute: request.read_implies_execute,
         };
-        let asked = Request::from_check(&check, &caller);
+        let asked = Request::from_check(&check, request.base, &caller);
         prop_assert_eq!(asked, Some(request));
 
         check.answer(&verdict);

@@ -162,6 +162,8 @@ impl Refused {
             Refusal::ReadOnly => "the window is read-only".into(),
             Refusal::TooLarge => "it is longer than one mapping may be, 4 GiB".into(),
             Refusal::TooMany => "there are as many mappings as a user, or all users together, may have".into(),
+            Refusal::Gone => "the window of this node was removed".into(),
+            Refusal::NotMemory => "the window may have registers, which can only be mapped".into(),
             reason => reason.to_string(),
         }
     }
@@ -188,6 +190,8 @@ impl Refused {
             Refusal::Exclusive => "use the driver that has it, see /proc/iomem",
             Refusal::TooMany => "unmap what is not needed",
             Refusal::NoMemory => "map less at a time, or free memory",
+            Refusal::Gone => "open the node again when the window is back",
+            Refusal::NotMemory => "map it; or declare the window with the option `memory` if it is memory",
         }
     }
 }
