@@ -91,6 +91,7 @@ install: modules install-tools ## Install driver, tools and node below DESTDIR
 	install -D -m 0755 $(TOOLS)/examples/sdram "$(DESTDIR)$(PREFIX)/bin/sdram"
 	ln -sf devmap "$(DESTDIR)$(PREFIX)/bin/devmem2"
 	install -D -m 0644 driver/uapi/map.h "$(DESTDIR)$(PREFIX)/include/linux/map.h"
+	install -D -m 0644 driver/60-map.rules "$(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-map.rules"
 	install -d "$(DESTDIR)/dev"
 	rm -f "$(DESTDIR)/dev/map"
 	mknod -m $(NODE_MODE) "$(DESTDIR)/dev/map" c 126 0

@@ -14,8 +14,7 @@ use crate::{
     map_core::Window, //
 };
 
-/// A claim, shared by the window and all its mappings. The region stays claimed until the last of
-/// them is dropped, even if the window is removed first.
+/// A claim. It is shared only with the copy of the window in the next table.
 pub(crate) type Claim = Arc<Region>;
 
 /// Claims the memory of `window` as `map: NAME`.

@@ -1,27 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The file operations of the node. They make no decisions.
+//! The file operations of the nodes. They make no decisions.
 
 use kernel::{
     fs::File,
     mm::virt::VmaNew,
     prelude::*,
     seq_file::SeqFile,
-    sync::{
-        Arc,
-        ArcBorrow, //
-    }, //
+    sync::Arc, //
 };
 
 use crate::{
-    abstractions::fs::FileOperations,
-    error::error_of,
+    abstractions::{
+        fs::{
+            Destination,
+            FileOperations,
+            Source, //
+        },
+        io,
+        space::AddressSpace, //
+    },
+    error::{
+        error_of,
+        Denial, //
+    },
     ioctl,
     map_core::{
         may_open,
         Refusal, //
     },
     mapping::Permit,
+    node::Node,
     report,
     state::{
         self,
@@ -31,47 +40,123 @@ use crate::{
     vma, //
 };
 
-/// A file of the node.
-pub(crate) struct NodeFile;
+/// An open file of a node.
+pub(crate) struct NodeFile {
+    pub(crate) state: Arc<State>,
+    /// The node of a window; `None` for the node of all memory.
+    pub(crate) node: Option<Arc<Node>>,
+}
 
-impl FileOperations for NodeFile {
-    type Data = Arc<State>;
-
-    fn open() -> Result<Arc<State>> {
-        // The device number is visible before the state is published, and after it is withdrawn.
-        let state = state::current().ok_or(ENXIO)?;
-        let allowed = may_open(state.windows.lock().mode(), &Kernel);
-        allowed.map_err(|reason| {
-            report::refused_open(&state, reason);
-            error_of(reason.errno())
-        })?;
-        Ok(state)
+impl NodeFile {
+    /// Returns the physical address of offset 0.
+    pub(crate) fn base(&self) -> u64 {
+        self.node
+            .as_ref()
+            .map_or(0, |node| node.window.range.start())
     }
 
-    fn mmap(state: ArcBorrow<'_, State>, file: &File, vma: &VmaNew) -> Result {
-        let request = vma::request(vma, file);
+    /// Calls `transfer` with the node of a window, and reports a refusal.
+    fn transfer(
+        &self,
+        call: &'static str,
+        transfer: impl FnOnce(&Node) -> Result<usize, Denial>,
+    ) -> Result<usize> {
+        // The node of all memory has no such operations.
+        let node = self.node.as_ref().ok_or(EINVAL)?;
+        let throttled = self.state.windows.lock().has_conflicts(&node.window);
+        let done = if throttled {
+            Err(Refusal::CacheConflict.into())
+        } else {
+            transfer(node)
+        };
+        done.map_err(|denial| {
+            if !throttled && denial.is(Refusal::CacheConflict) {
+                self.state.windows.lock().conflicts(&node.window);
+            }
+            report::refused_transfer(&self.state, node, call, &denial);
+            denial.error()
+        })
+    }
+}
+
+impl Drop for NodeFile {
+    fn drop(&mut self) {
+        if let Some(node) = &self.node {
+            node.file_closed();
+        }
+    }
+}
+
+impl FileOperations for NodeFile {
+    type Data = KBox<Self>;
+
+    fn open(minor: u32) -> Result<KBox<Self>> {
+        // The device number is visible before the state is published, and after it is withdrawn.
+        let state = state::current().ok_or(ENXIO)?;
+        let node = if minor == 0 {
+            let allowed = may_open(state.windows.lock().mode(), &Kernel);
+            allowed.map_err(|reason| {
+                report::refused_open(&state, reason);
+                error_of(reason.errno())
+            })?;
+            None
+        } else {
+            let node = state.windows.lock().node(minor).ok_or(ENXIO)?;
+            node.file_opened();
+            Some(node)
+        };
+        // A failed allocation drops the file.
+        Ok(KBox::new(Self { state, node }, GFP_KERNEL)?)
+    }
+
+    fn space(&self) -> &AddressSpace {
+        &self.state.space
+    }
+
+    fn size(&self) -> Option<u64> {
+        self.node.as_ref().map(|node| node.window.range.length())
+    }
+
+    fn read(&self, position: u64, to: &mut Destination<'_>) -> Result<usize> {
+        self.transfer("read", |node| node.read(position, to))
+    }
+
+    fn write(&self, position: u64, from: &mut Source<'_>) -> Result<usize> {
+        self.transfer("write", |node| node.write(position, from))
+    }
+
+    fn sync(&self) -> Result {
+        if self.node.as_ref().is_some_and(|node| node.is_gone()) {
+            return Err(error_of(Refusal::Gone.errno()));
+        }
+        io::barrier();
+        Ok(())
+    }
+
+    fn mmap(&self, file: &File, vma: &VmaNew) -> Result {
+        let state = &self.state;
+        let request = vma::request(vma, file, self.base());
         // The lock is not held while the VMA is filled, which takes long. A window may be removed
-        // meanwhile, as it may be right afterwards: the mapping is already registered, and holds
-        // the claim.
-        let made = Permit::new(state, &request).and_then(|permit| {
-            let grant = permit.grant;
+        // meanwhile: the mapping is already registered, so the removal waits for this process.
+        let made = Permit::new(state, &request, self.node.as_ref(), vma.mm()).and_then(|permit| {
+            let window = permit.grant.window.map(|found| found.window);
             vma::fill(vma, permit).inspect_err(|denial| {
-                if denial.is(Refusal::CacheConflict) {
-                    state.windows.lock().conflicts(&grant);
+                if let Some(window) = window.filter(|_| denial.is(Refusal::CacheConflict)) {
+                    state.windows.lock().conflicts(&window);
                 }
             })
         });
         made.map_err(|denial| {
-            report::refused_mmap(&state, &request, &denial);
+            report::refused_mmap(state, &request, &denial);
             denial.error()
         })
     }
 
-    fn ioctl(state: ArcBorrow<'_, State>, file: &File, command: u32, argument: usize) -> Result {
-        ioctl::ioctl(state, file, command, argument)
+    fn ioctl(&self, file: &File, command: u32, argument: usize) -> Result {
+        ioctl::ioctl(self, file, command, argument)
     }
 
-    fn show_fdinfo(state: ArcBorrow<'_, State>, out: &SeqFile) {
-        report::fdinfo(&state, out);
+    fn show_fdinfo(&self, out: &SeqFile) {
+        report::fdinfo(self, out);
     }
 }

@@ -5,7 +5,6 @@
 use kernel::{
     fs::File,
     prelude::*,
-    sync::ArcBorrow,
     transmute::{
         AsBytes,
         FromBytes, //
@@ -17,6 +16,8 @@ use kernel::{
 };
 
 use crate::{
+    error::error_of,
+    file::NodeFile,
     map_core::{
         abi::{
             self,
@@ -24,14 +25,12 @@ use crate::{
             MapInfo,
             MapWindow, //
         },
-        decide,
+        Refusal,
         Request, //
     },
-    state::State,
     system::{
         caller,
-        limits,
-        Kernel, //
+        limits, //
     }, //
 };
 
@@ -51,26 +50,43 @@ unsafe impl FromBytes for MapCheck {}
 ///
 /// # Errors
 ///
-/// ENOTTY if there is no such command, EFAULT if the structure is not accessible, EINVAL as
-/// documented for the commands.
-pub(crate) fn ioctl(
-    state: ArcBorrow<'_, State>,
-    file: &File,
-    command: u32,
-    argument: usize,
-) -> Result {
+/// ENOTTY if there is no such command, EFAULT if the structure is not accessible, ENODEV if the
+/// window of the node was removed, EINVAL as documented for the commands.
+pub(crate) fn ioctl(node: &NodeFile, file: &File, command: u32, argument: usize) -> Result {
     match command {
         abi::IOC_INFO => {
-            let info = MapInfo::new(state.windows.lock().mode(), &limits());
+            let info = info(node)?;
             let slice = UserSlice::new(UserPtr::from_addr(argument), size_of::<MapInfo>());
             slice.writer().write(&info)
         }
-        abi::IOC_WINDOW => exchange(argument, |question: MapWindow| {
-            MapWindow::new(state.windows.lock().mode(), question.index).ok_or(EINVAL)
-        }),
-        abi::IOC_CHECK => exchange(argument, |question| check(&state, file, question)),
+        abi::IOC_WINDOW => exchange(argument, |question| window(node, question)),
+        abi::IOC_CHECK => exchange(argument, |question| check(node, file, question)),
         _ => Err(ENOTTY),
     }
+}
+
+/// Describes the driver, or the window of the node.
+fn info(NodeFile { state, node }: &NodeFile) -> Result<MapInfo> {
+    let windows = state.windows.lock();
+    let Some(node) = node else {
+        return Ok(MapInfo::new(windows.mode(), &limits()));
+    };
+    let alone = windows.alone(node).map_err(error)?;
+    Ok(MapInfo::new(&alone, &limits()).on_its_node())
+}
+
+/// Describes the window with the index in `question`.
+fn window(NodeFile { state, node }: &NodeFile, question: MapWindow) -> Result<MapWindow> {
+    let windows = state.windows.lock();
+    let found = match node {
+        None => MapWindow::new(windows.mode(), question.index),
+        Some(node) => MapWindow::new(&windows.alone(node).map_err(error)?, question.index),
+    };
+    found.ok_or(EINVAL)
+}
+
+fn error(reason: Refusal) -> Error {
+    error_of(reason.errno())
 }
 
 /// Reads a structure from user memory and overwrites it with the answer. Only `answer` may take
@@ -85,10 +101,13 @@ fn exchange<T: FromBytes + AsBytes>(
 }
 
 /// Computes the result that mmap(2) would have.
-fn check(state: &State, file: &File, mut check: MapCheck) -> Result<MapCheck> {
-    let request = Request::from_check(&check, 0, &caller(file)).ok_or(EINVAL)?;
-    let windows = state.windows.lock();
-    let verdict = decide(&request, windows.mode(), &limits(), &Kernel);
-    check.answer(&verdict);
+fn check(node: &NodeFile, file: &File, mut check: MapCheck) -> Result<MapCheck> {
+    let request = Request::from_check(&check, node.base(), &caller(file)).ok_or(EINVAL)?;
+    let windows = node.state.windows.lock();
+    let verdict = windows.decide(&request, node.node.as_ref());
+    if matches!(&verdict, Err(refused) if refused.reason == Refusal::Gone) {
+        return Err(error(Refusal::Gone));
+    }
+    check.answer(&verdict.map(|(grant, _)| grant));
     Ok(check)
 }

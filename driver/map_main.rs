@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A window onto physical memory: `/dev/map`, whose offsets are physical addresses.
+//! A window onto physical memory: `/dev/map`, whose offsets are physical addresses, and a node for
+//! each window, `/dev/map1` and so on, whose offset 0 is the first byte of the window.
 //!
 //! A mapping is shared and never executable. mmap(2) maps all pages at once, so a mapping never
 //! faults later. Windows come from the parameter `windows` and from the device tree. With windows,
@@ -13,11 +14,12 @@
 //!
 //! # Limitations
 //!
-//! There is no read(2) or write(2). Windows of the parameter are fixed at load time. Existing
-//! mappings of a removed window remain.
+//! Windows of the parameter are fixed at load time. Only the node of a window can be read and
+//! written, and only if the window is known to be memory.
 
 use kernel::{
     prelude::*,
+    sync::Arc,
     ModuleMetadata, //
 };
 
@@ -32,6 +34,7 @@ mod ioctl;
 #[path = "core/mod.rs"]
 pub mod map_core;
 mod mapping;
+mod node;
 mod notifier;
 mod of;
 mod registry;
@@ -49,13 +52,16 @@ use abstractions::{
 use debug::DebugFiles;
 use file::NodeFile;
 use map_core::abi;
+use node::{
+    Node,
+    MINORS, //
+};
 use notifier::Notifiers;
 use of::OfDriver;
 use state::{
     Published,
     State, //
 };
-use windows::Windows;
 
 module! {
     type: Map,
@@ -67,12 +73,12 @@ module! {
 
 /// The loaded module. The node exists as long as this does.
 ///
-/// The fields are dropped in this order: first the node, so that it cannot be opened any more, then
-/// the driver of the device tree with its devices and their windows. The other windows are released
-/// with the last reference to the state.
+/// The fields are dropped in this order: first the node of all memory, after which nothing can be
+/// opened any more, then the driver of the device tree with its devices and their windows. The other
+/// windows are released with the last reference to the state.
 #[pin_data]
 struct Map {
-    _chrdev: chrdev::Registration<NodeFile>,
+    _chrdev: chrdev::Registration<NodeFile, Node>,
     _debug: DebugFiles,
     #[pin]
     _of: OfDriver,
@@ -87,7 +93,10 @@ impl kernel::InPlaceModule for Map {
             machine::check_encryption().inspect_err(|_| {
                 pr_err!("the memory of this machine is encrypted, so mappings would show undefined data\n");
             })?;
-            let state = State::new(Windows::at_load()?)?;
+            let devices = chrdev::Devices::new(abi::NAME, param::major(), MINORS)?;
+            let devices = Arc::new(devices, GFP_KERNEL)?;
+            let state = State::new(devices.clone())?;
+            windows::add_at_load(&state)?;
             Ok(try_pin_init!(Self {
                 _last_words: report::LastWords(state.clone()),
                 // SAFETY: A module is initialized only once.
@@ -96,7 +105,7 @@ impl kernel::InPlaceModule for Map {
                 _debug: DebugFiles::new(),
                 _of <- OfDriver::register(Self::NAME, module),
                 // The last step that can fail.
-                _chrdev: chrdev::Registration::new(abi::NAME, param::major(), abi::MINOR)?,
+                _chrdev: chrdev::Registration::new(&devices)?,
                 _: { report::loaded(&state) },
             }))
         })

@@ -3,9 +3,12 @@
 //! A mapping: the permission to make it, and the data that its VMAs share.
 
 use kernel::{
-    mm::virt::{
-        flags,
-        VmaRef, //
+    mm::{
+        virt::{
+            flags,
+            VmaRef, //
+        },
+        Mm, //
     },
     page::{
         PAGE_SHIFT,
@@ -13,8 +16,8 @@ use kernel::{
     },
     prelude::*,
     sync::{
-        Arc,
-        ArcBorrow, //
+        atomic::Relaxed,
+        Arc, //
     }, //
 };
 
@@ -23,7 +26,6 @@ use crate::{
         VmaExt,
         VmaOperations, //
     },
-    claim::Claim,
     error::Denial,
     map_core::{
         accessible,
@@ -32,6 +34,7 @@ use crate::{
         PhysRange,
         Request, //
     },
+    node::Node,
     registry::{
         Key,
         Room, //
@@ -47,8 +50,8 @@ pub(crate) struct Mapping {
     key: Key,
     /// Whether the kernel itself may access the memory.
     is_memory: bool,
-    // The claim is released after the registration is removed.
-    _claim: Option<Claim>,
+    /// The node of its window; `None` in raw mode.
+    node: Option<Arc<Node>>,
 }
 
 impl Drop for Mapping {
@@ -60,10 +63,16 @@ impl Drop for Mapping {
 impl VmaOperations for Mapping {
     fn opened(&self) {
         self.state.counts.vma_opened();
+        if let Some(node) = &self.node {
+            node.vmas.add(1, Relaxed);
+        }
     }
 
     fn closed(&self) {
         self.state.counts.vma_closed();
+        if let Some(node) = &self.node {
+            node.vmas.add(-1, Relaxed);
+        }
     }
 
     fn accessible(&self, vma: &VmaRef, address: usize, wanted: u64) -> Option<u64> {
@@ -95,19 +104,25 @@ pub(crate) struct Permit {
 }
 
 impl Permit {
-    /// Decides on `request` and registers the mapping.
+    /// Decides on `request`, made on `node` or on the node of all memory by the process with `mm`,
+    /// and registers the mapping.
     ///
     /// # Errors
     ///
     /// [`Denial`] if the request is refused or memory runs out.
-    pub(crate) fn new(state: ArcBorrow<'_, State>, request: &Request) -> Result<Self, Denial> {
+    pub(crate) fn new(
+        state: &Arc<State>,
+        request: &Request,
+        node: Option<&Arc<Node>>,
+        mm: &Mm,
+    ) -> Result<Self, Denial> {
         let room = Room::new()?;
-        let (grant, key, claim) = state.windows.lock().grant(request, room)?;
+        let (grant, key, node) = state.windows.lock().grant(request, node, mm, room)?;
         let mapping = Mapping {
-            state: state.into(),
+            state: state.clone(),
             key,
             is_memory: grant.memory,
-            _claim: claim,
+            node,
         };
         Ok(Self {
             grant,

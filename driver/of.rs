@@ -119,7 +119,7 @@ impl OfWindows {
         // Describing windows, even invalidly, disables raw mode until reload.
         state.windows.lock().leave_raw()?;
         let windows = read(device, node)?;
-        let added = state.windows.lock().add(&windows);
+        let added = state.add(&windows);
         added.map_err(|error| {
             dev_err!(device, "{error}\n");
             error.error()
@@ -130,7 +130,7 @@ impl OfWindows {
 
 impl Drop for OfWindows {
     fn drop(&mut self) {
-        self.state.windows.lock().remove(&self.windows);
+        self.state.remove(&self.windows);
     }
 }
 

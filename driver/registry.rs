@@ -4,12 +4,17 @@
 
 use kernel::{
     alloc::flags::GFP_KERNEL,
+    mm::{
+        Mm,
+        MmWithUser, //
+    },
     prelude::*,
     rbtree::{
         Entry,
         RBTree,
         RBTreeNodeReservation, //
-    }, //
+    },
+    sync::aref::ARef, //
 };
 
 use crate::map_core::{
@@ -25,9 +30,18 @@ pub(crate) struct Key {
     user: Option<u32>,
 }
 
+/// A registered mapping.
+struct Registered {
+    range: PhysRange,
+    /// The address space of the process that made it.
+    mm: ARef<Mm>,
+    /// Whether its pages were taken away.
+    revoked: bool,
+}
+
 /// Memory for one registration, allocated before the lock is taken.
 pub(crate) struct Room {
-    range: RBTreeNodeReservation<u64, PhysRange>,
+    mapping: RBTreeNodeReservation<u64, Registered>,
     user: RBTreeNodeReservation<u32, u32>,
 }
 
@@ -39,7 +53,7 @@ impl Room {
     /// ENOMEM if the allocation fails.
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
-            range: RBTreeNodeReservation::new(GFP_KERNEL)?,
+            mapping: RBTreeNodeReservation::new(GFP_KERNEL)?,
             user: RBTreeNodeReservation::new(GFP_KERNEL)?,
         })
     }
@@ -47,7 +61,7 @@ impl Room {
 
 /// The registered mappings.
 pub(crate) struct Mappings {
-    ranges: RBTree<u64, PhysRange>,
+    mappings: RBTree<u64, Registered>,
     /// The number of mappings of each user that has any.
     users: RBTree<u32, u32>,
     /// The sum of `users`.
@@ -58,14 +72,15 @@ pub(crate) struct Mappings {
 impl Mappings {
     pub(crate) fn new() -> Self {
         Self {
-            ranges: RBTree::new(),
+            mappings: RBTree::new(),
             users: RBTree::new(),
             count: 0,
             next: 0,
         }
     }
 
-    /// Registers a mapping of `range` for `user`; `None` if no limit applies.
+    /// Registers a mapping of `range` by the process with `mm` for `user`; `None` if no limit
+    /// applies.
     ///
     /// # Errors
     ///
@@ -73,6 +88,7 @@ impl Mappings {
     pub(crate) fn add(
         &mut self,
         range: PhysRange,
+        mm: &Mm,
         user: Option<u32>,
         room: Room,
     ) -> Result<Key, Refusal> {
@@ -81,7 +97,13 @@ impl Mappings {
         }
         let number = self.next;
         self.next = self.next.wrapping_add(1);
-        self.ranges.insert(room.range.into_node(number, range));
+        let registered = Registered {
+            range,
+            mm: mm.into(),
+            revoked: false,
+        };
+        self.mappings
+            .insert(room.mapping.into_node(number, registered));
         Ok(Key { number, user })
     }
 
@@ -111,7 +133,7 @@ impl Mappings {
 
     /// Removes a registration made by [`add()`](Self::add).
     pub(crate) fn remove(&mut self, key: &Key) {
-        self.ranges.remove(&key.number);
+        self.mappings.remove(&key.number);
         let Some(user) = key.user else {
             return;
         };
@@ -125,8 +147,37 @@ impl Mappings {
         }
     }
 
-    /// Returns whether a mapping overlaps `range`.
+    /// Returns whether a mapping that has pages overlaps `range`.
     pub(crate) fn overlap(&self, range: &PhysRange) -> bool {
-        self.ranges.values().any(|mapped| mapped.overlaps(range))
+        let mut mappings = self.mappings.values();
+        mappings.any(|mapping| !mapping.revoked && mapping.range.overlaps(range))
+    }
+
+    /// Returns the address space of the process that made the first mapping that overlaps `range`,
+    /// of those from `next` on whose process exists; and advances `next` beyond it.
+    pub(crate) fn next_process(
+        &self,
+        range: &PhysRange,
+        next: &mut u64,
+    ) -> Option<ARef<MmWithUser>> {
+        while let Some(found) = self.mappings.cursor_lower_bound(next) {
+            let (number, mapping) = found.current();
+            *next = number.wrapping_add(1);
+            if mapping.range.overlaps(range) {
+                if let Some(mm) = mapping.mm.mmget_not_zero() {
+                    return Some(mm);
+                }
+            }
+        }
+        None
+    }
+
+    /// Records that the pages in `range` were taken away from all mappings.
+    pub(crate) fn revoke(&mut self, range: &PhysRange) {
+        for mapping in self.mappings.values_mut() {
+            if range.contains(&mapping.range) {
+                mapping.revoked = true;
+            }
+        }
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     },
     display::CoreDisplay,
     error::Denial,
+    file::NodeFile,
     map_core::{
         Entry,
         LeftOut,
@@ -26,6 +27,7 @@ use crate::{
         Refusal,
         Request, //
     },
+    node::Node,
     state::State, //
 };
 
@@ -63,9 +65,27 @@ pub(crate) fn refused_mmap(state: &State, request: &Request, denial: &Denial) {
         Comm::current().as_c_str(),
         task::pid(),
         request.length,
-        request.start,
+        request.base.wrapping_add(request.start),
         denial
     );
+}
+
+/// Counts a failed read(2) or write(2) if it was refused, and logs the reason.
+pub(crate) fn refused_transfer(state: &State, node: &Node, call: &str, denial: &Denial) {
+    // The end of the window and a wrong pointer concern only the caller.
+    let Denial::Refused(refused) = denial else {
+        return;
+    };
+    state.counts.refused(refused.reason);
+    if may_log(state) {
+        pr_warn!(
+            "{}[{}]: {call} of the window {} {}\n",
+            Comm::current().as_c_str(),
+            task::pid(),
+            CoreDisplay(node.window),
+            denial
+        );
+    }
 }
 
 /// Returns whether a line about the current user may be logged now. First logs the counts of
@@ -96,8 +116,14 @@ impl Drop for LastWords {
     }
 }
 
-/// Writes the lines of a file of the node in `/proc/PID/fdinfo`.
-pub(crate) fn fdinfo(state: &State, out: &SeqFile) {
+/// Writes the lines of a file of a node in `/proc/PID/fdinfo`.
+pub(crate) fn fdinfo(NodeFile { state, node }: &NodeFile, out: &SeqFile) {
+    if let Some(node) = node {
+        let mode = if node.is_gone() { "gone" } else { "window" };
+        seq_print!(out, "map-mode:\t{mode}\n");
+        seq_print!(out, "map-window:\t{}\n", CoreDisplay(node.window));
+        return;
+    }
     let windows = state.windows.lock();
     let mode = match windows.mode() {
         Mode::Raw => "raw",

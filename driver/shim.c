@@ -10,7 +10,9 @@
 #include <linux/cc_platform.h>
 #include <linux/cred.h>
 #include <linux/debugfs.h>
+#include <linux/device.h>
 #include <linux/fs.h>
+#include <linux/fs_context.h>
 #include <linux/io.h>
 #include <linux/ioport.h>
 #include <linux/memory.h>
@@ -26,6 +28,7 @@
 #include <linux/pci.h>
 #include <linux/personality.h>
 #include <linux/pgtable.h>
+#include <linux/pseudo_fs.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/security.h>
@@ -35,6 +38,7 @@
 #include <linux/sysfs.h>
 #include <linux/timekeeping.h>
 #include <linux/uidgid.h>
+#include <linux/uio.h>
 #include <linux/user_namespace.h>
 
 #if defined(CONFIG_X86)
@@ -592,6 +596,180 @@ int map_of_reg(const struct fwnode_handle *fwnode, u64 *start, u64 *length)
 	*length = resource_size(&region);
 	return of_property_read_reg(np, 1, &next, &size) ? 1 : 2;
 }
+
+/*
+ * Whether a long transfer may go on. Before it answers, it lets other processes
+ * run.
+ */
+bool map_may_go_on(void)
+{
+	cond_resched();
+	return !signal_pending(current);
+}
+
+/* The number of bytes that are left in an iterator. */
+size_t map_iter_count(const struct iov_iter *iter)
+{
+	return iov_iter_count(iter);
+}
+
+/*
+ * Orders all stores of the current processor before what follows, also those to
+ * devices and those that are combined.
+ */
+void map_barrier(void)
+{
+	mb();
+}
+
+/*
+ * Creates a kernel mapping with a cache type of enum map_cache; NULL if there is
+ * none. The functions below access it like a device: with aligned accesses.
+ */
+void __iomem *map_io_map(u64 start, size_t length, u32 cache)
+{
+	switch (cache) {
+	case MAP_CACHE_UNCACHED:
+		return ioremap(start, length);
+	case MAP_CACHE_WRITE_COMBINE:
+		return ioremap_wc(start, length);
+	default:
+		return (void __iomem *)memremap(start, length, MEMREMAP_WB);
+	}
+}
+
+void map_io_unmap(void __iomem *io, u32 cache)
+{
+	if (cache == MAP_CACHE_CACHED)
+		memunmap((void __force *)io);
+	else
+		iounmap(io);
+}
+
+void map_io_read(void *to, const void __iomem *io, size_t length)
+{
+	memcpy_fromio(to, io, length);
+}
+
+void map_io_write(void __iomem *io, const void *from, size_t length)
+{
+	memcpy_toio(io, from, length);
+}
+
+/*
+ * A file system with one inode, whose address space all files of the driver
+ * share, so that the pages of a window can be unmapped from all processes at
+ * once. It has no owner, because its mount must not keep the module loaded.
+ */
+#define MAP_FS_MAGIC 0x6d617066
+
+static int map_fs_init(struct fs_context *fc)
+{
+	return init_pseudo(fc, MAP_FS_MAGIC) ? 0 : -ENOMEM;
+}
+
+static struct file_system_type map_fs = {
+	.name = KBUILD_MODNAME,
+	.init_fs_context = map_fs_init,
+	.kill_sb = kill_anon_super,
+};
+
+struct inode *map_space_create(struct vfsmount **mount)
+{
+	struct inode *inode;
+
+	*mount = kern_mount(&map_fs);
+	if (IS_ERR(*mount))
+		return ERR_CAST(*mount);
+	inode = alloc_anon_inode((*mount)->mnt_sb);
+	if (IS_ERR(inode))
+		kern_unmount(*mount);
+	return inode;
+}
+
+void map_space_destroy(struct vfsmount *mount, struct inode *inode)
+{
+	iput(inode);
+	kern_unmount(mount);
+}
+
+/* Makes the VMAs of a file that is being opened part of the address space. */
+void map_space_adopt(struct inode *inode, struct file *file)
+{
+	file->f_mapping = inode->i_mapping;
+}
+
+/* Unmaps pages from all VMAs of the address space. */
+void map_space_unmap(struct inode *inode, u64 start, u64 length)
+{
+	unmap_mapping_pages(inode->i_mapping, start >> PAGE_SHIFT,
+			    length >> PAGE_SHIFT, true);
+}
+
+/* What sysfs shows of a window. Rust writes the attributes by their number. */
+static ssize_t (*map_show_attribute)(const void *node, unsigned int which,
+				     char *buffer);
+static const char *(*map_node_name)(const void *node);
+
+#define MAP_ATTRIBUTE(_name, _mode, _which)                                    \
+	static ssize_t map_##_name##_show(struct device *dev,                  \
+					  struct device_attribute *attr,       \
+					  char *buffer)                        \
+	{                                                                      \
+		return map_show_attribute(dev_get_drvdata(dev), _which,        \
+					  buffer);                             \
+	}                                                                      \
+	static struct device_attribute map_attribute_##_name =                 \
+		__ATTR(_name, _mode, map_##_name##_show, NULL)
+
+MAP_ATTRIBUTE(name, 0444, 0);
+/* Only root may read it, because it is a physical address, as in /proc/iomem. */
+MAP_ATTRIBUTE(start, 0400, 1);
+MAP_ATTRIBUTE(size, 0444, 2);
+MAP_ATTRIBUTE(access, 0444, 3);
+MAP_ATTRIBUTE(cache, 0444, 4);
+MAP_ATTRIBUTE(origin, 0444, 5);
+MAP_ATTRIBUTE(mappings, 0444, 6);
+
+static struct attribute *map_node_attrs[] = {
+	&map_attribute_name.attr,
+	&map_attribute_start.attr,
+	&map_attribute_size.attr,
+	&map_attribute_access.attr,
+	&map_attribute_cache.attr,
+	&map_attribute_origin.attr,
+	&map_attribute_mappings.attr,
+	NULL,
+};
+ATTRIBUTE_GROUPS(map_node);
+
+/* udev makes a link by the name of the window. */
+static int map_uevent(const struct device *dev, struct kobj_uevent_env *env)
+{
+	const void *node = dev_get_drvdata(dev);
+	const char *name = node ? map_node_name(node) : "";
+
+	return *name ? add_uevent_var(env, "MAP_NAME=%s", name) : 0;
+}
+
+void map_class_init(struct class *class,
+		    ssize_t (*show)(const void *node, unsigned int which,
+				    char *buffer),
+		    const char *(*name)(const void *node))
+{
+	map_show_attribute = show;
+	map_node_name = name;
+	class->dev_uevent = map_uevent;
+}
+
+/* Creates the device of a window, which is named by its minor number. */
+struct device *map_device_create(struct class *class, dev_t number, void *node)
+{
+	return device_create_with_groups(class, NULL, number, node,
+					 map_node_groups, KBUILD_MODNAME "%u",
+					 MINOR(number));
+}
+
 
 /* The files in debugfs. Rust writes them by their number in this order. */
 static void (*map_debug_show)(struct seq_file *out, unsigned int which);

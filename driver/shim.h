@@ -7,9 +7,14 @@
 #include <linux/sched.h>
 #include <linux/types.h>
 
+struct class;
+struct device;
 struct file;
 struct fwnode_handle;
+struct inode;
+struct iov_iter;
 struct seq_file;
+struct vfsmount;
 struct vm_area_struct;
 
 /* The access mode of a file, and a property of the process that maps it. */
@@ -25,6 +30,22 @@ int map_check_encryption(void);
 unsigned int map_caller(const struct file *file);
 bool map_is_shared(const struct vm_area_struct *vma);
 void map_clear_exec(struct vm_area_struct *vma);
+bool map_may_go_on(void);
+size_t map_iter_count(const struct iov_iter *iter);
+void map_barrier(void);
+void __iomem *map_io_map(u64 start, size_t length, u32 cache);
+void map_io_unmap(void __iomem *io, u32 cache);
+void map_io_read(void *to, const void __iomem *io, size_t length);
+void map_io_write(void __iomem *io, const void *from, size_t length);
+struct inode *map_space_create(struct vfsmount **mount);
+void map_space_destroy(struct vfsmount *mount, struct inode *inode);
+void map_space_adopt(struct inode *inode, struct file *file);
+void map_space_unmap(struct inode *inode, u64 start, u64 length);
+void map_class_init(struct class *class,
+		    ssize_t (*show)(const void *node, unsigned int which,
+				    char *buffer),
+		    const char *(*name)(const void *node));
+struct device *map_device_create(struct class *class, dev_t number, void *node);
 void map_zap(struct vm_area_struct *vma);
 pgprot_t map_pgprot_noncached(pgprot_t prot);
 pgprot_t map_pgprot_writecombine(pgprot_t prot);

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The state of the loaded driver: windows, mappings, counters, and the limit of the log.
+//! The state of the loaded driver: windows, their devices, mappings, counters, and the limit of the
+//! log.
 //!
-//! Lock order: `mmap_lock`, then [`State::windows`]; the locks of memory hotplug, then
-//! [`State::windows`]. So user memory must not be accessed while `windows` is held. `log` and the
-//! global `STATE` are leaf locks.
+//! Lock order: `mmap_lock`, then [`State::windows`], then the contents of a node; the locks of
+//! memory hotplug, then [`State::windows`]. So user memory must not be accessed while `windows` is
+//! held. The other locks are leaf locks: a device is created and removed without any of them,
+//! because the kernel then waits for readers of its attributes, and for udev's files.
 
 use kernel::{
     new_mutex,
     prelude::*,
+    rbtree::RBTree,
     sync::{
         atomic::{
             Atomic,
@@ -21,11 +24,23 @@ use kernel::{
 };
 
 use crate::{
+    abstractions::{
+        chrdev::{
+            Device,
+            Devices, //
+        },
+        space::AddressSpace, //
+    },
     map_core::{
         LogLimit,
-        Refusal, //
+        Refusal,
+        Window, //
     },
-    windows::Windows, //
+    node::Node,
+    windows::{
+        AddError,
+        Windows, //
+    }, //
 };
 
 /// State shared by all open files, mappings, devices of the device tree and debug files.
@@ -34,6 +49,12 @@ pub(crate) struct State {
     /// The windows and the mappings.
     #[pin]
     pub(crate) windows: Mutex<Windows>,
+    /// The devices of the windows, by their minor numbers.
+    #[pin]
+    nodes: Mutex<RBTree<u32, Device<Node>>>,
+    devices: Arc<Devices<Node>>,
+    /// The address space of all files.
+    pub(crate) space: AddressSpace,
     pub(crate) counts: Counts,
     /// The rate limit for refusals in the log.
     #[pin]
@@ -41,16 +62,69 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Creates the state with `windows`.
-    pub(crate) fn new(windows: Windows) -> Result<Arc<Self>> {
+    /// Creates the state without windows.
+    pub(crate) fn new(devices: Arc<Devices<Node>>) -> Result<Arc<Self>> {
+        let space = AddressSpace::new()?;
         Arc::pin_init(
             pin_init!(Self {
-                windows <- new_mutex!(windows),
+                windows <- new_mutex!(Windows::new()),
+                nodes <- new_mutex!(RBTree::new()),
+                devices,
+                space,
                 counts: Counts::new(),
                 log <- new_mutex!(LogLimit::new()),
             }),
             GFP_KERNEL,
         )
+    }
+
+    /// Adds the windows `new` with their devices.
+    ///
+    /// # Errors
+    ///
+    /// [`AddError`] if a window cannot be added. In that case nothing changes.
+    pub(crate) fn add(&self, new: &[Window]) -> Result<(), AddError> {
+        self.windows.lock().add(new)?;
+        let created = new.iter().try_for_each(|window| self.create_device(window));
+        created.inspect_err(|_| self.remove(new))?;
+        Ok(())
+    }
+
+    fn create_device(&self, window: &Window) -> Result {
+        let node = self.windows.lock().node_of(window).ok_or(ENODEV)?;
+        let device = Device::new(&self.devices, node.minor, node.clone())?;
+        self.nodes
+            .lock()
+            .try_create_and_insert(node.minor, device, GFP_KERNEL)?;
+        Ok(())
+    }
+
+    /// Removes the windows `gone`, and takes their memory from every process. When this returns, no
+    /// process and no file can access it, and it is claimed by nobody.
+    ///
+    /// A mapping that is being made is noted before its VMA can be found (`next_process()`), and
+    /// its process holds mmap_lock until then. So whoever takes that lock finds the VMA.
+    pub(crate) fn remove(&self, gone: &[Window]) {
+        for window in gone {
+            let node = self.windows.lock().begin_removal(window);
+            let device = node.and_then(|node| self.nodes.lock().remove(&node.minor));
+            // Without a lock.
+            drop(device);
+        }
+        for window in gone {
+            let range = &window.range;
+            let mut next = 0;
+            loop {
+                let process = self.windows.lock().next_process(range, &mut next);
+                let Some(process) = process else { break };
+                drop(process.mmap_read_lock());
+            }
+            self.space.unmap(range.start(), range.length());
+        }
+        let mut windows = self.windows.lock();
+        for window in gone {
+            windows.end_removal(window);
+        }
     }
 }
 

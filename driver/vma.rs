@@ -26,11 +26,12 @@ use crate::{
     system::caller, //
 };
 
-/// Returns the request that `vma` on `file` stands for.
-pub(crate) fn request(vma: &VmaNew, file: &File) -> Request {
+/// Returns the request that `vma` on `file` stands for, whose offset 0 is the physical address
+/// `base`.
+pub(crate) fn request(vma: &VmaNew, file: &File, base: u64) -> Request {
     let caller = caller(file);
     Request {
-        base: 0,
+        base,
         // The kernel computed the page offset from a byte offset, so the shift does not overflow.
         start: (vma.page_offset() as u64) << PAGE_SHIFT,
         length: vma.length() as u64,
@@ -51,7 +52,7 @@ pub(crate) fn request(vma: &VmaNew, file: &File) -> Request {
 ///
 /// [`Refusal::CacheConflict`] if the memory is already mapped with another cache type, which the
 /// kernel reports, or silently uses instead. [`Refusal::NoMemory`] if there is no memory for page
-/// tables. After a failure all pages are unmapped before the mapping and its claim are dropped.
+/// tables. After a failure all pages are unmapped before the mapping is dropped.
 pub(crate) fn fill(vma: &VmaNew, permit: Permit) -> Result<(), Denial> {
     let Permit { grant, mapping } = permit;
     if vma.executable() {
@@ -73,6 +74,8 @@ pub(crate) fn fill(vma: &VmaNew, permit: Permit) -> Result<(), Denial> {
     vma.set_page_protection(wanted);
 
     let frame = usize::try_from(grant.range.start() >> PAGE_SHIFT).map_err(|_| Refusal::Address)?;
+    // On every node, so that the VMA is found by its memory.
+    vma.set_page_offset(frame);
     // SAFETY: A grant never covers System RAM, and the range has the length of the VMA.
     unsafe { vma.remap_pfn(frame, wanted.dirty()) }.map_err(reason_of)?;
     // All pages have the protection of the first one.
@@ -80,7 +83,7 @@ pub(crate) fn fill(vma: &VmaNew, permit: Permit) -> Result<(), Denial> {
         .first_page_protection()
         .is_some_and(|found: PageProtection| found.has_cache_type_of(wanted))
     {
-        // The kernel would unmap the pages, too, but only after the claim is released.
+        // The kernel would unmap the pages, too, but only after the registration is removed.
         vma.zap();
         return Err(Refusal::CacheConflict.into());
     }

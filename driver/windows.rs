@@ -5,8 +5,16 @@
 use kernel::{
     alloc::AllocError,
     fmt,
+    mm::{
+        Mm,
+        MmWithUser, //
+    },
     page::PAGE_SHIFT,
-    prelude::*, //
+    prelude::*,
+    sync::{
+        aref::ARef,
+        Arc, //
+    }, //
 };
 
 use crate::{
@@ -47,11 +55,16 @@ use crate::{
         WindowError,
         MAX_WINDOWS, //
     },
+    node::{
+        Node,
+        MINORS, //
+    },
     registry::{
         Key,
         Mappings,
         Room, //
     },
+    state::State,
     system::{
         limits,
         with_reservation,
@@ -67,25 +80,46 @@ pub(crate) struct Windows {
     conflicts: LogLimit,
 }
 
-/// A window with the claim on its memory.
+/// A window with what belongs to it. Its parts are shared with the copy of the entry in the next
+/// table.
+#[derive(Clone)]
 pub(crate) struct WindowEntry {
     window: Window,
     /// `None` if the memory is shared with other drivers.
     claim: Option<Claim>,
+    /// `None` only in an unused slot. If the node is gone, the window is being removed, and no other
+    /// window can have its memory yet.
+    node: Option<Arc<Node>>,
+}
+
+impl WindowEntry {
+    fn new(window: Window) -> Self {
+        Self {
+            window,
+            claim: None,
+            node: None,
+        }
+    }
+
+    /// Returns the node, unless the window is being removed.
+    fn present(&self) -> Option<&Arc<Node>> {
+        self.node.as_ref().filter(|node| !node.is_gone())
+    }
 }
 
 impl Entry for WindowEntry {
     fn window(&self) -> &Window {
         &self.window
     }
+
+    fn minor(&self) -> u32 {
+        self.node.as_ref().map_or(0, |node| node.minor)
+    }
 }
 
 impl Filler for WindowEntry {
     fn filler() -> Self {
-        Self {
-            window: Window::filler(),
-            claim: None,
-        }
+        Self::new(Window::filler())
     }
 }
 
@@ -96,28 +130,13 @@ impl Filler for Window {
 }
 
 impl Windows {
-    /// Creates the windows of the parameter `windows`. Without the parameter there are none yet,
-    /// and unless the device tree describes windows, the driver is in raw mode.
-    ///
-    /// # Errors
-    ///
-    /// EINVAL if the text is not a list of windows that fit together, EPERM if a window is not
-    /// permitted, EBUSY if part of a window is already claimed. A line in the log has the reason.
-    pub(crate) fn at_load() -> Result<Self> {
-        let mut windows = Self {
+    /// Creates raw mode: no windows.
+    pub(crate) fn new() -> Self {
+        Self {
             mode: Mode::Raw,
             mappings: Mappings::new(),
             conflicts: LogLimit::new(),
-        };
-        if let Some(text) = param::windows() {
-            windows.add(&listed(text)?).map_err(|error| {
-                pr_err!("windows: {error}\n");
-                error.error()
-            })?;
-        } else if of::has_windows() {
-            windows.leave_raw()?;
         }
-        Ok(windows)
     }
 
     /// Returns the mode, with the windows in the order of their addresses.
@@ -125,8 +144,61 @@ impl Windows {
         &self.mode
     }
 
-    /// Decides on `request`, and registers the mapping in `room` if it is granted. Also returns the
-    /// claim on its memory.
+    /// Returns the node with this minor number, unless its window is being removed.
+    pub(crate) fn node(&self, minor: u32) -> Option<Arc<Node>> {
+        let mut entries = self.mode.windows().iter();
+        let entry = entries.find(|entry| entry.minor() == minor)?;
+        entry.present().cloned()
+    }
+
+    /// Returns the node of `window`, unless it is being removed.
+    pub(crate) fn node_of(&self, window: &Window) -> Option<Arc<Node>> {
+        let mut entries = self.mode.windows().iter();
+        let entry = entries.find(|entry| entry.window.range == window.range)?;
+        entry.present().cloned()
+    }
+
+    /// Returns what `node` shows: its window alone.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Gone`] if the window was removed.
+    pub(crate) fn alone(&self, node: &Node) -> Result<Mode<&[WindowEntry]>, Refusal> {
+        let mut entries = self.mode.windows().iter();
+        // Another window may have the number of one that is gone.
+        let entry = entries.find(|entry| !node.is_gone() && entry.minor() == node.minor);
+        Ok(Mode::Windows(Table::of(entry.ok_or(Refusal::Gone)?)))
+    }
+
+    /// Decides on `request`, made on `node`, or on the node of all memory. Also returns the node of
+    /// the window.
+    ///
+    /// # Errors
+    ///
+    /// The reason of [`decide()`], or [`Refusal::Gone`].
+    pub(crate) fn decide(
+        &self,
+        request: &Request,
+        node: Option<&Arc<Node>>,
+    ) -> Result<(Grant, Option<Arc<Node>>), Refused> {
+        if let Some(node) = node {
+            let grant = decide(request, &self.alone(node)?, &limits(), &Kernel)?;
+            return Ok((grant, Some(node.clone())));
+        }
+        let grant = decide(request, &self.mode, &limits(), &Kernel)?;
+        let Some(found) = grant.window else {
+            return Ok((grant, None));
+        };
+        let entry = self.mode.windows().get(found.index);
+        match entry.and_then(WindowEntry::present) {
+            Some(node) => Ok((grant, Some(node.clone()))),
+            // Soon there is no such window.
+            None => Err(Refusal::Outside.into()),
+        }
+    }
+
+    /// Decides on `request`, made on `node` or on the node of all memory by the process with `mm`,
+    /// and registers the mapping in `room` if it is granted. Also returns the node of the window.
     ///
     /// # Errors
     ///
@@ -135,12 +207,13 @@ impl Windows {
     pub(crate) fn grant(
         &mut self,
         request: &Request,
+        node: Option<&Arc<Node>>,
+        mm: &Mm,
         room: Room,
-    ) -> Result<(Grant, Key, Option<Claim>), Denial> {
-        let grant = decide(request, &self.mode, &limits(), &Kernel)?;
+    ) -> Result<(Grant, Key, Option<Arc<Node>>), Denial> {
+        let (grant, node) = self.decide(request, node)?;
         if let Some(found) = grant.window {
-            let key = conflict_key(&found.window);
-            if self.conflicts.is_used_up(key, task::seconds_since_boot()) {
+            if self.has_conflicts(&found.window) {
                 let refused = Refused {
                     reason: Refusal::CacheConflict,
                     nearest: grant.window,
@@ -148,24 +221,23 @@ impl Windows {
                 return Err(refused.into());
             }
         }
-        let entry = grant
-            .window
-            .and_then(|found| self.mode.windows().get(found.index));
-        let claim = entry.and_then(|entry| entry.claim.clone());
         let user = (!task::has_cap_sys_resource()).then(|| task::user());
-        let key = self.mappings.add(grant.range, user, room)?;
-        Ok((grant, key, claim))
+        let key = self.mappings.add(grant.range, mm, user, room)?;
+        Ok((grant, key, node))
     }
 
-    /// Records that the memory of `grant` is mapped with a conflicting cache type. The kernel logs
-    /// each such attempt without a rate limit, so after several conflicts [`grant()`](Self::grant)
-    /// refuses further attempts for a while.
-    pub(crate) fn conflicts(&mut self, grant: &Grant) {
-        let Some(found) = grant.window else {
-            return;
-        };
+    /// Returns whether `window` had too many conflicts of cache types recently.
+    pub(crate) fn has_conflicts(&mut self, window: &Window) -> bool {
+        self.conflicts
+            .is_used_up(conflict_key(window), task::seconds_since_boot())
+    }
+
+    /// Records that the memory of `window` is mapped with a conflicting cache type. The kernel logs
+    /// each such attempt without a rate limit, so after several conflicts further attempts are
+    /// refused for a while.
+    pub(crate) fn conflicts(&mut self, window: &Window) {
         let now = task::seconds_since_boot();
-        let key = conflict_key(&found.window);
+        let key = conflict_key(window);
         // The driver's own log reports or counts the refusals, so these counts are discarded.
         while self.conflicts.take_left_out(Some(now)).is_some() {}
         self.conflicts.passes(key, now);
@@ -196,6 +268,7 @@ impl Windows {
     }
 
     /// Adds the windows `new`, claims the memory of those without `shared`, and leaves raw mode.
+    /// They have no devices yet.
     ///
     /// # Errors
     ///
@@ -204,18 +277,16 @@ impl Windows {
         let old = self.mode.windows();
         let all = old.len().saturating_add(new.len());
         let mut entries = ArrayVec::new()?;
-        let mut push = |window: &Window, claim: Option<Claim>| {
-            let entry = WindowEntry {
-                window: *window,
-                claim,
-            };
-            entries.push(entry).map_err(|_| TableError::TooMany(all))
-        };
-        for entry in old {
-            push(&entry.window, entry.claim.clone())?;
+        let new_entries = new.iter().map(|window| WindowEntry::new(*window));
+        for entry in Iterator::chain(old.iter().cloned(), new_entries) {
+            entries.push(entry).map_err(|_| TableError::TooMany(all))?;
         }
-        for window in new {
-            push(window, None)?;
+        // In the order of `new`: the first one gets the lowest number.
+        while let Some(minor) = free_minor(&entries) {
+            let Some(entry) = entries.iter_mut().find(|entry| entry.node.is_none()) else {
+                break;
+            };
+            entry.node = Some(Node::new(entry.window, minor)?);
         }
         let table = Table::new(entries, &limits())?;
         for window in new {
@@ -231,12 +302,56 @@ impl Windows {
         Ok(())
     }
 
-    /// Removes the windows `gone`, so that they cannot be mapped any more. Existing mappings
-    /// remain, and their memory stays claimed.
-    pub(crate) fn remove(&mut self, gone: &[Window]) {
+    /// Begins to remove `window`: from now on it cannot be opened, mapped, read or written. Returns
+    /// its node.
+    pub(crate) fn begin_removal(&self, window: &Window) -> Option<Arc<Node>> {
+        let node = self.node_of(window)?;
+        node.remove();
+        Some(node)
+    }
+
+    /// Returns the address space of a process that may be mapping memory in `range`, as
+    /// [`Mappings::next_process()`].
+    pub(crate) fn next_process(
+        &self,
+        range: &PhysRange,
+        next: &mut u64,
+    ) -> Option<ARef<MmWithUser>> {
+        self.mappings.next_process(range, next)
+    }
+
+    /// Ends the removal of `window`, whose pages no process has any more, and releases the claim on
+    /// its memory.
+    pub(crate) fn end_removal(&mut self, window: &Window) {
+        self.mappings.revoke(&window.range);
         if let Mode::Windows(table) = &mut self.mode {
-            table.remove(|window| gone.iter().any(|gone| gone.range == window.range));
+            table.remove(|other| other.range == window.range);
         }
+    }
+}
+
+/// Returns the lowest minor number that no entry has.
+fn free_minor(entries: &[WindowEntry]) -> Option<u32> {
+    (1..MINORS).find(|minor| entries.iter().all(|entry| entry.minor() != *minor))
+}
+
+/// Adds the windows of the parameter `windows`. Without the parameter there are none yet, and unless
+/// the device tree describes windows, the driver is in raw mode.
+///
+/// # Errors
+///
+/// EINVAL if the text is not a list of windows that fit together, EPERM if a window is not
+/// permitted, EBUSY if part of a window is already claimed. A line in the log has the reason.
+pub(crate) fn add_at_load(state: &State) -> Result {
+    if let Some(text) = param::windows() {
+        state.add(&listed(text)?).map_err(|error| {
+            pr_err!("windows: {error}\n");
+            error.error()
+        })
+    } else if of::has_windows() {
+        state.windows.lock().leave_raw()
+    } else {
+        Ok(())
     }
 }
 

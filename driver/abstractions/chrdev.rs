@@ -20,70 +20,157 @@ use kernel::{
         from_err_ptr,
         to_result, //
     },
-    fmt,
+    ffi::{
+        c_char,
+        c_uint,
+        c_void, //
+    },
+    fmt::{
+        self,
+        Write, //
+    },
+    page::PAGE_SIZE,
     prelude::*,
-    str::CStrExt, //
+    str::CStrExt,
+    sync::Arc, //
 };
 
-use super::fs::{
-    FileOperations,
-    Vtable, //
+use super::{
+    fs::{
+        FileOperations,
+        Vtable, //
+    },
+    shim, //
 };
 
-/// The number of minors of a registration.
-const COUNT: u32 = 1;
+/// What sysfs and udev show of a device other than the first one.
+pub(crate) trait Attributes: Send + Sync + 'static {
+    /// Returns a name of the device, for a link in `/dev`; empty if there is none.
+    fn name(&self) -> &CStr;
 
-/// The registration of a character device with the file operations `T`.
-///
-/// The fields are dropped in this order: first the node is removed, then it cannot be opened any
-/// more, and only then its class and its number are released.
-pub(crate) struct Registration<T> {
-    _device: Device,
-    _cdev: Cdev,
-    _class: Class,
-    _number: Number,
-    _operations: PhantomData<T>,
+    /// Writes the value of an attribute, by its number in `shim.c`.
+    fn show(&self, attribute: u32, out: &mut impl Write) -> fmt::Result;
 }
 
-impl<T: FileOperations> Registration<T> {
-    /// Registers a device `name` with the number `major`:`minor`; with major 0 the kernel chooses a
-    /// major.
-    ///
-    /// This must be the last step of a module's initialization that can fail, and its own last step
-    /// adds the character device: the kernel frees a module whose initialization fails even if a
-    /// file is open. open(2) between the creation of the sysfs entry and that step fails with
-    /// ENXIO.
+/// The device numbers of the driver, and the class of its devices, with the data `D`.
+///
+/// The fields are dropped in this order.
+pub(crate) struct Devices<D> {
+    class: Class,
+    number: Number,
+    name: &'static CStr,
+    _data: PhantomData<D>,
+}
+
+impl<D: Attributes> Devices<D> {
+    /// Registers `count` minor numbers from 0 on of the major number `major`; with major 0 the
+    /// kernel chooses one.
     ///
     /// # Errors
     ///
-    /// EBUSY if another driver has the number, EINVAL if there is no such number. After a failure
-    /// nothing is registered.
-    pub(crate) fn new(name: &'static CStr, major: u32, minor: u32) -> Result<Self> {
-        let number = Number::reserve(name, major, minor)?;
+    /// EBUSY if another driver has one of the numbers, EINVAL if there is no such number. After a
+    /// failure nothing is registered.
+    pub(crate) fn new(name: &'static CStr, major: u32, count: u32) -> Result<Self> {
+        let number = Number::reserve(name, major, count)?;
         let class = Class::create(name)?;
-        let device = Device::create(class.0, number.0, name)?;
-        let cdev = Cdev::add(number.0, Vtable::<T>::get())?;
+        // SAFETY: The class has no devices yet, and the functions live as long as the module.
+        unsafe { shim::map_class_init(class.0.as_ptr(), Self::show, Self::name) };
+        Ok(Self {
+            class,
+            number,
+            name,
+            _data: PhantomData,
+        })
+    }
+
+    /// # Safety
+    ///
+    /// `data` must be the data of a device, and `buffer` have a page.
+    unsafe extern "C" fn show(data: *const c_void, attribute: c_uint, buffer: *mut u8) -> isize {
+        // SAFETY: By this function's contract. The kernel removes a device only after its
+        // attributes are no longer read.
+        let data = unsafe { &*data.cast::<D>() };
+        // SAFETY: By this function's contract.
+        let buffer = unsafe { core::slice::from_raw_parts_mut(buffer, PAGE_SIZE) };
+        let mut out = Line { buffer, used: 0 };
+        let shown = data.show(attribute, &mut out);
+        match shown.and_then(|()| out.write_char('\n')) {
+            Ok(()) => out.used as isize,
+            Err(_) => EOVERFLOW.to_errno() as isize,
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `data` must be the data of a device.
+    unsafe extern "C" fn name(data: *const c_void) -> *const c_char {
+        // SAFETY: By this function's contract. The kernel calls this only while it adds or removes
+        // the device.
+        unsafe { &*data.cast::<D>() }.name().as_char_ptr()
+    }
+}
+
+/// Text in a buffer. `kernel::str::Formatter` counts it by a subtraction that can panic.
+struct Line<'a> {
+    buffer: &'a mut [u8],
+    used: usize,
+}
+
+impl Write for Line<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.used.checked_add(text.len()).ok_or(fmt::Error)?;
+        let place = self.buffer.get_mut(self.used..end).ok_or(fmt::Error)?;
+        for (to, from) in place.iter_mut().zip(text.bytes()) {
+            *to = from;
+        }
+        self.used = end;
+        Ok(())
+    }
+}
+
+/// The first device, and the character device with the file operations `T` that open(2) of any of
+/// the numbers finds.
+///
+/// The fields are dropped in this order: first the node is removed, then nothing can be opened any
+/// more.
+pub(crate) struct Registration<T, D: Attributes> {
+    _device: Device<D>,
+    _cdev: Cdev,
+    _operations: PhantomData<T>,
+}
+
+impl<T: FileOperations, D: Attributes> Registration<T, D> {
+    /// Creates the first of `devices`, with their name, and makes all of them open.
+    ///
+    /// This must be the last step of a module's initialization that can fail, and its own last step
+    /// adds the character device: the kernel frees a module whose initialization fails even if a
+    /// file is open. open(2) between the creation of a device and that step fails with ENXIO.
+    pub(crate) fn new(devices: &Arc<Devices<D>>) -> Result<Self> {
+        let Number { first, count } = devices.number;
+        let device = Device::first(devices)?;
+        let cdev = Cdev::add(first, count, Vtable::<T>::get())?;
         Ok(Self {
             _device: device,
             _cdev: cdev,
-            _class: class,
-            _number: number,
             _operations: PhantomData,
         })
     }
 }
 
-/// A registered device number, listed in `/proc/devices`.
+/// Registered device numbers, listed in `/proc/devices`.
 ///
 /// # Invariants
 ///
-/// This module has registered the number.
-struct Number(bindings::dev_t);
+/// This module has registered `count` numbers from `first` on, which has the minor number 0.
+struct Number {
+    first: bindings::dev_t,
+    count: u32,
+}
 
 impl Number {
-    fn reserve(name: &'static CStr, major: u32, minor: u32) -> Result<Self> {
+    fn reserve(name: &'static CStr, major: u32, count: u32) -> Result<Self> {
         if major == 0 {
-            return Self::any(name, minor);
+            return Self::any(name, count);
         }
         if major >= bindings::CHRDEV_MAJOR_MAX {
             pr_err!(
@@ -92,45 +179,33 @@ impl Number {
             );
             return Err(EINVAL);
         }
-        let number = major << bindings::MINORBITS | minor;
+        let first = major << bindings::MINORBITS;
         // SAFETY: The name lives as long as the module, which is longer than the registration.
-        to_result(unsafe { bindings::register_chrdev_region(number, COUNT, name.as_char_ptr()) })
+        to_result(unsafe { bindings::register_chrdev_region(first, count, name.as_char_ptr()) })
             .inspect_err(|_| {
-            pr_err!("character major {major} is taken; major=0 lets the kernel choose one\n");
-        })?;
-        // INVARIANT: The number was just registered.
-        Ok(Self(number))
+                pr_err!("character major {major} is taken; major=0 lets the kernel choose one\n");
+            })?;
+        // INVARIANT: The numbers were just registered.
+        Ok(Self { first, count })
     }
 
-    /// Registers a number with a major chosen by the kernel.
-    fn any(name: &'static CStr, minor: u32) -> Result<Self> {
-        let mut number = 0;
-        // SAFETY: `number` is writable, and the name lives as long as the module.
+    /// Registers numbers with a major chosen by the kernel.
+    fn any(name: &'static CStr, count: u32) -> Result<Self> {
+        let mut first = 0;
+        // SAFETY: `first` is writable, and the name lives as long as the module.
         to_result(unsafe {
-            bindings::alloc_chrdev_region(&mut number, minor, COUNT, name.as_char_ptr())
+            bindings::alloc_chrdev_region(&mut first, 0, count, name.as_char_ptr())
         })
         .inspect_err(|_| pr_err!("the kernel has no character major left\n"))?;
-        // INVARIANT: The number was just registered.
-        Ok(Self(number))
+        // INVARIANT: The numbers were just registered.
+        Ok(Self { first, count })
     }
 }
 
 impl Drop for Number {
     fn drop(&mut self) {
         // SAFETY: By the type's invariant.
-        unsafe { bindings::unregister_chrdev_region(self.0, COUNT) };
-    }
-}
-
-impl fmt::Display for Number {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let minor_mask = (1 << bindings::MINORBITS) - 1;
-        write!(
-            f,
-            "{}:{}",
-            self.0 >> bindings::MINORBITS,
-            self.0 & minor_mask
-        )
+        unsafe { bindings::unregister_chrdev_region(self.first, self.count) };
     }
 }
 
@@ -173,10 +248,11 @@ unsafe impl Sync for Class {}
 struct Cdev(NonNull<bindings::cdev>);
 
 impl Cdev {
-    /// Adds a character device with `number`, which must stay registered as long as the device
-    /// exists.
+    /// Adds a character device with `count` numbers from `first` on, which must stay registered as
+    /// long as the device exists.
     fn add(
-        number: bindings::dev_t,
+        first: bindings::dev_t,
+        count: u32,
         operations: &'static bindings::file_operations,
     ) -> Result<Self> {
         // SAFETY: The function only requires a context that may sleep.
@@ -187,7 +263,7 @@ impl Cdev {
         // SAFETY: As above.
         unsafe { (*raw).owner = operations.owner };
         // SAFETY: The device is initialized.
-        let added = to_result(unsafe { bindings::cdev_add(raw, number, COUNT) });
+        let added = to_result(unsafe { bindings::cdev_add(raw, first, count) });
         if let Err(error) = added {
             // SAFETY: This drops the reference from the allocation.
             unsafe { bindings::kobject_put(&raw mut (*raw).kobj) };
@@ -211,48 +287,59 @@ unsafe impl Send for Cdev {}
 // SAFETY: A shared reference allows no operations.
 unsafe impl Sync for Cdev {}
 
-/// The device in the class, and with it the node in `/dev`.
+/// A device in the class, and with it a node in `/dev`. Dropping this removes both.
 ///
 /// # Invariants
 ///
-/// `class` has a device with `number`.
-struct Device {
-    class: NonNull<bindings::class>,
+/// The class of `devices` has a device with `number`.
+pub(crate) struct Device<D: Attributes> {
+    devices: Arc<Devices<D>>,
     number: bindings::dev_t,
+    // The device in the class has a pointer to it.
+    _data: Option<Arc<D>>,
 }
 
-impl Device {
-    /// Creates the device. The class and the number must outlive it.
-    fn create(
-        class: NonNull<bindings::class>,
-        number: bindings::dev_t,
-        name: &'static CStr,
-    ) -> Result<Self> {
+impl<D: Attributes> Device<D> {
+    /// Creates the device with the minor number 0, which has no attributes.
+    fn first(devices: &Arc<Devices<D>>) -> Result<Self> {
+        let number = devices.number.first;
         // SAFETY: The class exists; parent and data may be null; the name contains no format
         // specifiers, so no further arguments are read.
         from_err_ptr(unsafe {
             bindings::device_create(
-                class.as_ptr(),
+                devices.class.0.as_ptr(),
                 core::ptr::null_mut(),
                 number,
                 core::ptr::null_mut(),
-                name.as_char_ptr(),
+                devices.name.as_char_ptr(),
             )
         })?;
         // INVARIANT: It was just created.
-        Ok(Self { class, number })
+        Ok(Self {
+            devices: devices.clone(),
+            number,
+            _data: None,
+        })
+    }
+
+    /// Creates the device with the minor number `minor`, at least 1, which no other device has.
+    pub(crate) fn new(devices: &Arc<Devices<D>>, minor: u32, data: Arc<D>) -> Result<Self> {
+        let number = devices.number.first | minor;
+        let shown = Arc::as_ptr(&data).cast_mut().cast();
+        // SAFETY: The class exists, and the data lives as long as the device.
+        from_err_ptr(unsafe { shim::map_device_create(devices.class.0.as_ptr(), number, shown) })?;
+        // INVARIANT: It was just created.
+        Ok(Self {
+            devices: devices.clone(),
+            number,
+            _data: Some(data),
+        })
     }
 }
 
-impl Drop for Device {
+impl<D: Attributes> Drop for Device<D> {
     fn drop(&mut self) {
-        // SAFETY: By the type's invariant; the class outlives the device because of the field order
-        // of `Registration`.
-        unsafe { bindings::device_destroy(self.class.as_ptr(), self.number) };
+        // SAFETY: By the type's invariant. When this returns, nothing uses the data any more.
+        unsafe { bindings::device_destroy(self.devices.class.0.as_ptr(), self.number) };
     }
 }
-
-// SAFETY: A device may be destroyed by any thread.
-unsafe impl Send for Device {}
-// SAFETY: A shared reference allows no operations.
-unsafe impl Sync for Device {}

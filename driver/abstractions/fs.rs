@@ -27,33 +27,44 @@ use kernel::{
     types::ForeignOwnable, //
 };
 
-use super::shim;
+use super::{
+    shim,
+    space::AddressSpace, //
+};
 
-/// The operations of a file, except `read`, `write` and `llseek`.
+/// The operations of a file.
 pub(crate) trait FileOperations: Sized + 'static {
     /// The data that an open file owns.
-    type Data: ForeignOwnable + Send + Sync;
+    type Data: for<'a> ForeignOwnable<Borrowed<'a> = &'a Self> + Send + Sync;
 
-    /// Opens a file. [`Self::Data`] is dropped with the last reference to the file.
-    fn open() -> Result<Self::Data>;
+    /// Opens a file of the device with the minor number `minor`. [`Self::Data`] is dropped with the
+    /// last reference to the file.
+    fn open(minor: u32) -> Result<Self::Data>;
+
+    /// Returns the address space of which the VMAs of the file are part.
+    fn space(&self) -> &AddressSpace;
+
+    /// Returns the length in bytes of a file with contents; `None` for one that has neither
+    /// contents nor a position. This never changes for a file.
+    fn size(&self) -> Option<u64>;
+
+    /// Copies contents from `position` on to `to`, and returns the number of bytes.
+    fn read(&self, position: u64, to: &mut Destination<'_>) -> Result<usize>;
+
+    /// Copies `from` to the contents from `position` on, and returns the number of bytes.
+    fn write(&self, position: u64, from: &mut Source<'_>) -> Result<usize>;
+
+    /// Completes the stores that the current thread has made through mappings of the file.
+    fn sync(&self) -> Result;
 
     /// Sets up `vma` for mmap(2).
-    fn mmap(
-        data: <Self::Data as ForeignOwnable>::Borrowed<'_>,
-        file: &File,
-        vma: &VmaNew,
-    ) -> Result;
+    fn mmap(&self, file: &File, vma: &VmaNew) -> Result;
 
     /// Handles an ioctl. Structures must have the same layout for 32-bit and 64-bit processes.
-    fn ioctl(
-        data: <Self::Data as ForeignOwnable>::Borrowed<'_>,
-        file: &File,
-        command: u32,
-        argument: usize,
-    ) -> Result;
+    fn ioctl(&self, file: &File, command: u32, argument: usize) -> Result;
 
     /// Adds lines to `/proc/PID/fdinfo/FD`.
-    fn show_fdinfo(data: <Self::Data as ForeignOwnable>::Borrowed<'_>, out: &SeqFile);
+    fn show_fdinfo(&self, out: &SeqFile);
 }
 
 /// The `file_operations` table for `T`.
@@ -66,11 +77,22 @@ impl<T: FileOperations> Vtable<T> {
         open: Some(Self::open),
         release: Some(Self::release),
         mmap: Some(Self::mmap),
+        fsync: Some(Self::fsync),
         unlocked_ioctl: Some(Self::ioctl),
         #[cfg(CONFIG_COMPAT)]
         compat_ioctl: bindings::compat_ptr_ioctl,
         show_fdinfo: Some(Self::show_fdinfo),
         ..pin_init::zeroed()
+    };
+
+    /// The operations of a file with contents.
+    const WITH_CONTENTS: bindings::file_operations = bindings::file_operations {
+        llseek: Some(Self::llseek),
+        read_iter: Some(Self::read_iter),
+        write_iter: Some(Self::write_iter),
+        splice_read: Some(bindings::copy_splice_read),
+        splice_write: Some(bindings::iter_file_splice_write),
+        ..Self::OPERATIONS
     };
 
     pub(super) const fn get() -> &'static bindings::file_operations {
@@ -82,12 +104,25 @@ impl<T: FileOperations> Vtable<T> {
     /// `inode` and `file` must belong to a file of the device that is being opened.
     unsafe extern "C" fn open(inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
         from_result(|| {
-            let data = T::open()?;
-            // SAFETY: By this function's contract, which is that of `nonseekable_open()`, which
-            // cannot fail.
-            unsafe { bindings::nonseekable_open(inode, file) };
+            // SAFETY: By this function's contract.
+            let number = unsafe { (*inode).i_rdev };
+            let data = T::open(number & ((1 << bindings::MINORBITS) - 1))?.into_foreign();
             // SAFETY: By this function's contract nothing else uses the file yet.
-            unsafe { (*file).private_data = data.into_foreign() };
+            unsafe { (*file).private_data = data };
+            // SAFETY: The pointer just came from `into_foreign()`.
+            let data = unsafe { T::Data::borrow(data) };
+            // SAFETY: By this function's contract; the file now owns the data.
+            unsafe { data.space().adopt(file) };
+            if data.size().is_some() {
+                // The kernel reads the table again after this. Both have the same owner, to which
+                // the file holds a reference already.
+                // SAFETY: By this function's contract nothing else uses the file yet.
+                unsafe { (*file).f_op = &Self::WITH_CONTENTS };
+            } else {
+                // SAFETY: By this function's contract, which is that of `nonseekable_open()`, which
+                // cannot fail.
+                unsafe { bindings::nonseekable_open(inode, file) };
+            }
             Ok(0)
         })
     }
@@ -107,7 +142,7 @@ impl<T: FileOperations> Vtable<T> {
     ///
     /// `file` must have been opened by [`Self::open()`], and stay open as long as the returned
     /// value is used.
-    unsafe fn data<'a>(file: *mut bindings::file) -> <T::Data as ForeignOwnable>::Borrowed<'a> {
+    unsafe fn data<'a>(file: *mut bindings::file) -> &'a T {
         // SAFETY: By this function's contract.
         let data = unsafe { (*file).private_data };
         // SAFETY: The pointer came from `into_foreign()`, and is taken back only when the file is
@@ -129,7 +164,88 @@ impl<T: FileOperations> Vtable<T> {
         let file = unsafe { File::from_raw_file(file) };
         // SAFETY: By this function's contract.
         let vma = unsafe { VmaNew::from_raw(vma) };
-        from_result(|| T::mmap(data, file, vma).map(|()| 0))
+        from_result(|| data.mmap(file, vma).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// `file` must have been opened by [`Self::open()`].
+    unsafe extern "C" fn fsync(
+        file: *mut bindings::file,
+        _start: bindings::loff_t,
+        _end: bindings::loff_t,
+        _datasync: c_int,
+    ) -> c_int {
+        // SAFETY: By this function's contract.
+        let data = unsafe { Self::data(file) };
+        from_result(|| data.sync().map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// `file` must have been opened by [`Self::open()`].
+    unsafe extern "C" fn llseek(
+        file: *mut bindings::file,
+        offset: bindings::loff_t,
+        whence: c_int,
+    ) -> bindings::loff_t {
+        // SAFETY: By this function's contract.
+        let size = unsafe { Self::data(file) }.size();
+        let size = size.and_then(|size| bindings::loff_t::try_from(size).ok());
+        // SAFETY: By this function's contract.
+        unsafe { bindings::fixed_size_llseek(file, offset, whence, size.unwrap_or(0)) }
+    }
+
+    /// # Safety
+    ///
+    /// `call` and `to` must be those of a read from a file that [`Self::open()`] has opened.
+    unsafe extern "C" fn read_iter(
+        call: *mut bindings::kiocb,
+        to: *mut bindings::iov_iter,
+    ) -> isize {
+        // SAFETY: By this function's contract.
+        let data = unsafe { Self::data((*call).ki_filp) };
+        // SAFETY: As above.
+        let mut to = Destination(unsafe { Iter::new(to) });
+        // SAFETY: By this function's contract.
+        unsafe { Self::transfer(call, |position| data.read(position, &mut to)) }
+    }
+
+    /// # Safety
+    ///
+    /// `call` and `from` must be those of a write to a file that [`Self::open()`] has opened.
+    unsafe extern "C" fn write_iter(
+        call: *mut bindings::kiocb,
+        from: *mut bindings::iov_iter,
+    ) -> isize {
+        // SAFETY: By this function's contract.
+        let data = unsafe { Self::data((*call).ki_filp) };
+        // SAFETY: As above.
+        let mut from = Source(unsafe { Iter::new(from) });
+        // SAFETY: By this function's contract.
+        unsafe { Self::transfer(call, |position| data.write(position, &mut from)) }
+    }
+
+    /// Advances the position of `call` by the number of bytes that `copy` returns.
+    ///
+    /// # Safety
+    ///
+    /// `call` must be that of a read or a write.
+    unsafe fn transfer(
+        call: *mut bindings::kiocb,
+        copy: impl FnOnce(u64) -> Result<usize>,
+    ) -> isize {
+        // SAFETY: By this function's contract nothing else uses the field.
+        let position = unsafe { (*call).ki_pos };
+        from_result(|| {
+            // The kernel rejects negative positions.
+            let copied = copy(u64::try_from(position).map_err(|_| EINVAL)?)?;
+            // The kernel permits at most `MAX_RW_COUNT` bytes at once.
+            let copied = i32::try_from(copied).unwrap_or(i32::MAX);
+            // SAFETY: As above.
+            unsafe { (*call).ki_pos = position.saturating_add(copied.into()) };
+            Ok(copied as isize)
+        })
     }
 
     /// # Safety
@@ -144,7 +260,7 @@ impl<T: FileOperations> Vtable<T> {
         let data = unsafe { Self::data(file) };
         // SAFETY: By this function's contract; the system call does not hold the file position.
         let file = unsafe { File::from_raw_file(file) };
-        from_result(|| T::ioctl(data, file, command, argument).map(|()| 0))
+        from_result(|| data.ioctl(file, command, argument).map(|()| 0))
     }
 
     /// # Safety
@@ -156,7 +272,60 @@ impl<T: FileOperations> Vtable<T> {
         let data = unsafe { Self::data(file) };
         // SAFETY: By this function's contract.
         let out = unsafe { SeqFile::from_raw(out) };
-        T::show_fdinfo(data, out);
+        data.show_fdinfo(out);
+    }
+}
+
+/// An iterator over the memory of a read or a write.
+///
+/// This does not use `kernel::iov`, which asserts the direction, and so can panic.
+struct Iter<'a>(*mut bindings::iov_iter, PhantomData<&'a mut ()>);
+
+impl Iter<'_> {
+    /// # Safety
+    ///
+    /// `iter` must be used only through the returned value as long as that exists.
+    unsafe fn new(iter: *mut bindings::iov_iter) -> Self {
+        Self(iter, PhantomData)
+    }
+
+    fn left(&self) -> usize {
+        // SAFETY: By the contract of `new()`.
+        unsafe { shim::map_iter_count(self.0) }
+    }
+}
+
+/// The memory to which a read copies.
+pub(crate) struct Destination<'a>(Iter<'a>);
+
+impl Destination<'_> {
+    /// Returns the number of bytes that it can take.
+    pub(crate) fn left(&self) -> usize {
+        self.0.left()
+    }
+
+    /// Copies `bytes` to it, and returns the number of bytes copied, which is smaller if user
+    /// memory is not accessible.
+    pub(crate) fn copy(&mut self, bytes: &[u8]) -> usize {
+        // SAFETY: By the contract of `Iter::new()`; the slice has so many bytes.
+        unsafe { bindings::_copy_to_iter(bytes.as_ptr().cast(), bytes.len(), self.0 .0) }
+    }
+}
+
+/// The memory from which a write copies.
+pub(crate) struct Source<'a>(Iter<'a>);
+
+impl Source<'_> {
+    /// Returns the number of bytes that it has.
+    pub(crate) fn left(&self) -> usize {
+        self.0.left()
+    }
+
+    /// Copies from it to `bytes`, and returns the number of bytes copied, which is smaller if user
+    /// memory is not accessible.
+    pub(crate) fn copy(&mut self, bytes: &mut [u8]) -> usize {
+        // SAFETY: By the contract of `Iter::new()`; the slice has so many bytes.
+        unsafe { bindings::_copy_from_iter(bytes.as_mut_ptr().cast(), bytes.len(), self.0 .0) }
     }
 }
 

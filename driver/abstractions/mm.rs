@@ -88,6 +88,9 @@ pub(crate) trait VmaNewExt {
     /// Returns the protection of its pages.
     fn page_protection(&self) -> PageProtection;
 
+    /// Sets the page offset of its first page in the address space of its file.
+    fn set_page_offset(&self, offset: usize);
+
     /// Sets the protection of its pages. A later mprotect(2) derives the new protection from it,
     /// including the cache type.
     fn set_page_protection(&self, protection: PageProtection);
@@ -127,6 +130,12 @@ impl VmaNewExt for VmaNew {
     fn page_protection(&self) -> PageProtection {
         // SAFETY: By the type's invariant nothing else uses the field.
         PageProtection(unsafe { (*self.as_ptr()).vm_page_prot })
+    }
+
+    fn set_page_offset(&self, offset: usize) {
+        // SAFETY: By the type's invariant nothing else uses the field, and `VmaNew` is `!Sync`. The
+        // kernel finds the VMA by this offset only after mmap(2) has set it up.
+        unsafe { (*self.as_ptr()).vm_pgoff = offset };
     }
 
     fn set_page_protection(&self, protection: PageProtection) {

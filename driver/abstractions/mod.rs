@@ -9,6 +9,7 @@
 pub(crate) mod chrdev;
 pub(crate) mod debugfs;
 pub(crate) mod fs;
+pub(crate) mod io;
 pub(crate) mod machine;
 pub(crate) mod memory_hotplug;
 pub(crate) mod mm;
@@ -16,4 +17,5 @@ pub(crate) mod of;
 pub(crate) mod param;
 pub(crate) mod resource;
 mod shim;
+pub(crate) mod space;
 pub(crate) mod task;

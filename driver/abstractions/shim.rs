@@ -5,14 +5,20 @@
 
 use kernel::{
     bindings::{
+        class,
+        dev_t,
+        device,
         file,
         fwnode_handle,
+        inode,
+        iov_iter,
         module,
         pgprot_t,
         phys_addr_t,
         pid_t,
         seq_file,
         uid_t,
+        vfsmount,
         vm_area_struct, //
     },
     device::property::FwNode,
@@ -50,6 +56,33 @@ unsafe extern "C" {
     fn map_clear_exec(vma: *mut vm_area_struct);
     fn map_zap(vma: *mut vm_area_struct);
     fn map_current_comm(comm: *mut [u8; COMM_LENGTH]);
+
+    pub(super) fn map_iter_count(iter: *const iov_iter) -> usize;
+    pub(super) fn map_io_map(start: u64, length: usize, cache: u32) -> *mut c_void;
+    pub(super) fn map_io_unmap(io: *mut c_void, cache: u32);
+    pub(super) fn map_io_read(to: *mut c_void, io: *const c_void, length: usize);
+    pub(super) fn map_io_write(io: *mut c_void, from: *const c_void, length: usize);
+    pub(super) fn map_space_create(mount: *mut *mut vfsmount) -> *mut inode;
+    pub(super) fn map_space_destroy(mount: *mut vfsmount, inode: *mut inode);
+    pub(super) fn map_space_adopt(inode: *mut inode, file: *mut file);
+    pub(super) fn map_space_unmap(inode: *mut inode, start: u64, length: u64);
+    pub(super) fn map_class_init(
+        class: *mut class,
+        show: unsafe extern "C" fn(*const c_void, c_uint, *mut u8) -> isize,
+        name: unsafe extern "C" fn(*const c_void) -> *const c_char,
+    );
+    pub(super) fn map_device_create(
+        class: *mut class,
+        number: dev_t,
+        node: *mut c_void,
+    ) -> *mut device;
+
+    /// Returns whether a long transfer may go on: no signal is pending. First lets other processes
+    /// run.
+    pub(crate) safe fn map_may_go_on() -> bool;
+
+    /// Orders all stores of the current processor before what follows.
+    pub(crate) safe fn map_barrier();
 
     /// Returns whether the current process has CAP_SYS_RAWIO.
     pub(crate) safe fn map_capable_rawio() -> bool;

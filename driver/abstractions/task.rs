@@ -11,6 +11,7 @@ pub(crate) use super::shim::{
     map_current_pid as pid,
     map_current_user as user,
     map_locked_down as is_locked_down,
+    map_may_go_on as may_go_on,
     map_seconds as seconds_since_boot,
     map_task_size as task_size,
     Comm, //

@@ -70,6 +70,16 @@ pub enum Origin {
     BootDt,
 }
 
+impl Origin {
+    /// Returns the origin as a word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Parameter => "parameter",
+            Self::Dt | Self::BootDt => "tree",
+        }
+    }
+}
+
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.name.is_empty() {
