@@ -4,20 +4,30 @@
 
 use std::{
     fs::{self, File},
-    os::{fd::AsRawFd, unix::fs::FileExt},
+    io::{Read, Write},
+    os::{
+        fd::AsRawFd,
+        unix::{fs::FileExt, net::UnixStream},
+    },
     path::Path,
+    thread,
+    time::Duration,
 };
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use map_core::{abi, dt::COMPATIBLE, Origin, Refusal, Window};
 use map_protocol::{pattern, CacheMode, Page, MODULE};
 use nix::{
     errno::Errno,
-    sys::mman::{MapFlags, ProtFlags},
+    sys::{
+        mman::{MapFlags, ProtFlags},
+        signal::Signal,
+        wait::WaitStatus,
+    },
 };
 
 use crate::{
-    child::{succeeds_in_child, Child},
+    child::{self, in_child, killed_by, Child},
     errno,
     host::{Host, LENGTH, PAGE, START},
     kernel::{self, Loaded},
@@ -38,7 +48,8 @@ crate::tests! {
     memory_is_reserved_as_a_whole_and_by_nobody_in_the_kernel,
     what_the_parameter_has_the_tree_cannot_have,
     a_device_that_goes_takes_its_windows_along,
-    a_mapping_outlives_its_window_and_keeps_the_claim,
+    a_window_that_goes_leaves_every_process,
+    no_store_arrives_after_a_window_has_gone,
     windows_are_listed_and_mapped_while_devices_come_and_go,
     without_any_device_there_is_still_no_raw_mode,
     a_device_of_another_kind_is_not_bound,
@@ -301,33 +312,171 @@ fn a_device_that_goes_takes_its_windows_along(_: &mut Host) -> Result<()> {
     Ok(())
 }
 
-fn a_mapping_outlives_its_window_and_keeps_the_claim(host: &mut Host) -> Result<()> {
+/// The node of the window called `name`.
+fn node_of(name: &str) -> Result<File> {
+    for number in 1..=64 {
+        let found = fs::read_to_string(format!("/sys/class/map/map{number}/name"));
+        if found.is_ok_and(|found| found.trim() == name) {
+            return Ok(File::options().read(true).write(true).open(format!("/dev/map{number}"))?);
+        }
+    }
+    bail!("no window is called {name}")
+}
+
+fn a_window_that_goes_leaves_every_process(host: &mut Host) -> Result<()> {
     let seed = 91;
     host.fill(seed)?;
     let _loaded = Loaded::new()?;
     let claimed = || Ok::<_, anyhow::Error>(fs::read_to_string("/proc/iomem")?.contains("map: sdram"));
-    let vma = Vma::shared(&user::open()?, START, 3 * PAGE as usize)?;
-    unbind(MEMORY)?;
-    vma.store(7, !host_byte(seed, 7));
-    ensure!(claimed()?, "a region that is mapped is not claimed");
-    // No device can claim it now, not even the same one.
-    let again = sysfs("bind", MEMORY);
-    ensure!(again == Err(Errno::EBUSY), "binding it again: {again:?}");
-    let log = kernel::log_since("map-suite:")?;
-    let words = "map windows: sdram@0xc0000000+0x300000: a part of it is claimed already";
-    ensure!(log.contains(words) && log.contains("map,shared"), "the log does not say {words:?}:\n{log}");
+    let (all, own) = (user::open()?, node_of("sdram")?);
+    let by_address = Vma::shared(&all, START, 3 * PAGE as usize)?;
+    let by_node = Vma::shared(&own, 0, LENGTH as usize)?;
+    // Parts, one that was moved, and one without access.
+    by_address.unmap(PAGE as usize..2 * PAGE as usize)?;
+    let moved = Vma::shared(&own, PAGE, PAGE as usize)?.move_to(Vma::reserve(PAGE as usize)?)?;
+    let hidden = Vma::shared(&own, 0, PAGE as usize)?;
+    hidden.protect(ProtFlags::PROT_NONE)?;
+    let other = Vma::shared(&all, RTC, PAGE as usize)?;
+    by_node.store(7, !host_byte(seed, 7));
 
-    // Parts and copies of the mapping also hold the claim.
-    vma.unmap(PAGE as usize..2 * PAGE as usize)?;
-    succeeds_in_child(|| i32::from(!claimed().unwrap_or(false)))?;
-    ensure!(claimed()?, "the parts do not hold the claim");
-    vma.unmap(0..PAGE as usize)?;
-    ensure!(claimed()?, "the last part does not hold the claim");
-    vma.unmap(2 * PAGE as usize..3 * PAGE as usize)?;
+    // A child has copies of them all, and looks at them when it is told.
+    let (mut tell, mut told) = UnixStream::pair()?;
+    let child = Child::spawn(|| {
+        let mut byte = [0];
+        if told.read_exact(&mut byte).is_err() || Vma::shared(&own, 0, PAGE as usize).is_ok() {
+            return 1;
+        }
+        by_address.load(0).into()
+    })?;
+    unbind(MEMORY)?;
     ensure!(!claimed()?, "the claim is left");
+    let host_sees = host.changed(seed, &[7..8], |_| !host_byte(seed, 7));
+    host_sees.context("before anything else")?;
+    for (what, vma, offset) in [
+        ("by the address", &by_address, 0),
+        ("by the address, after the hole", &by_address, 2 * PAGE as usize),
+        ("by the node", &by_node, 7),
+        ("by the node, at the end", &by_node, LENGTH as usize - 1),
+        ("one that was moved", &moved, 0),
+    ] {
+        killed_by(Signal::SIGBUS, || vma.load(offset)).with_context(|| format!("a load {what}"))?;
+        killed_by(Signal::SIGBUS, || vma.store(offset, 1)).with_context(|| format!("a store {what}"))?;
+    }
+    hidden.protect(READ_WRITE)?;
+    killed_by(Signal::SIGBUS, || hidden.store(0, 1)).context("a store after mprotect(2)")?;
+    tell.write_all(b"x")?;
+    let status = child.wait()?;
+    ensure!(matches!(status, WaitStatus::Signaled(_, Signal::SIGBUS, _)), "the child: {status:?}");
+    // Other windows stay.
+    other.load(0);
+
+    // The open file of the node is of no use any more, that of all memory is.
+    let mut bytes = [0; 4];
+    ensure!(errno::result(own.read_at(&mut bytes, 0)) == Err(Errno::ENODEV), "read(2)");
+    ensure!(errno::result(own.write_at(&bytes, 0)) == Err(Errno::ENODEV), "write(2)");
+    ensure!(errno::result(own.sync_all()) == Err(Errno::ENODEV), "fsync(2)");
+    ensure!(Vma::shared(&own, 0, PAGE as usize).map(drop) == Err(Errno::ENODEV), "mmap(2)");
+    kernel::logged("refused: the window of this node was removed")?;
+    ensure!(ask(&own, abi::IOC_INFO, &mut abi::MapInfo::default()) == Err(Errno::ENODEV), "MAP_IOC_INFO");
+    ensure!(ask(&own, abi::IOC_WINDOW, &mut abi::MapWindow::default()) == Err(Errno::ENODEV), "MAP_IOC_WINDOW");
+    let flags = MapFlags::MAP_SHARED.bits() as u32;
+    let mut check = abi::MapCheck { length: PAGE, flags, ..Default::default() };
+    ensure!(ask(&own, abi::IOC_CHECK, &mut check) == Err(Errno::ENODEV), "MAP_IOC_CHECK");
+    ensure!(node_of("sdram").is_err(), "there is still a node");
+    let debugger = File::open("/proc/self/mem")?;
+    let seen = errno::result(debugger.read_at(&mut bytes, by_node.address() as u64));
+    ensure!(seen == Err(Errno::EIO), "a debugger: {seen:?}");
+
+    // At once the memory can have an owner again; what was mapped before stays without pages.
     bind(MEMORY)?;
     Snapshot::now()?.are(&OF_THE_TREE)?;
+    ensure!(claimed()?, "there is no claim");
+    let again = Vma::shared(&node_of("sdram")?, 0, PAGE as usize)?;
+    ensure!(again.load(7) == !host_byte(seed, 7), "what was stored is not there");
+    killed_by(Signal::SIGBUS, || by_node.load(7)).context("the old mapping")?;
+    ensure!(errno::result(own.read_at(&mut bytes, 0)) == Err(Errno::ENODEV), "the old file");
     host.changed(seed, &[7..8], |_| !host_byte(seed, 7))
+}
+
+/// Processes store, write, fork, move and protect while the device is unbound; the host sees what arrives.
+fn no_store_arrives_after_a_window_has_gone(host: &mut Host) -> Result<()> {
+    const ROUNDS: u64 = 60;
+    let _loaded = Loaded::new()?;
+    let all = user::open()?;
+    let storing = |way: u32| {
+        let Ok(vma) = Vma::shared(&all, START, 4 * PAGE as usize) else { return 2 };
+        let own = node_of("sdram");
+        let mut vma = Some(vma);
+        for value in (0..=u8::MAX).cycle() {
+            match way {
+                0 => (0..PAGE as usize).for_each(|offset| vma.iter().for_each(|vma| vma.store(offset, value))),
+                1 => {
+                    let Ok(own) = &own else { return 2 };
+                    if own.write_all_at(&[value; 5000], 5).is_err() {
+                        return 3;
+                    }
+                }
+                2 => {
+                    let status = in_child(|| {
+                        vma.iter().for_each(|vma| vma.store(PAGE as usize, value));
+                        0
+                    });
+                    if !matches!(status, Ok(WaitStatus::Exited(_, 0))) {
+                        return 3;
+                    }
+                }
+                _ => {
+                    let Ok(place) = Vma::reserve(4 * PAGE as usize) else { return 4 };
+                    vma = vma.take().and_then(|vma| vma.move_to(place).ok());
+                    let Some(vma) = &vma else { return 4 };
+                    if vma.protect(ProtFlags::PROT_READ).is_err() || vma.protect(READ_WRITE).is_err() {
+                        return 4;
+                    }
+                    vma.store(2 * PAGE as usize, value);
+                }
+            }
+        }
+        0
+    };
+    let stop = "/tmp/stop";
+    let children = (0..4).map(|way| {
+        Child::spawn(|| {
+            let mut revoked = 0;
+            while !Path::new(stop).exists() {
+                match in_child(|| storing(way)) {
+                    // Without a window there is nothing to map, or it went while the process worked.
+                    Ok(WaitStatus::Exited(_, 2)) => (),
+                    Ok(WaitStatus::Exited(_, 3) | WaitStatus::Signaled(_, Signal::SIGBUS, _)) => revoked += 1,
+                    other => {
+                        eprintln!("way {way}: {other:?}");
+                        return 1;
+                    }
+                }
+            }
+            i32::from(revoked == 0)
+        })
+    });
+    let children = children.collect::<Result<Vec<_>>>()?;
+    let rounds = (0..ROUNDS).try_for_each(|round| {
+        // Different points of their work.
+        thread::sleep(Duration::from_micros(500 * (round % 17)));
+        unbind(MEMORY)?;
+        host.fill(round)?;
+        thread::sleep(Duration::from_millis(1));
+        host.changed(round, &[], |_| 0).with_context(|| format!("round {round}"))?;
+        bind(MEMORY)
+    });
+    fs::write(stop, "")?;
+    // Whoever stores now, ends when the window goes.
+    for _ in 0..100 {
+        unbind(MEMORY)?;
+        thread::sleep(Duration::from_millis(5));
+        bind(MEMORY)?;
+    }
+    let ends = children.into_iter().map(Child::wait).collect::<Result<Vec<_>>>();
+    fs::remove_file(stop)?;
+    rounds?;
+    ends?.into_iter().try_for_each(child::check)
 }
 
 /// The host's pattern at this offset.
@@ -342,9 +491,8 @@ fn windows_are_listed_and_mapped_while_devices_come_and_go(_: &mut Host) -> Resu
     let mut child = Child::spawn(|| {
         let toggled = (0..200).try_for_each(|_| {
             unbind(MEMORY)?;
-            // While the other process has a mapping, the region stays claimed.
-            while sysfs("bind", MEMORY) != Ok(()) {}
-            Ok::<_, anyhow::Error>(())
+            // Also while the other process has a mapping.
+            bind(MEMORY)
         });
         i32::from(toggled.is_err())
     })?;

@@ -47,6 +47,7 @@ mod status;
 mod strict;
 mod user;
 mod vma;
+mod window_node;
 mod windows;
 
 use std::{
@@ -101,7 +102,7 @@ macro_rules! suites {
 suites! {
     Driver: [node::TESTS, memory::TESTS, arch::RAW, refusal::TESTS, strict::RAW, lifetime::TESTS],
     PlainDev: [plain::TESTS],
-    Windows: [windows::TESTS, attack::TESTS, arch::WINDOWS],
+    Windows: [windows::TESTS, window_node::TESTS, attack::TESTS, arch::WINDOWS],
     Dt: [dt::TESTS],
     DtWrong: [dt_wrong::TESTS],
     Lockdown: [lockdown::TESTS],

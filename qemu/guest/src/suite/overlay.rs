@@ -8,10 +8,13 @@ use std::{fs, path::Path};
 use anyhow::{bail, ensure, Context, Result};
 use map_core::{abi, Origin};
 use map_protocol::{overlay, OVERLAY};
-use nix::errno::Errno;
+use nix::{
+    errno::Errno,
+    sys::{signal::Signal, wait::WaitStatus},
+};
 
 use crate::{
-    child::Child,
+    child::{in_child, killed_by, Child},
     dt::{Snapshot, DRIVER},
     host::{Host, LENGTH, PAGE, START},
     kernel::{self, Loaded},
@@ -28,7 +31,7 @@ crate::tests! {
     a_disabled_node_leaves_raw_mode,
     a_window_that_comes_late_is_not_of_the_boot,
     a_window_that_is_enabled_late_is_not_of_the_boot,
-    a_mapping_outlives_the_overlay_and_keeps_the_claim,
+    an_overlay_that_goes_takes_mappings_along,
     memory_that_an_overlay_sets_aside_is_no_window,
     overlays_come_and_go_while_a_process_maps,
 }
@@ -226,27 +229,22 @@ fn a_window_that_is_enabled_late_is_not_of_the_boot(_: &mut Host) -> Result<()> 
     kernel::unchanged(&before, &after)
 }
 
-fn a_mapping_outlives_the_overlay_and_keeps_the_claim(host: &mut Host) -> Result<()> {
+fn an_overlay_that_goes_takes_mappings_along(host: &mut Host) -> Result<()> {
     let seed = 96;
     host.fill(seed)?;
     let _loaded = Loaded::new()?;
     let claimed = || Ok::<_, anyhow::Error>(fs::read_to_string("/proc/iomem")?.contains("map: late"));
     let overlay = Applied::new("late")?;
     let vma = Vma::shared(&user::open()?, START, LENGTH as usize)?;
-    overlay.remove()?;
     vma.store(100, 3);
-    ensure!(claimed()?, "a region that is mapped is not claimed");
-    // While it is mapped, the overlay can be applied again, but its window is refused.
-    let overlay = Applied::new("late")?;
-    ensure!(Path::new(DEVICES).join("windows-late").exists(), "there is no device");
-    ensure!(!Path::new(DRIVER).join("windows-late").exists(), "the device is bound");
-    Snapshot::now()?.are(&[])?;
-    kernel::logged(format!("map windows-late: {LATE}: a part of it is claimed already"))?;
     overlay.remove()?;
-    drop(vma);
     ensure!(!claimed()?, "the claim is left");
+    killed_by(Signal::SIGBUS, || vma.store(101, 3))?;
+    // Although the old mapping is still there, the overlay can be applied again.
     let _overlay = Applied::new("late")?;
     is_late(LATE)?;
+    killed_by(Signal::SIGBUS, || vma.load(100))?;
+    ensure!(Vma::shared(&user::open()?, START, PAGE as usize)?.load(100) == 3, "what was stored is not there");
     host.changed(seed, &[100..101], |_| 3)
 }
 
@@ -278,13 +276,17 @@ fn overlays_come_and_go_while_a_process_maps(_: &mut Host) -> Result<()> {
         })?;
         let (mut mapped, mut refused) = (0, 0);
         while child.is_running().context("the process that applies and removes the overlay")? {
-            match Vma::shared(&node, START, LENGTH as usize) {
+            let status = in_child(|| match Vma::shared(&node, START, LENGTH as usize) {
                 Ok(vma) => {
                     vma.store(0, vma.load(LENGTH as usize - 1));
-                    mapped += 1;
+                    0
                 }
-                Err(Errno::EPERM) => refused += 1,
-                Err(error) => bail!("mmap: {error}"),
+                Err(errno) => errno as i32,
+            })?;
+            match status {
+                WaitStatus::Exited(_, 0) | WaitStatus::Signaled(_, Signal::SIGBUS, _) => mapped += 1,
+                WaitStatus::Exited(_, status) if status == Errno::EPERM as i32 => refused += 1,
+                _ => bail!("mmap: {status:?}"),
             }
         }
         ensure!(mapped > 0 && refused > 0, "{mapped} times mapped, {refused} times refused");
