@@ -7,7 +7,7 @@ ARCH ?=
 # The flavour of the guest's kernel: plain, debug or kobject. Without it, plain, and `make test` tests them all.
 FLAVOUR ?=
 # Its kernel: 7.3 or 7.2, built from the source, or debian, which Debian has built. Without it, 7.3; `make run` prefers
-# debian, which is ready sooner.
+# debian, which is ready sooner, and `make test` takes that for x86_64's flavour plain.
 KERNEL ?=
 GUEST = $(if $(ARCH),--arch $(ARCH)) $(if $(KERNEL),--kernel $(KERNEL)) $(if $(FLAVOUR),--flavour $(FLAVOUR))
 

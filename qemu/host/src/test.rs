@@ -7,7 +7,7 @@
 //! Every test is a line; the last line counts them.
 
 use std::{
-    fs,
+    fs, mem,
     path::Path,
     process::{Command, ExitCode},
     sync::{mpsc, Arc, Mutex, PoisonError},
@@ -22,7 +22,7 @@ use crate::{
     arch::{self, Arch},
     dt,
     flavour::{self, Flavour},
-    kernels::{self, KernelId, Origin},
+    kernels::{self, KernelId, Origin, Supply},
     memory::Memory,
     module::{self, Compiler},
     process,
@@ -45,14 +45,13 @@ pub struct Options {
     /// The architectures of the guests; all of them by default.
     #[arg(long, value_parser = crate::find_arch)]
     arch: Vec<&'static Arch>,
-    /// Their kernels: 7.3, 7.2, debian; 7.3, and some suites on debian, by default.
+    /// Their kernels: 7.3, 7.2, debian; by default those that together run every suite.
     #[arg(long, value_parser = crate::find_origin)]
     kernel: Vec<&'static Origin>,
     /// The flavours of these kernels; all of them by default.
     #[arg(long, value_parser = crate::find_flavour)]
     flavour: Vec<&'static Flavour>,
-    /// Runs all kernels, what takes long, and the tests of packages and recipes; what takes long is implied by --kernel
-    /// and --flavour.
+    /// Runs all kernels, and the tests of packages and recipes.
     #[arg(long)]
     all: bool,
     /// Runs only tests in guests whose names contain this text.
@@ -120,27 +119,29 @@ fn prepare(
 
 /// The kernels that the options select.
 fn kernels(options: &Options) -> Result<Vec<KernelId>> {
-    let origins: Vec<_> = match &options.kernel[..] {
+    let mut origins: Vec<_> = match &options.kernel[..] {
         [] => kernels::ALL.iter().collect(),
         named => named.to_vec(),
     };
+    // Guests with a kernel that need not be built run while others are built.
+    origins.sort_by_key(|origin| origin.supply != Supply::Stock);
     let mut every = Vec::new();
     for arch in arch::ALL {
         for origin in &origins {
             every.extend(flavour::ALL.iter().map(|flavour| KernelId { arch, origin, flavour }));
         }
     }
-    every.retain(|KernelId { arch, origin, flavour }| {
-        let asked_for = options.all || !options.kernel.is_empty() || origin.in_every_test.contains(&arch.name);
+    every.retain(|KernelId { arch, flavour, .. }| {
         let of_arch = options.arch.is_empty() || options.arch.iter().any(|named| named.name == arch.name);
         let of_flavour = options.flavour.is_empty() || options.flavour.iter().any(|named| named.name == flavour.name);
-        asked_for && of_arch && of_flavour
+        of_arch && of_flavour
     });
-    let (there, absent): (Vec<_>, Vec<_>) = every.into_iter().partition(|kernel| kernel.check().is_ok());
-    match absent.first() {
-        Some(kernel) if there.is_empty() => kernel.check().map(|()| there),
-        _ => Ok(there),
+    let (mut there, absent): (Vec<_>, Vec<_>) = every.into_iter().partition(|kernel| kernel.check().is_ok());
+    if let (Some(kernel), true) = (absent.first(), there.is_empty()) {
+        kernel.check()?;
     }
+    there.retain(|kernel| options.all || !options.kernel.is_empty() || kernel.is_in_every_test());
+    Ok(there)
 }
 
 /// A check on the host: cargo with these arguments must succeed.
@@ -254,7 +255,7 @@ fn guests(
     let plan = Arc::new(plan(programs.suite().context("the tests were not built")?)?);
     let filter = options.only.as_deref().unwrap_or("");
     let runs = |spec: &SuiteSpec| plan.iter().any(|(suite, name)| *suite == spec.suite && name.contains(filter));
-    if options.only.is_none() && kernels.iter().any(KernelId::is_reference) {
+    if options.only.is_none() {
         // Clippy on the workspace covers this machine's architecture.
         if !arch.is_of_this_machine() {
             let name = format!("{arch}: clippy of the guest's programs");
@@ -265,16 +266,16 @@ fn guests(
             tally.check(&name, || setup::check_binding(ui))?;
         }
     }
+    // What clippy finds does not depend on the kernel, but clippy is there only with this machine's tool chain.
+    let mut lint = options.only.is_none();
     for kernel in kernels {
-        let slow_too = options.all || !options.kernel.is_empty() || !options.flavour.is_empty();
-        let names = [kernel.origin.name, kernel.flavour.name];
-        let quick = |spec: &SuiteSpec| slow_too || !spec.slow.iter().any(|name| names.contains(name));
-        let fits = |spec: &&'static SuiteSpec| spec.fits(*kernel) && quick(spec) && runs(spec);
+        let fits = |spec: &&'static SuiteSpec| spec.fits(*kernel) && runs(spec);
         let specs: Vec<_> = suites::ALL.iter().filter(fits).collect();
         if specs.is_empty() {
             continue;
         }
-        let Some(artifacts) = artifacts(&tools, &programs, *kernel, options, tally, ui)? else { continue };
+        let lint = !kernel.is_stock() && mem::take(&mut lint);
+        let Some(artifacts) = artifacts(&tools, &programs, *kernel, lint, tally, ui)? else { continue };
         let artifacts = Arc::new(artifacts);
         for spec in specs {
             if let Some(files) = runtime_overlays(&artifacts, spec, tally, ui)? {
@@ -292,12 +293,13 @@ fn plan(program: &Path) -> Result<Plan> {
     plan::find(&bytes).with_context(|| format!("{} names no tests", program.display()))
 }
 
-/// The files for guests with this kernel; `None` if it cannot be had, or if the driver does not build for it.
+/// The files for guests with this kernel; `None` if it cannot be had, or if the driver does not build for it. Runs clippy
+/// on the driver if it is to `lint`.
 fn artifacts(
     tools: &Arc<Tools>,
     programs: &Arc<Programs>,
     kernel: KernelId,
-    options: &Options,
+    lint: bool,
     tally: &Tally<'_>,
     ui: &Ui,
 ) -> Result<Option<Artifacts>> {
@@ -306,9 +308,7 @@ fn artifacts(
     let Some(kernel) = tally.check(&format!("{title}: the kernel is there"), || tools.kernel(kernel, ui))? else {
         return Ok(None);
     };
-    // The results of these checks hold for every kernel of the architecture.
-    let thorough = kernel.id.is_reference() && options.only.is_none();
-    if thorough {
+    if lint {
         let name = format!("{title}: the driver builds under clippy without a warning");
         tally.check(&name, || module::build(&kernel, &module::DRIVER, Compiler::Clippy, ui))?;
     }
@@ -316,10 +316,8 @@ fn artifacts(
     let Some(module) = tally.check(&name, || module::build(&kernel, &module::DRIVER, Compiler::Rustc, ui))? else {
         return Ok(None);
     };
-    if thorough {
-        let name = format!("{title}: the driver cannot panic");
-        tally.check(&name, || module::has_no_panic(&module))?;
-    }
+    let name = format!("{title}: the driver cannot panic");
+    tally.check(&name, || module::has_no_panic(&module))?;
     Ok(Some(Artifacts { tools: Arc::clone(tools), kernel, module, programs: Arc::clone(programs) }))
 }
 
@@ -393,12 +391,16 @@ mod tests {
         };
         let titles = |arches: &[&str], flavours: &[&str]| titles_of(&[], arches, flavours, false);
         let all: Vec<String> = titles(&[], &[]).unwrap();
-        assert_eq!(all, ["x86_64", "x86_64 debug", "x86_64 kobject", "x86_64 debian", "arm64"]);
+        assert_eq!(all, ["x86_64 debian", "x86_64 debug", "x86_64 kobject", "arm64"]);
         assert_eq!(titles(&["arm64"], &[]).unwrap(), ["arm64"]);
         assert_eq!(titles(&[], &["debug"]).unwrap(), ["x86_64 debug"]);
+        assert_eq!(titles(&[], &["plain"]).unwrap(), ["x86_64 debian", "arm64"]);
+        let built = titles_of(&["7.3"], &["x86_64"], &[], false).unwrap();
+        assert_eq!(built, ["x86_64", "x86_64 debug", "x86_64 kobject"]);
         assert_eq!(titles_of(&["debian"], &[], &[], false).unwrap(), ["x86_64 debian", "arm64 debian"]);
         let all = titles_of(&[], &[], &["plain"], true).unwrap();
-        assert_eq!(all, ["x86_64", "x86_64 7.2", "x86_64 debian", "arm64", "arm64 7.2", "arm64 debian"]);
+        assert_eq!(all, ["x86_64 debian", "x86_64", "x86_64 7.2", "arm64 debian", "arm64", "arm64 7.2"]);
+        assert_eq!(titles(&["arm64"], &["plain"]).unwrap(), ["arm64"]);
         let error = titles(&["arm64"], &["debug"]).unwrap_err().to_string();
         assert_eq!(error, "there is no debug kernel of arm64, only of x86_64");
     }

@@ -7,22 +7,27 @@ use std::fs;
 use anyhow::{ensure, Context, Result};
 use nix::errno::Errno;
 
-use crate::{errno, host::Host, lockdown::the_parameter_is_refused};
+use crate::{
+    errno,
+    host::Host,
+    kernel::{self, Region},
+    lockdown::the_parameter_is_refused,
+};
 
 crate::tests! {
     the_configuration_is_reserved_and_the_kernel_is_locked_down,
     the_parameter_is_no_way_to_it,
 }
 
-/// The beginning and the end of its line in /proc/iomem; the region may extend beyond it.
-const LINE: (&str, &str) = ("b0000000-", " : Reserved");
+/// Where it begins.
+const START: u64 = 0xb000_0000;
 
 fn the_configuration_is_reserved_and_the_kernel_is_locked_down(_: &mut Host) -> Result<()> {
     let state = fs::read_to_string("/sys/kernel/security/lockdown")?;
     ensure!(state.contains("[integrity]"), "lockdown is {state}");
-    let list = fs::read_to_string("/proc/iomem")?;
-    let is = |line: &str| line.starts_with(LINE.0) && line.ends_with(LINE.1);
-    ensure!(list.lines().any(is), "no line {LINE:?} in:\n{list}");
+    // The region may extend beyond it, in both directions.
+    let is_it = |region: &Region| region.name == "Reserved" && (region.first..=region.last).contains(&START);
+    ensure!(kernel::iomem()?.iter().any(is_it), "{START:#x} is not reserved");
     Ok(())
 }
 
