@@ -2,9 +2,9 @@
 
 //! Runs all tests: `map-qemu test`.
 //!
-//! First come format and lints, then the suites, each in a guest of its own and as many at a time as there are
-//! processors. The unit tests of the host, and the programs for further architectures, build while the first guests run.
-//! Every test is a line; the last line counts them.
+//! The suites run each in a guest of its own, and as many at a time as there are processors. As soon as the first can
+//! begin, another thread runs lints and the unit tests of the host, while kernels, and the programs for further
+//! architectures, are built. Every test is a line; the last line counts them.
 
 use std::{
     fs, mem,
@@ -63,18 +63,26 @@ pub struct Options {
 pub fn test(options: &Options, ui: &Ui) -> Result<ExitCode> {
     let kernels = kernels(options)?;
     let tally = Tally::new(ui);
-    if options.only.is_none() {
-        lint(&tally, ui)?;
-    }
     let filter = options.only.as_deref().unwrap_or("");
     let (queue, planned) = mpsc::channel();
     let planned = Mutex::new(planned);
     let worker = || run_all(&planned, filter, &tally, ui);
+    let (begun, may_begin) = mpsc::channel();
     thread::scope(|scope| {
         let workers = thread::available_parallelism().map_or(1, usize::from);
         let workers: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
-        let prepared = prepare(&kernels, options, &tally, queue, ui);
-        let ends = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| bail!("a worker panicked")));
+        let host = scope.spawn(|| {
+            // Cargo does one thing at a time, and guests need their programs first. After an error, the channel is closed.
+            match { may_begin }.recv() {
+                Ok(()) => host(options, &tally, ui),
+                Err(_) => Ok(()),
+            }
+        });
+        let prepared = prepare(&kernels, options, &tally, (queue, begun), ui);
+        let ends = workers
+            .into_iter()
+            .chain([host])
+            .map(|worker| worker.join().unwrap_or_else(|_| bail!("a thread panicked")));
         // Waits for all of them, even if the first failed.
         let ran = ends.collect::<Vec<_>>().into_iter().collect::<Result<()>>();
         prepared.and(ran)
@@ -90,29 +98,35 @@ pub fn test(options: &Options, ui: &Ui) -> Result<ExitCode> {
     Ok(if counts.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Builds what the suites need, and puts them into the queue, one architecture after the other.
+/// Builds what the suites need, and puts them into the queue, one architecture after the other. The second sender tells
+/// that suites of a kernel are in it.
 fn prepare(
     kernels: &[KernelId],
     options: &Options,
     tally: &Tally<'_>,
-    queue: mpsc::Sender<PlannedSuite>,
+    queues: (mpsc::Sender<PlannedSuite>, mpsc::Sender<()>),
     ui: &Ui,
 ) -> Result<()> {
-    let mut unit_tests = options.only.is_none();
     for arch in arch::ALL {
         let kernels: Vec<_> = kernels.iter().copied().filter(|kernel| kernel.arch.name == arch.name).collect();
-        if kernels.is_empty() {
-            continue;
+        if !kernels.is_empty() {
+            guests(arch, &kernels, options, tally, &queues, ui)?;
         }
-        guests(arch, &kernels, options, tally, &queue, ui)?;
-        if unit_tests {
-            // While guests run.
-            host_tests(tally, ui)?;
-            if options.all {
-                deliveries(tally, ui)?;
-            }
-            unit_tests = false;
-        }
+    }
+    // No kernel may be there.
+    let _ = queues.1.send(());
+    Ok(())
+}
+
+/// Runs the checks that need no guest.
+fn host(options: &Options, tally: &Tally<'_>, ui: &Ui) -> Result<()> {
+    if options.only.is_some() {
+        return Ok(());
+    }
+    lint(tally, ui)?;
+    host_tests(tally, ui)?;
+    if options.all {
+        deliveries(tally, ui)?;
     }
     Ok(())
 }
@@ -247,7 +261,7 @@ fn guests(
     kernels: &[KernelId],
     options: &Options,
     tally: &Tally<'_>,
-    queue: &mpsc::Sender<PlannedSuite>,
+    (queue, begun): &(mpsc::Sender<PlannedSuite>, mpsc::Sender<()>),
     ui: &Ui,
 ) -> Result<()> {
     let tools = Arc::new(setup::prepare(arch, ui)?);
@@ -283,6 +297,8 @@ fn guests(
                 queue.send(PlannedSuite { artifacts, spec, plan, files }).context("no worker is left")?;
             }
         }
+        // If it failed, nobody waits any more.
+        let _ = begun.send(());
     }
     Ok(())
 }
