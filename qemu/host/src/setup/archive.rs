@@ -6,11 +6,11 @@
 //! for the archive's address and keys.
 
 use std::{
-    cell::OnceCell,
     cmp::Ordering,
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::{Mutex, PoisonError},
 };
 
 use anyhow::{anyhow, bail, Context, Result};
@@ -32,9 +32,10 @@ pub struct Archive<'a> {
     ui: &'a Ui,
     /// Debian's name of the architecture.
     architecture: &'static str,
-    /// The error of fetching the lists, which happens on first use, once per run.
-    lists: OnceCell<Option<String>>,
 }
+
+/// The architectures whose lists this run has fetched, each with the error of that.
+static LISTS: Mutex<Vec<(&str, Option<String>)>> = Mutex::new(Vec::new());
 
 /// One version of a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +65,7 @@ ls *.deb | grep -v ^base-files_ | xargs -n 1 -P "$(nproc)" sh -euc "$unpack" sh
 impl<'a> Archive<'a> {
     /// Fetches nothing yet.
     pub fn new(cache: &'a BuildCache, ui: &'a Ui, architecture: &'static str) -> Archive<'a> {
-        Archive { cache, ui, architecture, lists: OnceCell::new() }
+        Archive { cache, ui, architecture }
     }
 
     /// The newest version of a package among those that `fits` accepts.
@@ -87,9 +88,10 @@ impl<'a> Archive<'a> {
     /// The error for when [`Archive::newest`] finds nothing.
     pub fn lacks(&self, names: &str) -> anyhow::Error {
         let error = anyhow!("the Debian archive that this machine uses has no {names} in any of {SUITES}");
-        match self.lists.get().and_then(Option::as_deref) {
-            Some(problem) => anyhow!("{problem}").context(error),
-            None => error,
+        let lists = LISTS.lock().unwrap_or_else(PoisonError::into_inner);
+        match lists.iter().find(|(fetched, _)| *fetched == self.architecture) {
+            Some((_, Some(problem))) => anyhow!("{problem}").context(error),
+            _ => error,
         }
     }
 
@@ -142,9 +144,10 @@ impl<'a> Archive<'a> {
         Ok(fs::remove_dir_all(downloads)?)
     }
 
-    /// Fetches the lists of packages, once per run.
+    /// Fetches the lists of packages on first use, once per run. Another thread that needs them waits.
     fn fetch_lists(&self) -> Result<()> {
-        if self.lists.get().is_some() {
+        let mut lists = LISTS.lock().unwrap_or_else(PoisonError::into_inner);
+        if lists.iter().any(|(fetched, _)| *fetched == self.architecture) {
             return Ok(());
         }
         let bucket = self.bucket();
@@ -162,7 +165,7 @@ impl<'a> Archive<'a> {
             Err(error) => Some(format!("{:#}", self.cache.explain(error, &place))),
         };
         bar.finish();
-        self.lists.get_or_init(|| problem);
+        lists.push((self.architecture, problem));
         Ok(())
     }
 

@@ -9,9 +9,10 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    thread,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{bail, Context, Result};
 
 use crate::{
     arch,
@@ -126,9 +127,13 @@ impl Stock {
 /// The stock kernel, and the tree for its modules; downloaded and prepared if it is missing.
 pub fn find(kernel: KernelId, archives: Archives<'_>, cache: &BuildCache, ui: &Ui) -> Result<Kernel> {
     let stock = Stock::find(kernel, cache, archives.guest, ui)?;
-    let chroot = chroot(&stock, &archives, cache, ui)?;
-    chroot.check()?;
-    let source = Source::exactly(&stock.version, cache, archives.host, ui)?;
+    let (chroot, source) = thread::scope(|scope| {
+        // One is downloaded while the other is unpacked.
+        let source = scope.spawn(|| Source::exactly(&stock.version, cache, archives.host, ui));
+        let chroot = chroot(&stock, &archives, cache, ui).and_then(|chroot| chroot.check().map(|()| chroot));
+        (chroot, source.join().unwrap_or_else(|_| bail!("a thread panicked")))
+    });
+    let (chroot, source) = (chroot?, source?);
     let places = places(cache);
     let mut kdir = chroot.command("sh", crate::root(), &places);
     kdir.arg("driver/kdir.sh").arg(&stock.headers);
@@ -143,7 +148,7 @@ pub fn find(kernel: KernelId, archives: Archives<'_>, cache: &BuildCache, ui: &U
     let arguments = arguments.context("driver/kdir.sh has named no tree")?;
     let build = match &arguments[..] {
         [option, build, ..] if option == "-C" => PathBuf::from(build),
-        _ => anyhow::bail!("driver/kdir.sh has named no tree, but: {}", arguments.join(" ")),
+        _ => bail!("driver/kdir.sh has named no tree, but: {}", arguments.join(" ")),
     };
     let release = fs::read_to_string(build.join("include/config/kernel.release"))
         .with_context(|| format!("{} is not prepared", build.display()))?;
