@@ -191,7 +191,7 @@ impl Refused {
             Refusal::TooMany => "unmap what is not needed",
             Refusal::NoMemory => "map less at a time, or free memory",
             Refusal::Gone => "open the node again when the window is back",
-            Refusal::NotMemory => "map it; or declare the window with the option `memory` if it is memory",
+            Refusal::NotMemory => "map it, or declare the window with the option `memory` if it is memory",
         }
     }
 }
