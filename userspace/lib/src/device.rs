@@ -8,12 +8,13 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use memmap2::{MmapOptions, MmapRaw};
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{major, minor};
 
-use crate::driver::{Protection, Sharing};
+use crate::driver::{Protection, Sharing, Window};
 use crate::page::{self, Pages};
-use crate::{uio, Error, Mapping, PhysRange, Result, UioMap};
+use crate::{uio, Error, Mapping, Operation, PhysRange, Result, UioMap};
 
 /// The node of the map driver.
 ///
@@ -27,6 +28,7 @@ pub const DEFAULT_DEVICE: &str = map_core::abi::NODE;
 /// | path | an address is | cache type |
 /// |------|---------------|------------|
 /// | `/dev/map` | physical | its [window](crate::driver::Window)'s; uncached where there are none |
+/// | `/dev/mapN`, the node of a window | an offset in the window | the window's |
 /// | `/dev/mem` | physical | uncached, by `O_SYNC` |
 /// | another character device | its mmap offset | its own |
 /// | a UIO node | physical, within one of its [maps](UioMap) | the driver's choice, usually uncached |
@@ -41,6 +43,9 @@ pub const DEFAULT_DEVICE: &str = map_core::abi::NODE;
 ///
 /// let device = Device::open(DEFAULT_DEVICE)?;
 /// let registers = device.map(PhysRange::new(0xff20_0000, 0x20).unwrap())?;
+///
+/// // The same memory, if it is the window of this node.
+/// let registers = Device::open("/dev/map1")?.map_all()?;
 /// # Ok::<(), devmap::Error>(())
 /// ```
 #[derive(Debug)]
@@ -70,6 +75,15 @@ pub enum Kind {
         /// Its minor number.
         minor: u64,
     },
+    /// The node of a window of the map driver. An address is an offset in the window.
+    Window {
+        /// The driver's major number.
+        major: u64,
+        /// The window's minor number.
+        minor: u64,
+        /// The window as it was when the node was opened, with its physical addresses.
+        window: Window,
+    },
     /// A UIO device with its memory.
     Uio(Vec<UioMap>),
     /// A regular file.
@@ -89,6 +103,8 @@ impl Device {
     /// use devmap::{Device, DEFAULT_DEVICE};
     ///
     /// let device = Device::open(DEFAULT_DEVICE)?;
+    /// // One window alone, by the link that udev makes to its node.
+    /// let sdram = Device::open("/dev/map-by-name/sdram")?;
     /// # Ok::<(), devmap::Error>(())
     /// ```
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
@@ -112,7 +128,7 @@ impl Device {
         Self::open_as(path.as_ref(), false)
     }
 
-    fn open_as(path: &Path, writable: bool) -> Result<Self> {
+    pub(crate) fn open_as(path: &Path, writable: bool) -> Result<Self> {
         let failed = |cause| Error::Open { path: path.into(), cause };
         // Checked first, because opening a FIFO would wait for its other end.
         let metadata = fs::metadata(path).map_err(failed)?;
@@ -145,7 +161,19 @@ impl Device {
         let flags = if is_dev_mem { OFlag::O_SYNC } else { OFlag::empty() };
         let file =
             OpenOptions::new().read(true).write(writable).custom_flags(flags.bits()).open(path).map_err(failed)?;
-        Ok(Self { file, path: path.into(), kind, writable })
+        let mut device = Self { file, path: path.into(), kind, writable };
+        if let Kind::Character { major, minor } = device.kind {
+            if let Some(window) = device.own_window()? {
+                device.kind = Kind::Window { major, minor, window };
+            }
+        }
+        Ok(device)
+    }
+
+    /// What is at `path`, which plays a device of this kind.
+    #[cfg(test)]
+    pub(crate) fn with_kind(path: impl AsRef<Path>, kind: Kind) -> Self {
+        Self { kind, ..Self::open(path).unwrap() }
     }
 
     /// What kind of device it is.
@@ -178,6 +206,58 @@ impl Device {
         &self.path
     }
 
+    /// The number of bytes that can be mapped, from offset 0 on: the length of the window whose node this is, or of the
+    /// regular file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoLength`] for every other device, and [`Error::File`] with the error of fstat(2).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use devmap::Device;
+    ///
+    /// println!("the window has {} bytes", Device::open("/dev/map1")?.len()?);
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
+    #[expect(clippy::len_without_is_empty, reason = "it can fail, and only a file can be empty")]
+    pub fn len(&self) -> Result<u64> {
+        match &self.kind {
+            Kind::Window { window, .. } => Ok(window.range.length()),
+            Kind::File => match self.file.metadata() {
+                Ok(metadata) => Ok(metadata.len()),
+                Err(cause) => Err(Error::File { operation: Operation::Read, path: self.path.clone(), cause }),
+            },
+            Kind::Character { .. } => Err(self.no_length("a character device")),
+            Kind::Uio(_) => Err(self.no_length("a UIO device")),
+        }
+    }
+
+    fn no_length(&self, found: &'static str) -> Error {
+        Error::NoLength { path: self.path.clone(), found }
+    }
+
+    /// Maps all of it: the window whose node this is, or the regular file.
+    ///
+    /// # Errors
+    ///
+    /// As for [`len`](Self::len) and [`map`](Self::map), and [`Error::NoLength`] for an empty file.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use devmap::Device;
+    ///
+    /// let sdram = Device::open("/dev/map1")?.map_all()?;
+    /// sdram.write::<u8>(100, 3)?;
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
+    pub fn map_all(&self) -> Result<Mapping> {
+        let all = PhysRange::new(0, self.len()?).ok_or_else(|| self.no_length("an empty file"))?;
+        self.map(all)
+    }
+
     /// Maps `range`, at any byte address and of any length: whole pages are mapped, but only the range is accessible.
     ///
     /// The mapping is shared with every other mapping of the same memory, and outlives the device.
@@ -185,8 +265,8 @@ impl Device {
     /// # Errors
     ///
     /// [`Error::Refused`] with the map driver's reason, [`Error::Map`] with the error of mmap(2), [`Error::PastEnd`] if
-    /// a regular file is too short, [`Error::OutsideMaps`] if no map of a UIO device holds the range, and
-    /// [`Error::TooLong`] for more than a process can address.
+    /// a regular file is too short, [`Error::PastWindow`] if the window is, [`Error::WindowGone`] if it was removed, [`Error::OutsideMaps`] if no map of a UIO device holds the range, and [`Error::TooLong`] for
+    /// more than a process can address.
     ///
     /// # Examples
     ///
@@ -203,6 +283,12 @@ impl Device {
         let page_size = page::system();
         let pages = match &self.kind {
             Kind::Character { .. } => page_size.enclose(range),
+            Kind::Window { window, .. } => {
+                if range.last() >= window.range.length() {
+                    return Err(Error::PastWindow { path: self.path.clone(), range, window: *window });
+                }
+                page_size.enclose(range)
+            }
             Kind::Uio(maps) => self.uio_map(maps, range)?.pages(range, page_size),
             Kind::File => {
                 // An access beyond the end of a file is a SIGBUS.
@@ -215,7 +301,11 @@ impl Device {
         }
         .ok_or(Error::TooLong { range })?;
         let memory = self.memory(&pages).map_err(|cause| self.map_error(range, &pages, cause))?;
-        Mapping::new(memory, pages.skip, range, self.writable).ok_or(Error::TooLong { range })
+        let mapping = Mapping::new(memory, pages.skip, range, self.writable).ok_or(Error::TooLong { range })?;
+        Ok(match self.kind {
+            Kind::Window { window, .. } => mapping.in_window(window),
+            _ => mapping,
+        })
     }
 
     /// Maps `pages`, without any check.
@@ -231,6 +321,10 @@ impl Device {
 
     /// The error for `range`, whose `pages` could not be mapped because of `cause`.
     fn map_error(&self, range: PhysRange, pages: &Pages, cause: io::Error) -> Error {
+        let errno = Errno::from_raw(cause.raw_os_error().unwrap_or_default());
+        if let Some(gone) = self.gone(errno) {
+            return gone;
+        }
         let protection = if self.writable { Protection::READ_WRITE } else { Protection::READ };
         let path = self.path.clone();
         let verdict = self.check(pages.start, pages.length as u64, protection, Sharing::Shared);
@@ -265,4 +359,46 @@ fn distance(one: &PhysRange, other: &PhysRange) -> u64 {
     let behind = one.start().saturating_sub(other.last());
     let before = other.start().saturating_sub(one.last());
     behind.max(before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::Name;
+
+    fn sdram() -> Kind {
+        let range = PhysRange::new(0xc000_0000, 0x2000).unwrap();
+        let window = Window { name: Name::new(b"sdram").unwrap(), ..Window::new(range) };
+        Kind::Window { major: 126, minor: 1, window }
+    }
+
+    #[test]
+    fn a_window_is_mapped_by_offsets_up_to_its_end() {
+        // A longer file plays the node.
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(0x4000).unwrap();
+        let device = Device::with_kind(file.path(), sdram());
+        assert_eq!(device.len().unwrap(), 0x2000);
+        let all = device.map_all().unwrap();
+        assert_eq!(all.range(), PhysRange::new(0, 0x2000).unwrap());
+        assert_eq!(all.window().unwrap().range.start(), 0xc000_0000);
+        assert_eq!(device.map(PhysRange::new(0x1fff, 1).unwrap()).unwrap().len(), 1);
+        let error = device.map(PhysRange::new(0x1ffe, 4).unwrap()).unwrap_err();
+        assert!(matches!(error, Error::PastWindow { .. }));
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "cannot map 0x00001ffe-0x00002001 of {}: the window sdram ends after 0x2000 bytes; \
+                 give a range within it",
+                file.path().display()
+            )
+        );
+    }
+
+    #[test]
+    fn mmap_of_a_window_that_was_removed_is_an_error_of_its_own() {
+        // It has no mmap, which is the same error number.
+        let error = Device::with_kind("/dev/null", sdram()).map_all().unwrap_err();
+        assert!(matches!(error, Error::WindowGone { .. }), "{error:?}");
+    }
 }

@@ -12,7 +12,8 @@ use map_core::abi::{self, MapCheck, MapInfo, MapWindow};
 pub use map_core::{Access, CacheMode, Name, Origin, Refusal, Window};
 use nix::errno::Errno;
 
-use crate::{ioctl, Device, Error, Kind, Result};
+pub use crate::node::Node;
+use crate::{ioctl, page, Device, Error, Kind, PhysRange, Result};
 
 /// How the driver was loaded, and the properties of the machine. See [`Device::info`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub enum Mode {
     Raw,
     /// A process that may open the node can map what lies inside a window.
     Windows,
+    /// This is the node of one window: nothing else can be mapped, and offset 0 is the window's first byte.
+    Window,
 }
 
 impl fmt::Display for Mode {
@@ -51,6 +54,7 @@ impl fmt::Display for Mode {
         f.pad(match self {
             Self::Raw => "raw",
             Self::Windows => "windows",
+            Self::Window => "window",
         })
     }
 }
@@ -216,7 +220,8 @@ impl Device {
     /// # Errors
     ///
     /// [`Error::NotMapDriver`] for other devices, [`Error::UnknownAnswer`] if the driver has another version of the ABI
-    /// than this crate, and [`Error::Ask`] with any other error of ioctl(2).
+    /// than this crate, [`Error::WindowGone`] if this is the node of a window that was removed, and [`Error::Ask`] with
+    /// any other error of ioctl(2).
     ///
     /// # Examples
     ///
@@ -231,7 +236,8 @@ impl Device {
         info_of(&self.ask_info()?).map_err(|unknown| self.unknown(unknown))
     }
 
-    /// Queries the windows, in the order of their addresses. In raw mode there are none.
+    /// Queries the windows, in the order of their addresses. In raw mode there are none, and the node of a window has
+    /// this one alone.
     ///
     /// # Errors
     ///
@@ -250,10 +256,62 @@ impl Device {
     /// # Ok::<(), devmap::Error>(())
     /// ```
     pub fn windows(&self) -> Result<Vec<Window>> {
+        Ok(self.windows_with_nodes()?.into_iter().map(|(window, _)| window).collect())
+    }
+
+    /// Queries the windows as [`windows`](Self::windows) does, each with its own node, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`info`](Self::info).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use devmap::{Device, DEFAULT_DEVICE};
+    ///
+    /// for (window, node) in Device::open_read_only(DEFAULT_DEVICE)?.windows_with_nodes()? {
+    ///     println!("{window}: {}", node.map_or("no node".into(), |node| node.path().display().to_string()));
+    /// }
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
+    pub fn windows_with_nodes(&self) -> Result<Vec<(Window, Option<Node>)>> {
         (0..self.ask_info()?.windows).map_while(|index| self.ask_window(index).transpose()).collect()
     }
 
-    /// Queries whether mmap(2) would map `length` bytes from physical address `start` on, and maps nothing.
+    /// Whether the window that `range` was mapped from has been removed. The driver is asked.
+    ///
+    /// The pages of a removed window leave every process, so the next access to a mapping of it is a SIGBUS. A handler
+    /// of that signal may call this, to tell it from an address at which no device answers: it makes one system call,
+    /// and allocates nothing.
+    ///
+    /// It is false for every device but those of the map driver.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use devmap::Device;
+    ///
+    /// let device = Device::open("/dev/map1")?;
+    /// let sdram = device.map_all()?;
+    /// if device.is_gone(sdram.range()) {
+    ///     println!("the window was removed: touch its mappings no more");
+    /// }
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
+    pub fn is_gone(&self, range: PhysRange) -> bool {
+        match self.kind() {
+            Kind::Window { .. } => ioctl::info(self.file()) == Err(Errno::ENODEV),
+            Kind::Character { .. } => page::system().enclose(range).is_some_and(|pages| {
+                let question = question(pages.start, pages.length as u64, Protection::READ, Sharing::Shared);
+                ioctl::check(self.file(), question).is_ok_and(|answer| lies_in_no_window(&answer))
+            }),
+            Kind::Uio(_) | Kind::File => false,
+        }
+    }
+
+    /// Queries whether mmap(2) would map `length` bytes from `start` on, a physical address or an offset in the window
+    /// whose node this is. It maps nothing.
     ///
     /// The driver decides by the same rules as for mmap(2), and knows how the device was opened. Unlike
     /// [`map`](Self::map) this passes any range on, and does not extend it to whole pages.
@@ -283,7 +341,7 @@ impl Device {
         let answer = ioctl::check(self.file(), question).map_err(|errno| self.cannot_ask(errno))?;
         let window = match answer.window {
             abi::NONE => None,
-            index => self.ask_window(index)?,
+            index => self.ask_window(index)?.map(|(window, _)| window),
         };
         verdict_of(&answer, window).map_err(|unknown| self.unknown(unknown))
     }
@@ -293,7 +351,7 @@ impl Device {
         let found = match self.kind() {
             Kind::File => Some("a regular file"),
             Kind::Uio(_) => Some("a UIO device"),
-            Kind::Character { .. } => None,
+            Kind::Character { .. } | Kind::Window { .. } => None,
         };
         if let Some(found) = found {
             return Err(Error::NotMapDriver { path: self.path().into(), found });
@@ -312,16 +370,47 @@ impl Device {
         }
     }
 
-    /// The window with this index; `None` if it has been removed, with its device, since the driver counted it.
-    fn ask_window(&self, index: u32) -> Result<Option<Window>> {
+    /// The window with this index and its node; `None` if it has been removed, with its device, since the driver
+    /// counted it.
+    fn ask_window(&self, index: u32) -> Result<Option<(Window, Option<Node>)>> {
         match ioctl::window(self.file(), index) {
-            Ok(raw) => window_of(&raw).map(Some).map_err(|unknown| self.unknown(unknown)),
+            Ok(raw) => match window_of(&raw) {
+                Ok(window) => Ok(Some((window, self.node_with(raw.minor)))),
+                Err(unknown) => Err(self.unknown(unknown)),
+            },
             Err(Errno::EINVAL) => Ok(None),
             Err(errno) => Err(self.cannot_ask(errno)),
         }
     }
 
+    /// The driver's node with this minor number. The number 0, which is that of all windows, stands for none.
+    fn node_with(&self, minor: u32) -> Option<Node> {
+        match *self.kind() {
+            Kind::Character { major, .. } | Kind::Window { major, .. } if minor != 0 => {
+                Some(Node { major, minor: minor.into() })
+            }
+            _ => None,
+        }
+    }
+
+    /// The window whose own node this character device is, if it is one.
+    pub(crate) fn own_window(&self) -> Result<Option<Window>> {
+        match ioctl::info(self.file()) {
+            Ok(info) if info.abi_version == abi::VERSION && info.mode == abi::MODE_WINDOW => {}
+            _ => return Ok(None),
+        }
+        match ioctl::window(self.file(), 0) {
+            Ok(raw) => window_of(&raw).map(Some).map_err(|unknown| self.unknown(unknown)),
+            // It was there a moment ago.
+            Err(Errno::ENODEV | Errno::EINVAL) => Err(Error::WindowGone { path: self.path().into(), name: Name::NONE }),
+            Err(errno) => Err(self.cannot_ask(errno)),
+        }
+    }
+
     fn cannot_ask(&self, errno: Errno) -> Error {
+        if let Some(gone) = self.gone(errno) {
+            return gone;
+        }
         let path = self.path().into();
         match errno {
             // Drivers return these for an ioctl that they do not have.
@@ -330,6 +419,16 @@ impl Device {
                 found: "a device of another driver, or of a map driver too old to be asked",
             },
             errno => Error::Ask { path, cause: errno.into() },
+        }
+    }
+
+    /// The error for `errno`, if it means that the window of this node was removed.
+    pub(crate) fn gone(&self, errno: Errno) -> Option<Error> {
+        match self.kind() {
+            Kind::Window { window, .. } if errno == Errno::ENODEV => {
+                Some(Error::WindowGone { path: self.path().into(), name: window.name })
+            }
+            _ => None,
         }
     }
 
@@ -351,6 +450,7 @@ fn info_of(raw: &MapInfo) -> Result<Info, Unknown> {
         mode: match raw.mode {
             abi::MODE_RAW => Mode::Raw,
             abi::MODE_WINDOWS => Mode::Windows,
+            abi::MODE_WINDOW => Mode::Window,
             code => return Err(Unknown { what: "mode", code }),
         },
         page_size: raw.page_size.into(),
@@ -381,6 +481,11 @@ fn question(start: u64, length: u64, protection: Protection, sharing: Sharing) -
     }
 }
 
+/// Whether `answer` says that the range is not, or no longer, within one window.
+fn lies_in_no_window(answer: &MapCheck) -> bool {
+    matches!(Refusal::from_code(answer.verdict), Some(Refusal::Outside | Refusal::Partial))
+}
+
 /// The verdict in `answer`, whose window is `window`.
 fn verdict_of(answer: &MapCheck, window: Option<Window>) -> Result<Verdict, Unknown> {
     if answer.verdict == abi::GRANTED {
@@ -398,7 +503,6 @@ fn verdict_of(answer: &MapCheck, window: Option<Window>) -> Result<Verdict, Unkn
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::PhysRange;
 
     const INFO: MapInfo = MapInfo {
         abi_version: 1,
@@ -422,11 +526,13 @@ mod tests {
         assert_eq!(info_of(&INFO), Ok(info));
         let raw = MapInfo { mode: abi::MODE_RAW, windows: 0, ..INFO };
         assert_eq!(info_of(&raw), Ok(Info { mode: Mode::Raw, ..info }));
+        let node = MapInfo { mode: abi::MODE_WINDOW, windows: 1, ..INFO };
+        assert_eq!(info_of(&node), Ok(Info { mode: Mode::Window, ..info }));
     }
 
     #[test]
     fn unknown_numbers_of_a_newer_driver_are_errors() {
-        assert_eq!(info_of(&MapInfo { mode: 2, ..INFO }), Err(Unknown { what: "mode", code: 2 }));
+        assert_eq!(info_of(&MapInfo { mode: 3, ..INFO }), Err(Unknown { what: "mode", code: 3 }));
         let granted = MapCheck { verdict: abi::GRANTED, cache: 3, ..MapCheck::default() };
         assert_eq!(verdict_of(&granted, None), Err(Unknown { what: "cache type", code: 3 }));
         let refused = MapCheck { verdict: 99, cache: abi::NONE, ..MapCheck::default() };
@@ -484,6 +590,44 @@ mod tests {
             let refused = MapCheck { verdict: reason.code(), cache: abi::NONE, ..MapCheck::default() };
             assert_eq!(verdict_of(&refused, window), Ok(Verdict::Refused(Refused { reason, nearest: window })));
         }
+    }
+
+    #[test]
+    fn a_range_that_has_lost_its_window_lies_outside_or_between_windows() {
+        for (reason, gone) in [
+            (Refusal::Outside, true),
+            // A part of the window is there again, with another size.
+            (Refusal::Partial, true),
+            (Refusal::ReadOnly, false),
+            (Refusal::LockedDown, false),
+        ] {
+            let answer = MapCheck { verdict: reason.code(), ..MapCheck::default() };
+            assert_eq!(lies_in_no_window(&answer), gone, "{reason}");
+        }
+        assert!(!lies_in_no_window(&MapCheck { verdict: abi::GRANTED, ..MapCheck::default() }));
+    }
+
+    #[test]
+    fn a_window_that_was_removed_is_an_error_of_its_own() {
+        let window = registers();
+        let device = Device::with_kind("/dev/null", Kind::Window { major: 126, minor: 2, window });
+        let error = device.cannot_ask(Errno::ENODEV);
+        assert!(matches!(error, Error::WindowGone { name, .. } if name == window.name), "{error:?}");
+        let line = "cannot use /dev/null: its window regs was removed; open it again when it is back";
+        assert_eq!(error.to_string(), line);
+        assert!(matches!(device.cannot_ask(Errno::EIO), Error::Ask { .. }));
+        let another = Device::open("/dev/null").unwrap();
+        assert!(matches!(another.cannot_ask(Errno::ENODEV), Error::Ask { .. }));
+        let range = PhysRange::new(0, 4).unwrap();
+        assert!(!another.is_gone(range) && !device.is_gone(range));
+    }
+
+    #[test]
+    fn a_node_has_the_major_number_of_its_driver() {
+        let window = registers();
+        let device = Device::with_kind("/dev/null", Kind::Window { major: 240, minor: 2, window });
+        assert_eq!(device.node_with(2), Some(Node { major: 240, minor: 2 }));
+        assert_eq!(device.node_with(0), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use crate::driver::Refused;
+use crate::driver::{Name, Refused, Window};
 use crate::{PhysRange, UioMap, Width, DEFAULT_DEVICE};
 
 /// The result of everything that can fail here.
@@ -165,6 +165,36 @@ pub enum Error {
         /// The length of the file in bytes.
         length: u64,
     },
+    /// The window ends before the range does.
+    #[error(
+        "cannot map {range} of {}: {} ends after {:#x} bytes; give a range within it",
+        path.display(), titled("the window", &window.name), window.range.length()
+    )]
+    PastWindow {
+        /// The path of the window's node.
+        path: PathBuf,
+        /// The requested range, in offsets from the start of the window.
+        range: PhysRange,
+        /// The window.
+        window: Window,
+    },
+    /// The window of this node was removed, for example with its device of the device tree. Nothing works on this open
+    /// node any more, and its mappings have lost their pages.
+    #[error("cannot use {}: {} was removed; open it again when it is back", path.display(), titled("its window", name))]
+    WindowGone {
+        /// The path of the node.
+        path: PathBuf,
+        /// The name of the window; empty if it has none.
+        name: Name,
+    },
+    /// A device that has no length cannot be mapped as a whole.
+    #[error("{} has no length, because it is {found}: give a range", path.display())]
+    NoLength {
+        /// The path of the device.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
     /// The path of a file mapping does not name a regular file.
     #[error("cannot map {}: it is {found}; give a regular file", path.display())]
     NotAFile {
@@ -318,6 +348,15 @@ fn remedy(text: Option<&str>) -> String {
     text.map(|text| format!("; {text}")).unwrap_or_default()
 }
 
+/// A window after `noun`, by its name if it has one.
+fn titled(noun: &str, name: &Name) -> String {
+    if name.is_empty() {
+        noun.into()
+    } else {
+        format!("{noun} {name}")
+    }
+}
+
 /// The memory of a UIO device that is nearest to a range.
 fn nearest_map(nearest: &Option<UioMap>) -> String {
     match nearest {
@@ -368,7 +407,7 @@ fn map_remedy(cause: &io::Error) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::{Name, Refusal, Window};
+    use crate::driver::Refusal;
 
     #[test]
     fn an_error_line_says_what_where_and_what_to_do() {
@@ -412,6 +451,12 @@ mod tests {
         let line = odd.to_string();
         assert!(line.starts_with("cannot understand /dev/map: its driver answers with ABI version 2, which devmap 0."));
         assert!(line.ends_with(" does not know; use a driver and a devmap of the same release"), "{line}");
+    }
+
+    #[test]
+    fn a_window_without_a_name_is_not_named() {
+        let gone = Error::WindowGone { path: "/dev/map1".into(), name: Name::NONE };
+        assert_eq!(gone.to_string(), "cannot use /dev/map1: its window was removed; open it again when it is back");
     }
 
     #[test]

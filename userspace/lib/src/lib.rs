@@ -62,6 +62,7 @@ mod file;
 mod ioctl;
 mod mapping;
 mod no_fault;
+mod node;
 pub mod page;
 mod raw;
 mod register;

@@ -4,6 +4,7 @@
 
 use memmap2::MmapRaw;
 
+use crate::driver::Window;
 use crate::raw::{store_barrier, Fault, VolatileSlice};
 use crate::{Bulk, Endian, Error, Operation, PhysRange, Register, Result, Value, Width};
 
@@ -16,8 +17,9 @@ use crate::{Bulk, Endian, Error, Operation, PhysRange, Register, Result, Value, 
 /// Several threads can use a mapping. Single accesses are not torn, but nothing orders them between threads: a protocol
 /// with a device needs a lock around it.
 ///
-/// If a mapped regular file is truncated, an access beyond its new end is a SIGBUS, which ends the process. Device
-/// memory cannot shrink.
+/// Two things make an access a SIGBUS, which ends the process: a mapped regular file is truncated, and the access is
+/// beyond its new end; or a window of the map driver is removed, as with its device of the device tree.
+/// [`Device::is_gone`](crate::Device::is_gone) asks the driver about the latter.
 ///
 /// # Examples
 ///
@@ -46,13 +48,21 @@ pub struct Mapping {
     memory: VolatileSlice,
     range: PhysRange,
     endian: Endian,
+    /// The window whose own node it was mapped from.
+    window: Option<Window>,
 }
 
 impl Mapping {
     /// The mapping of `range`, which starts at `skip` bytes into `mmap`.
     pub(crate) fn new(mmap: MmapRaw, skip: usize, range: PhysRange, writable: bool) -> Option<Self> {
         let length = usize::try_from(range.length()).ok()?;
-        Some(Self { memory: VolatileSlice::new(mmap, skip, length, writable)?, range, endian: Endian::Native })
+        let memory = VolatileSlice::new(mmap, skip, length, writable)?;
+        Some(Self { memory, range, endian: Endian::Native, window: None })
+    }
+
+    /// The same mapping, made from the node of `window`.
+    pub(crate) fn in_window(self, window: Window) -> Self {
+        Self { window: Some(window), ..self }
     }
 
     /// The same mapping, with values in the byte order `endian`.
@@ -73,7 +83,8 @@ impl Mapping {
         Self { endian, ..self }
     }
 
-    /// The physical addresses of the mapping.
+    /// The addresses of the mapping as its device counts them: physical for `/dev/map` and most others, offsets for the
+    /// node of a [window](Self::window) and for a regular file.
     ///
     /// # Examples
     ///
@@ -86,6 +97,21 @@ impl Mapping {
     /// ```
     pub fn range(&self) -> PhysRange {
         self.range
+    }
+
+    /// The window whose own node it was mapped from; `None` if it was mapped from another device.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use devmap::Device;
+    /// let buffer = Device::open("/dev/map1")?.map_all()?;
+    /// // What to tell the device that fills the buffer.
+    /// let physical = buffer.window().unwrap().range.start() + buffer.range().start();
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
+    pub fn window(&self) -> Option<&Window> {
+        self.window.as_ref()
     }
 
     /// The length of the range in bytes, at least 1, as a `usize`.

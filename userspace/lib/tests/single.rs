@@ -93,6 +93,19 @@ fn a_mapping_outlives_its_device() {
 }
 
 #[test]
+fn all_of_a_file_is_mapped_without_its_length() {
+    let fake = FakeDevice::new(&[7; 16]);
+    let device = Device::open(fake.path()).unwrap();
+    assert_eq!((device.len().unwrap(), device.map_all().unwrap().len()), (16, 16));
+    assert_eq!(device.map_all().unwrap().window(), None);
+    std::fs::write(fake.path(), b"").unwrap();
+    let error = device.map_all().unwrap_err();
+    let line = format!("{} has no length, because it is an empty file: give a range", fake.path().display());
+    assert_eq!(error.to_string(), line);
+    assert!(matches!(Device::open("/dev/null").unwrap().map_all(), Err(Error::NoLength { .. })));
+}
+
+#[test]
 fn a_value_too_wide_is_not_cut() {
     let fake = FakeDevice::new(&[7; 16]);
     let mapping = fake.map(0, 16).unwrap();
