@@ -14,7 +14,7 @@ use nix::sys::stat::{major, minor};
 
 use crate::driver::{Protection, Sharing, Window};
 use crate::page::{self, Pages};
-use crate::{uio, Error, Mapping, Operation, PhysRange, Result, UioMap};
+use crate::{uio, Error, Mapping, Operation, Permissions, PhysRange, Result, UioMap};
 
 /// The node of the map driver.
 ///
@@ -44,8 +44,8 @@ pub const DEFAULT_DEVICE: &str = map_core::abi::NODE;
 /// let device = Device::open(DEFAULT_DEVICE)?;
 /// let registers = device.map(PhysRange::new(0xff20_0000, 0x20).unwrap())?;
 ///
-/// // The same memory, if it is the window of this node.
-/// let registers = Device::open("/dev/map1")?.map_all()?;
+/// // The same memory, if it is the window `regs`.
+/// let registers = Device::window("regs")?.map_all()?;
 /// # Ok::<(), devmap::Error>(())
 /// ```
 #[derive(Debug)]
@@ -129,9 +129,15 @@ impl Device {
     }
 
     pub(crate) fn open_as(path: &Path, writable: bool) -> Result<Self> {
-        let failed = |cause| Error::Open { path: path.into(), cause };
         // Checked first, because opening a FIFO would wait for its other end.
-        let metadata = fs::metadata(path).map_err(failed)?;
+        let metadata =
+            fs::metadata(path).map_err(|cause| Error::Open { path: path.into(), permissions: None, cause })?;
+        let failed = |cause: io::Error| Error::Open {
+            path: path.into(),
+            permissions: (cause.kind() == io::ErrorKind::PermissionDenied)
+                .then(|| Permissions::new(&metadata, writable)),
+            cause,
+        };
         let file_type = metadata.file_type();
         if !file_type.is_file() && !file_type.is_char_device() {
             return Err(Error::NotMappable {
@@ -218,7 +224,7 @@ impl Device {
     /// ```no_run
     /// use devmap::Device;
     ///
-    /// println!("the window has {} bytes", Device::open("/dev/map1")?.len()?);
+    /// println!("sdram has {} bytes", Device::window("sdram")?.len()?);
     /// # Ok::<(), devmap::Error>(())
     /// ```
     #[expect(clippy::len_without_is_empty, reason = "it can fail, and only a file can be empty")]
@@ -249,7 +255,7 @@ impl Device {
     /// ```no_run
     /// use devmap::Device;
     ///
-    /// let sdram = Device::open("/dev/map1")?.map_all()?;
+    /// let sdram = Device::window("sdram")?.map_all()?;
     /// sdram.write::<u8>(100, 3)?;
     /// # Ok::<(), devmap::Error>(())
     /// ```

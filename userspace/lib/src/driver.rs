@@ -12,7 +12,7 @@ use map_core::abi::{self, MapCheck, MapInfo, MapWindow};
 pub use map_core::{Access, CacheMode, Name, Origin, Refusal, Window};
 use nix::errno::Errno;
 
-pub use crate::node::Node;
+pub use crate::node::{names, Node};
 use crate::{ioctl, page, Device, Error, Kind, PhysRange, Result};
 
 /// How the driver was loaded, and the properties of the machine. See [`Device::info`].
@@ -292,7 +292,7 @@ impl Device {
     /// ```no_run
     /// use devmap::Device;
     ///
-    /// let device = Device::open("/dev/map1")?;
+    /// let device = Device::window("sdram")?;
     /// let sdram = device.map_all()?;
     /// if device.is_gone(sdram.range()) {
     ///     println!("the window was removed: touch its mappings no more");

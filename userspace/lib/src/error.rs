@@ -2,14 +2,15 @@
 
 //! What can go wrong: the operation, the range in hexadecimal, and what to do about it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use crate::driver::{Name, Refused, Window};
-use crate::{PhysRange, UioMap, Width, DEFAULT_DEVICE};
+use crate::driver::{Name, Node, Refused, Window};
+use crate::{Permissions, PhysRange, UioMap, Width, DEFAULT_DEVICE};
 
 /// The result of everything that can fail here.
 ///
@@ -87,12 +88,46 @@ impl fmt::Display for Operation {
 #[non_exhaustive]
 pub enum Error {
     /// The device could not be opened.
-    #[error("cannot open {}: {}{}", path.display(), errno_text(cause), remedy(open_remedy(path, cause)))]
+    #[error(
+        "cannot open {}: {}{}",
+        path.display(), errno_text(cause), remedy(open_remedy(path, permissions.as_ref(), cause))
+    )]
     Open {
         /// Its path.
         path: PathBuf,
+        /// Its permissions, if they are the reason.
+        permissions: Option<Permissions>,
         /// The error of open(2).
         cause: io::Error,
+    },
+    /// The node of a window could not be opened by the window's name.
+    #[error(
+        "cannot open the window {name}: its node {}: {}{}",
+        node.path().display(), errno_text(cause), remedy(node_remedy(node, permissions.as_ref(), cause))
+    )]
+    OpenWindow {
+        /// The name of the window.
+        name: Name,
+        /// Its node.
+        node: Node,
+        /// The permissions of the node, if they are the reason.
+        permissions: Option<Permissions>,
+        /// The error of open(2).
+        cause: io::Error,
+    },
+    /// The driver has no window of this name.
+    #[error("there is no window {}; {}", quoted(name), listed(names))]
+    NoWindow {
+        /// The name.
+        name: String,
+        /// The names there are.
+        names: Vec<Name>,
+    },
+    /// The window has no node of its own, so it cannot be opened by its name.
+    #[error("the window {name} has no node of its own; map its addresses from {DEFAULT_DEVICE}")]
+    NoNode {
+        /// The name of the window.
+        name: Name,
     },
     /// The path names something that cannot be mapped, such as a directory.
     #[error("cannot map {}: it is {found}; give a character device or a regular file", path.display())]
@@ -344,8 +379,26 @@ pub fn errno_text(error: &io::Error) -> String {
 }
 
 /// The remedy, as the end of a line, or nothing.
-fn remedy(text: Option<&str>) -> String {
-    text.map(|text| format!("; {text}")).unwrap_or_default()
+fn remedy(text: Option<impl AsRef<str>>) -> String {
+    text.map(|text| format!("; {}", text.as_ref())).unwrap_or_default()
+}
+
+/// `name`, in quotation marks unless it is a word.
+fn quoted(name: &str) -> String {
+    if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        format!("`{}`", name.escape_debug())
+    } else {
+        name.into()
+    }
+}
+
+/// The names of all windows.
+fn listed(names: &[Name]) -> String {
+    if names.is_empty() {
+        return "no window has a name".into();
+    }
+    let names: Vec<_> = names.iter().map(Name::as_str).collect();
+    format!("the windows are {}", names.join(", "))
 }
 
 /// A window after `noun`, by its name if it has one.
@@ -366,11 +419,17 @@ fn nearest_map(nearest: &Option<UioMap>) -> String {
 }
 
 /// The remedy for an error number of open(2).
-fn open_remedy(path: &Path, cause: &io::Error) -> Option<&'static str> {
+fn open_remedy(path: &Path, permissions: Option<&Permissions>, cause: &io::Error) -> Option<Cow<'static, str>> {
+    if let Some(permissions) = permissions {
+        return Some(denied(permissions).into());
+    }
     let is_ours = path == Path::new(DEFAULT_DEVICE);
-    Some(match Errno::from_raw(cause.raw_os_error()?) {
+    let text = match Errno::from_raw(cause.raw_os_error()?) {
         Errno::ENOENT if is_ours => {
             "load the driver with `insmod map.ko`; without devtmpfs or udev also `mknod /dev/map c 126 0`"
+        }
+        Errno::ENOENT | Errno::ENXIO | Errno::ENODEV if is_of_a_window(path) => {
+            "no window has this node: `devmap info` lists the windows and their nodes"
         }
         Errno::ENXIO | Errno::ENODEV if is_ours => "no driver is behind the node: load it with `insmod map.ko`",
         Errno::ENXIO | Errno::ENODEV => "no driver is behind the node: load its driver",
@@ -382,7 +441,36 @@ fn open_remedy(path: &Path, cause: &io::Error) -> Option<&'static str> {
         Errno::EACCES => "its permissions forbid it: run as root, or change its group or mode",
         Errno::EROFS => "it can be opened for reading only",
         _ => return None,
+    };
+    Some(text.into())
+}
+
+/// Whether the node of a window, or the link to it by name, would be at `path`.
+fn is_of_a_window(path: &Path) -> bool {
+    let rest = path.to_str().and_then(|path| path.strip_prefix(DEFAULT_DEVICE)).unwrap_or_default();
+    rest.starts_with("-by-name/") || !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The remedy for an error number of open(2) on the node of a window.
+fn node_remedy(node: &Node, permissions: Option<&Permissions>, cause: &io::Error) -> Option<String> {
+    if let Some(permissions) = permissions {
+        return Some(denied(permissions));
+    }
+    let path = node.path();
+    Some(match cause.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ENOENT) => {
+            format!("mount devtmpfs, or create it with `mknod {} c {} {}`", path.display(), node.major, node.minor)
+        }
+        Some(Errno::ENXIO | Errno::ENODEV) => "the window was removed: open it again when it is back".into(),
+        Some(_) => return open_remedy(&path, None, cause).map(Cow::into_owned),
+        // It was opened.
+        None => format!("replace it by the device c {} {}", node.major, node.minor),
     })
+}
+
+/// The remedy for missing permissions.
+fn denied(permissions: &Permissions) -> String {
+    format!("its permissions forbid it ({permissions}): {}", permissions.remedy())
 }
 
 /// The most likely meaning of an error number of mmap(2) from a driver for physical memory that answers no queries.
@@ -454,6 +542,50 @@ mod tests {
     }
 
     #[test]
+    fn a_window_that_does_not_open_names_its_node_and_what_that_lacks() {
+        let node = Node { major: 240, minor: 2 };
+        let (name, permissions) = (Name::new(b"sdram").unwrap(), None);
+        let line = |cause| Error::OpenWindow { name, node, permissions, cause }.to_string();
+        assert_eq!(
+            line(io::Error::from_raw_os_error(2)),
+            "cannot open the window sdram: its node /dev/map2: No such file or directory (ENOENT); \
+             mount devtmpfs, or create it with `mknod /dev/map2 c 240 2`"
+        );
+        let removed = line(io::Error::from_raw_os_error(6));
+        assert!(removed.ends_with("(ENXIO); the window was removed: open it again when it is back"), "{removed}");
+        let other = line(io::Error::new(io::ErrorKind::InvalidData, "it is something else"));
+        assert!(other.ends_with("/dev/map2: it is something else; replace it by the device c 240 2"), "{other}");
+    }
+
+    #[test]
+    fn a_path_that_only_a_window_could_have_is_looked_up_among_them() {
+        let remedy = |path: &str| open_remedy(Path::new(path), None, &io::Error::from_raw_os_error(2));
+        for path in ["/dev/map1", "/dev/map12", "/dev/map-by-name/sdram"] {
+            assert!(remedy(path).unwrap().starts_with("no window has this node"), "{path}");
+        }
+        assert!(remedy("/dev/map").unwrap().starts_with("load the driver"));
+        assert_eq!((remedy("/dev/mapper"), remedy("/dev/map1x"), remedy("/dev/mem")), (None, None, None));
+    }
+
+    #[test]
+    fn permissions_are_shown_if_they_are_the_reason() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let permissions = Permissions::new(&file.as_file().metadata().unwrap(), true);
+        let cause = || io::Error::from_raw_os_error(13);
+        let denied = format!("(EACCES); its permissions forbid it ({permissions}): {}", permissions.remedy());
+        let (name, node) = (Name::new(b"sdram").unwrap(), Node { major: 126, minor: 1 });
+        for error in [
+            Error::Open { path: "/dev/map".into(), permissions: Some(permissions), cause: cause() },
+            Error::OpenWindow { name, node, permissions: Some(permissions), cause: cause() },
+        ] {
+            assert!(error.to_string().ends_with(&denied), "{error}");
+        }
+        // Those of a directory on the way are not known.
+        let on_the_way = Error::Open { path: "/dev/map".into(), permissions: None, cause: cause() }.to_string();
+        assert!(on_the_way.ends_with("forbid it: run as root, or change its group or mode"), "{on_the_way}");
+    }
+
+    #[test]
     fn a_window_without_a_name_is_not_named() {
         let gone = Error::WindowGone { path: "/dev/map1".into(), name: Name::NONE };
         assert_eq!(gone.to_string(), "cannot use /dev/map1: its window was removed; open it again when it is back");
@@ -461,7 +593,11 @@ mod tests {
 
     #[test]
     fn an_error_without_a_number_keeps_its_own_text() {
-        let odd = Error::Open { path: "x".into(), cause: io::Error::new(io::ErrorKind::InvalidInput, "a zero byte") };
+        let odd = Error::Open {
+            path: "x".into(),
+            permissions: None,
+            cause: io::Error::new(io::ErrorKind::InvalidInput, "a zero byte"),
+        };
         assert_eq!(odd.to_string(), "cannot open x: a zero byte");
     }
 }

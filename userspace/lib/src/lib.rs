@@ -15,6 +15,17 @@
 //! # Ok::<(), devmap::Error>(())
 //! ```
 //!
+//! A window has a node of its own, too, with offsets from its start. [`Device::window`] opens it by the window's name,
+//! for whoever may open this node:
+//!
+//! ```no_run
+//! use devmap::Device;
+//!
+//! let sdram = Device::window("sdram")?.map_all()?;
+//! assert_eq!(sdram.read::<u8>(100)?, 3);
+//! # Ok::<(), devmap::Error>(())
+//! ```
+//!
 //! [`driver`] shows what the driver allows, and why it refuses the rest.
 //!
 //! A regular file works in place of the device, so programs can be tried and tested on any machine:
@@ -64,6 +75,7 @@ mod mapping;
 mod no_fault;
 mod node;
 pub mod page;
+mod permissions;
 mod raw;
 mod register;
 mod uio;
@@ -75,6 +87,7 @@ pub use error::{errno_text, Error, Operation, Result};
 pub use file::{FileMapping, Layout, NoFault, Zone};
 pub use map_core::PhysRange;
 pub use mapping::Mapping;
+pub use permissions::Permissions;
 pub use register::Register;
 pub use uio::UioMap;
 pub use value::{Endian, Value, Width};

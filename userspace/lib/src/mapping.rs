@@ -105,7 +105,7 @@ impl Mapping {
     ///
     /// ```no_run
     /// # use devmap::Device;
-    /// let buffer = Device::open("/dev/map1")?.map_all()?;
+    /// let buffer = Device::window("sdram")?.map_all()?;
     /// // What to tell the device that fills the buffer.
     /// let physical = buffer.window().unwrap().range.start() + buffer.range().start();
     /// # Ok::<(), devmap::Error>(())
