@@ -9,13 +9,14 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{Address, Hex};
-use crate::place::{bytes_at, check_values, Field, Place};
+use crate::location::Location;
+use crate::output::Hex;
+use crate::place::{check_values, Field, Place};
 
 /// A value that was read.
 #[derive(Serialize)]
 struct Found {
-    address: Address,
+    address: Location,
     width: u32,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "field_as_text")]
     field: Option<Field>,
@@ -41,7 +42,7 @@ fn field_as_text<S: serde::Serializer>(field: &Option<Field>, serializer: S) -> 
 /// Values that were written.
 #[derive(Serialize)]
 struct Written {
-    address: Address,
+    address: Location,
     width: u32,
     values: Vec<Hex>,
     verified: bool,
@@ -50,7 +51,7 @@ struct Written {
 /// A value that was changed.
 #[derive(Serialize)]
 struct Modified {
-    address: Address,
+    address: Location,
     width: u32,
     before: Hex,
     after: Hex,
@@ -69,8 +70,8 @@ pub fn read(ctx: &mut Context, places: &[Place]) -> Result<(), Failure> {
     // Every place is checked before the first load, which may have an effect.
     let mut mappings = Vec::with_capacity(places.len());
     for place in places {
-        let range = place.range(width).map_err(Failure::Usage)?;
-        let mapping = ctx.map_for_reading(range)?;
+        let area = place.area(width).map_err(Failure::Usage)?;
+        let mapping = ctx.map_for_reading(area)?;
         mapping.bulk().with_width(width).check(Operation::Read, 0, mapping.len())?;
         mappings.push((mapping, place.field()));
     }
@@ -78,7 +79,7 @@ pub fn read(ctx: &mut Context, places: &[Place]) -> Result<(), Failure> {
         for offset in (0..mapping.len()).step_by(width.bytes()) {
             let whole = mapping.read_value(width, offset)?;
             ctx.out.emit(&Found {
-                address: Address(mapping.range().start() + offset as u64),
+                address: Location::of(&mapping, offset),
                 width: width.bits(),
                 field,
                 value: match field {
@@ -94,19 +95,19 @@ pub fn read(ctx: &mut Context, places: &[Place]) -> Result<(), Failure> {
 /// Stores `values` at `place`, one after the other.
 pub fn write(ctx: &mut Context, place: Place, values: &[u64], verify: bool) -> Result<(), Failure> {
     match place {
-        Place::Address(address) => write_values(ctx, address, values, verify),
-        Place::Field(address, field) => write_field(ctx, address, field, place, values, verify),
-        Place::Range(range) => Err(Failure::Usage(format!(
-            "write stores values one after the other from an address on; to repeat one over {range} use fill"
+        Place::Address(location) => write_values(ctx, location, values, verify),
+        Place::Field(location, field) => write_field(ctx, location, field, place, values, verify),
+        Place::Range(area) => Err(Failure::Usage(format!(
+            "write stores values one after the other from an address on; to repeat one over {area} use fill"
         ))),
     }
 }
 
-fn write_values(ctx: &mut Context, address: u64, values: &[u64], verify: bool) -> Result<(), Failure> {
+fn write_values(ctx: &mut Context, location: Location, values: &[u64], verify: bool) -> Result<(), Failure> {
     let width = ctx.value_width();
     check_values(values, width)?;
-    let range = bytes_at(address, values.len() * width.bytes()).map_err(Failure::Usage)?;
-    let mapping = ctx.map_for_writing(range)?;
+    let area = location.area(values.len() * width.bytes()).map_err(Failure::Usage)?;
+    let mapping = ctx.map_for_writing(area)?;
     for (index, value) in values.iter().enumerate() {
         mapping.write_value(width, index * width.bytes(), *value)?;
     }
@@ -116,13 +117,18 @@ fn write_values(ctx: &mut Context, address: u64, values: &[u64], verify: bool) -
         }
     }
     let values = values.iter().map(|value| Hex::of(*value, width)).collect();
-    ctx.out.emit_json(&Written { address: Address(address), width: width.bits(), values, verified: verify })?;
+    ctx.out.emit_json(&Written {
+        address: Location::of(&mapping, 0),
+        width: width.bits(),
+        values,
+        verified: verify,
+    })?;
     Ok(())
 }
 
 fn write_field(
     ctx: &mut Context,
-    address: u64,
+    location: Location,
     field: Field,
     place: Place,
     values: &[u64],
@@ -133,12 +139,12 @@ fn write_field(
     };
     let value = field.put(value).ok_or_else(|| {
         Failure::Usage(format!(
-            "{value:#x} does not fit into {address:#010x}{field}, whose greatest value is {:#x}",
+            "{value:#x} does not fit into {location}{field}, whose greatest value is {:#x}",
             field.max()
         ))
     })?;
-    place.range(ctx.value_width()).map_err(Failure::Usage)?;
-    change(ctx, address, field.mask(), value, verify)
+    place.area(ctx.value_width()).map_err(Failure::Usage)?;
+    change(ctx, location, field.mask(), value, verify)
 }
 
 /// The bits that `modify` replaces, and their new values.
@@ -164,20 +170,20 @@ impl Change {
     }
 }
 
-/// Changes bits of the value at `address`.
-pub fn modify(ctx: &mut Context, address: u64, change: Change, verify: bool) -> Result<(), Failure> {
-    self::change(ctx, address, change.mask, change.value, verify)
+/// Changes bits of the value at `location`.
+pub fn modify(ctx: &mut Context, location: Location, change: Change, verify: bool) -> Result<(), Failure> {
+    self::change(ctx, location, change.mask, change.value, verify)
 }
 
-fn change(ctx: &mut Context, address: u64, mask: u64, value: u64, verify: bool) -> Result<(), Failure> {
+fn change(ctx: &mut Context, location: Location, mask: u64, value: u64, verify: bool) -> Result<(), Failure> {
     let width = ctx.value_width();
-    let mapping = ctx.map_for_writing(bytes_at(address, width.bytes()).map_err(Failure::Usage)?)?;
+    let mapping = ctx.map_for_writing(location.area(width.bytes()).map_err(Failure::Usage)?)?;
     let before = mapping.modify_value(width, 0, mask, value)?;
     if verify {
         read_back(&mapping, width, 0, mask, value)?;
     }
     ctx.out.emit(&Modified {
-        address: Address(address),
+        address: Location::of(&mapping, 0),
         width: width.bits(),
         before: Hex::of(before, width),
         after: Hex::of((before & !mask) | value, width),
@@ -194,7 +200,7 @@ fn read_back(mapping: &Mapping, width: Width, offset: usize, mask: u64, expected
     }
     Err(Failure::Differs(format!(
         "{}: wrote {}, read back {}",
-        Address(mapping.range().start() + offset as u64),
+        Location::of(mapping, offset),
         Hex::of(expected, width),
         Hex::of(found, width)
     )))

@@ -7,19 +7,26 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgGroup, Parser, Subcommand};
 use clap_complete::Shell;
+use devmap::driver::Name;
 use devmap::page::PageSize;
-use devmap::{Endian, PhysRange, Width, DEFAULT_DEVICE};
+use devmap::{Endian, Width, DEFAULT_DEVICE};
 
 use crate::lab::{Experiment, TouchArgs};
+use crate::location::Location;
 use crate::memtest::Algorithm;
 use crate::number::{count, number, page_size};
-use crate::place::{address, place, range, Place};
+use crate::place::{address, name, place, range, Extent, Place};
 
 /// Reads and writes physical memory, with accesses of exactly the requested width.
 ///
 /// Numbers are decimal, or start with 0x, 0o or 0b; the suffixes K, M and G are powers of 1024; _ may separate digits.
 /// A range is START+LENGTH, or START-LAST as in /proc/iomem. A place is an address, for one value, or a range. For a
 /// value, ADDRESS:HIGH:LOW names a bit field and ADDRESS:BIT a single bit.
+///
+/// A window of the map driver is called by its name: NAME+OFFSET is an address in it, NAME+OFFSET+LENGTH and
+/// NAME+OFFSET-LAST are ranges, and NAME alone is its first address, or all of it where a range is needed. What begins
+/// with a digit is a number; for a window whose name does, or begins with -, use --window=NAME. The command then opens
+/// the window's own node, and prints addresses as NAME+OFFSET.
 #[derive(Debug, Parser)]
 #[command(
     name = "devmap",
@@ -41,9 +48,14 @@ pub struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Options {
-    /// The device: /dev/map, /dev/mem, a UIO node, or a regular file, whose addresses are offsets
+    /// The device: /dev/map, /dev/mem, a UIO node; or the node of a window, as /dev/map1, or a regular file, whose
+    /// addresses are offsets
     #[arg(long, global = true, value_name = "PATH", default_value = DEFAULT_DEVICE, env = "DEVMAP_DEVICE")]
     pub device: PathBuf,
+
+    /// The window in which addresses are offsets; names still mean their own windows
+    #[arg(long, global = true, value_name = "NAME", value_parser = name)]
+    pub window: Option<Name>,
 
     /// The width of one access in bits [default: 32 for values, the widest possible for bulk]
     #[arg(short, long, global = true, value_name = "BITS", value_parser = widths())]
@@ -80,10 +92,11 @@ pub enum Command {
     #[command(after_help = "\
 Examples:
   devmap read 0xc0000064               one value of 32 bits
+  devmap read sdram+0x64               the one at offset 0x64 of the window sdram
   devmap read 0xc0000000+16 -w 8       sixteen bytes
   devmap read 0xc0000010:7:4           the bits 7 to 4 of a value")]
     Read {
-        /// ADDRESS, ADDRESS:HIGH:LOW, START+LENGTH or START-LAST
+        /// ADDRESS, NAME+OFFSET, ADDRESS:HIGH:LOW, START+LENGTH or START-LAST
         #[arg(value_name = "PLACE", value_parser = place, required = true)]
         places: Vec<Place>,
     },
@@ -95,7 +108,7 @@ Examples:
   devmap write 0xc0000000 1 2 3        three values of 32 bits, one after the other
   devmap write 0xc0000010:7:4 5        a bit field: one load, then one store")]
     Write {
-        /// ADDRESS, or ADDRESS:HIGH:LOW
+        /// ADDRESS, NAME+OFFSET, or ADDRESS:HIGH:LOW
         #[arg(value_name = "PLACE", value_parser = place)]
         place: Place,
         /// The values
@@ -118,7 +131,7 @@ devmap modify [OPTIONS] <ADDRESS> [--set <BITS>] [--clear <BITS>]
     Modify {
         /// The address of the value
         #[arg(value_parser = address)]
-        address: u64,
+        address: Location,
         /// What the bits of the mask become
         #[arg(value_parser = number, requires = "mask", allow_negative_numbers = true)]
         value: Option<u64>,
@@ -140,11 +153,12 @@ devmap modify [OPTIONS] <ADDRESS> [--set <BITS>] [--clear <BITS>]
     #[command(after_help = "\
 Examples:
   devmap dump 0xc0000000+256           bytes; lines that repeat are shown as *
+  devmap dump sdram+0x100+256          from offset 0x100 of the window sdram on
   devmap dump 0xc0000000+256 -w 32     values of 32 bits, read in accesses of 32 bits")]
     Dump {
-        /// START+LENGTH or START-LAST
+        /// START+LENGTH, START-LAST, or NAME for all of a window
         #[arg(value_parser = range)]
-        range: PhysRange,
+        range: Extent,
         /// Also print lines that repeat the previous one
         #[arg(short, long)]
         all: bool,
@@ -154,11 +168,12 @@ Examples:
     #[command(after_help = "\
 Examples:
   devmap fill 0xc0000000+3M 0
+  devmap fill sdram 0                  all of the window sdram
   devmap fill 0xc0000000+3M 0xa5 -w 8 --verify")]
     Fill {
-        /// START+LENGTH or START-LAST
+        /// START+LENGTH, START-LAST, or NAME for all of a window
         #[arg(value_parser = range)]
-        range: PhysRange,
+        range: Extent,
         /// The value, of 32 bits or the width that --width gives
         #[arg(value_parser = number, allow_negative_numbers = true)]
         value: u64,
@@ -172,6 +187,7 @@ Examples:
 Examples:
   devmap load image.bin 0xc0000000             all of the file
   devmap load image.bin 0xc0000000+64K         its first 64 KiB
+  devmap load image.bin sdram                  from the start of the window sdram on
   zcat image.gz | devmap load - 0xc0000000     the output of a pipe")]
     Load {
         /// The file, or - for standard input
@@ -190,11 +206,12 @@ The file appears, or is replaced, when it is complete.
 
 Examples:
   devmap save 0xc0000000+3M sdram.bin
+  devmap save sdram sdram.bin
   devmap save 0xc0000000+3M - | sha256sum")]
     Save {
-        /// START+LENGTH or START-LAST
+        /// START+LENGTH, START-LAST, or NAME for all of a window
         #[arg(value_parser = range)]
-        range: PhysRange,
+        range: Extent,
         /// The file, or - for standard output
         file: PathBuf,
     },
@@ -204,12 +221,12 @@ Examples:
 Example:
   devmap copy 0xc0000000+1M 0xc0100000 --verify")]
     Copy {
-        /// Where from: START+LENGTH or START-LAST
+        /// Where from: START+LENGTH, START-LAST, or NAME for all of a window
         #[arg(value_parser = range)]
-        range: PhysRange,
+        range: Extent,
         /// Where to
         #[arg(value_parser = address)]
-        target: u64,
+        target: Location,
         /// Read the copy back, and fail if it differs; for ranges that do not overlap
         #[arg(long)]
         verify: bool,
@@ -220,12 +237,12 @@ Example:
 Example:
   devmap compare 0xc0000000+1M 0xc0100000 && echo equal")]
     Compare {
-        /// START+LENGTH or START-LAST
+        /// START+LENGTH, START-LAST, or NAME for all of a window
         #[arg(value_parser = range)]
-        range: PhysRange,
+        range: Extent,
         /// The other address
         #[arg(value_parser = address)]
-        other: u64,
+        other: Location,
     },
 
     /// Compare a range with the contents of a file
@@ -255,9 +272,9 @@ devmap search [OPTIONS] <RANGE> <VALUE>...
        devmap search [OPTIONS] <RANGE> --bytes <HEX>")]
     #[command(group(ArgGroup::new("pattern").required(true).args(["values", "text", "bytes"])))]
     Search {
-        /// START+LENGTH or START-LAST
+        /// START+LENGTH, START-LAST, or NAME for all of a window
         #[arg(value_parser = range)]
-        range: PhysRange,
+        range: Extent,
         /// Consecutive values, of 32 bits or the width that --width gives
         #[arg(value_name = "VALUE", value_parser = number, allow_negative_numbers = true)]
         values: Vec<u64>,
@@ -278,9 +295,9 @@ Examples:
   devmap test 0xc0000000+3M
   devmap test 0xc0000000+3M --only random --passes 10 -w 32")]
     Test {
-        /// START+LENGTH or START-LAST
+        /// START+LENGTH, START-LAST, or NAME for all of a window
         #[arg(value_parser = range)]
-        range: PhysRange,
+        range: Extent,
         /// The number of passes
         #[arg(long, value_name = "COUNT", value_parser = count, default_value = "1")]
         passes: u64,
@@ -300,7 +317,7 @@ Examples:
   devmap watch 0xc0000000+64
   devmap watch 0xc0000000+4 --interval 10 --count 1000 | tee changes.txt")]
     Watch {
-        /// ADDRESS, START+LENGTH or START-LAST
+        /// ADDRESS, NAME+OFFSET, START+LENGTH or START-LAST
         #[arg(value_name = "PLACE", value_parser = place)]
         place: Place,
         /// The time between two samples in milliseconds
@@ -333,9 +350,10 @@ reason, the error number, the nearest window and a remedy. The exit status is 0 
 Examples:
   devmap check 0xc0000000+3M              could it be read?
   devmap check 0xc0000064 --write         could one value be written?
+  devmap check sdram+0+3M                 by the window's own node
   devmap check 0xc0000000+3M --write --json | jq -r .cache")]
     Check {
-        /// ADDRESS, START+LENGTH or START-LAST
+        /// ADDRESS, NAME+OFFSET, START+LENGTH or START-LAST
         #[arg(value_name = "PLACE", value_parser = place)]
         place: Place,
         /// For reading: the default, in addition to the other options
@@ -355,15 +373,15 @@ Examples:
     /// Explain which pages hold some bytes: the arguments for mmap(2), and what else it maps
     #[command(after_help = "\
 The processor maps whole pages. So the offset for mmap(2) is the address rounded down to a page, and the rest of the \
-address is added to the pointer. No device is opened.
+address is added to the pointer. No device is opened, except for a window by its name.
 
 Examples:
   devmap explain 0xc0000ffe 8                     eight bytes on two pages
   devmap explain 0xc0000ffe 8 --page-size 64K     on a machine with larger pages")]
     Explain {
         /// The address of the first byte
-        #[arg(value_parser = number)]
-        address: u64,
+        #[arg(value_parser = address)]
+        address: Location,
         /// The number of bytes
         #[arg(value_parser = number)]
         length: u64,
@@ -387,8 +405,8 @@ Examples:
         /// What to try out
         experiment: Experiment,
         /// Where to try out `device` [default: the start of the first window]
-        #[arg(value_parser = number)]
-        address: Option<u64>,
+        #[arg(value_parser = address)]
+        address: Option<Location>,
     },
 
     /// Map standard input, and write the bytes that are touched to standard output

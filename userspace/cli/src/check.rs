@@ -6,20 +6,19 @@ use std::fmt;
 
 use devmap::driver::{Protection, Sharing, Verdict};
 use devmap::page;
-use devmap::{Device, PhysRange};
 use serde::{Serialize, Serializer};
 
-use crate::context::Context;
+use crate::context::{Access, Context};
 use crate::failure::Failure;
-use crate::output::Address;
+use crate::location::{Area, Location};
 use crate::place::{pages_of, Place};
 use crate::windows::Row;
 
 /// A range, the requested kind of mapping, and the driver's verdict.
 struct Checked {
-    range: PhysRange,
+    area: Area,
     /// The pages around the range, which are what is mapped and what the driver checks.
-    pages: PhysRange,
+    pages: Area,
     protection: Protection,
     sharing: Sharing,
     verdict: Verdict,
@@ -27,8 +26,8 @@ struct Checked {
 
 impl fmt::Display for Checked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "range    {}", self.range)?;
-        if self.pages != self.range {
+        write!(f, "range    {}", self.area)?;
+        if self.pages != self.area {
             write!(f, ", on the pages {}", self.pages)?;
         }
         let Protection { read, write, execute } = self.protection;
@@ -58,9 +57,9 @@ impl fmt::Display for Checked {
 /// The answer for programs.
 #[derive(Serialize)]
 struct Json {
-    start: Address,
-    last: Address,
-    first_page: Address,
+    start: Location,
+    last: Location,
+    first_page: Location,
     mapped_bytes: u64,
     read: bool,
     write: bool,
@@ -83,10 +82,10 @@ impl Serialize for Checked {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Protection { read, write, execute } = self.protection;
         Json {
-            start: Address(self.range.start()),
-            last: Address(self.range.last()),
-            first_page: Address(self.pages.start()),
-            mapped_bytes: self.pages.length(),
+            start: self.area.start(),
+            last: self.area.last(),
+            first_page: self.pages.start(),
+            mapped_bytes: self.pages.range.length(),
             read,
             write,
             execute,
@@ -111,12 +110,13 @@ impl Serialize for Checked {
 
 /// Prints the driver's verdict on a mapping of `place`. A refusal is also the exit status.
 pub fn check(ctx: &mut Context, place: Place, protection: Protection, sharing: Sharing) -> Result<(), Failure> {
-    let range = place.range(ctx.value_width()).map_err(Failure::Usage)?;
-    let pages = pages_of(range, page::system())?;
+    let area = place.area(ctx.value_width()).map_err(Failure::Usage)?;
+    let pages = pages_of(area.range, page::system())?;
     // As the other commands do, since the driver checks how the device was opened.
-    let device = if protection.write { Device::open(&ctx.device) } else { Device::open_read_only(&ctx.device) }?;
+    let device = ctx.open(area.window, if protection.write { Access::Write } else { Access::Read })?;
     let verdict = device.check(pages.start(), pages.length(), protection, sharing)?;
-    ctx.out.emit(&Checked { range, pages, protection, sharing, verdict })?;
+    let [area, pages] = [area.range, pages].map(|range| Area::on(&device, range));
+    ctx.out.emit(&Checked { area, pages, protection, sharing, verdict })?;
     ctx.out.finish()?;
     outcome(verdict)
 }
@@ -132,13 +132,20 @@ fn outcome(verdict: Verdict) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use devmap::driver::{CacheMode, Refusal, Refused};
+    use devmap::PhysRange;
 
     use super::*;
     use crate::windows::tests::{nameless, sdram};
 
     fn checked(verdict: Verdict) -> Checked {
         let range = PhysRange::new(0xc000_0000, 0x1000).unwrap();
-        Checked { range, pages: range, protection: Protection::READ, sharing: Sharing::Shared, verdict }
+        Checked {
+            area: range.into(),
+            pages: range.into(),
+            protection: Protection::READ,
+            sharing: Sharing::Shared,
+            verdict,
+        }
     }
 
     fn refused(reason: Refusal) -> Checked {
@@ -149,7 +156,7 @@ mod tests {
     #[test]
     fn what_is_granted_has_a_cache_type_and_a_window_if_there_are_any() {
         let granted = Checked {
-            range: PhysRange::new(0xc000_0064, 4).unwrap(),
+            area: PhysRange::new(0xc000_0064, 4).unwrap().into(),
             protection: Protection::READ_WRITE,
             ..checked(Verdict::Granted { cache: CacheMode::Uncached, window: Some(sdram()) })
         };

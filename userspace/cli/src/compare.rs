@@ -5,25 +5,26 @@
 use std::io::Read;
 use std::path::Path;
 
-use devmap::{Difference, Mapping, Operation, PhysRange, Width};
+use devmap::{Difference, Mapping, Operation, Width};
 use serde::Serialize;
 
 use crate::blocks::Blocks;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::input::Input;
-use crate::output::{Address, Hex};
-use crate::place::{bytes_at, Place};
+use crate::location::Location;
+use crate::output::Hex;
+use crate::place::{Extent, Place};
 
 /// The outcome, for programs.
 #[derive(Serialize)]
 struct Compared {
-    start: Address,
+    start: Location,
     bytes: usize,
     equal: bool,
     /// Where the first difference is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    address: Option<Address>,
+    address: Option<Location>,
     #[serde(skip_serializing_if = "Option::is_none")]
     found: Option<Hex>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,24 +36,21 @@ fn byte(value: u8) -> Hex {
 }
 
 fn print_result(ctx: &mut Context, mapping: &Mapping, difference: Option<Difference>) -> Result<(), Failure> {
-    let start = mapping.range().start();
     ctx.out.emit_json(&Compared {
-        start: Address(start),
+        start: Location::of(mapping, 0),
         bytes: mapping.len(),
         equal: difference.is_none(),
-        address: difference.map(|difference| Address(start + difference.offset as u64)),
+        address: difference.map(|difference| Location::of(mapping, difference.offset)),
         found: difference.map(|difference| byte(difference.found)),
         expected: difference.map(|difference| byte(difference.expected)),
     })?;
     Ok(ctx.out.finish()?)
 }
 
-/// Compares `range` with the memory at `other`.
-pub fn compare(ctx: &mut Context, range: PhysRange, other: u64) -> Result<(), Failure> {
-    let length = usize::try_from(range.length()).map_err(|_| devmap::Error::TooLong { range })?;
-    let other = bytes_at(other, length).map_err(Failure::Usage)?;
-    let one = ctx.map_for_reading(range)?;
-    let other = ctx.map_for_reading(other)?;
+/// Compares `extent` with the memory at `other`.
+pub fn compare(ctx: &mut Context, extent: Extent, other: Location) -> Result<(), Failure> {
+    let one = ctx.map_for_reading(extent)?;
+    let other = ctx.map_for_reading(other.area(one.len()).map_err(Failure::Usage)?)?;
     let difference = first_difference(ctx, &one, &other)?;
     print_result(ctx, &one, difference)?;
     match difference {
@@ -64,7 +62,7 @@ pub fn compare(ctx: &mut Context, range: PhysRange, other: u64) -> Result<(), Fa
 /// Compares the contents of the file at `path` with the memory at `place`.
 pub fn verify(ctx: &mut Context, path: &Path, place: Place) -> Result<(), Failure> {
     let mut input = Input::open(path)?;
-    let mapping = ctx.map_for_reading(input.range(path, place)?)?;
+    let mapping = ctx.map_for_reading(input.area(path, place)?)?;
     let difference = compare_with(ctx, "verified", &mapping, |_, expected| {
         input.reader.read_exact(expected).map_err(Failure::file("read", path))
     })?;
@@ -127,7 +125,7 @@ fn compare_with(
 
 /// The address of a difference in `mapping`.
 fn address_of(mapping: &Mapping, difference: Difference) -> String {
-    Address(mapping.range().start() + difference.offset as u64).to_string()
+    Location::of(mapping, difference.offset).to_string()
 }
 
 /// The failure of a comparison with `other`.

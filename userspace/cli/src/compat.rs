@@ -20,7 +20,7 @@ use devmap::page;
 use devmap::{Device, Mapping, Width, DEFAULT_DEVICE};
 
 use crate::failure::{report, Failure};
-use crate::place::bytes_at;
+use crate::location::Location;
 
 const DEVMEM2_USAGE: &str = "\
 Usage: devmem2 [--readback] ADDRESS [TYPE [DATA]]
@@ -134,7 +134,8 @@ impl Access {
             Some(_) => Device::open(path),
             None => Device::open_read_only(path),
         }?;
-        let mapping = device.map(bytes_at(self.address, self.width.bytes()).map_err(Failure::Usage)?)?;
+        let area = Location::from(self.address).area(self.width.bytes()).map_err(Failure::Usage)?;
+        let mapping = device.map(area.range)?;
         Ok((device, mapping))
     }
 }

@@ -3,25 +3,40 @@
 //! What every command needs: the options, the device, and the output.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use devmap::{Bulk, Device, Endian, Kind, Mapping, PhysRange, Width};
+use devmap::driver::Name;
+use devmap::{Bulk, Device, Endian, Error, Kind, Mapping, Width, DEFAULT_DEVICE};
 
+use crate::args::Options;
 use crate::failure::Failure;
+use crate::location::Location;
 use crate::output::Output;
+use crate::place::Extent;
 use crate::sigbus;
+
+/// What a device is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Read,
+    /// Reading as well.
+    Write,
+}
 
 /// The options, validated, and standard output.
 pub struct Context {
     pub device: PathBuf,
     pub endian: Endian,
     pub out: Output,
+    /// The window that numbers without a name are offsets in.
+    window: Option<Name>,
     width: Option<Width>,
 }
 
 impl Context {
-    pub fn new(device: PathBuf, width: Option<Width>, endian: Endian, json: bool) -> Self {
-        Self { device, endian, out: Output::new(json), width }
+    pub fn new(options: Options) -> Self {
+        let Options { device, window, width, endian, json } = options;
+        Self { device, endian, out: Output::new(json), window, width }
     }
 
     /// The width of a value.
@@ -34,17 +49,54 @@ impl Context {
         self.width
     }
 
-    /// Maps `range` for reading.
-    pub fn map_for_reading(&self, range: PhysRange) -> Result<Mapping, Failure> {
-        self.map(Device::open_read_only(&self.device)?, range)
+    /// `location`, in the window that --window names if it names none.
+    pub fn locate(&self, location: Location) -> Location {
+        Location { window: location.window.or(self.window), ..location }
     }
 
-    /// Maps `range` for reading and writing.
-    pub fn map_for_writing(&self, range: PhysRange) -> Result<Mapping, Failure> {
-        self.map(Device::open(&self.device)?, range)
+    /// Opens the window called `window`, or the one that --window names, or else the device.
+    pub fn open(&self, window: Option<Name>, access: Access) -> Result<Device, Failure> {
+        let Some(name) = window.or(self.window) else {
+            return Ok(match access {
+                Access::Read => Device::open_read_only(&self.device),
+                Access::Write => Device::open(&self.device),
+            }?);
+        };
+        if self.device != Path::new(DEFAULT_DEVICE) {
+            return Err(Failure::Usage(format!(
+                "{name} is the name of a window of {DEFAULT_DEVICE}, but the device is {}{}",
+                self.device.display(),
+                hint(name)
+            )));
+        }
+        let opened = match access {
+            Access::Read => Device::window_read_only(name.as_str()),
+            Access::Write => Device::window(name.as_str()),
+        };
+        opened.map_err(|error| match error {
+            // The window is unknown, and with `Open` the driver as well.
+            Error::NoWindow { .. } | Error::Open { .. } if !hint(name).is_empty() => {
+                Failure::Usage(format!("{error}{}", hint(name)))
+            }
+            error => error.into(),
+        })
     }
 
-    fn map(&self, device: Device, range: PhysRange) -> Result<Mapping, Failure> {
+    /// Maps `extent` for reading.
+    pub fn map_for_reading(&self, extent: impl Into<Extent>) -> Result<Mapping, Failure> {
+        self.map(extent.into(), Access::Read)
+    }
+
+    /// Maps `extent` for reading and writing.
+    pub fn map_for_writing(&self, extent: impl Into<Extent>) -> Result<Mapping, Failure> {
+        self.map(extent.into(), Access::Write)
+    }
+
+    fn map(&self, extent: Extent, access: Access) -> Result<Mapping, Failure> {
+        let device = match extent {
+            Extent::Area(area) => self.open(area.window, access),
+            Extent::Window(name) => self.open(Some(name), access),
+        }?;
         let path = device.path().display();
         let (what, remedy) = match device.kind() {
             Kind::File => ("the file was truncated while mapped", "keep others from truncating it"),
@@ -52,7 +104,11 @@ impl Context {
         };
         let line = format!("devmap: cannot access {path}: a bus error (SIGBUS): {what}; {remedy}");
         sigbus::end_with(&line, Failure::ABSENT);
-        Ok(device.map(range)?.with_endian(self.endian))
+        let mapping = match extent {
+            Extent::Area(area) => device.map(area.range),
+            Extent::Window(_) => device.map_all(),
+        }?;
+        Ok(mapping.with_endian(self.endian))
     }
 
     /// Bulk operations on `mapping`, with accesses of the width that --width gives.
@@ -66,5 +122,15 @@ impl Context {
     /// Prints plain text.
     pub fn print(&mut self, text: &str) -> Result<(), Failure> {
         Ok(self.out.write_all(text.as_bytes())?)
+    }
+}
+
+/// What to do if `name` was meant to be an address, as the end of a line; nothing if it cannot have been one.
+fn hint(name: Name) -> String {
+    let name = name.as_str();
+    if name.chars().all(|c| c.is_ascii_hexdigit()) {
+        format!("; if it is an address, write 0x{name}")
+    } else {
+        String::new()
     }
 }

@@ -5,20 +5,22 @@
 use std::fmt::{self, Write};
 
 use anstyle::{AnsiColor, Style};
-use devmap::{Endian, Operation, PhysRange, Width};
+use devmap::{Endian, Operation, Width};
 use serde::{Serialize, Serializer};
 
 use crate::blocks::Blocks;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{Address, Hex};
+use crate::location::Location;
+use crate::output::Hex;
+use crate::place::Extent;
 
 /// How many bytes a line shows.
 const LINE: usize = 16;
 
 /// A line.
 struct Line<'a> {
-    address: u64,
+    address: Location,
     bytes: &'a [u8],
     /// Show values of this width and order; otherwise bytes.
     values: Option<(Width, Endian)>,
@@ -38,7 +40,7 @@ impl Line<'_> {
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ", Address(self.address))?;
+        write!(f, "{} ", self.address)?;
         let width = self.values.map_or(1, |(width, _)| width.bytes());
         let mut column = 0;
         for (index, group) in self.groups().enumerate() {
@@ -66,7 +68,7 @@ impl fmt::Display for Line<'_> {
 /// A line for programs.
 #[derive(Serialize)]
 struct Json {
-    address: Address,
+    address: Location,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,7 +79,7 @@ impl Serialize for Line<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let digits = || self.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         Json {
-            address: Address(self.address),
+            address: self.address,
             bytes: self.values.is_none().then(digits),
             values: self.values.map(|_| self.groups().collect()),
         }
@@ -96,9 +98,9 @@ fn style_of(byte: u8) -> Style {
     }
 }
 
-/// Prints `range`. Lines that repeat the previous one are omitted unless `all` is set.
-pub fn dump(ctx: &mut Context, range: PhysRange, all: bool) -> Result<(), Failure> {
-    let mapping = ctx.map_for_reading(range)?;
+/// Prints `extent`. Lines that repeat the previous one are omitted unless `all` is set.
+pub fn dump(ctx: &mut Context, extent: Extent, all: bool) -> Result<(), Failure> {
+    let mapping = ctx.map_for_reading(extent)?;
     let bulk = ctx.bulk(&mapping);
     bulk.check(Operation::Read, 0, mapping.len())?;
     let values = ctx.fixed_width().map(|width| (width, ctx.endian));
@@ -124,7 +126,7 @@ pub fn dump(ctx: &mut Context, range: PhysRange, all: bool) -> Result<(), Failur
             if let Ok(whole) = bytes.try_into() {
                 before = whole;
             }
-            ctx.out.emit(&Line { address: range.start() + at as u64, bytes, values })?;
+            ctx.out.emit(&Line { address: Location::of(&mapping, at), bytes, values })?;
         }
         Ok(true)
     })
@@ -135,7 +137,7 @@ mod tests {
     use super::*;
 
     fn plain(bytes: &[u8], values: Option<(Width, Endian)>) -> String {
-        anstream::adapter::strip_str(&Line { address: 0xc000_0000, bytes, values }.to_string()).to_string()
+        anstream::adapter::strip_str(&Line { address: 0xc000_0000.into(), bytes, values }.to_string()).to_string()
     }
 
     #[test]

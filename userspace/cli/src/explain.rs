@@ -8,30 +8,31 @@ use devmap::page::{self, PageSize};
 use devmap::PhysRange;
 use serde::{Serialize, Serializer};
 
-use crate::context::Context;
+use crate::context::{Access, Context};
 use crate::drawing::Drawing;
 use crate::failure::Failure;
+use crate::location::{Area, Location};
 use crate::number::short;
 use crate::output::Address;
 use crate::place::pages_of;
 
 /// Bytes and their pages.
 struct Explained {
-    range: PhysRange,
+    area: Area,
     page_size: PageSize,
     /// The pages around the range.
     pages: PhysRange,
 }
 
 impl Explained {
-    fn new(address: u64, length: u64, page_size: PageSize) -> Result<Self, Failure> {
+    fn new(start: Location, length: u64, page_size: PageSize) -> Result<Self, Failure> {
         if length == 0 {
             return Err(Failure::Usage("0 bytes have no page: mmap(2) maps one byte at least".into()));
         }
-        let range = PhysRange::new(address, length).ok_or_else(|| {
-            Failure::Usage(format!("{length:#x} bytes at {address:#010x} go beyond the last address"))
-        })?;
-        Ok(Self { range, page_size, pages: pages_of(range, page_size)? })
+        let range = PhysRange::new(start.address, length)
+            .ok_or_else(|| Failure::Usage(format!("{length:#x} bytes at {start} go beyond the last address")))?;
+        let area = Area { window: start.window, range };
+        Ok(Self { area, page_size, pages: pages_of(range, page_size)? })
     }
 
     fn count(&self) -> u64 {
@@ -40,7 +41,7 @@ impl Explained {
 
     /// How many bytes are mapped in addition to the range: before it, and after it.
     fn wasted(&self) -> (u64, u64) {
-        (self.range.start() - self.pages.start(), self.pages.last() - self.range.last())
+        (self.area.range.start() - self.pages.start(), self.pages.last() - self.area.range.last())
     }
 }
 
@@ -51,11 +52,12 @@ fn count(number: u64, thing: &str) -> String {
 
 impl fmt::Display for Explained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { range, page_size, pages } = self;
+        let Self { area, page_size, pages } = self;
+        let range = area.range;
         let (address, mask) = (Address(range.start()), page_size.mask());
         let (page, offset) = page_size.split(range.start());
         let (before, behind) = self.wasted();
-        writeln!(f, "asked for  {range}, {}", count(range.length(), "byte"))?;
+        writeln!(f, "asked for  {area}, {}", count(range.length(), "byte"))?;
         writeln!(f, "page size  {:#x} ({})", page_size.bytes(), short(page_size.bytes()))?;
         writeln!(f, "mask       {mask:#x}: the bits of an address that count within a page")?;
         writeln!(f, "page       {} = {address} & ~{mask:#x}: the offset to give to mmap(2)", Address(page))?;
@@ -79,8 +81,8 @@ impl fmt::Display for Explained {
 /// The answer for programs.
 #[derive(Serialize)]
 struct Json {
-    start: Address,
-    last: Address,
+    start: Location,
+    last: Location,
     bytes: u64,
     page_size: u64,
     mask: Address,
@@ -96,9 +98,9 @@ impl Serialize for Explained {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (before, behind) = self.wasted();
         Json {
-            start: Address(self.range.start()),
-            last: Address(self.range.last()),
-            bytes: self.range.length(),
+            start: self.area.start(),
+            last: self.area.last(),
+            bytes: self.area.range.length(),
             page_size: self.page_size.bytes(),
             mask: Address(self.page_size.mask()),
             first_page: Address(self.pages.start()),
@@ -112,10 +114,15 @@ impl Serialize for Explained {
     }
 }
 
-/// Prints which pages hold `length` bytes at `address`, by default on this machine.
-pub fn explain(ctx: &mut Context, address: u64, length: u64, page_size: Option<PageSize>) -> Result<(), Failure> {
+/// Prints which pages hold `length` bytes from `start` on, by default on this machine.
+pub fn explain(ctx: &mut Context, start: Location, length: u64, page_size: Option<PageSize>) -> Result<(), Failure> {
     let page_size = page_size.unwrap_or_else(page::system);
-    Ok(ctx.out.emit(&Explained::new(address, length, page_size)?)?)
+    let start = ctx.locate(start);
+    if start.window.is_some() {
+        // Only a window that exists has offsets; any other name is a mistake.
+        ctx.open(start.window, Access::Read)?;
+    }
+    Ok(ctx.out.emit(&Explained::new(start, length, page_size)?)?)
 }
 
 #[cfg(test)]
@@ -123,7 +130,7 @@ mod tests {
     use super::*;
 
     fn text(address: u64, length: u64, page_size: u64) -> String {
-        Explained::new(address, length, PageSize::new(page_size).unwrap()).unwrap().to_string()
+        Explained::new(address.into(), length, PageSize::new(page_size).unwrap()).unwrap().to_string()
     }
 
     #[test]
@@ -142,6 +149,14 @@ mod tests {
              |.......................#|#.......................|\n\
              # asked for  . mapped with it"
         );
+    }
+
+    #[test]
+    fn an_offset_in_a_window_is_that_in_its_node() {
+        let start = Location { window: devmap::driver::Name::new(b"sdram"), address: 0x1ffe };
+        let text = Explained::new(start, 4, PageSize::new(0x1000).unwrap()).unwrap().to_string();
+        assert!(text.starts_with("asked for  sdram+0x00001ffe-0x00002001, 4 bytes\n"), "{text}");
+        assert!(text.contains("\npage       0x00001000 = 0x00001ffe & ~0xfff: "), "{text}");
     }
 
     #[test]
@@ -174,14 +189,14 @@ mod tests {
             (u64::MAX, 2, "0x2 bytes at 0xffffffffffffffff go beyond the last address"),
             (0, u64::MAX, "more than one process can address"),
         ] {
-            let failure = Explained::new(address, length, PageSize::new(0x1000).unwrap()).err().unwrap();
+            let failure = Explained::new(address.into(), length, PageSize::new(0x1000).unwrap()).err().unwrap();
             assert!(failure.status() == 2 && failure.to_string().contains(says), "{failure}");
         }
     }
 
     #[test]
     fn programs_get_numbers() {
-        let explained = Explained::new(0xc000_0ffe, 8, PageSize::new(0x1000).unwrap()).unwrap();
+        let explained = Explained::new(0xc000_0ffe.into(), 8, PageSize::new(0x1000).unwrap()).unwrap();
         assert_eq!(
             serde_json::to_string(&explained).unwrap(),
             r#"{"start":"0xc0000ffe","last":"0xc0001005","bytes":8,"page_size":4096,"mask":"0x00000fff","first_page":"0xc0000000","offset_in_page":4094,"pages":2,"mapped_bytes":8192,"wasted_before":4094,"wasted_behind":4090}"#

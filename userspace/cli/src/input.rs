@@ -9,6 +9,7 @@ use std::path::Path;
 use devmap::PhysRange;
 
 use crate::failure::Failure;
+use crate::location::Area;
 use crate::place::Place;
 
 /// A file whose length is known.
@@ -38,27 +39,28 @@ impl Input {
     }
 
     /// The memory for the file at `place`.
-    pub fn range(&self, path: &Path, place: Place) -> Result<PhysRange, Failure> {
+    pub fn area(&self, path: &Path, place: Place) -> Result<Area, Failure> {
         match place {
             Place::Address(_) if self.length == 0 => {
                 Err(Failure::Usage(format!("{} is empty: give a file of at least one byte", path.display())))
             }
-            Place::Address(address) => PhysRange::new(address, self.length).ok_or_else(|| {
-                Failure::Usage(format!(
-                    "the {:#x} bytes of {} at {address:#010x} go beyond the last address: start lower",
+            Place::Address(location) => match PhysRange::new(location.address, self.length) {
+                Some(range) => Ok(Area { window: location.window, range }),
+                None => Err(Failure::Usage(format!(
+                    "the {:#x} bytes of {} at {location} go beyond the last address: start lower",
                     self.length,
                     path.display()
-                ))
-            }),
-            Place::Range(range) if range.length() <= self.length => Ok(range),
-            Place::Range(range) => Err(Failure::Usage(format!(
-                "{} has {:#x} bytes, and {range} has {:#x}: give a range that is no longer than the file",
+                ))),
+            },
+            Place::Range(area) if area.range.length() <= self.length => Ok(area),
+            Place::Range(area) => Err(Failure::Usage(format!(
+                "{} has {:#x} bytes, and {area} has {:#x}: give a range that is no longer than the file",
                 path.display(),
                 self.length,
-                range.length()
+                area.range.length()
             ))),
-            Place::Field(address, field) => {
-                Err(Failure::Usage(format!("{address:#010x}{field} is a bit field: give an address or a range")))
+            Place::Field(location, field) => {
+                Err(Failure::Usage(format!("{location}{field} is a bit field: give an address or a range")))
             }
         }
     }

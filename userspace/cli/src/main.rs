@@ -21,6 +21,7 @@ mod info;
 mod input;
 mod interrupt;
 mod lab;
+mod location;
 mod memtest;
 mod number;
 mod output;
@@ -41,7 +42,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use devmap::driver::{Protection, Sharing};
 
-use args::{Args, Command, Options};
+use args::{Args, Command};
 use context::Context;
 use failure::Failure;
 
@@ -74,8 +75,7 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(args: Args) -> Result<(), Failure> {
-    let Options { device, width, endian, json } = args.options;
-    let ctx = &mut Context::new(device, width, endian, json);
+    let ctx = &mut Context::new(args.options);
     match args.command {
         None => ctx.print(INTRODUCTION),
         Some(Command::Read { places }) => access::read(ctx, &places),

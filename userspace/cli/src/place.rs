@@ -4,20 +4,37 @@
 
 use std::fmt;
 
+use devmap::driver::Name;
 use devmap::page::PageSize;
 use devmap::{Error, PhysRange, Width};
 
+use crate::location::{Area, Location};
 use crate::number::number;
 
 /// A place in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// One value at this address.
-    Address(u64),
+    Address(Location),
     /// A bit field of the value at this address.
-    Field(u64, Field),
+    Field(Location, Field),
     /// Every value of this range.
-    Range(PhysRange),
+    Range(Area),
+}
+
+/// A range, whose end may be that of its window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// This range.
+    Area(Area),
+    /// All of the window of this name.
+    Window(Name),
+}
+
+impl From<Area> for Extent {
+    fn from(area: Area) -> Self {
+        Self::Area(area)
+    }
 }
 
 /// Bits `high` to `low` of a value, both of them included; 63 >= `high` >= `low`.
@@ -29,15 +46,14 @@ pub struct Field {
 
 impl Place {
     /// Its bytes, with values of `width`.
-    pub fn range(self, width: Width) -> Result<PhysRange, String> {
+    pub fn area(self, width: Width) -> Result<Area, String> {
         match self {
-            Self::Range(range) => Ok(range),
-            Self::Address(address) => bytes_at(address, width.bytes()),
-            Self::Field(address, field) if field.high < width.bits() => bytes_at(address, width.bytes()),
-            Self::Field(address, field) => Err(format!(
-                "{address:#010x}{field}: a value of {width} has no bit {}; use a greater --width",
-                field.high
-            )),
+            Self::Range(area) => Ok(area),
+            Self::Address(location) => location.area(width.bytes()),
+            Self::Field(location, field) if field.high < width.bits() => location.area(width.bytes()),
+            Self::Field(location, field) => {
+                Err(format!("{location}{field}: a value of {width} has no bit {}; use a greater --width", field.high))
+            }
         }
     }
 
@@ -84,12 +100,6 @@ impl fmt::Display for Field {
     }
 }
 
-/// The `length` bytes, at least one, from `address` on.
-pub fn bytes_at(address: u64, length: usize) -> Result<PhysRange, String> {
-    PhysRange::new(address, length as u64)
-        .ok_or_else(|| format!("{length:#x} bytes at {address:#010x} go beyond the last address: start lower"))
-}
-
 /// The whole pages that hold `range`.
 pub fn pages_of(range: PhysRange, page_size: PageSize) -> Result<PhysRange, Error> {
     let pages = page_size.enclose(range).and_then(|pages| PhysRange::new(pages.start, pages.length as u64));
@@ -106,34 +116,65 @@ pub fn check_values(values: &[u64], width: Width) -> Result<(), Error> {
 }
 
 /// Reads an address that is not a range or field.
-pub fn address(text: &str) -> Result<u64, String> {
+pub fn address(text: &str) -> Result<Location, String> {
     match place(text)? {
-        Place::Address(address) => Ok(address),
-        Place::Range(range) => Err(format!("`{text}` is a range: give its address alone, {:#x}", range.start())),
-        Place::Field(address, _) => Err(format!("`{text}` is a bit field: give its address alone, {address:#x}")),
+        Place::Address(location) => Ok(location),
+        Place::Range(area) => Err(format!("`{text}` is a range: give its address alone, {}", area.start())),
+        Place::Field(location, _) => Err(format!("`{text}` is a bit field: give its address alone, {location}")),
     }
 }
 
-/// Reads START+LENGTH, or START-LAST as in /proc/iomem.
-pub fn range(text: &str) -> Result<PhysRange, String> {
+/// Reads a range: START+LENGTH, or START-LAST as in /proc/iomem, either also after NAME+; or NAME for all of a window.
+pub fn range(text: &str) -> Result<Extent, String> {
     match place(text)? {
-        Place::Range(range) => Ok(range),
+        Place::Range(area) => Ok(area.into()),
+        Place::Address(Location { window: Some(name), .. }) if name.as_str() == text => Ok(Extent::Window(name)),
+        Place::Address(Location { window: Some(_), .. }) => Err(format!(
+            "`{text}` is one address, since the first number after a name is an offset: \
+             write {text}+LENGTH or {text}-LAST"
+        )),
         Place::Address(_) | Place::Field(..) => {
             Err(format!("`{text}` is not a range: write START+LENGTH or START-LAST"))
         }
     }
 }
 
+/// Reads the name of a window.
+pub fn name(text: &str) -> Result<Name, String> {
+    Name::new(text.as_bytes())
+        .filter(|name| !name.is_empty())
+        .ok_or_else(|| format!("`{text}` is not the name of a window: names have up to 31 of a to z, 0 to 9, _ and -"))
+}
+
 /// Reads an address, a bit field, or a range.
+///
+/// The first character decides. A digit begins a number, and so a place of the device. A letter begins a name, which
+/// reaches up to the first + or : and may have digits and - in it; after + comes the place in the window, whose numbers
+/// are offsets. So no text has two meanings, whatever windows there are.
 pub fn place(text: &str) -> Result<Place, String> {
-    if let Some((start, length)) = text.split_once('+') {
+    if !text.starts_with(|first: char| first.is_alphabetic() || first == '_') {
+        return place_of_numbers(text, text, None);
+    }
+    let (name, rest) = text.split_at(text.find(['+', ':']).unwrap_or(text.len()));
+    let window = Some(self::name(name)?);
+    match rest.strip_prefix('+') {
+        Some(offset) => place_of_numbers(text, offset, window),
+        // Nothing, or a bit field of the first value.
+        None => place_of_numbers(text, &format!("0{rest}"), window),
+    }
+}
+
+/// Reads the `numbers` in `text`, of the device or of a window.
+fn place_of_numbers(text: &str, numbers: &str, window: Option<Name>) -> Result<Place, String> {
+    let area = |range| Place::Range(Area { window, range });
+    if let Some((start, length)) = numbers.split_once('+') {
         let (start, length) = (number(start)?, number(length)?);
-        return PhysRange::new(start, length).map(Place::Range).ok_or_else(|| match length {
+        return PhysRange::new(start, length).map(area).ok_or_else(|| match length {
             0 => format!("`{text}` is empty: give a length of at least 1"),
             _ => format!("`{text}` goes beyond the last address: start lower, or use less"),
         });
     }
-    if let Some((start, last)) = text.split_once('-') {
+    if let Some((start, last)) = numbers.split_once('-') {
         let (start, last) = (number(start)?, number(last)?);
         let beyond_first = last.checked_sub(start).ok_or_else(|| {
             format!("`{text}` ends before it starts: the last address comes second, a length after +")
@@ -141,10 +182,11 @@ pub fn place(text: &str) -> Result<Place, String> {
         return beyond_first
             .checked_add(1)
             .and_then(|length| PhysRange::new(start, length))
-            .map(Place::Range)
+            .map(area)
             .ok_or_else(|| format!("`{text}` holds every address: use less"));
     }
-    if let Some((address, field)) = text.split_once(':') {
+    let location = |address| Ok(Location { window, address: number(address)? });
+    if let Some((address, field)) = numbers.split_once(':') {
         let (high, low) = field.split_once(':').unwrap_or((field, field));
         let bit = |bit: &str| match number(bit)? {
             number @ 0..64 => Ok(number as u32),
@@ -152,11 +194,12 @@ pub fn place(text: &str) -> Result<Place, String> {
         };
         let (high, low) = (bit(high)?, bit(low)?);
         if high < low {
-            return Err(format!("`{text}`: the high bit comes first, as in {address}:{low}:{high}"));
+            let before = text.strip_suffix(field).unwrap_or_default();
+            return Err(format!("`{text}`: the high bit comes first, as in {before}{low}:{high}"));
         }
-        return Ok(Place::Field(number(address)?, Field { high, low }));
+        return Ok(Place::Field(location(address)?, Field { high, low }));
     }
-    number(text).map(Place::Address)
+    location(numbers).map(Place::Address)
 }
 
 #[cfg(test)]
@@ -165,8 +208,8 @@ mod tests {
 
     #[test]
     fn ranges() {
-        let range = |start, length| Ok(Place::Range(PhysRange::new(start, length).unwrap()));
-        assert_eq!(place("0x64"), Ok(Place::Address(0x64)));
+        let range = |start, length| Ok(Place::Range(PhysRange::new(start, length).unwrap().into()));
+        assert_eq!(place("0x64"), Ok(Place::Address(0x64.into())));
         assert_eq!(place("0xc0000000+3M"), range(0xc000_0000, 0x30_0000));
         assert_eq!(place("0xc0000000-0xc02fffff"), range(0xc000_0000, 0x30_0000));
         assert_eq!(place("8-8"), range(8, 1));
@@ -174,19 +217,78 @@ mod tests {
             assert!(place(wrong).is_err(), "{wrong}");
         }
         assert!(super::range("8").unwrap_err().contains("START+LENGTH"));
-        assert_eq!(address("0x10"), Ok(0x10));
-        assert!(address("0x10+4").unwrap_err().contains("address alone, 0x10"));
-        assert!(address("0x10:3").unwrap_err().contains("address alone, 0x10"));
+        assert_eq!(address("0x10"), Ok(0x10.into()));
+        assert!(address("0x10+4").unwrap_err().ends_with("address alone, 0x00000010"));
+        assert!(address("0x10:3").unwrap_err().ends_with("address alone, 0x00000010"));
+    }
+
+    /// The location in a window.
+    fn at(window: &str, address: u64) -> Location {
+        Location { window: Some(name(window).unwrap()), address }
+    }
+
+    #[test]
+    fn a_name_is_followed_by_an_offset() {
+        assert_eq!(place("sdram"), Ok(Place::Address(at("sdram", 0))));
+        assert_eq!(place("sdram+0x64"), Ok(Place::Address(at("sdram", 0x64))));
+        assert_eq!(place("sdram+100"), Ok(Place::Address(at("sdram", 100))));
+        assert_eq!(place("sdram+4K"), Ok(Place::Address(at("sdram", 0x1000))));
+        let area = Place::Range(at("sdram", 0x100).area(16).unwrap());
+        assert_eq!(place("sdram+0x100+16"), Ok(area));
+        assert_eq!(place("sdram+0x100-0x10f"), Ok(area));
+        let Ok(Place::Field(location, field)) = place("sdram+0x10:7:4") else { panic!() };
+        assert_eq!((location, field.mask()), (at("sdram", 0x10), 0xf0));
+        let Ok(Place::Field(location, field)) = place("sdram:3") else { panic!() };
+        assert_eq!((location, field.mask()), (at("sdram", 0), 8));
+        for wrong in ["sdram+", "sdram+c0", "sdram+regs", "sdram+1+", "sdram+1+2+3", "sdram+8+0", "sdram+8-7", "sdram:"]
+        {
+            assert!(place(wrong).is_err(), "{wrong}");
+        }
+        assert!(place("sdram+1:2:3").unwrap_err().ends_with("as in sdram+1:3:2"));
+    }
+
+    #[test]
+    fn the_first_character_decides_between_a_name_and_a_number() {
+        // What is between a name and + belongs to the name.
+        assert_eq!(place("dsp-regs_0+8"), Ok(Place::Address(at("dsp-regs_0", 8))));
+        assert_eq!(place("a-0xff"), Ok(Place::Address(at("a-0xff", 0))));
+        // It is no number without 0x.
+        assert_eq!(place("c0000000"), Ok(Place::Address(at("c0000000", 0))));
+        assert_eq!(place("beef+4"), Ok(Place::Address(at("beef", 4))));
+        assert_eq!(place("_0"), Ok(Place::Address(at("_0", 0))));
+        // Windows may have these names, too, but not here.
+        assert_eq!(place("0x100-0x1ff"), Ok(Place::Range(Location::from(0x100).area(0x100).unwrap())));
+        assert_eq!(place("4"), Ok(Place::Address(4.into())));
+        assert!(place("3d+4").unwrap_err().contains("write 0x3d for hexadecimal"));
+        assert!(place("-regs").is_err() && place("").is_err());
+        for wrong in ["SDRAM", "sdram 1+4", "Sdram+4", "a.b", "é", &"z".repeat(32)] {
+            assert!(place(wrong).unwrap_err().contains("is not the name of a window"), "{wrong}");
+        }
+        assert!(place(&"z".repeat(31)).is_ok());
+    }
+
+    #[test]
+    fn a_name_alone_is_an_address_or_the_whole_window() {
+        let sdram = name("sdram").unwrap();
+        assert_eq!(address("sdram"), Ok(at("sdram", 0)));
+        assert_eq!(range("sdram"), Ok(Extent::Window(sdram)));
+        assert_eq!(range("sdram+0+8"), Ok(at("sdram", 0).area(8).unwrap().into()));
+        assert!(range("sdram+8").unwrap_err().ends_with("is an offset: write sdram+8+LENGTH or sdram+8-LAST"));
+        assert!(range("sdram:3").unwrap_err().contains("not a range"));
+        assert!(address("sdram+1+2").unwrap_err().ends_with("give its address alone, sdram+0x00000001"));
+        // The option takes every name.
+        assert!(name("3d").is_ok() && name("-regs").is_ok() && name("").is_err() && name("a+4").is_err());
     }
 
     #[test]
     fn fields() {
-        let Ok(Place::Field(0x10, field)) = place("0x10:7:4") else { panic!() };
+        let Ok(Place::Field(location, field)) = place("0x10:7:4") else { panic!() };
+        assert_eq!(location, 0x10.into());
         assert_eq!((field.mask(), field.max(), field.digits()), (0xf0, 0xf, 1));
         assert_eq!((field.get(0x1234), field.put(5), field.put(0x10)), (3, Some(0x50), None));
-        let Ok(Place::Field(0, bit)) = place("0:63") else { panic!() };
+        let Ok(Place::Field(_, bit)) = place("0:63") else { panic!() };
         assert_eq!((bit.mask(), bit.max()), (1 << 63, 1));
-        let Ok(Place::Field(0, all)) = place("0:63:0") else { panic!() };
+        let Ok(Place::Field(_, all)) = place("0:63:0") else { panic!() };
         assert_eq!((all.mask(), all.digits()), (u64::MAX, 16));
         for wrong in ["0:64", "0:4:7", "0:", "0:1:2:3", ":1", "0:-1"] {
             assert!(place(wrong).is_err(), "{wrong}");
@@ -196,8 +298,8 @@ mod tests {
     #[test]
     fn a_field_must_lie_within_the_width() {
         let field = place("0x10:31:16").unwrap();
-        assert!(field.range(Width::Bits32).is_ok());
-        assert!(field.range(Width::Bits16).unwrap_err().contains("no bit 31"));
-        assert!(place("0xffffffffffffffff").unwrap().range(Width::Bits16).is_err());
+        assert!(field.area(Width::Bits32).is_ok());
+        assert!(field.area(Width::Bits16).unwrap_err().contains("no bit 31"));
+        assert!(place("0xffffffffffffffff").unwrap().area(Width::Bits16).is_err());
     }
 }

@@ -4,14 +4,14 @@
 
 use std::fmt;
 
-use devmap::{Endian, Operation, PhysRange, Width};
+use devmap::{Endian, Operation, Width};
 use serde::Serialize;
 
 use crate::blocks::Blocks;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::Address;
-use crate::place::check_values;
+use crate::location::{Area, Location};
+use crate::place::{check_values, Extent};
 
 /// The bytes to search for.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct Pattern {
 /// A place where it was found.
 #[derive(Serialize)]
 struct Match {
-    address: Address,
+    address: Location,
 }
 
 impl fmt::Display for Match {
@@ -60,9 +60,9 @@ impl Pattern {
     }
 }
 
-/// Prints where `pattern` is in `range`, at most `max_count` times.
-pub fn search(ctx: &mut Context, range: PhysRange, pattern: &Pattern, max_count: Option<u64>) -> Result<(), Failure> {
-    let mapping = ctx.map_for_reading(range)?;
+/// Prints where `pattern` is in `extent`, at most `max_count` times.
+pub fn search(ctx: &mut Context, extent: Extent, pattern: &Pattern, max_count: Option<u64>) -> Result<(), Failure> {
+    let mapping = ctx.map_for_reading(extent)?;
     let bulk = ctx.bulk(&mapping);
     bulk.check(Operation::Read, 0, mapping.len())?;
     let mut left = max_count.unwrap_or(u64::MAX);
@@ -74,18 +74,18 @@ pub fn search(ctx: &mut Context, range: PhysRange, pattern: &Pattern, max_count:
         bytes.drain(..bytes.len() - kept);
         bytes.resize(kept + length, 0);
         bulk.read_into(offset, &mut bytes[kept..])?;
-        let address = range.start() + (offset - kept) as u64;
-        for at in pattern.find(&bytes, address) {
+        let start = Location::of(&mapping, offset - kept);
+        for at in pattern.find(&bytes, start.address) {
             if left == 0 {
                 return Ok(false);
             }
-            ctx.out.emit(&Match { address: Address(address + at as u64) })?;
+            ctx.out.emit(&Match { address: start.plus(at) })?;
             (left, count) = (left - 1, count + 1);
         }
         Ok(left > 0)
     })?;
     if count == 0 {
-        return Err(Failure::Differs(format!("no match in {range}")));
+        return Err(Failure::Differs(format!("no match in {}", Area::of(&mapping))));
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use devmap::{Mapping, Operation, PhysRange, Width};
+use devmap::{Mapping, Operation, Width};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
@@ -12,8 +12,10 @@ use crate::bar::bar;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
+use crate::location::{Area, Location};
 use crate::memtest::{Algorithm, Memory};
-use crate::output::{Address, Hex, Output};
+use crate::output::{Hex, Output};
+use crate::place::Extent;
 
 /// How many faults of one test are printed; the others are only counted.
 const PRINTED: u64 = 10;
@@ -25,7 +27,7 @@ const ACCESSES: u64 = 1 << 16;
 #[derive(Serialize)]
 struct Fault {
     test: &'static str,
-    address: Address,
+    address: Location,
     expected: Hex,
     found: Hex,
     bits: Hex,
@@ -81,7 +83,7 @@ impl Words<'_> {
             return Err(Failure::Interrupted(format!(
                 "in the test `{}` of {}, whose contents are lost",
                 self.test,
-                self.mapping.range()
+                Area::of(self.mapping)
             )));
         }
         Ok(())
@@ -113,7 +115,7 @@ impl Memory for Words<'_> {
             let hex = |value| Hex::of(value, self.width);
             let fault = Fault {
                 test: self.test,
-                address: Address(self.mapping.range().start() + (index * self.width.bytes()) as u64),
+                address: Location::of(self.mapping, index * self.width.bytes()),
                 expected: hex(expected),
                 found: hex(found),
                 bits: hex(expected ^ found),
@@ -124,9 +126,9 @@ impl Memory for Words<'_> {
     }
 }
 
-/// Tests `range` in `passes` passes, with the tests in `only`, or all.
-pub fn test(ctx: &mut Context, range: PhysRange, passes: u64, only: &[Algorithm], seed: u64) -> Result<(), Failure> {
-    let mapping = ctx.map_for_writing(range)?;
+/// Tests `extent` in `passes` passes, with the tests in `only`, or all.
+pub fn test(ctx: &mut Context, extent: Extent, passes: u64, only: &[Algorithm], seed: u64) -> Result<(), Failure> {
+    let mapping = ctx.map_for_writing(extent)?;
     let width = ctx.fixed_width().unwrap_or(Width::WIDEST);
     mapping.bulk().with_width(width).check(Operation::Write, 0, mapping.len())?;
     let interrupt = Interrupt::on_signals();
@@ -148,6 +150,8 @@ pub fn test(ctx: &mut Context, range: PhysRange, passes: u64, only: &[Algorithm]
     }
     match faults {
         0 => Ok(()),
-        faults => Err(Failure::Differs(format!("{range} is faulty: {faults} words were not what was stored"))),
+        faults => {
+            Err(Failure::Differs(format!("{} is faulty: {faults} words were not what was stored", Area::of(&mapping))))
+        }
     }
 }

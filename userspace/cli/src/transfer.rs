@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use devmap::{Bulk, Error, Mapping, Operation, PhysRange};
+use devmap::{Bulk, Error, Mapping, Operation};
 use serde::Serialize;
 
 use crate::blocks::{Blocks, Order};
@@ -15,27 +15,27 @@ use crate::compare;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::input::Input;
-use crate::output::Address;
-use crate::place::{bytes_at, check_values, Place};
+use crate::location::{physical, Area, Location};
+use crate::place::{check_values, Extent, Place};
 use crate::sigbus;
 
 /// The outcome, for programs.
 #[derive(Serialize)]
 struct Transferred {
-    start: Address,
+    start: Location,
     bytes: usize,
     verified: bool,
 }
 
 fn print_result(ctx: &mut Context, mapping: &Mapping, verified: bool) -> Result<(), Failure> {
-    let start = Address(mapping.range().start());
+    let start = Location::of(mapping, 0);
     Ok(ctx.out.emit_json(&Transferred { start, bytes: mapping.len(), verified })?)
 }
 
-/// Fills `range` with `value`.
-pub fn fill(ctx: &mut Context, range: PhysRange, value: u64, verify: bool) -> Result<(), Failure> {
+/// Fills `extent` with `value`.
+pub fn fill(ctx: &mut Context, extent: Extent, value: u64, verify: bool) -> Result<(), Failure> {
     let width = ctx.value_width();
-    let mapping = ctx.map_for_writing(range)?;
+    let mapping = ctx.map_for_writing(extent)?;
     let bulk = ctx.bulk(&mapping);
     // The whole range is checked before the first block is stored.
     bulk.check(Operation::Fill, 0, mapping.len())?;
@@ -56,8 +56,7 @@ pub fn fill(ctx: &mut Context, range: PhysRange, value: u64, verify: bool) -> Re
 /// Stores the contents of the file at `path` at `place`.
 pub fn load(ctx: &mut Context, path: &Path, place: Place, verify: bool) -> Result<(), Failure> {
     let mut input = Input::open(path)?;
-    let range = input.range(path, place)?;
-    let mapping = ctx.map_for_writing(range)?;
+    let mapping = ctx.map_for_writing(input.area(path, place)?)?;
     let bulk = ctx.bulk(&mapping);
     bulk.check(Operation::Write, 0, mapping.len())?;
     let mut differs = None;
@@ -77,21 +76,24 @@ pub fn load(ctx: &mut Context, path: &Path, place: Place, verify: bool) -> Resul
     print_result(ctx, &mapping, verify)
 }
 
-/// Copies `range` to `target`.
-pub fn copy(ctx: &mut Context, range: PhysRange, target: u64, verify: bool) -> Result<(), Failure> {
-    let length = usize::try_from(range.length()).map_err(|_| Error::TooLong { range })?;
-    let to = bytes_at(target, length).map_err(Failure::Usage)?;
-    if verify && to.overlaps(&range) {
+/// Copies `extent` to `target`.
+pub fn copy(ctx: &mut Context, extent: Extent, target: Location, verify: bool) -> Result<(), Failure> {
+    let source = ctx.map_for_reading(extent)?;
+    let length = source.len();
+    let target = ctx.map_for_writing(target.area(length).map_err(Failure::Usage)?)?;
+    // The same memory may have been mapped from two nodes.
+    let (from, to) = (physical(&source), physical(&target));
+    if verify && to.overlaps(&from) {
         return Err(Failure::Usage(format!(
-            "{range} and {to} overlap, so the copy replaces what it would be compared with: omit --verify"
+            "{} and {} overlap, so the copy replaces what it would be compared with: omit --verify",
+            Area::of(&source),
+            Area::of(&target)
         )));
     }
-    let source = ctx.map_for_reading(range)?;
-    let target = ctx.map_for_writing(to)?;
     let bulk = ctx.bulk(&source);
     bulk.check(Operation::Read, 0, length)?;
     ctx.bulk(&target).check(Operation::Copy, 0, length)?;
-    let order = if to.start() > range.start() { Order::Descending } else { Order::Ascending };
+    let order = if to.start() > from.start() { Order::Descending } else { Order::Ascending };
     Blocks::new("copied", length).in_order(order).run(|offset, length| {
         bulk.copy(offset, &target, offset, length)?;
         Ok(true)
@@ -102,9 +104,9 @@ pub fn copy(ctx: &mut Context, range: PhysRange, target: u64, verify: bool) -> R
     print_result(ctx, &target, verify)
 }
 
-/// Writes the contents of `range` into the file at `path`.
-pub fn save(ctx: &mut Context, range: PhysRange, path: &Path) -> Result<(), Failure> {
-    let mapping = ctx.map_for_reading(range)?;
+/// Writes the contents of `extent` into the file at `path`.
+pub fn save(ctx: &mut Context, extent: Extent, path: &Path) -> Result<(), Failure> {
+    let mapping = ctx.map_for_reading(extent)?;
     ctx.bulk(&mapping).check(Operation::Read, 0, mapping.len())?;
     if path == Path::new("-") {
         // Not through `ctx.out`, which is for text.

@@ -14,7 +14,8 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
-use crate::output::{Address, Hex, Output};
+use crate::location::{Area, Location};
+use crate::output::{Hex, Output};
 use crate::place::Place;
 
 /// How often signals are checked for.
@@ -35,7 +36,7 @@ const CLEAR_BELOW: &str = "\x1b[J";
 #[derive(Serialize)]
 struct Change {
     sample: u64,
-    address: Address,
+    address: Location,
     #[serde(skip_serializing_if = "Option::is_none")]
     before: Option<Hex>,
     value: Hex,
@@ -70,13 +71,13 @@ impl Drop for Screen {
 
 /// Samples `place` every `interval` milliseconds, `count` times or until a signal.
 pub fn watch(ctx: &mut Context, place: Place, interval: u64, count: Option<u64>) -> Result<(), Failure> {
-    if let Place::Field(address, field) = place {
-        let address = Address(address);
-        return Err(Failure::Usage(format!("{address}{field} is a bit field: watch the whole value, {address}")));
+    if let Place::Field(location, field) = place {
+        return Err(Failure::Usage(format!("{location}{field} is a bit field: watch the whole value, {location}")));
     }
     let width = ctx.value_width();
-    let mapping = ctx.map_for_reading(place.range(width).map_err(Failure::Usage)?)?;
+    let mapping = ctx.map_for_reading(place.area(width).map_err(Failure::Usage)?)?;
     mapping.bulk().with_width(width).check(Operation::Read, 0, mapping.len())?;
+    let area = Area::of(&mapping);
     let interrupt = Interrupt::on_signals();
     let screen = if ctx.out.is_terminal() { Some(Screen::enter(&mut ctx.out)?) } else { None };
     let mut before: Option<Vec<u64>> = None;
@@ -87,14 +88,14 @@ pub fn watch(ctx: &mut Context, place: Place, interval: u64, count: Option<u64>)
         let now = values(&mapping, width)?;
         changes += before.iter().flatten().zip(&now).filter(|(before, now)| before != now).count() as u64;
         if screen.is_some() {
-            let title = format!(
-                "{} of {}, samples: {samples}, changes: {changes}, Ctrl-C ends",
-                mapping.range(),
-                ctx.device.display()
-            );
+            let title = match area.window {
+                Some(_) => area.to_string(),
+                None => format!("{area} of {}", ctx.device.display()),
+            };
+            let title = format!("{title}, samples: {samples}, changes: {changes}, Ctrl-C ends");
             // Queried each time, since the size may have changed.
             let height = terminal_size::terminal_size().map_or(24, |(_, height)| usize::from(height.0));
-            let frame = frame(&title, mapping.range().start(), width, before.as_deref(), &now, height);
+            let frame = frame(&title, area.start(), width, before.as_deref(), &now, height);
             ctx.out.write_all(frame.as_bytes())?;
         } else {
             list(&mut ctx.out, samples, &mapping, width, before.as_deref(), &now)?;
@@ -107,7 +108,7 @@ pub fn watch(ctx: &mut Context, place: Place, interval: u64, count: Option<u64>)
         }
     }
     drop(screen);
-    eprintln!("devmap: watched {}, samples: {samples}, changes: {changes}", mapping.range());
+    eprintln!("devmap: watched {area}, samples: {samples}, changes: {changes}");
     Ok(())
 }
 
@@ -130,7 +131,7 @@ fn list(
         if before != Some(*value) {
             out.emit(&Change {
                 sample,
-                address: Address(mapping.range().start() + (index * width.bytes()) as u64),
+                address: Location::of(mapping, index * width.bytes()),
                 before: before.map(|before| Hex::of(before, width)),
                 value: Hex::of(*value, width),
             })?;
@@ -140,7 +141,7 @@ fn list(
 }
 
 /// The whole screen: a title, and as many lines of values as fit.
-fn frame(title: &str, start: u64, width: Width, before: Option<&[u64]>, now: &[u64], height: usize) -> String {
+fn frame(title: &str, start: Location, width: Width, before: Option<&[u64]>, now: &[u64], height: usize) -> String {
     // One line for the title, and one for the number of omitted lines.
     let room = height.saturating_sub(2);
     let mut frame = format!("{HOME}{title}{CLEAR_LINE}\n");
@@ -148,7 +149,7 @@ fn frame(title: &str, start: u64, width: Width, before: Option<&[u64]>, now: &[u
     let marked = Style::new().effects(Effects::INVERT);
     for (line, values) in now.chunks(per_line).enumerate().take(room) {
         let first = line * per_line;
-        frame += &Address(start + (first * width.bytes()) as u64).to_string();
+        frame += &start.plus(first * width.bytes()).to_string();
         for (index, value) in values.iter().enumerate() {
             let changed = before.is_some_and(|before| before[first + index] != *value);
             let style = if changed { marked } else { Style::new() };
@@ -180,7 +181,7 @@ mod tests {
     #[test]
     fn a_frame_marks_what_has_changed_and_counts_what_it_omits() {
         let (before, now) = ([1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 0xff, 4, 5, 6, 7, 8, 9]);
-        let frame = frame("title", 0x1000, Width::Bits32, Some(&before), &now, 4);
+        let frame = frame("title", 0x1000.into(), Width::Bits32, Some(&before), &now, 4);
         let plain = frame.replace("\x1b[H", "").replace("\x1b[K", "").replace("\x1b[J", "");
         assert_eq!(
             plain,

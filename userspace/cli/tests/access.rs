@@ -78,13 +78,49 @@ fn a_command_that_fails_has_changed_nothing() {
 #[test]
 fn wrong_arguments() {
     let fake = FakeDevice::new(&[7; 16]);
-    fake.devmap(&["read", "c0000000"]).misused("write 0xc0000000");
+    fake.devmap(&["read", "c0000000"]).failed(2, "; if it is an address, write 0xc0000000");
+    fake.devmap(&["read", "8z"]).misused("`8z` is not a number");
     fake.devmap(&["write", "0", "-1"]).misused("write the bits that are meant, as in 0xffffffff");
     fake.devmap(&["read"]).misused("<PLACE>");
     fake.devmap(&["read", "0", "-w", "24"]).misused("[possible values: 8, 16, 32");
     fake.devmap(&["read", "0", "--endian", "middle"]).misused("[possible values: native, little, big]");
     fake.devmap(&["dump", "0"]).misused("START+LENGTH");
     fake.devmap(&["frobnicate"]).misused("unrecognized subcommand");
+}
+
+#[test]
+fn a_name_is_not_taken_for_another_device() {
+    let fake = FakeDevice::new(&[7; 16]);
+    let device = fake.path().display().to_string();
+    let line = format!("devmap: sdram is the name of a window of /dev/map, but the device is {device}\n");
+    for arguments in [
+        &["read", "sdram"][..],
+        &["read", "0", "sdram+0x64"],
+        &["write", "sdram+4:7:4", "1"],
+        &["modify", "sdram", "--set", "1"],
+        &["dump", "sdram"],
+        &["fill", "sdram+0+4", "0"],
+        &["save", "sdram", "/dev/null"],
+        &["load", "Cargo.toml", "sdram"],
+        &["copy", "0+4", "sdram"],
+        &["compare", "sdram+0-3", "0"],
+        &["search", "sdram", "1"],
+        &["test", "sdram"],
+        &["watch", "sdram+4"],
+        &["check", "sdram"],
+        &["explain", "sdram+4", "4"],
+        &["lab", "device", "sdram"],
+        &["read", "0", "--window", "sdram"],
+        &["fill", "--window=sdram", "0+4", "0"],
+    ] {
+        let ran = fake.devmap(arguments);
+        assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(2), "", line.as_str()), "{arguments:?}");
+    }
+    fake.devmap(&["read", "--window=-regs", "0"]).failed(2, "-regs is the name of a window");
+    fake.devmap(&["read", "--window", "Regs", "0"]).misused("`Regs` is not the name of a window");
+    fake.devmap(&["dump", "sdram+4"]).misused("write sdram+4+LENGTH or sdram+4-LAST");
+    fake.devmap(&["modify", "sdram+4:3", "--set", "1"]).misused("give its address alone, sdram+0x00000004");
+    assert_eq!(fake.contents(), [7; 16]);
 }
 
 #[test]

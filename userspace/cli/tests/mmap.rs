@@ -44,7 +44,7 @@ fn explain_refuses_what_has_no_pages() {
     devmap(&["explain", "0", "0xffffffffffffffff"]).failed(2, "more than one process can address");
     devmap(&["explain", "0", "4", "--page-size", "5000"]).misused("`5000` is not a power of two");
     devmap(&["explain", "0", "4", "--page-size", "0"]).misused("`0` is not a power of two");
-    devmap(&["explain", "c0000000", "4"]).misused("write 0xc0000000 for hexadecimal");
+    devmap(&["explain", "c0000000", "4"]).failed(2, "if it is an address, write 0xc0000000");
     devmap(&["explain", "0xc0000000"]).misused("<LENGTH>");
 }
 

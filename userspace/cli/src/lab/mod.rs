@@ -16,13 +16,14 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use clap::ValueEnum;
-use devmap::driver::{Protection, Sharing, Verdict};
+use devmap::driver::{Protection, Sharing, Verdict, Window};
 use devmap::page::{self, PageSize};
-use devmap::{Device, Error, PhysRange};
+use devmap::{Device, Error, Kind, PhysRange};
 use nix::errno::Errno;
 
-use crate::context::Context;
+use crate::context::{Access, Context};
 use crate::failure::Failure;
+use crate::location::Location;
 use crate::number::short;
 use crate::output::Address;
 use crate::probe::{Probe, Request};
@@ -65,9 +66,9 @@ impl Experiment {
 const MARK: u8 = b'*';
 
 /// Does the experiments, and fails if the machine deviates from the rules.
-pub fn lab(ctx: &mut Context, experiment: Experiment, address: Option<u64>) -> Result<(), Failure> {
+pub fn lab(ctx: &mut Context, experiment: Experiment, start: Option<Location>) -> Result<(), Failure> {
     use Experiment::{All, BeyondEof, Grow, Partial, Rounding};
-    if address.is_some() && !matches!(experiment, All | Experiment::Device) {
+    if start.is_some() && !matches!(experiment, All | Experiment::Device) {
         return Err(Failure::Usage("only the experiment `device` has an address".into()));
     }
     let page_size = page::system();
@@ -82,7 +83,7 @@ pub fn lab(ctx: &mut Context, experiment: Experiment, address: Option<u64>) -> R
             BeyondEof => beyond_eof(page_size),
             Grow => grow(page_size),
             Rounding => rounding(page_size),
-            Experiment::Device | All => device(ctx, address, page_size),
+            Experiment::Device | All => device(ctx, start, page_size),
         }?;
         rows += report.rows().count();
         wrong += report.rows().filter(|row| !row.agrees).count();
@@ -295,7 +296,8 @@ impl DeviceRange {
             let first = windows.first().ok_or_else(|| {
                 Failure::Usage("the driver has no windows: give the address of memory that may be read".into())
             })?;
-            return Ok(Self { start: first.range.start(), last: first.range.last() });
+            let first = offsets(device, first);
+            return Ok(Self { start: first.start(), last: first.last() });
         };
         if page_size.round_down(start) != start {
             let (page, start) = (Address(page_size.round_down(start)), Address(start));
@@ -311,7 +313,7 @@ impl DeviceRange {
             }
         };
         let last = match (window, granted(2)?) {
-            (Some(window), _) => window.range.last(),
+            (Some(window), _) => offsets(device, &window).last(),
             (None, Verdict::Granted { .. }) => start + 2 * page_size.bytes() - 1,
             (None, Verdict::Refused(_)) => one.last(),
         };
@@ -319,11 +321,20 @@ impl DeviceRange {
     }
 }
 
-fn device(ctx: &Context, address: Option<u64>, page_size: PageSize) -> Result<Report, Failure> {
+/// The offsets of `window` in `device`, which lists it.
+fn offsets(device: &Device, window: &Window) -> PhysRange {
+    match device.kind() {
+        // The length is at least 1.
+        Kind::Window { .. } => PhysRange::new(0, window.range.length()).unwrap_or(window.range),
+        _ => window.range,
+    }
+}
+
+fn device(ctx: &Context, start: Option<Location>, page_size: PageSize) -> Result<Report, Failure> {
     const THIS: Experiment = Experiment::Device;
-    let device = Device::open_read_only(&ctx.device)?;
-    let DeviceRange { start, last } = DeviceRange::find(&device, address, page_size)?;
-    let file = File::open(&ctx.device).map_err(Failure::file("open", &ctx.device))?;
+    let device = ctx.open(start.and_then(|start| start.window), Access::Read)?;
+    let DeviceRange { start, last } = DeviceRange::find(&device, start.map(|start| start.address), page_size)?;
+    let file = File::open(device.path()).map_err(Failure::file("open", device.path()))?;
     let page = page_size.bytes();
     // Up to the tutorial's second page, if there is one.
     let asked = scaled(if last - start < 2 * page - 1 { 1904 } else { 6000 }, page_size);
@@ -346,8 +357,12 @@ fn device(ctx: &Context, address: Option<u64>, page_size: PageSize) -> Result<Re
         let request = Request { offset, length: length as usize, writable: false, private };
         rows.push(row(THIS, place, what, &expected, mapped(try_to_map(&file, request)?)));
     }
-    let title =
-        format!("device: {} at {}, {asked} bytes mapped; {}", ctx.device.display(), Address(start), pages(page_size));
+    let title = format!(
+        "device: {} at {}, {asked} bytes mapped; {}",
+        device.path().display(),
+        Address(start),
+        pages(page_size)
+    );
     Ok(Report { page_size, title, parts: vec![Part::Zones(plan), Part::Rows(rows)] })
 }
 
