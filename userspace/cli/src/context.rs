@@ -2,6 +2,7 @@
 
 //! What every command needs: the options, the device, and the output.
 
+use std::cell::RefCell;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,7 @@ use crate::failure::Failure;
 use crate::location::Location;
 use crate::output::Output;
 use crate::place::Extent;
-use crate::sigbus;
+use crate::sigbus::{self, Memory};
 
 /// What a device is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,12 +32,14 @@ pub struct Context {
     /// The window that numbers without a name are offsets in.
     window: Option<Name>,
     width: Option<Width>,
+    /// What stays open, with what it was opened for.
+    kept: RefCell<Vec<(Option<Name>, Access, &'static Device)>>,
 }
 
 impl Context {
     pub fn new(options: Options) -> Self {
         let Options { device, window, width, endian, json } = options;
-        Self { device, endian, out: Output::new(json), window, width }
+        Self { device, endian, out: Output::new(json), window, width, kept: RefCell::default() }
     }
 
     /// The width of a value.
@@ -94,21 +97,41 @@ impl Context {
 
     fn map(&self, extent: Extent, access: Access) -> Result<Mapping, Failure> {
         let device = match extent {
-            Extent::Area(area) => self.open(area.window, access),
-            Extent::Window(name) => self.open(Some(name), access),
+            Extent::Area(area) => self.keep_open(area.window, access),
+            Extent::Window(name) => self.keep_open(Some(name), access),
         }?;
-        let path = device.path().display();
-        let (what, remedy) = match device.kind() {
-            Kind::File => ("the file was truncated while mapped", "keep others from truncating it"),
-            _ => ("nothing answers at the address, or not to this width", "see the device's manual"),
-        };
-        let line = format!("devmap: cannot access {path}: a bus error (SIGBUS): {what}; {remedy}");
-        sigbus::end_with(&line, Failure::ABSENT);
         let mapping = match extent {
             Extent::Area(area) => device.map(area.range),
             Extent::Window(_) => device.map_all(),
         }?;
+        let (what, remedy) = match device.kind() {
+            Kind::File => ("the file was truncated while mapped", "keep others from truncating it"),
+            _ => ("nothing answers at the address, or not to this width", "see the device's manual"),
+        };
+        let window = match mapping.window() {
+            Some(window) if !window.name.is_empty() => format!("the window {}", window.name),
+            _ => format!("the window of {}", mapping.range()),
+        };
+        let line = format!("devmap: cannot access {}: a bus error (SIGBUS)", device.path().display());
+        sigbus::watch(Memory {
+            device,
+            range: mapping.range(),
+            unanswered: format!("{line}: {what}; {remedy}"),
+            gone: format!("{line}: {window} was removed; run the command again when it is back"),
+        });
         Ok(mapping.with_endian(self.endian))
+    }
+
+    /// Opens what [`open`](Self::open) does, and never closes it: after a bus error it is asked for the reason. A
+    /// command may name many places, so each window is opened only once.
+    fn keep_open(&self, window: Option<Name>, access: Access) -> Result<&'static Device, Failure> {
+        let mut kept = self.kept.borrow_mut();
+        if let Some((_, _, device)) = kept.iter().find(|(of, how, _)| (*of, *how) == (window, access)) {
+            return Ok(device);
+        }
+        let device = Box::leak(Box::new(self.open(window, access)?));
+        kept.push((window, access, device));
+        Ok(device)
     }
 
     /// Bulk operations on `mapping`, with accesses of the width that --width gives.

@@ -9,30 +9,47 @@
 #![allow(unsafe_code)]
 
 use std::ffi::CString;
+use std::iter;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
+use devmap::{Device, PhysRange};
 use nix::libc;
 use nix::sys::signal::{sigaction, SaFlags, SigAction, SigHandler, SigSet, Signal};
 
-/// What the handler prints, and the exit status.
-struct Message {
-    line: String,
-    status: i32,
+use crate::failure::Failure;
+
+/// Memory that may cause a bus error, and what is printed then.
+pub struct Memory {
+    pub device: &'static Device,
+    pub range: PhysRange,
+    /// The line if nothing answers.
+    pub unanswered: String,
+    /// The line if the window was removed.
+    pub gone: String,
 }
 
-/// Points to nothing, or to a message that is never freed.
-static MESSAGE: AtomicPtr<Message> = AtomicPtr::new(ptr::null_mut());
+/// A list of memory.
+struct List {
+    memory: Memory,
+    next: Option<&'static List>,
+}
+
+/// Points to nothing, or to a list that is never freed.
+static WATCHED: AtomicPtr<List> = AtomicPtr::new(ptr::null_mut());
 
 /// Points to nothing, or to a path that is never freed.
 static UNFINISHED: AtomicPtr<CString> = AtomicPtr::new(ptr::null_mut());
 
-/// From now on a bus error ends the process with `line` on standard error and with `status`.
-pub fn end_with(line: &str, status: u8) {
-    let message = Message { line: format!("{line}\n"), status: status.into() };
-    MESSAGE.store(Box::into_raw(Box::new(message)), Ordering::Release);
+/// Points to nothing, or to text that is never freed.
+static RESTORING: AtomicPtr<&'static str> = AtomicPtr::new(ptr::null_mut());
+
+/// From now on a bus error ends the process with a line of `memory`, or of what was watched before, on standard error.
+pub fn watch(memory: Memory) {
+    let next = watched();
+    WATCHED.store(Box::into_raw(Box::new(List { memory, next })), Ordering::Release);
     let action = SigAction::new(SigHandler::Handler(end), SaFlags::empty(), SigSet::empty());
     // SAFETY: The handler makes system calls only, and touches nothing that is ever freed or written again.
     unsafe { sigaction(Signal::SIGBUS, &action) }.expect("every process may handle this signal");
@@ -46,21 +63,43 @@ pub fn remove_unfinished(path: &Path) {
     }
 }
 
+/// From now on a bus error also writes `text`, which restores the terminal, to standard output.
+pub fn restore_terminal(text: &'static str) {
+    RESTORING.store(Box::into_raw(Box::new(text)), Ordering::Release);
+}
+
+fn watched() -> Option<&'static List> {
+    // SAFETY: The pointer is null, or what it points to is never freed, nor written again.
+    unsafe { WATCHED.load(Ordering::Acquire).as_ref() }
+}
+
+/// The line that explains the bus error: one of a window that was removed, or else of the newest memory.
+fn line(list: Option<&'static List>, is_gone: impl Fn(&Memory) -> bool) -> &'static str {
+    let mut memory = iter::successors(list, |list| list.next).map(|list| &list.memory);
+    let newest = list.map_or("", |list| &list.memory.unanswered);
+    memory.find(|memory| is_gone(memory)).map_or(newest, |memory| &memory.gone)
+}
+
+fn write(file: libc::c_int, text: &str) {
+    // SAFETY: The pointer is valid for that many bytes.
+    unsafe { libc::write(file, text.as_ptr().cast(), text.len()) };
+}
+
 extern "C" fn end(_: libc::c_int) {
     // SAFETY: The pointer is null, or what it points to is never freed.
+    if let Some(text) = unsafe { RESTORING.load(Ordering::Acquire).as_ref() } {
+        write(libc::STDOUT_FILENO, text);
+    }
+    // SAFETY: As above.
     if let Some(path) = unsafe { UNFINISHED.load(Ordering::Acquire).as_ref() } {
         // SAFETY: The path ends with a zero byte.
         unsafe { libc::unlink(path.as_ptr()) };
     }
-    // SAFETY: As above.
-    let Some(Message { line, status }) = (unsafe { MESSAGE.load(Ordering::Acquire).as_ref() }) else {
-        // The message is there before the handler is.
-        return;
-    };
-    // SAFETY: The pointer is valid for that many bytes.
-    unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), line.len()) };
+    // One system call for each memory, and no allocation.
+    write(libc::STDERR_FILENO, line(watched(), |memory| memory.device.is_gone(memory.range)));
+    write(libc::STDERR_FILENO, "\n");
     // SAFETY: The call ends the process without running any more of its code.
-    unsafe { libc::_exit(*status) }
+    unsafe { libc::_exit(Failure::ABSENT.into()) }
 }
 
 #[cfg(test)]
@@ -74,11 +113,27 @@ mod tests {
     /// Names the file to leave unfinished to the child, which is this test again.
     const CHILD: &str = "DEVMAP_TEST_SIGBUS_CHILD";
 
+    fn memory(start: u64, unanswered: &str, gone: &str) -> Memory {
+        let device = Box::leak(Box::new(Device::open("/dev/null").unwrap()));
+        let range = PhysRange::new(start, 1).unwrap();
+        Memory { device, range, unanswered: unanswered.into(), gone: gone.into() }
+    }
+
+    #[test]
+    fn a_window_that_was_removed_explains_more_than_the_newest_memory() {
+        let old: &List = Box::leak(Box::new(List { memory: memory(1, "old", "old gone"), next: None }));
+        let list: &List = Box::leak(Box::new(List { memory: memory(2, "new", "new gone"), next: Some(old) }));
+        let line_if = |gone: Option<u64>| line(Some(list), |memory| Some(memory.range.start()) == gone);
+        assert_eq!((line_if(None), line_if(Some(1)), line_if(Some(2))), ("new", "old gone", "new gone"));
+        assert_eq!(line(None, |_| true), "");
+    }
+
     #[test]
     fn a_bus_error_has_a_line_a_status_and_leaves_no_file() {
         if let Some(path) = env::var_os(CHILD) {
-            end_with("the message", 3);
+            watch(memory(0, "the message", "another message"));
             remove_unfinished(path.as_ref());
+            restore_terminal("the terminal\n");
             // An empty file, mapped.
             let request = Request { offset: 0, length: 1, writable: false, private: false };
             Probe::new(&tempfile::tempfile().unwrap(), request, 0).unwrap().load(0);
@@ -88,6 +143,7 @@ mod tests {
         let mut child = Command::new(env::current_exe().unwrap());
         let ended = child.args(["--exact", name, "--nocapture"]).env(CHILD, unfinished.path()).output().unwrap();
         assert_eq!((ended.status.code(), ended.stderr.as_slice()), (Some(3), b"the message\n".as_slice()));
+        assert!(ended.stdout.ends_with(b"the terminal\n"));
         assert!(!unfinished.path().exists());
     }
 }

@@ -17,6 +17,7 @@ use crate::interrupt::Interrupt;
 use crate::location::{Area, Location};
 use crate::output::{Hex, Output};
 use crate::place::Place;
+use crate::sigbus;
 
 /// How often signals are checked for.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -56,6 +57,7 @@ struct Screen;
 
 impl Screen {
     fn enter(out: &mut Output) -> io::Result<Self> {
+        sigbus::restore_terminal(LEAVE);
         out.write_all(ENTER.as_bytes())?;
         Ok(Self)
     }
