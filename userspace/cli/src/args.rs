@@ -330,12 +330,15 @@ Examples:
 
     /// Show what the device is, which windows it has, and what this processor supports
     #[command(after_help = "\
-For the map driver: how it was loaded, the highest address, and every window.
+For the map driver: how it was loaded, the highest address, where the windows lie between the addresses of everything \
+else (not to scale), and for every window its properties.
 
+  node     what --device, or the name of the window, opens
   access   ro or rw: whether it can be written
   cache    uncached, wc (write-combining) or cached
   region   claimed by the driver, or shared with other drivers
-  memory   reserved by the firmware or the kernel's command line, or not
+  memory   reserved in the device tree, declared by the administrator, or not known to be memory
+  from     the parameter of the driver, or the device tree
 
 Examples:
   devmap info

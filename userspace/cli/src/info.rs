@@ -9,7 +9,8 @@ use devmap::page;
 use devmap::{Device, Error, Kind, Width};
 use serde::Serialize;
 
-use crate::context::Context;
+use crate::chart::Chart;
+use crate::context::{Access, Context};
 use crate::failure::Failure;
 use crate::output::Address;
 use crate::windows::{Row, Table};
@@ -75,7 +76,11 @@ impl fmt::Display for Info {
         write!(f, "\nbyte order     {}", self.endian)?;
         write!(f, "\ndevmap         {}", self.version)?;
         match &self.driver {
-            Some(driver) if !driver.windows.is_empty() => write!(f, "\n\n{}", Table(&driver.windows)),
+            Some(Driver { windows, last_address, .. }) if !windows.is_empty() => {
+                let blocks: Vec<_> = windows.iter().filter_map(Row::block).collect();
+                let chart = Chart { blocks: &blocks, last: last_address.0 };
+                write!(f, "\n\n{chart}\n\n{}", Table(windows))
+            }
             _ => Ok(()),
         }
     }
@@ -83,7 +88,7 @@ impl fmt::Display for Info {
 
 /// Prints what is known of the device and the machine.
 pub fn info(ctx: &mut Context) -> Result<(), Failure> {
-    let device = Device::open_read_only(&ctx.device)?;
+    let device = ctx.open(None, Access::Read)?;
     let (mut number, mut bytes, mut maps) = (None, None, Vec::new());
     let kind = match device.kind() {
         Kind::Character { major, minor } => {
@@ -106,6 +111,11 @@ pub fn info(ctx: &mut Context) -> Result<(), Failure> {
             let metadata = fs::metadata(device.path()).map_err(Failure::file("read", device.path()))?;
             bytes = Some(metadata.len());
             "regular file"
+        }
+        Kind::Window { major, minor, window } => {
+            number = Some(format!("{major}:{minor}"));
+            bytes = Some(window.range.length());
+            "window"
         }
         _ => "device",
     };
@@ -135,7 +145,7 @@ fn driver(device: &Device) -> Result<Option<Driver>, Failure> {
         mode: info.mode.to_string(),
         page_size: info.page_size,
         last_address: Address(info.last_address),
-        windows: device.windows()?.into_iter().map(Row::from).collect(),
+        windows: device.windows_with_nodes()?.into_iter().map(Row::from).collect(),
     }))
 }
 
@@ -173,6 +183,7 @@ mod tests {
     #[test]
     fn the_driver_and_its_windows_are_shown() {
         let row = Row::from(sdram());
+        let chart = Chart { blocks: &[row.block().unwrap()], last: (1 << 40) - 1 }.to_string();
         let table = Table(&[row]).to_string();
         assert_eq!(
             info(driver("windows", vec![sdram().into()])).to_string(),
@@ -180,7 +191,7 @@ mod tests {
                 "{DEVICE}driver         map, ABI version 1\n\
                  mode           windows\n\
                  last address   0xffffffffff\n\
-                 {MACHINE}\n\n{table}"
+                 {MACHINE}\n\n{chart}\n\n{table}"
             )
         );
         let raw = info(driver("raw", vec![])).to_string();

@@ -8,6 +8,7 @@ mod access;
 mod args;
 mod bar;
 mod blocks;
+mod chart;
 mod check;
 mod compare;
 mod compat;

@@ -5,9 +5,11 @@
 use std::fmt;
 use std::iter;
 
-use devmap::driver::{Origin, Window};
+use devmap::driver::{Node, Origin, Window};
+use devmap::PhysRange;
 use serde::Serialize;
 
+use crate::chart::Block;
 use crate::number::short;
 use crate::output::Address;
 use crate::table;
@@ -26,6 +28,16 @@ pub struct Row {
     declared: bool,
     survives_lockdown: bool,
     from: &'static str,
+    /// Only where the nodes were asked for.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    node: Option<NodeOfRow>,
+}
+
+/// The node of a window.
+#[derive(Serialize)]
+struct NodeOfRow {
+    minor: u64,
+    node: String,
 }
 
 impl From<Window> for Row {
@@ -45,14 +57,22 @@ impl From<Window> for Row {
                 Origin::Parameter => "parameter",
                 Origin::Dt | Origin::BootDt => "tree",
             },
+            node: None,
         }
+    }
+}
+
+impl From<(Window, Option<Node>)> for Row {
+    fn from((window, node): (Window, Option<Node>)) -> Self {
+        let node = node.map(|node| NodeOfRow { minor: node.minor, node: node.path().display().to_string() });
+        Self { node, ..window.into() }
     }
 }
 
 /// A table of windows: a line for each, below a line of headings.
 pub struct Table<'a>(pub &'a [Row]);
 
-const HEADINGS: [&str; 8] = ["window", "range", "size", "access", "cache", "region", "memory", "from"];
+const HEADINGS: [&str; 9] = ["window", "node", "range", "size", "access", "cache", "region", "memory", "from"];
 
 impl Row {
     /// Why it is known to be memory, if it is.
@@ -64,10 +84,25 @@ impl Row {
         }
     }
 
+    /// Its name, and the path of its node; a dash for each that it does not have.
+    fn name_and_node(&self) -> [String; 2] {
+        let name = Some(&self.name).filter(|name| !name.is_empty());
+        let node = self.node.as_ref().map(|node| &node.node);
+        // No column of a table is empty, so that scripts can split the line.
+        [name, node].map(|text| text.map_or("-", String::as_str).into())
+    }
+
+    /// Its place on a chart.
+    pub fn block(&self) -> Option<Block> {
+        let [name, node] = self.name_and_node();
+        Some(Block { range: PhysRange::new(self.start.0, self.bytes)?, name, node })
+    }
+
     fn cells(&self) -> [String; HEADINGS.len()] {
+        let [name, node] = self.name_and_node();
         [
-            // No column is empty, so that scripts can split the line.
-            if self.name.is_empty() { "-".into() } else { self.name.clone() },
+            name,
+            node,
             format!("{}-{}", self.start, self.last),
             short(self.bytes),
             self.access.into(),
@@ -91,7 +126,6 @@ impl fmt::Display for Table<'_> {
 #[cfg(test)]
 pub mod tests {
     use devmap::driver::{Access, CacheMode, Name};
-    use devmap::PhysRange;
 
     use super::*;
 
@@ -116,22 +150,23 @@ pub mod tests {
 
     #[test]
     fn the_columns_are_as_wide_as_their_widest_cell() {
-        let rows = [sdram().into(), nameless().into()];
+        let node = Some(Node { major: 126, minor: 1 });
+        let rows = [(sdram(), node).into(), (nameless(), None).into()];
         assert_eq!(
             Table(&rows).to_string(),
-            "window  range                      size  access  cache     region   memory    from\n\
-             sdram   0xc0000000-0xc00fffff      1M    rw      uncached  claimed  reserved  tree\n\
-             -       0x1234567000-0x1234567fff  4K    ro      wc        shared   declared  parameter"
+            "window  node       range                      size  access  cache     region   memory    from\n\
+             sdram   /dev/map1  0xc0000000-0xc00fffff      1M    rw      uncached  claimed  reserved  tree\n\
+             -       -          0x1234567000-0x1234567fff  4K    ro      wc        shared   declared  parameter"
         );
         let long = Window { name: Name::new(&[b'z'; 31]).unwrap(), ..sdram() };
         let table = Table(&[long.into(), nameless().into()]).to_string();
         let columns: Vec<_> = table.lines().map(|line| line.find(" 0x").or(line.find(" range"))).collect();
-        assert_eq!(columns, [Some(32); 3], "{table}");
+        assert_eq!(columns, [Some(38); 3], "{table}");
     }
 
     #[test]
     fn without_windows_there_are_headings() {
-        assert_eq!(Table(&[]).to_string(), "window  range  size  access  cache  region  memory  from");
+        assert_eq!(Table(&[]).to_string(), "window  node  range  size  access  cache  region  memory  from");
     }
 
     #[test]
@@ -139,6 +174,12 @@ pub mod tests {
         assert_eq!(
             serde_json::to_string(&Row::from(nameless())).unwrap(),
             r#"{"name":"","start":"0x1234567000","last":"0x1234567fff","bytes":4096,"access":"ro","cache":"wc","claimed":false,"reserved":false,"declared":true,"survives_lockdown":false,"from":"parameter"}"#
+        );
+        let with_node = serde_json::to_string(&Row::from((sdram(), Some(Node { major: 126, minor: 7 })))).unwrap();
+        assert!(with_node.ends_with(r#""from":"tree","minor":7,"node":"/dev/map7"}"#), "{with_node}");
+        assert_eq!(
+            serde_json::to_string(&Row::from((sdram(), None))).unwrap(),
+            serde_json::to_string(&Row::from(sdram())).unwrap()
         );
     }
 }
