@@ -11,6 +11,7 @@ use devmap::driver::Name;
 use devmap::page::PageSize;
 use devmap::{Endian, Width, DEFAULT_DEVICE};
 
+use crate::generate::{places, windows};
 use crate::lab::{Experiment, TouchArgs};
 use crate::location::Location;
 use crate::memtest::Algorithm;
@@ -54,7 +55,7 @@ pub struct Options {
     pub device: PathBuf,
 
     /// The window in which addresses are offsets; names still mean their own windows
-    #[arg(long, global = true, value_name = "NAME", value_parser = name)]
+    #[arg(long, global = true, value_name = "NAME", value_parser = name, add = windows())]
     pub window: Option<Name>,
 
     /// The width of one access in bits [default: 32 for values, the widest possible for bulk]
@@ -65,7 +66,7 @@ pub struct Options {
     #[arg(long, global = true, value_name = "ORDER", default_value = "native", value_parser = endians())]
     pub endian: Endian,
 
-    /// Print one JSON object per line; addresses and values are hexadecimal strings
+    /// Print one JSON object per line; values are hexadecimal strings, and addresses are as in the text
     #[arg(long, global = true)]
     pub json: bool,
 }
@@ -97,7 +98,7 @@ Examples:
   devmap read 0xc0000010:7:4           the bits 7 to 4 of a value")]
     Read {
         /// ADDRESS, NAME+OFFSET, ADDRESS:HIGH:LOW, START+LENGTH or START-LAST
-        #[arg(value_name = "PLACE", value_parser = place, required = true)]
+        #[arg(value_name = "PLACE", value_parser = place, add = places(), required = true)]
         places: Vec<Place>,
     },
 
@@ -109,7 +110,7 @@ Examples:
   devmap write 0xc0000010:7:4 5        a bit field: one load, then one store")]
     Write {
         /// ADDRESS, NAME+OFFSET, or ADDRESS:HIGH:LOW
-        #[arg(value_name = "PLACE", value_parser = place)]
+        #[arg(value_name = "PLACE", value_parser = place, add = places())]
         place: Place,
         /// The values
         #[arg(value_name = "VALUE", value_parser = number, required = true, allow_negative_numbers = true)]
@@ -130,7 +131,7 @@ devmap modify [OPTIONS] <ADDRESS> [--set <BITS>] [--clear <BITS>]
     #[command(group(ArgGroup::new("change").required(true).multiple(true).args(["set", "clear", "mask"])))]
     Modify {
         /// The address of the value
-        #[arg(value_parser = address)]
+        #[arg(value_parser = address, add = places())]
         address: Location,
         /// What the bits of the mask become
         #[arg(value_parser = number, requires = "mask", allow_negative_numbers = true)]
@@ -157,7 +158,7 @@ Examples:
   devmap dump 0xc0000000+256 -w 32     values of 32 bits, read in accesses of 32 bits")]
     Dump {
         /// START+LENGTH, START-LAST, or NAME for all of a window
-        #[arg(value_parser = range)]
+        #[arg(value_parser = range, add = places())]
         range: Extent,
         /// Also print lines that repeat the previous one
         #[arg(short, long)]
@@ -172,7 +173,7 @@ Examples:
   devmap fill 0xc0000000+3M 0xa5 -w 8 --verify")]
     Fill {
         /// START+LENGTH, START-LAST, or NAME for all of a window
-        #[arg(value_parser = range)]
+        #[arg(value_parser = range, add = places())]
         range: Extent,
         /// The value, of 32 bits or the width that --width gives
         #[arg(value_parser = number, allow_negative_numbers = true)]
@@ -193,7 +194,7 @@ Examples:
         /// The file, or - for standard input
         file: PathBuf,
         /// Where to: ADDRESS for the whole file, START+LENGTH or START-LAST for that many bytes of it
-        #[arg(value_name = "PLACE", value_parser = place)]
+        #[arg(value_name = "PLACE", value_parser = place, add = places())]
         place: Place,
         /// Read the range back, and fail if it differs
         #[arg(long)]
@@ -210,7 +211,7 @@ Examples:
   devmap save 0xc0000000+3M - | sha256sum")]
     Save {
         /// START+LENGTH, START-LAST, or NAME for all of a window
-        #[arg(value_parser = range)]
+        #[arg(value_parser = range, add = places())]
         range: Extent,
         /// The file, or - for standard output
         file: PathBuf,
@@ -222,10 +223,10 @@ Example:
   devmap copy 0xc0000000+1M 0xc0100000 --verify")]
     Copy {
         /// Where from: START+LENGTH, START-LAST, or NAME for all of a window
-        #[arg(value_parser = range)]
+        #[arg(value_parser = range, add = places())]
         range: Extent,
         /// Where to
-        #[arg(value_parser = address)]
+        #[arg(value_parser = address, add = places())]
         target: Location,
         /// Read the copy back, and fail if it differs; for ranges that do not overlap
         #[arg(long)]
@@ -238,10 +239,10 @@ Example:
   devmap compare 0xc0000000+1M 0xc0100000 && echo equal")]
     Compare {
         /// START+LENGTH, START-LAST, or NAME for all of a window
-        #[arg(value_parser = range)]
+        #[arg(value_parser = range, add = places())]
         range: Extent,
         /// The other address
-        #[arg(value_parser = address)]
+        #[arg(value_parser = address, add = places())]
         other: Location,
     },
 
@@ -254,7 +255,7 @@ Examples:
         /// The file, or - for standard input
         file: PathBuf,
         /// Where: ADDRESS for the whole file, START+LENGTH or START-LAST for that many bytes of it
-        #[arg(value_name = "PLACE", value_parser = place)]
+        #[arg(value_name = "PLACE", value_parser = place, add = places())]
         place: Place,
     },
 
@@ -273,7 +274,7 @@ devmap search [OPTIONS] <RANGE> <VALUE>...
     #[command(group(ArgGroup::new("pattern").required(true).args(["values", "text", "bytes"])))]
     Search {
         /// START+LENGTH, START-LAST, or NAME for all of a window
-        #[arg(value_parser = range)]
+        #[arg(value_parser = range, add = places())]
         range: Extent,
         /// Consecutive values, of 32 bits or the width that --width gives
         #[arg(value_name = "VALUE", value_parser = number, allow_negative_numbers = true)]
@@ -296,7 +297,7 @@ Examples:
   devmap test 0xc0000000+3M --only random --passes 10 -w 32")]
     Test {
         /// START+LENGTH, START-LAST, or NAME for all of a window
-        #[arg(value_parser = range)]
+        #[arg(value_parser = range, add = places())]
         range: Extent,
         /// The number of passes
         #[arg(long, value_name = "COUNT", value_parser = count, default_value = "1")]
@@ -318,7 +319,7 @@ Examples:
   devmap watch 0xc0000000+4 --interval 10 --count 1000 | tee changes.txt")]
     Watch {
         /// ADDRESS, NAME+OFFSET, START+LENGTH or START-LAST
-        #[arg(value_name = "PLACE", value_parser = place)]
+        #[arg(value_name = "PLACE", value_parser = place, add = places())]
         place: Place,
         /// The time between two samples in milliseconds
         #[arg(long, value_name = "MS", value_parser = number, default_value = "500")]
@@ -357,7 +358,7 @@ Examples:
   devmap check 0xc0000000+3M --write --json | jq -r .cache")]
     Check {
         /// ADDRESS, NAME+OFFSET, START+LENGTH or START-LAST
-        #[arg(value_name = "PLACE", value_parser = place)]
+        #[arg(value_name = "PLACE", value_parser = place, add = places())]
         place: Place,
         /// For reading: the default, in addition to the other options
         #[arg(long)]
@@ -383,7 +384,7 @@ Examples:
   devmap explain 0xc0000ffe 8 --page-size 64K     on a machine with larger pages")]
     Explain {
         /// The address of the first byte
-        #[arg(value_parser = address)]
+        #[arg(value_parser = address, add = places())]
         address: Location,
         /// The number of bytes
         #[arg(value_parser = number)]
@@ -408,7 +409,7 @@ Examples:
         /// What to try out
         experiment: Experiment,
         /// Where to try out `device` [default: the start of the first window]
-        #[arg(value_parser = address)]
+        #[arg(value_parser = address, add = places())]
         address: Option<Location>,
     },
 

@@ -59,6 +59,8 @@ impl Context {
 
     /// Opens the window called `window`, or the one that --window names, or else the device.
     pub fn open(&self, window: Option<Name>, access: Access) -> Result<Device, Failure> {
+        // An address without its 0x may look like a name.
+        let hint = window.map(hint).unwrap_or_default();
         let Some(name) = window.or(self.window) else {
             return Ok(match access {
                 Access::Read => Device::open_read_only(&self.device),
@@ -69,7 +71,7 @@ impl Context {
             return Err(Failure::Usage(format!(
                 "{name} is the name of a window of {DEFAULT_DEVICE}, but the device is {}{}",
                 self.device.display(),
-                hint(name)
+                hint
             )));
         }
         let opened = match access {
@@ -78,9 +80,7 @@ impl Context {
         };
         opened.map_err(|error| match error {
             // The window is unknown, and with `Open` the driver as well.
-            Error::NoWindow { .. } | Error::Open { .. } if !hint(name).is_empty() => {
-                Failure::Usage(format!("{error}{}", hint(name)))
-            }
+            Error::NoWindow { .. } | Error::Open { .. } if !hint.is_empty() => Failure::Usage(format!("{error}{hint}")),
             error => error.into(),
         })
     }

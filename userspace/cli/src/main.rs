@@ -54,6 +54,7 @@ devmap reads and writes physical memory through the map driver's node, /dev/map.
   devmap info                              what the device is, and which windows it has
   devmap check 0xc0000000+3M --write       whether it can be mapped, and if not, why not
   devmap read 0xc0000064                   one value of 32 bits
+  devmap read sdram+0x64                   the same, in the window sdram
   devmap write 0xc0000064 3 -w 8           store one byte
   devmap modify 0xc0000010 --set 0x80      change bits of a value
   devmap dump 0xc0000000+256               look at a range
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         Some("devmem") => return compat::run("devmem", compat::devmem),
         _ => (),
     }
+    generate::complete();
     failure::report("devmap", dispatch(Args::parse())).map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)
 }
 

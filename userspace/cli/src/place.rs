@@ -57,6 +57,14 @@ impl Place {
         }
     }
 
+    /// The window that it names, if it names one.
+    pub fn window(self) -> Option<Name> {
+        match self {
+            Self::Address(location) | Self::Field(location, _) => location.window,
+            Self::Range(area) => area.window,
+        }
+    }
+
     /// The bit field, if it is one.
     pub fn field(self) -> Option<Field> {
         match self {
