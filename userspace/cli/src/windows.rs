@@ -5,7 +5,7 @@
 use std::fmt;
 use std::iter;
 
-use devmap::driver::{Node, Origin, Window};
+use devmap::driver::{Node, Window};
 use devmap::PhysRange;
 use serde::Serialize;
 
@@ -53,10 +53,7 @@ impl From<Window> for Row {
             reserved: window.reserved,
             declared: window.memory,
             survives_lockdown: window.survives_lockdown(),
-            from: match window.origin {
-                Origin::Parameter => "parameter",
-                Origin::Dt | Origin::BootDt => "tree",
-            },
+            from: window.origin.as_str(),
             node: None,
         }
     }
@@ -125,7 +122,7 @@ impl fmt::Display for Table<'_> {
 
 #[cfg(test)]
 pub mod tests {
-    use devmap::driver::{Access, CacheMode, Name};
+    use devmap::driver::{Access, CacheMode, Name, Origin};
 
     use super::*;
 
