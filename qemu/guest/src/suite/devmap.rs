@@ -3,9 +3,9 @@
 //! The command line `devmap` on /dev/map: what each command prints and stores.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     io::{BufRead, BufReader, Read},
-    os::unix::fs::symlink,
+    os::unix::fs::{symlink, PermissionsExt},
     process::Command,
 };
 
@@ -16,7 +16,7 @@ use nix::sys::signal::Signal;
 use crate::{
     host::{Host, LENGTH, START},
     kernel::{self, Loaded},
-    program::{devmap, shell, Ran, Running, Scratch, WHOLE},
+    program::{devmap, devmap_as_user, shell, Ran, Running, Scratch, WHOLE},
     user,
 };
 
@@ -36,6 +36,10 @@ crate::tests! {
     busybox_devmem_and_devmap_agree,
     devmem_by_name_prints_what_busybox_prints,
     devmem2_by_name_takes_what_devmem2_took,
+    names_are_offsets_in_their_windows,
+    a_name_opens_the_windows_own_node,
+    a_window_that_does_not_open_says_why,
+    windows_complete_by_name,
 }
 
 /// The expected contents of the free memory.
@@ -466,4 +470,90 @@ fn devmem2_by_name_takes_what_devmem2_took(host: &mut Host) -> Result<()> {
         ensure!(ran.status == Some(1) && ran.err.starts_with("devmem2: "), "{ran:?}");
     }
     host.changed(seed, &[0x20..0x24, 0x33..0x34], |offset| !pattern::byte(seed, START + offset))
+}
+
+/// Two windows that fill the free memory, and in whose names a hyphen and digits are no numbers.
+const TWO: &str = "windows=dsp-0@0xc0000000+1M,f00d@0xc0100000+2M";
+
+fn names_are_offsets_in_their_windows(host: &mut Host) -> Result<()> {
+    let mut expected = Expected::new(host, 104)?;
+    let loaded = Loaded::with(&[TWO])?;
+    devmap("write dsp-0+0x64 0x11 -w 8")?.printed("")?;
+    devmap("write f00d+2M 0 -w 8")?
+        .failed(3, &["cannot map 0x00200000-0x00200000 of /dev/map2: the window f00d ends after 0x200000 bytes"])?;
+    // Three ways to say the same.
+    for arguments in ["read dsp-0+0x64 -w 8", "read 0x64 -w 8 --window dsp-0", "read 0x64 -w 8 --device /dev/map1"] {
+        devmap(arguments)?.printed("dsp-0+0x00000064: 0x11\n")?;
+    }
+    devmap("read 0xc0000064 -w 8")?.printed("0xc0000064: 0x11\n")?;
+    devmap("write f00d 0x22 0x33 -w 8 --verify")?.printed("")?;
+    devmap("read f00d+0-1 -w 8")?.printed("f00d+0x00000000: 0x22\nf00d+0x00000001: 0x33\n")?;
+    devmap("modify f00d+1 -w 8 --set 0x40")?.printed("f00d+0x00000001: 0x33 -> 0x73\n")?;
+    devmap("--json read f00d+1:7:4 -w 8")?
+        .printed("{\"address\":\"f00d+0x00000001\",\"width\":8,\"field\":\"7:4\",\"value\":\"0x7\"}\n")?;
+    expected.put(0x64, &[0x11]);
+    expected.put(0x10_0000, &[0x22, 0x73]);
+    // A whole window, and the same memory by its name and by its address.
+    devmap("fill dsp-0 0x5a5a5a5a --verify")?.printed("")?;
+    devmap("copy dsp-0+0+64K f00d+1M --verify")?.printed("")?;
+    devmap("compare dsp-0 0xc0000000")?.printed("")?;
+    devmap("copy dsp-0+0+8 0xc0000004 --verify")?
+        .failed(2, &["dsp-0+0x00000000-0x00000007 and 0xc0000004", "overlap"])?;
+    expected.put(0, &[0x5a; 0x10_0000]);
+    expected.put(0x20_0000, &[0x5a; 0x1_0000]);
+    // In raw mode one mapping shows both windows.
+    drop(loaded);
+    let _raw = Loaded::new()?;
+    expected.holds(host)
+}
+
+fn a_name_opens_the_windows_own_node(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::with(&[TWO])?;
+    fs::set_permissions("/dev/map2", Permissions::from_mode(0o666))?;
+    // The user may not ask /dev/map, so sysfs tells which node it is.
+    devmap_as_user("read 0xc0100000")?.failed(3, &["cannot open /dev/map: Permission denied (EACCES)"])?;
+    devmap_as_user("write f00d+8 7")?.printed("")?;
+    devmap_as_user("read f00d+8")?.printed("f00d+0x00000008: 0x00000007\n")?;
+    devmap_as_user("read dsp-0")?.failed(
+        3,
+        &[
+            "cannot open the window dsp-0: its node /dev/map1: Permission denied (EACCES); its permissions forbid it",
+            "mode 0600, owner root, group ",
+        ],
+    )
+}
+
+fn a_window_that_does_not_open_says_why(_: &mut Host) -> Result<()> {
+    {
+        let _loaded = Loaded::with(&[TWO])?;
+        devmap("read dsp")?.failed(3, &["there is no window dsp; the windows are dsp-0, f00d"])?;
+        devmap("read c0000000")?.failed(2, &["the windows are dsp-0, f00d; if it is an address, write 0xc0000000"])?;
+        devmap("read 0 --window=f00")?.failed(3, &["there is no window f00"])?;
+        devmap("read 0 --device /dev/map3")?.failed(3, &["no window has this node"])?;
+        fs::remove_file("/dev/map1")?;
+        devmap("read dsp-0")?.failed(
+            3,
+            &["its node /dev/map1: No such file or directory (ENOENT)", "create it with `mknod /dev/map1 c 126 1`"],
+        )?;
+        fs::write("/dev/map1", [7; 16])?;
+        let other = devmap("read dsp-0");
+        fs::remove_file("/dev/map1")?;
+        other?.failed(3, &["it is not the node of a window; replace it by the device c 126 1"])?;
+    }
+    let _loaded = Loaded::new()?;
+    devmap("read dsp-0")?.failed(3, &["there is no window dsp-0; no window has a name"])
+}
+
+fn windows_complete_by_name(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::with(&["windows=dsp-0@0xc0000000+1M,3d@0xc0100000+1M"])?;
+    let proposed = |index: u32, words: &str| {
+        shell(&format!("DEVMAP_COMPLETE=fish _CLAP_COMPLETE_INDEX={index} devmap -- devmap {words}"))
+    };
+    ensure!(proposed(2, "read d")?.out.starts_with("dsp-0"), "{:?}", proposed(2, "read d")?);
+    // It would be a number there.
+    let numbers = proposed(2, "read 3")?;
+    ensure!(!numbers.out.contains("3d"), "{numbers:?}");
+    let all = proposed(2, "--window ''")?;
+    ensure!(all.out.contains("3d") && all.out.contains("dsp-0"), "{all:?}");
+    Ok(())
 }

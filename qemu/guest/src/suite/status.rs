@@ -170,7 +170,7 @@ fn status_2_is_for_arguments_and_changes_nothing(host: &mut Host) -> Result<()> 
     }
     // Arguments that cannot be parsed are reported with the usage.
     for (arguments, says) in [
-        ("read c0000000", "write 0xc0000000 for hexadecimal"),
+        ("read c0000000", "if it is an address, write 0xc0000000"),
         ("read", "<PLACE>"),
         ("read 0xc0000000 -w 24", "[possible values: 8, 16, 32, 64]"),
         ("dump 0xc0000000", "START+LENGTH or START-LAST"),
@@ -296,9 +296,11 @@ fn status_3_for_a_user_without_the_permission(host: &mut Host) -> Result<()> {
     for parameters in [&[][..], &[WHOLE]] {
         let _loaded = Loaded::with(parameters)?;
         for command in commands {
-            let words = "cannot open /dev/map: Permission denied (EACCES); its permissions forbid it: run as root, \
-                         or change its group or mode";
-            devmap_as_user(command)?.failed(3, &[words])?;
+            let words =
+                "cannot open /dev/map: Permission denied (EACCES); its permissions forbid it (mode 0600, owner \
+                         root, group ";
+            let remedy = "run as root, or change its group or mode";
+            devmap_as_user(command)?.failed(3, &[words, remedy])?;
         }
         fs::set_permissions("/dev/map", Permissions::from_mode(0o666))?;
         if parameters.is_empty() {
@@ -314,7 +316,8 @@ fn status_3_for_a_user_without_the_permission(host: &mut Host) -> Result<()> {
             // A user who may only read the node cannot write.
             fs::set_permissions("/dev/map", Permissions::from_mode(0o644))?;
             devmap_as_user("read 0xc0000000 -w 8")?.printed("0xc0000000: 0x01\n")?;
-            devmap_as_user("write 0xc0000000 2 -w 8")?.failed(3, &["(EACCES); its permissions forbid it"])?;
+            devmap_as_user("write 0xc0000000 2 -w 8")?
+                .failed(3, &["(EACCES); its permissions forbid it (mode 0644"])?;
         }
     }
     host.changed(seed, &[0..1], |_| 1)
@@ -447,6 +450,13 @@ fn row(name: &str, start: u64, access: &str, cache: &str) -> Value {
     })
 }
 
+/// The window with its node.
+fn row_with_node(mut row: Value, minor: u32) -> Value {
+    row["minor"] = minor.into();
+    row["node"] = format!("/dev/map{minor}").into();
+    row
+}
+
 fn check_tells_what_the_windows_allow(host: &mut Host) -> Result<()> {
     let seed = 118;
     host.fill(seed)?;
@@ -511,19 +521,22 @@ fn info_shows_the_driver_and_its_windows(_: &mut Host) -> Result<()> {
     let (memory, width) = if RESERVED { ("reserved", 8) } else { ("-", 6) };
     let table = format!(
         "\n\
-        window  range                  size  access  cache     region   {:width$}  from\n\
-        one     0xc0000000-0xc00fffff  1M    rw      uncached  claimed  {memory:width$}  parameter\n\
-        two     0xc0100000-0xc01fffff  1M    ro      wc        claimed  {memory:width$}  parameter\n\
-        three   0xc0200000-0xc02fffff  1M    rw      cached    claimed  {memory:width$}  parameter\n",
+        window  node       range                  size  access  cache     region   {:width$}  from\n\
+        one     /dev/map1  0xc0000000-0xc00fffff  1M    rw      uncached  claimed  {memory:width$}  parameter\n\
+        two     /dev/map2  0xc0100000-0xc01fffff  1M    ro      wc        claimed  {memory:width$}  parameter\n\
+        three   /dev/map3  0xc0200000-0xc02fffff  1M    rw      cached    claimed  {memory:width$}  parameter\n",
         "memory"
     );
     ensure!(ran.status == Some(0) && ran.out.ends_with(&table), "not {table}: {ran:?}");
     ensure!(ran.out.contains("\nmode           windows\n"), "{ran:?}");
+    for line in ["| one   |  1M     /dev/map1", "| two   |  1M     /dev/map2", "| three |  1M     /dev/map3"] {
+        ensure!(ran.out.lines().filter(|found| found.ends_with(line)).count() == 1, "not one {line:?}: {ran:?}");
+    }
     let info = object(&devmap("info --json")?)?;
     let windows = json!([
-        row("one", 0xc000_0000, "rw", "uncached"),
-        row("two", 0xc010_0000, "ro", "wc"),
-        row("three", 0xc020_0000, "rw", "cached"),
+        row_with_node(row("one", 0xc000_0000, "rw", "uncached"), 1),
+        row_with_node(row("two", 0xc010_0000, "ro", "wc"), 2),
+        row_with_node(row("three", 0xc020_0000, "rw", "cached"), 3),
     ]);
     ensure!(info["device"] == "/dev/map" && info["number"] == "126:0", "{info}");
     ensure!(info["driver"]["mode"] == "windows" && info["driver"]["windows"] == windows, "not {windows}: {info}");
@@ -533,5 +546,9 @@ fn info_shows_the_driver_and_its_windows(_: &mut Host) -> Result<()> {
     symlink("/dev/map", &link)?;
     let linked = object(&devmap(&format!("info --json --device {link}"))?)?;
     ensure!(linked["driver"] == info["driver"], "{linked}");
+    // The node of a window shows it alone.
+    let own = object(&devmap("info --json --device /dev/map2")?)?;
+    ensure!(own["kind"] == "window" && own["number"] == "126:2" && own["bytes"] == 1 << 20, "{own}");
+    ensure!(own["driver"]["mode"] == "window" && own["driver"]["windows"] == json!([windows[1]]), "{own}");
     Ok(())
 }
