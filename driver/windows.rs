@@ -439,9 +439,13 @@ impl fmt::Display for AddError {
             Self::Refused(window, reason) => {
                 write!(f, "{}: {}", window, reason)?;
                 match reason {
-                    WindowError::SystemRam if window.origin != Origin::Parameter => f.write_str(
-                        "; if it is the memory of a node in /reserved-memory, give that node no-map",
-                    ),
+                    WindowError::SystemRam
+                        if matches!(window.origin, Origin::Dt | Origin::BootDt) =>
+                    {
+                        f.write_str(
+                            "; if it is the memory of a node in /reserved-memory, give that node no-map",
+                        )
+                    }
                     _ => Ok(()),
                 }
             }
@@ -452,6 +456,7 @@ impl fmt::Display for AddError {
                 match window.origin {
                     Origin::Parameter => "option shared",
                     Origin::Dt | Origin::BootDt => "property map,shared",
+                    Origin::RunTime => "attribute shared",
                 }
             ),
             Self::Failed(error) => write!(f, "error {}", error.to_errno()),

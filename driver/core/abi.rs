@@ -59,7 +59,7 @@ pub const WINDOW_CLAIMED: u32 = 1 << 1;
 pub const WINDOW_RESERVED: u32 = 1 << 2;
 
 /// In [`MapWindow::flags`]: the window comes from the device tree and is removed with its device.
-/// Other windows come from the module parameter.
+/// Windows with neither this flag nor [`WINDOW_RUN_TIME`] come from the module parameter.
 pub const WINDOW_DT: u32 = 1 << 3;
 
 /// In [`MapWindow::flags`]: the administrator declares that all of the window is memory, so every
@@ -69,6 +69,9 @@ pub const WINDOW_MEMORY: u32 = 1 << 4;
 /// In [`MapWindow::flags`]: the boot device tree describes the window and refers to its memory by
 /// `memory-region`. A locked-down kernel maps only windows with this flag and [`WINDOW_RESERVED`].
 pub const WINDOW_BOOT: u32 = 1 << 5;
+
+/// In [`MapWindow::flags`]: the window was added at run time, and may be removed at any time.
+pub const WINDOW_RUN_TIME: u32 = 1 << 6;
 
 /// In [`MapCheck::verdict`]: the mapping is granted. Other verdicts are codes of
 /// [`Refusal::code()`](super::Refusal::code).
@@ -99,7 +102,7 @@ pub const MAP_SHARED_VALIDATE: u32 = 3;
 pub const IOC_INFO: u32 = ioc(IOC_READ, 0x00, size_of::<MapInfo>());
 
 /// Reports one window: takes and fills a [`MapWindow`]. EINVAL if there is no window with this
-/// index. Windows of the device tree come and go with their devices.
+/// index. Windows of the device tree come and go with their devices, and others at run time.
 pub const IOC_WINDOW: u32 = ioc(IOC_READ | IOC_WRITE, 0x01, size_of::<MapWindow>());
 
 /// Reports whether a mapping would be granted: takes and fills a [`MapCheck`].
@@ -144,7 +147,7 @@ pub struct MapWindow {
     /// In: the index of the window, from 0 in the order of addresses.
     pub index: u32,
     /// [`WINDOW_READ_ONLY`], [`WINDOW_CLAIMED`], [`WINDOW_RESERVED`], [`WINDOW_DT`],
-    /// [`WINDOW_MEMORY`], [`WINDOW_BOOT`].
+    /// [`WINDOW_MEMORY`], [`WINDOW_BOOT`], [`WINDOW_RUN_TIME`].
     pub flags: u32,
     /// The cache type: a [`CacheMode::code()`].
     pub cache: u32,
@@ -231,14 +234,19 @@ impl MapWindow {
         let entry = mode.windows().get(usize::try_from(index).ok()?)?;
         let window = entry.window();
         let flag = |set, flag| if set { flag } else { 0 };
+        let origin = match window.origin {
+            Origin::Parameter => 0,
+            Origin::Dt => WINDOW_DT,
+            Origin::BootDt => WINDOW_DT | WINDOW_BOOT,
+            Origin::RunTime => WINDOW_RUN_TIME,
+        };
         Some(Self {
             index,
             flags: flag(window.access == Access::ReadOnly, WINDOW_READ_ONLY)
                 | flag(window.claim, WINDOW_CLAIMED)
                 | flag(window.reserved, WINDOW_RESERVED)
-                | flag(window.origin != Origin::Parameter, WINDOW_DT)
                 | flag(window.memory, WINDOW_MEMORY)
-                | flag(window.origin == Origin::BootDt, WINDOW_BOOT),
+                | origin,
             cache: window.cache.code(),
             minor: entry.minor(),
             start: window.range.start(),
@@ -268,6 +276,7 @@ impl MapWindow {
             memory: has(WINDOW_MEMORY),
             reserved: has(WINDOW_RESERVED),
             origin: match (has(WINDOW_DT), has(WINDOW_BOOT)) {
+                (false, _) if has(WINDOW_RUN_TIME) => Origin::RunTime,
                 (false, _) => Origin::Parameter,
                 (true, false) => Origin::Dt,
                 (true, true) => Origin::BootDt,
@@ -427,6 +436,26 @@ mod tests {
             assert_eq!(MapWindow::new(&mode, index), None);
         }
         assert_eq!(MapWindow::new(&RAW, 0), None);
+    }
+
+    #[test]
+    fn every_origin_has_flags_of_its_own() {
+        let mut seen = Vec::new();
+        for origin in [
+            Origin::Parameter,
+            Origin::Dt,
+            Origin::BootDt,
+            Origin::RunTime,
+        ] {
+            let window = Window {
+                origin,
+                ..windows().windows()[0]
+            };
+            let reported = MapWindow::new(&Mode::Windows(Table::of(&window)), 0).unwrap();
+            assert_eq!(reported.window(), Some(window));
+            assert!(!seen.contains(&reported.flags), "{origin:?}");
+            seen.push(reported.flags);
+        }
     }
 
     #[test]

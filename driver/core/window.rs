@@ -68,6 +68,8 @@ pub enum Origin {
     Dt,
     /// The boot device tree, in which the window refers to its memory by `memory-region`.
     BootDt,
+    /// A directory in configfs. The window is removed with it, or earlier.
+    RunTime,
 }
 
 impl Origin {
@@ -76,6 +78,7 @@ impl Origin {
         match self {
             Self::Parameter => "parameter",
             Self::Dt | Self::BootDt => "tree",
+            Self::RunTime => "run-time",
         }
     }
 }
@@ -278,7 +281,12 @@ mod tests {
 
     #[test]
     fn only_reserved_memory_of_the_boots_tree_survives_lockdown() {
-        for origin in [Origin::Parameter, Origin::Dt, Origin::BootDt] {
+        for origin in [
+            Origin::Parameter,
+            Origin::Dt,
+            Origin::BootDt,
+            Origin::RunTime,
+        ] {
             for reserved in [false, true] {
                 let window = Window {
                     origin,

@@ -68,12 +68,15 @@ enum map_cache {
  * @MAP_WINDOW_RESERVED: All of the window lies in one no-map node of
  *	/reserved-memory that nothing in the kernel uses.
  * @MAP_WINDOW_DT: The window comes from the device tree and is removed with its
- *	device. Other windows come from the module parameter.
+ *	device. Windows with neither this flag nor %MAP_WINDOW_RUN_TIME come
+ *	from the module parameter.
  * @MAP_WINDOW_MEMORY: The administrator declares that all of the window is
  *	memory, so every load completes.
  * @MAP_WINDOW_BOOT: The boot device tree describes the window and refers to its
  *	memory by memory-region. A locked-down kernel maps only windows with
  *	this flag and %MAP_WINDOW_RESERVED.
+ * @MAP_WINDOW_RUN_TIME: The window was added at run time, and may be removed at
+ *	any time.
  */
 enum map_window_flags {
 	MAP_WINDOW_READ_ONLY = 1 << 0,
@@ -82,6 +85,7 @@ enum map_window_flags {
 	MAP_WINDOW_DT = 1 << 3,
 	MAP_WINDOW_MEMORY = 1 << 4,
 	MAP_WINDOW_BOOT = 1 << 5,
+	MAP_WINDOW_RUN_TIME = 1 << 6,
 };
 
 /**
@@ -250,7 +254,7 @@ struct map_check {
 
 /*
  * Reports one window. EINVAL if there is no window with this index. Windows of
- * the device tree come and go with their devices.
+ * the device tree come and go with their devices, and others at run time.
  */
 #define MAP_IOC_WINDOW _IOWR(MAP_IOC_TYPE, 0x01, struct map_window)
 

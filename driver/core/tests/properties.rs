@@ -280,7 +280,12 @@ fn window() -> impl Strategy<Value = Window> {
         any::<bool>(),
         select(CacheMode::ALL.to_vec()),
         any::<(bool, bool, bool)>(),
-        select(vec![Origin::Parameter, Origin::Dt, Origin::BootDt]),
+        select(vec![
+            Origin::Parameter,
+            Origin::Dt,
+            Origin::BootDt,
+            Origin::RunTime,
+        ]),
     )
         .prop_map(
             |(range, name, read_only, cache, (claim, memory, reserved), origin)| Window {
