@@ -8,6 +8,7 @@
 
 pub mod abi;
 mod decide;
+mod draft;
 pub mod dt;
 mod limit;
 mod page;
@@ -33,6 +34,16 @@ pub use decide::{
     Request,
     WindowError,
     LARGEST_MAPPING, //
+};
+pub use draft::{
+    switch,
+    Draft,
+    DraftError,
+    Line,
+    Property,
+    Value,
+    ValueError,
+    ValueErrorKind, //
 };
 pub use limit::{
     may_map,

@@ -85,24 +85,33 @@ pub enum ParseErrorKind {
     OptionTwice,
 }
 
-impl ParseError<'_> {
-    /// The length of the longest part that is displayed in full, in bytes. The kernel log limits
-    /// lines.
-    const QUOTE: usize = 64;
-}
+/// The length of the longest part that is displayed in full, in bytes. The kernel log limits lines.
+pub(super) const LONGEST_QUOTE: usize = 64;
 
 impl fmt::Display for ParseError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "at position {}", self.position)?;
-        match self.part.split_at_checked(Self::QUOTE) {
-            Some((head, [_, ..])) => write!(f, ", \"{}\"...", head.escape_ascii())?,
-            _ if self.part.is_empty() => {}
-            _ => write!(f, ", \"{}\"", self.part.escape_ascii())?,
+        if !self.part.is_empty() {
+            f.write_str(", ")?;
+            quote(self.part, f)?;
         }
         f.write_str(": ")?;
+        self.kind.explain(self.page_size, f)
+    }
+}
 
-        let page_size = self.page_size;
-        f.write_str(match self.kind {
+/// Writes `part` in quotation marks, and only the beginning of a long one.
+pub(super) fn quote(part: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match part.split_at_checked(LONGEST_QUOTE) {
+        Some((head, [_, ..])) => write!(f, "\"{}\"...", head.escape_ascii()),
+        _ => write!(f, "\"{}\"", part.escape_ascii()),
+    }
+}
+
+impl ParseErrorKind {
+    /// Writes what is wrong. `page_size` is in bytes.
+    pub(super) fn explain(self, page_size: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             ParseErrorKind::WindowMissing => {
                 "a window is missing; it is written [NAME@]START+SIZE[:OPTION]..."
             }
@@ -264,21 +273,11 @@ fn range(place: Part<'_>, page_size: u64) -> Result<PhysRange, Fault<'_>> {
     let Some((start_text, sign, rest)) = place.cut(|byte| matches!(byte, b'+' | b'-')) else {
         return Err(Fault(place, ParseErrorKind::SizeMissing));
     };
-    let start = number(start_text)?;
-    if !page_size.is_aligned(start) {
-        return Err(Fault(start_text, ParseErrorKind::StartUnaligned));
-    }
+    let start = start(start_text.bytes, page_size).map_err(|kind| Fault(start_text, kind))?;
     let length = if sign.bytes == b"+" {
-        let size = size(rest)?;
-        if size == 0 {
-            return Err(Fault(rest, ParseErrorKind::SizeZero));
-        }
-        if !page_size.is_aligned(size) {
-            return Err(Fault(rest, ParseErrorKind::SizeUnaligned));
-        }
-        Some(size)
+        Some(size(rest.bytes, page_size).map_err(|kind| Fault(rest, kind))?)
     } else {
-        let end = number(rest)?;
+        let end = value(rest.bytes).map_err(|kind| Fault(rest, kind))?;
         if end < start {
             return Err(Fault(rest, ParseErrorKind::EndBeforeStart));
         }
@@ -293,22 +292,49 @@ fn range(place: Part<'_>, page_size: u64) -> Result<PhysRange, Fault<'_>> {
         .ok_or(Fault(place, ParseErrorKind::RangeTooLong))
 }
 
-/// Parses a number with an optional suffix.
-fn size(text: Part<'_>) -> Result<u64, Fault<'_>> {
-    let (digits, unit) = match text.bytes {
+/// Parses the address of the first byte of a window.
+pub(super) fn start(text: &[u8], page_size: PageSize) -> Result<u64, ParseErrorKind> {
+    let start = value(text)?;
+    if page_size.is_aligned(start) {
+        Ok(start)
+    } else {
+        Err(ParseErrorKind::StartUnaligned)
+    }
+}
+
+/// Parses the size of a window: a number with an optional suffix.
+pub(super) fn size(text: &[u8], page_size: PageSize) -> Result<u64, ParseErrorKind> {
+    let (digits, unit) = match text {
         [digits @ .., b'K' | b'k'] => (digits, 1 << 10),
         [digits @ .., b'M' | b'm'] => (digits, 1 << 20),
         [digits @ .., b'G' | b'g'] => (digits, 1 << 30),
         digits => (digits, 1),
     };
-    let count = value(digits).map_err(|kind| Fault(text, kind))?;
-    count
-        .checked_mul(unit)
-        .ok_or(Fault(text, ParseErrorKind::NumberTooLarge))
+    match value(digits)?.checked_mul(unit) {
+        None => Err(ParseErrorKind::NumberTooLarge),
+        Some(0) => Err(ParseErrorKind::SizeZero),
+        Some(size) if !page_size.is_aligned(size) => Err(ParseErrorKind::SizeUnaligned),
+        Some(size) => Ok(size),
+    }
 }
 
-fn number(text: Part<'_>) -> Result<u64, Fault<'_>> {
-    value(text.bytes).map_err(|kind| Fault(text, kind))
+/// Parses an option for the access.
+pub(super) fn access(text: &[u8]) -> Option<Access> {
+    match text {
+        b"ro" => Some(Access::ReadOnly),
+        b"rw" => Some(Access::ReadWrite),
+        _ => None,
+    }
+}
+
+/// Parses an option for the cache type.
+pub(super) fn cache(text: &[u8]) -> Option<CacheMode> {
+    match text {
+        b"uncached" | b"uc" => Some(CacheMode::Uncached),
+        b"writecombine" | b"wc" => Some(CacheMode::WriteCombine),
+        b"cached" | b"wb" => Some(CacheMode::Cached),
+        _ => None,
+    }
 }
 
 fn value(text: &[u8]) -> Result<u64, ParseErrorKind> {
@@ -348,8 +374,8 @@ fn digit(byte: u8) -> Option<u64> {
 
 /// Sets the options of `window` from `list`, which is separated by colons.
 fn set_options<'a>(window: &mut Window, list: Part<'a>) -> Result<(), Fault<'a>> {
-    let mut access = None;
-    let mut cache = None;
+    let mut own_access = None;
+    let mut own_cache = None;
     let mut claim = None;
     let mut memory = None;
     let mut rest = Some(list);
@@ -359,23 +385,22 @@ fn set_options<'a>(window: &mut Window, list: Part<'a>) -> Result<(), Fault<'a>>
             None => (list, None),
         };
         let given_before = match option.bytes {
-            b"ro" => access.replace(Access::ReadOnly).is_some(),
-            b"rw" => access.replace(Access::ReadWrite).is_some(),
-            b"uncached" | b"uc" => cache.replace(CacheMode::Uncached).is_some(),
-            b"writecombine" | b"wc" => cache.replace(CacheMode::WriteCombine).is_some(),
-            b"cached" | b"wb" => cache.replace(CacheMode::Cached).is_some(),
             b"shared" => claim.replace(false).is_some(),
             b"memory" => memory.replace(true).is_some(),
             b"" => return Err(Fault(option, ParseErrorKind::OptionMissing)),
-            _ => return Err(Fault(option, ParseErrorKind::OptionUnknown)),
+            text => match (access(text), cache(text)) {
+                (Some(access), _) => own_access.replace(access).is_some(),
+                (_, Some(cache)) => own_cache.replace(cache).is_some(),
+                (None, None) => return Err(Fault(option, ParseErrorKind::OptionUnknown)),
+            },
         };
         if given_before {
             return Err(Fault(option, ParseErrorKind::OptionTwice));
         }
         rest = others;
     }
-    window.access = access.unwrap_or(window.access);
-    window.cache = cache.unwrap_or(window.cache);
+    window.access = own_access.unwrap_or(window.access);
+    window.cache = own_cache.unwrap_or(window.cache);
     window.claim = claim.unwrap_or(window.claim);
     window.memory = memory.unwrap_or(window.memory);
     Ok(())

@@ -142,6 +142,19 @@ pub fn info_of_one(window: &Window, limits: &Limits) -> MapInfo {
     MapInfo::new(&Mode::Windows(Table::of(window)), limits).on_its_node()
 }
 
+pub fn draft(draft: &mut Draft, property: Property, text: &[u8], name: Name, page_size: u64) -> Option<(Window, Line)> {
+    let line = match draft.set(property, text, page_size) {
+        Ok(()) => Line::of(draft.get(property)),
+        Err(error) => Line::of(error),
+    };
+    let on = switch(line.as_bytes()).ok()?;
+    match draft.window(name) {
+        Ok(window) if on => Some((window, line)),
+        Ok(_) => None,
+        Err(error) => Some((draft.window(Name::NONE).ok()?, Line::of(Line::of(error).as_str()))),
+    }
+}
+
 pub fn list(mode: &Mode<Windows>, index: u32) -> Option<Window> { MapWindow::new(mode, index)?.window() }
 "#;
 
