@@ -88,6 +88,8 @@ COMPLETIONS = bash-completion/completions fish/vendor_completions.d zsh/vendor-c
 .PHONY: install
 install: modules install-tools ## Install driver, tools and node below DESTDIR
 	install -D -m 0644 $(MODULE_OUT)/driver/map.ko "$(DESTDIR)$(MODLIB)/extra/map.ko"
+	! grep -qs '^CONFIG_CONFIGFS_FS=[ym]' $(CONFIG) || \
+		install -D -m 0644 $(MODULE_OUT)/driver/map_config.ko "$(DESTDIR)$(MODLIB)/extra/map_config.ko"
 	install -D -m 0755 $(TOOLS)/examples/sdram "$(DESTDIR)$(PREFIX)/bin/sdram"
 	ln -sf devmap "$(DESTDIR)$(PREFIX)/bin/devmem2"
 	install -D -m 0644 driver/uapi/map.h "$(DESTDIR)$(PREFIX)/include/linux/map.h"

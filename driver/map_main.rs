@@ -4,7 +4,8 @@
 //! each window, `/dev/map1` and so on, whose offset 0 is the first byte of the window.
 //!
 //! A mapping is shared and never executable. mmap(2) maps all pages at once, so a mapping never
-//! faults later. Windows come from the parameter `windows` and from the device tree. With windows,
+//! faults later. Windows come from the parameter `windows`, from the device tree, and at run time
+//! from other modules: `map_config.ko` has a directory in configfs for each. With windows,
 //! only they can be mapped, with the access and the cache type of each, by every process that may
 //! open the node. `docs/architecture.md` shows how a request passes through these files.
 //!
@@ -39,6 +40,7 @@ mod notifier;
 mod of;
 mod registry;
 mod report;
+mod runtime;
 mod state;
 mod system;
 mod vma;
@@ -103,6 +105,7 @@ impl kernel::InPlaceModule for Map {
                 _published: unsafe { Published::new(state.clone()) },
                 _notifiers: Notifiers::register(&state)?,
                 _debug: DebugFiles::new(),
+                _: { runtime::offer() },
                 _of <- OfDriver::register(Self::NAME, module),
                 // The last step that can fail.
                 _chrdev: chrdev::Registration::new(&devices)?,

@@ -813,3 +813,51 @@ void map_debug_remove(void)
 {
 	debugfs_remove(map_debug);
 }
+
+/*
+ * What other modules can do with windows. A module that uses an exported symbol
+ * is loaded after this one is initialized, and is unloaded before.
+ */
+static int (*map_add)(const char *text, size_t length, char *reason,
+		      size_t room);
+static void (*map_remove)(unsigned int minor);
+
+void map_offer_windows(int (*add)(const char *text, size_t length, char *reason,
+				  size_t room),
+		       void (*remove)(unsigned int minor))
+{
+	map_add = add;
+	map_remove = remove;
+}
+
+/**
+ * map_window_add - add a window
+ * @text: the window, in the syntax of the parameter "windows"
+ * @length: the length of @text in bytes
+ * @reason: is set to the line that is logged if the window is refused; otherwise
+ *	to an empty string
+ * @room: the size of @reason in bytes, at least 1; a longer line is cut
+ *
+ * The window stays until it is removed. It may sleep, and must not be called
+ * with mmap_lock held.
+ *
+ * Return: the minor number of its node, or a negative error number.
+ */
+int map_window_add(const char *text, size_t length, char *reason, size_t room)
+{
+	return map_add(text, length, reason, room);
+}
+EXPORT_SYMBOL_NS_GPL(map_window_add, "MAP");
+
+/**
+ * map_window_remove - remove a window that map_window_add() has added
+ * @minor: the minor number of its node
+ *
+ * When this returns, no process can access the memory, and it is not claimed.
+ * It may sleep, and must not be called with mmap_lock held.
+ */
+void map_window_remove(unsigned int minor)
+{
+	map_remove(minor);
+}
+EXPORT_SYMBOL_NS_GPL(map_window_remove, "MAP");

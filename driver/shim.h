@@ -78,4 +78,12 @@ int map_of_reg(const struct fwnode_handle *fwnode, u64 *start, u64 *length);
 void map_debug_create(void (*show)(struct seq_file *out, unsigned int which));
 void map_debug_remove(void);
 
+void map_offer_windows(int (*add)(const char *text, size_t length, char *reason,
+				  size_t room),
+		       void (*remove)(unsigned int minor));
+
+/* What this module exports; config/driver.rs declares the same. */
+int map_window_add(const char *text, size_t length, char *reason, size_t room);
+void map_window_remove(unsigned int minor);
+
 #endif

@@ -459,6 +459,7 @@ impl fmt::Display for AddError {
                     Origin::RunTime => "attribute shared",
                 }
             ),
+            Self::Failed(error) if *error == ENOMEM => f.write_str("the kernel has no memory left"),
             Self::Failed(error) => write!(f, "error {}", error.to_errno()),
         }
     }

@@ -8,6 +8,7 @@
 
 pub(crate) mod chrdev;
 pub(crate) mod debugfs;
+pub(crate) mod export;
 pub(crate) mod fs;
 pub(crate) mod io;
 pub(crate) mod machine;

@@ -162,6 +162,12 @@ unsafe extern "C" {
     /// Returns whether the device tree has an enabled node whose children are windows.
     pub(crate) safe fn map_of_has_windows() -> bool;
 
+    /// Registers what other modules call. `add` must write at most `room` bytes.
+    pub(super) safe fn map_offer_windows(
+        add: unsafe extern "C" fn(*const c_char, usize, *mut c_char, usize) -> c_int,
+        remove: extern "C" fn(c_uint),
+    );
+
     fn map_of_reserved(index: c_uint, start: *mut u64, length: *mut u64) -> bool;
     fn map_of_property(
         node: *const fwnode_handle,

@@ -290,6 +290,15 @@ impl Line {
         line
     }
 
+    /// Replaces the text by what `write` writes to the room, which is all NUL, up to the first NUL.
+    pub fn fill<T>(&mut self, write: impl FnOnce(&mut [u8; Self::ROOM]) -> T) -> T {
+        self.bytes = [0; Self::ROOM];
+        let result = write(&mut self.bytes);
+        let end = self.bytes.iter().position(|byte| *byte == 0);
+        self.used = end.unwrap_or(Self::ROOM);
+        result
+    }
+
     /// Returns the bytes.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.used).unwrap_or_default()
@@ -499,6 +508,16 @@ mod tests {
         assert_eq!(Line::of(format_args!("{}{}", "a", 1)).as_str(), "a1");
         let long = Line::of("abc".repeat(200));
         assert_eq!(long.as_bytes().len(), Line::ROOM);
+        let mut line = long;
+        let written = line.fill(|room| {
+            for (to, from) in room.iter_mut().zip(b"no\0x") {
+                *to = *from;
+            }
+            7
+        });
+        assert_eq!((line.as_str(), written), ("no", 7));
+        line.fill(|room| room.fill(b'z'));
+        assert_eq!(line.as_bytes(), [b'z'; Line::ROOM]);
         // A character is kept as a whole.
         let umlauts = Line::of(format!("a{}", "\u{e4}".repeat(300)));
         assert_eq!(umlauts.as_bytes().len(), Line::ROOM - 1);

@@ -155,6 +155,10 @@ pub fn draft(draft: &mut Draft, property: Property, text: &[u8], name: Name, pag
     }
 }
 
+pub fn fill_line(line: &mut Line, write: fn(&mut [u8; Line::ROOM]) -> u32) -> (u32, usize) {
+    (line.fill(write), line.as_str().len())
+}
+
 pub fn list(mode: &Mode<Windows>, index: u32) -> Option<Window> { MapWindow::new(mode, index)?.window() }
 "#;
 
