@@ -239,6 +239,8 @@ inside cp /tmp/map.conf "$config"
 check "dkms has built the driver for the one kernel that it fits" \
 	equal "$(inside dkms status | sed 's/:.*installed.*/: installed/')" "map/$version, $new, $(uname -m): installed"
 check "the driver is there" equal "$(drivers "$new" | wc -l)" 1
+check "what adds windows at run time is there" \
+	equal "$(find "$target/lib/modules/$new" -name 'map_config.ko*' | wc -l)" 1
 check "no driver is built for Linux $old" equal "$(drivers "$old")" ""
 check "the driver has the version of Cargo.toml" equal "$(about version)" "$version"
 check "the driver is for this kernel" equal "$(about vermagic | cut -d ' ' -f 1)" "$new"
