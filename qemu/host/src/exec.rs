@@ -21,7 +21,7 @@ Exit status: that of the command; 128 plus the number of the signal that ended i
 command; 69 if the harness failed, the guest timed out, or its kernel reported a fault.
 
 The guest is a small ordinary system: /proc, /sys, /dev (devtmpfs), /tmp, a busybox shell, root; the command's \
-standard input is empty. 3 MB of memory at 0xc0000000 are reserved, and map.ko is in /root.
+standard input is empty. 3 MB of memory at 0xc0000000 are reserved, and map.ko, map_config.ko and configfs.ko are in /root.
 
 Examples:
   map-qemu exec -- sdram

@@ -176,8 +176,8 @@ fn artifacts_with(
         (kernel, programs.join().unwrap_or_else(|_| bail!("a thread panicked")))
     });
     let (kernel, programs) = (kernel?, programs?);
-    let module = module::build(&kernel, &module::DRIVER, Compiler::Rustc, ui)?;
-    Ok(Artifacts { tools: tools.into(), kernel, module, programs: programs.into() })
+    let modules = module::build(&kernel, &module::DRIVER, Compiler::Rustc, ui)?;
+    Ok(Artifacts { tools: tools.into(), kernel, modules, programs: programs.into() })
 }
 
 /// The root of the project in which this program was built.

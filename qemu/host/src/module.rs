@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The driver, and the tests' own modules, built for the guest's kernel.
+//! The driver, the tests' own modules, and configfs, built for the guest's kernel.
 
 use std::{
     fs,
@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{bail, ensure, Context, Result};
+use map_protocol::{CONFIGFS, MAP_CONFIG, MODULE};
 
 use crate::{
     process::Job,
@@ -16,28 +17,59 @@ use crate::{
     ui::Ui,
 };
 
-/// A kernel module in this project.
+/// Kernel modules that are built together.
 #[derive(Debug)]
 pub struct Source {
-    /// Its name in messages.
+    /// Their name in messages.
     title: &'static str,
-    /// The directory where make starts, below the project's root.
-    root: &'static str,
-    /// The file that make builds, below its output directory.
-    file: &'static str,
+    /// The directory where make starts.
+    root: Root,
+    /// The files that make builds, below its output directory, each with its place in the guest.
+    files: &'static [(&'static str, &'static str)],
     /// The parent of the output directory, below the target directory.
     output: &'static str,
+    /// The modules whose symbols they use.
+    uses: Option<&'static Source>,
 }
 
-/// The driver.
-pub const DRIVER: Source = Source { title: "the driver", root: "", file: "driver/map.ko", output: "module" };
+/// Where sources lie.
+#[derive(Debug)]
+enum Root {
+    /// Below the project's root.
+    Project(&'static str),
+    /// Below the root of the kernel's source.
+    Kernel(&'static str),
+}
+
+/// The modules of a kernel, each with its place in the guest.
+pub type Modules = Vec<(PathBuf, &'static str)>;
+
+/// The driver, and what adds windows at run time.
+pub const DRIVER: Source = Source {
+    title: "the driver",
+    root: Root::Project(""),
+    files: &[("driver/map.ko", MODULE), ("driver/map_config.ko", MAP_CONFIG)],
+    output: "module",
+    uses: Some(&CONFIGFS_MODULE),
+};
+
+/// configfs. The kernels that are built here do not have it, so that a guest shows that the driver needs none, and that
+/// of a distribution is in a package that nothing else needs.
+const CONFIGFS_MODULE: Source = Source {
+    title: "configfs",
+    root: Root::Kernel("fs/configfs"),
+    files: &[("configfs.ko", CONFIGFS)],
+    output: "configfs",
+    uses: None,
+};
 
 /// Applies an overlay to the device tree while the guest runs.
 pub const OVERLAY: Source = Source {
     title: "the module for overlays",
-    root: "qemu/modules",
-    file: "overlay/overlay.ko",
+    root: Root::Project("qemu/modules"),
+    files: &[("overlay/overlay.ko", map_protocol::OVERLAY)],
     output: "test-module",
+    uses: None,
 };
 
 /// How a module is built.
@@ -49,9 +81,18 @@ pub enum Compiler {
     Clippy,
 }
 
-/// Builds a module and gives its path. A warning is an error.
-pub fn build(kernel: &Kernel, source: &Source, compiler: Compiler, ui: &Ui) -> Result<PathBuf> {
-    let title = source.title;
+/// Builds modules, and those that they use. A warning is an error.
+pub fn build(kernel: &Kernel, source: &Source, compiler: Compiler, ui: &Ui) -> Result<Modules> {
+    let mut modules = Modules::new();
+    if let Some(used) = source.uses {
+        modules.extend(build(kernel, used, Compiler::Rustc, ui)?);
+    }
+    modules.splice(0..0, build_one(kernel, source, compiler, ui)?);
+    Ok(modules)
+}
+
+/// The directory in which make builds modules.
+fn output(kernel: &Kernel, source: &Source, compiler: Compiler) -> Result<PathBuf> {
     let directory = match compiler {
         Compiler::Rustc => kernel.id.arch.name.to_owned(),
         Compiler::Clippy => format!("{}-clippy", kernel.id.arch.name),
@@ -59,13 +100,30 @@ pub fn build(kernel: &Kernel, source: &Source, compiler: Compiler, ui: &Ui) -> R
     // Objects depend on the kernel's headers, so each kernel has a directory of its own.
     let place = kernel.build.parent().and_then(Path::file_name);
     let key = place.context("the kernel's build directory has no name")?;
-    let output = crate::target().join(source.output).join(directory).join(key);
+    Ok(crate::target().join(source.output).join(directory).join(key))
+}
+
+fn build_one(kernel: &Kernel, source: &Source, compiler: Compiler, ui: &Ui) -> Result<Modules> {
+    let title = source.title;
+    let output = output(kernel, source, compiler)?;
     fs::create_dir_all(&output).with_context(|| format!("cannot create {}", output.display()))?;
     let _lock = setup::lock(&output, &format!("building {title}"), ui)?;
+    let root = match source.root {
+        Root::Project(path) => crate::root().join(path),
+        Root::Kernel(path) => fs::canonicalize(kernel.build.join("source"))
+            .with_context(|| format!("{} does not name its source", kernel.build.display()))?
+            .join(path),
+    };
     let mut make = kernel.make();
-    make.arg(format!("M={}", crate::root().join(source.root).display()))
+    make.arg(format!("M={}", root.display()))
         .arg(format!("MO={}", output.display()))
+        // The kernel may be configured without it.
+        .arg("CONFIG_CONFIGFS_FS=m")
         .arg("modules");
+    if let Some(used) = source.uses {
+        let symbols = self::output(kernel, used, Compiler::Rustc)?.join("Module.symvers");
+        make.arg(format!("KBUILD_EXTRA_SYMBOLS={}", symbols.display()));
+    }
     if compiler == Compiler::Clippy {
         make.arg("CLIPPY=1");
     }
@@ -83,17 +141,16 @@ pub fn build(kernel: &Kernel, source: &Source, compiler: Compiler, ui: &Ui) -> R
     if !warnings.is_empty() {
         bail!("building {title} gave warnings:\n{}", warnings.join("\n"));
     }
-    sign(kernel, source, &output)
+    source.files.iter().map(|(file, guest)| Ok((sign(kernel, &output.join(file), &output)?, *guest))).collect()
 }
 
 /// Signs a module with the key from the kernel's build, as a distribution does: a locked-down kernel loads no other.
-fn sign(kernel: &Kernel, source: &Source, output: &Path) -> Result<PathBuf> {
+fn sign(kernel: &Kernel, module: &Path, output: &Path) -> Result<PathBuf> {
     let build = &kernel.build;
-    let module = output.join(source.file);
     let name = module.file_name().context("the module has no name")?;
     let signed = output.join(name);
-    let made = |path| fs::metadata(path).and_then(|file| file.modified());
-    if made(&signed).is_ok_and(|signed| made(&module).is_ok_and(|module| module < signed)) {
+    let made = |path: &Path| fs::metadata(path).and_then(|file| file.modified());
+    if made(&signed).is_ok_and(|signed| made(module).is_ok_and(|module| module < signed)) {
         // Another run may be reading it.
         return Ok(signed);
     }
@@ -101,13 +158,13 @@ fn sign(kernel: &Kernel, source: &Source, output: &Path) -> Result<PathBuf> {
     let key = build.join("certs/signing_key.pem");
     if !key.exists() {
         // A kernel that checks no signatures has no key.
-        fs::copy(&module, &part).with_context(|| format!("cannot copy {}", module.display()))?;
+        fs::copy(module, &part).with_context(|| format!("cannot copy {}", module.display()))?;
         fs::rename(part, &signed)?;
         return Ok(signed);
     }
     let mut sign = Command::new(build.join("scripts/sign-file"));
-    sign.arg("sha512").args([key, build.join("certs/signing_key.x509")]).args([&module, &part]);
-    Job::new(sign).output().with_context(|| format!("cannot sign {}", source.title))?;
+    sign.arg("sha512").args([key, build.join("certs/signing_key.x509")]).args([module, &part]);
+    Job::new(sign).output().with_context(|| format!("cannot sign {}", module.display()))?;
     fs::rename(part, &signed)?;
     Ok(signed)
 }
@@ -119,17 +176,20 @@ fn is_progress(line: &str) -> bool {
         || verb.is_some_and(|verb| verb.chars().all(|letter| letter.is_ascii_uppercase()))
 }
 
-/// Fails if a panic is linked into the driver: it would take the machine down.
-pub fn has_no_panic(module: &Path) -> Result<()> {
-    let object = module.with_file_name("driver/map_main.o");
-    let mut nm = setup::llvm("llvm-nm");
-    nm.arg(&object);
-    let symbols = Job::new(nm).output()?;
-    ensure!(!symbols.is_empty(), "{} has no symbols", object.display());
-    // `unwrap` and similar methods call functions of other names.
-    let panics = |line: &&str| line.contains("panic") || line.contains("_failed");
-    let panics: Vec<_> = symbols.lines().filter(panics).collect();
-    ensure!(panics.is_empty(), "{} can panic:\n{}", object.display(), panics.join("\n"));
+/// Fails if a panic is linked into one of the driver's modules: it would take the machine down.
+pub fn has_no_panic(kernel: &Kernel) -> Result<()> {
+    let output = output(kernel, &DRIVER, Compiler::Rustc)?;
+    for object in ["driver/map_main.o", "driver/config/map_config_main.o"] {
+        let object = output.join(object);
+        let mut nm = setup::llvm("llvm-nm");
+        nm.arg(&object);
+        let symbols = Job::new(nm).output()?;
+        ensure!(!symbols.is_empty(), "{} has no symbols", object.display());
+        // `unwrap` and similar methods call functions of other names.
+        let panics = |line: &&str| line.contains("panic") || line.contains("_failed");
+        let panics: Vec<_> = symbols.lines().filter(panics).collect();
+        ensure!(panics.is_empty(), "{} can panic:\n{}", object.display(), panics.join("\n"));
+    }
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{bail, Context, Result};
-use map_protocol::{Job, Page, Question, ToGuest, ToHost, JOB, MODULE};
+use map_protocol::{Job, Page, Question, ToGuest, ToHost, JOB};
 
 use crate::{
     arch::PageTables,
@@ -22,6 +22,7 @@ use crate::{
     libraries,
     machine::{self, Died, Hardware, Machine, MachineConfig},
     memory::Memory,
+    module::Modules,
     pages,
     programs::Programs,
     setup::{Kernel, Tools},
@@ -38,8 +39,8 @@ pub struct Artifacts {
     pub tools: Arc<Tools>,
     /// The kernel.
     pub kernel: Kernel,
-    /// The driver, built for that kernel.
-    pub module: PathBuf,
+    /// The driver and what it takes, built for that kernel.
+    pub modules: Modules,
     /// Our programs, built for the guest.
     pub programs: Arc<Programs>,
 }
@@ -219,7 +220,9 @@ impl<'a> Guest<'a> {
             archive.copy(host, Path::new(guest))?;
         }
         archive.copy(&artifacts.tools.busybox, Path::new("/bin/busybox"))?;
-        archive.copy(&artifacts.module, Path::new(MODULE))?;
+        for (host, guest) in &artifacts.modules {
+            archive.copy(host, Path::new(guest))?;
+        }
         archive.text(Path::new("/etc/passwd"), 0o644, PASSWD.as_bytes())?;
         archive.text(Path::new("/etc/group"), 0o644, GROUP.as_bytes())?;
         archive.text(Path::new(JOB), 0o644, &serde_json::to_vec_pretty(&self.job)?)?;

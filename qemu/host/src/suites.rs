@@ -30,6 +30,10 @@ pub struct SuiteSpec {
     pub origins: &'static [&'static str],
     /// The flavours of the kernel with which it runs.
     pub flavours: &'static [&'static str],
+    /// It takes so long that it runs only with `--all`, or if its test is named.
+    pub rare: bool,
+    /// The factor by which it may take longer than others.
+    pub timeout_factor: u32,
     /// The last test of the suite ends in a kernel panic, with this as the first fault in the kernel's log.
     pub expected_panic: Option<&'static str>,
 }
@@ -55,6 +59,8 @@ const ORDINARY: SuiteSpec = SuiteSpec {
     arches: &["x86_64", "arm64"],
     origins: &["7.3", "7.2", "debian"],
     flavours: &["plain", "debug"],
+    rare: false,
+    timeout_factor: 1,
     expected_panic: None,
 };
 
@@ -94,6 +100,24 @@ pub const ALL: &[SuiteSpec] = &[
         name: "windows",
         suite: Suite::Windows,
         // Some of its tests need processes that race.
+        hardware: Hardware { processors: Some(2), ..ORDINARY_HARDWARE },
+        ..ORDINARY
+    },
+    SuiteSpec {
+        name: "revocation",
+        suite: Suite::Revocation,
+        hardware: Hardware { processors: Some(2), ..ORDINARY_HARDWARE },
+        origins: &["7.3"],
+        arches: &["x86_64"],
+        flavours: &["debug"],
+        rare: true,
+        timeout_factor: 6,
+        ..ORDINARY
+    },
+    SuiteSpec {
+        name: "run time",
+        suite: Suite::RunTime,
+        // It has races, too.
         hardware: Hardware { processors: Some(2), ..ORDINARY_HARDWARE },
         ..ORDINARY
     },

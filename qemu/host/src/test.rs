@@ -283,7 +283,8 @@ fn guests(
     // What clippy finds does not depend on the kernel, but clippy is there only with this machine's tool chain.
     let mut lint = options.only.is_none();
     for kernel in kernels {
-        let fits = |spec: &&'static SuiteSpec| spec.fits(*kernel) && runs(spec);
+        let wanted = |spec: &SuiteSpec| !spec.rare || options.all || options.only.is_some();
+        let fits = |spec: &&'static SuiteSpec| spec.fits(*kernel) && runs(spec) && wanted(spec);
         let specs: Vec<_> = suites::ALL.iter().filter(fits).collect();
         if specs.is_empty() {
             continue;
@@ -329,12 +330,12 @@ fn artifacts(
         tally.check(&name, || module::build(&kernel, &module::DRIVER, Compiler::Clippy, ui))?;
     }
     let name = format!("{title}: the driver builds without a warning");
-    let Some(module) = tally.check(&name, || module::build(&kernel, &module::DRIVER, Compiler::Rustc, ui))? else {
+    let Some(modules) = tally.check(&name, || module::build(&kernel, &module::DRIVER, Compiler::Rustc, ui))? else {
         return Ok(None);
     };
     let name = format!("{title}: the driver cannot panic");
-    tally.check(&name, || module::has_no_panic(&module))?;
-    Ok(Some(Artifacts { tools: Arc::clone(tools), kernel, module, programs: Arc::clone(programs) }))
+    tally.check(&name, || module::has_no_panic(&kernel))?;
+    Ok(Some(Artifacts { tools: Arc::clone(tools), kernel, modules, programs: Arc::clone(programs) }))
 }
 
 /// The overlays that a suite applies at run time, and the module for that, as files of the guest; `None` if they do not
@@ -345,8 +346,10 @@ fn runtime_overlays(artifacts: &Artifacts, spec: &SuiteSpec, tally: &Tally<'_>, 
     }
     let name = format!("{}: {}: the overlays, and the module for them, build", artifacts.kernel.title(), spec.name);
     tally.check(&name, || {
-        let module = module::build(&artifacts.kernel, &module::OVERLAY, Compiler::Rustc, ui)?;
-        let mut files = vec![(map_protocol::OVERLAY.to_owned(), fs::read(module)?)];
+        let mut files = Files::new();
+        for (module, guest) in module::build(&artifacts.kernel, &module::OVERLAY, Compiler::Rustc, ui)? {
+            files.push((guest.to_owned(), fs::read(module)?));
+        }
         for overlay in spec.runtime_overlays {
             let bytes =
                 dt::compile_runtime(overlay.source).with_context(|| format!("the overlay {:?}", overlay.name))?;
@@ -359,7 +362,7 @@ fn runtime_overlays(artifacts: &Artifacts, spec: &SuiteSpec, tally: &Tally<'_>, 
 /// Boots a guest and counts the tests that run in it.
 fn run_suite(planned: &PlannedSuite, filter: &str, tally: &Tally<'_>, ui: &Ui) -> Result<()> {
     let PlannedSuite { artifacts, spec, plan, files } = planned;
-    let SuiteSpec { name, suite, dev, append, overlay, hardware, .. } = **spec;
+    let SuiteSpec { name, suite, dev, append, overlay, hardware, timeout_factor, .. } = **spec;
     let (arch, title) = (artifacts.tools.arch, artifacts.kernel.title());
     let count = |result: TestResult| {
         let test = format!("{title}: {name}: {}", result.name);
@@ -370,7 +373,8 @@ fn run_suite(planned: &PlannedSuite, filter: &str, tally: &Tally<'_>, ui: &Ui) -
     let job = Job { channel: arch.channel.into(), dev, module: None, task };
     let memory = Memory::sized(arch, hardware.memory_mib.unwrap_or(arch.memory_mib))?;
     let stem: String = name.chars().filter(|letter| letter.is_alphanumeric()).collect();
-    let guest = Guest::new(artifacts, &stem, job, TIMEOUT * artifacts.kernel.id.flavour.timeout_factor)?
+    let timeout = TIMEOUT * artifacts.kernel.id.flavour.timeout_factor * timeout_factor;
+    let guest = Guest::new(artifacts, &stem, job, timeout)?
         .append(&[append.to_owned()])
         .overlay(overlay)
         .files(files.clone())

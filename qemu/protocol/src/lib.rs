@@ -19,6 +19,12 @@ pub const JOB: &str = "/etc/map/job.json";
 /// Where the guest finds the driver.
 pub const MODULE: &str = "/root/map.ko";
 
+/// Where the guest finds the module with which windows are added at run time.
+pub const MAP_CONFIG: &str = "/root/map_config.ko";
+
+/// Where the guest finds configfs, which that module uses. No kernel has it built in.
+pub const CONFIGFS: &str = "/root/configfs.ko";
+
 /// Where the guest finds the module that applies overlays to its device tree, if its suite needs one.
 pub const OVERLAY: &str = "/root/overlay.ko";
 
@@ -79,6 +85,10 @@ pub enum Suite {
     PlainDev,
     /// The driver with windows.
     Windows,
+    /// The driver with windows that are added at run time.
+    RunTime,
+    /// Stores into a window that is removed, for long.
+    Revocation,
     /// The driver with windows of the device tree.
     Dt,
     /// The driver with an invalid device tree.
