@@ -47,6 +47,22 @@ impl Host {
         }
     }
 
+    /// Fills the first `length` bytes of the free memory with a pattern, and leaves the others.
+    pub fn fill_first(&mut self, seed: u64, length: u64) -> Result<()> {
+        match self.ask(Question::Fill { seed, start: START, length })? {
+            ToGuest::Done => Ok(()),
+            answer => bail!("the host answered {answer:?}"),
+        }
+    }
+
+    /// Fails if one of the first `length` bytes of the free memory differs from the pattern.
+    pub fn first_unchanged(&mut self, seed: u64, length: u64) -> Result<()> {
+        match self.ask(Question::Differences { seed, start: START, length })? {
+            ToGuest::Differences(_, 0) => Ok(()),
+            answer => bail!("the host answered {answer:02x?}"),
+        }
+    }
+
     /// Plugs another memory module into the machine; the kernel is notified a little later.
     pub fn plug_memory(&mut self, size: u64) -> Result<()> {
         match self.ask(Question::PlugMemory { size })? {

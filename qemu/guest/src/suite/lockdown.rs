@@ -12,13 +12,14 @@ use crate::{
     errno,
     host::Host,
     kernel::{self, Loaded},
-    user,
+    runtime, user,
 };
 
 crate::tests! {
     the_kernel_is_locked_down,
     raw_mode_does_not_open,
     no_window_of_the_parameter_is_taken,
+    no_window_is_added_at_run_time,
 }
 
 fn the_kernel_is_locked_down(_: &mut Host) -> Result<()> {
@@ -48,4 +49,8 @@ fn no_window_of_the_parameter_is_taken(_: &mut Host) -> Result<()> {
         the_parameter_is_refused(&format!("windows={list}"))?;
     }
     Ok(())
+}
+
+fn no_window_is_added_at_run_time(_: &mut Host) -> Result<()> {
+    runtime::nothing_is_added_when_locked_down()
 }

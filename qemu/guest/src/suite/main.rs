@@ -43,6 +43,8 @@ mod plain;
 mod plan;
 mod program;
 mod refusal;
+mod revocation;
+mod runtime;
 mod status;
 mod strict;
 mod user;
@@ -64,8 +66,14 @@ use map_protocol::{Channel, Outcome, Suite, ToHost};
 
 use crate::host::Host;
 
-/// How long one test may take: ten times what the slowest takes on the slowest kernel.
-const TEST_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long one test may take: ten times what the slowest takes on the slowest kernel, apart from the one whose work is
+/// to take long.
+const fn test_timeout(suite: Suite) -> Duration {
+    match suite {
+        Suite::Revocation => Duration::from_secs(5 * 3600),
+        _ => Duration::from_secs(300),
+    }
+}
 
 /// The exit status of a process whose test could not run.
 const SKIPPED: u8 = 77;
@@ -103,6 +111,8 @@ suites! {
     Driver: [node::TESTS, memory::TESTS, arch::RAW, refusal::TESTS, strict::RAW, lifetime::TESTS],
     PlainDev: [plain::TESTS],
     Windows: [windows::TESTS, window_node::TESTS, attack::TESTS, arch::WINDOWS],
+    RunTime: [runtime::TESTS, revocation::SHORT],
+    Revocation: [revocation::LONG],
     Dt: [dt::TESTS],
     DtWrong: [dt_wrong::TESTS],
     Lockdown: [lockdown::TESTS],
@@ -212,7 +222,7 @@ fn run_in_process(suite: &str, name: &str) -> Result<Outcome> {
         .stdout(Stdio::inherit())
         .stderr(Stdio::piped())
         .spawn()?;
-    let errors = read_errors(&mut child)?;
+    let errors = read_errors(&mut child, test_timeout(parse(suite)?))?;
     let status = child.wait()?;
     let errors = errors.trim().to_owned();
     Ok(match status.code() {
@@ -223,19 +233,19 @@ fn run_in_process(suite: &str, name: &str) -> Result<Outcome> {
 }
 
 /// Collects the standard error of a child until it ends, or until the timeout.
-fn read_errors(child: &mut Child) -> Result<String> {
+fn read_errors(child: &mut Child, timeout: Duration) -> Result<String> {
     let mut stderr = child.stderr.take().context("no stderr")?;
     let reader = std::thread::spawn(move || {
         let mut bytes = Vec::new();
         let result = stderr.read_to_end(&mut bytes);
         result.map(|_| String::from_utf8_lossy(&bytes).into_owned())
     });
-    let deadline = Instant::now() + TEST_TIMEOUT;
+    let deadline = Instant::now() + timeout;
     while !reader.is_finished() {
         if Instant::now() > deadline {
             child.kill()?;
             child.wait()?;
-            bail!("it did not end within {} s", TEST_TIMEOUT.as_secs());
+            bail!("it did not end within {} s", timeout.as_secs());
         }
         std::thread::sleep(Duration::from_millis(2));
     }

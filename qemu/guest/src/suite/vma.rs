@@ -155,6 +155,16 @@ impl Drop for Vma {
     }
 }
 
+// SAFETY: the memory is reached only by volatile accesses and system calls, and Rust does not use it.
+unsafe impl Sync for Vma {}
+
+/// Lets read(2) of /dev/zero store into memory: EFAULT where there is none. The range must belong to a [`Vma`], or be
+/// unused.
+pub fn zero_at(zeros: &File, address: usize, length: usize) -> Result<(), Errno> {
+    // SAFETY: by the contract no reference to the memory exists.
+    Errno::result(unsafe { libc::read(zeros.as_raw_fd(), address as *mut c_void, length) }).map(drop)
+}
+
 /// munmap(2) with any arguments. The range must belong to a [`Vma`], or be unused.
 pub fn unmap_at(address: usize, length: usize) -> Result<(), Errno> {
     // SAFETY: by the contract no reference to the memory exists.

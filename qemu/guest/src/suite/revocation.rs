@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A window is disabled while threads and processes load, store, read, write, fork, move, protect and map. The host, which
+//! fills the memory after every call, is the witness that no store arrives after it has returned.
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::FileExt,
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{bail, ensure, Context, Result};
+use nix::{
+    errno::Errno,
+    sys::{mman::ProtFlags, signal::Signal, wait::WaitStatus},
+};
+
+use crate::{
+    child::{in_child, Child},
+    host::{Host, PAGE, START},
+    kernel::{self, is_slow},
+    runtime::{node, Config, Directory},
+    user,
+    vma::{zero_at, Vma, READ_WRITE},
+    Test,
+};
+
+/// Enough to see that it works.
+pub const SHORT: &[Test] =
+    &[Test { name: "no_store_arrives_after_a_window_is_disabled", run: no_store_arrives_after_a_window_is_disabled }];
+
+/// As often as the promise says. It takes its time, so it is a suite of its own.
+pub const LONG: &[Test] = &[Test {
+    name: "ten_thousand_windows_go_and_no_store_arrives_later",
+    run: ten_thousand_windows_go_and_no_store_arrives_later,
+}];
+
+/// The size of the window: small, so that the host looks at it often.
+const SIZE: usize = 16 * PAGE as usize;
+
+/// As long as it exists, the workers begin again.
+const GO: &str = "/tmp/go";
+
+/// How a worker ended in the middle of its work.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// There was no window when it began.
+    Absent,
+    /// The window went.
+    Revoked,
+}
+
+/// Maps the window, by its own node or by the address.
+fn map() -> Option<Vma> {
+    match node(1) {
+        Ok(own) => Vma::shared(&own, 0, SIZE).ok(),
+        Err(_) => Vma::shared(&user::open().ok()?, START, SIZE).ok(),
+    }
+}
+
+/// The work of a process, up to the end of the window.
+type Work = fn() -> Result<End>;
+
+/// All kinds of work. Stores and loads of the process itself end it by SIGBUS.
+const WORK: [(&str, Work); 6] = [
+    ("threads that load and store", load_and_store),
+    ("threads that move, protect and map what system calls store into", move_and_protect),
+    ("read(2) and write(2) of the node", read_and_write),
+    ("children that store", fork),
+    ("new mappings", map_anew),
+    ("a debugger", debug),
+];
+
+fn load_and_store() -> Result<End> {
+    let Some(vma) = map() else { return Ok(End::Absent) };
+    let stores = |first: usize| {
+        for value in (0..=u8::MAX).cycle() {
+            (first..SIZE).step_by(97).for_each(|offset| vma.store(offset, value));
+            std::hint::black_box(vma.load(first));
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| stores(0));
+        stores(1);
+    });
+    bail!("the stores ended")
+}
+
+fn move_and_protect() -> Result<End> {
+    let Some(vma) = map() else { return Ok(End::Absent) };
+    let zeros = File::open("/dev/zero")?;
+    let places = [Vma::reserve(SIZE)?, Vma::reserve(SIZE)?];
+    let address = AtomicUsize::new(vma.address());
+    thread::scope(|scope| {
+        let storing = scope.spawn(|| {
+            // Also where the mapping was before: nothing else comes there, since this process allocates nothing large.
+            // 0 ends it.
+            while address.load(Relaxed) != 0 {
+                let _ = zero_at(&zeros, address.load(Relaxed), 2 * PAGE as usize);
+            }
+        });
+        let moved = || -> Result<End> {
+            let mut vma = vma;
+            for place in places.into_iter().chain((0..).map_while(|_| Vma::reserve(SIZE).ok())) {
+                vma = vma.move_to(place)?;
+                address.store(vma.address(), Relaxed);
+                vma.protect(ProtFlags::PROT_READ)?;
+                vma.protect(READ_WRITE)?;
+                vma.unmap(SIZE / 2..SIZE / 2 + PAGE as usize)?;
+                let Some(another) = map() else { break };
+                if zero_at(&zeros, another.address(), SIZE).is_err() {
+                    break;
+                }
+                // The hole cannot be moved along.
+                vma = another;
+                address.store(vma.address(), Relaxed);
+            }
+            Ok(End::Revoked)
+        };
+        let end = moved();
+        address.store(0, Relaxed);
+        storing.join().map_err(|_| anyhow::anyhow!("the thread panicked"))?;
+        end
+    })
+}
+
+fn read_and_write() -> Result<End> {
+    let Ok(own) = node(1) else { return Ok(End::Absent) };
+    let mut bytes = vec![0; SIZE];
+    for value in (0..=u8::MAX).cycle() {
+        bytes.fill(value);
+        for result in [own.write_all_at(&bytes[5..], 5), own.read_exact_at(&mut bytes, 0), own.sync_all()] {
+            match result.map_err(|error| crate::errno::of(&error)) {
+                Ok(()) => (),
+                Err(Errno::ENODEV) => return Ok(End::Revoked),
+                Err(errno) => bail!("it failed with {errno}"),
+            }
+        }
+    }
+    bail!("the writes ended")
+}
+
+fn fork() -> Result<End> {
+    let Some(vma) = map() else { return Ok(End::Absent) };
+    loop {
+        let status = in_child(|| {
+            (0..SIZE).step_by(61).for_each(|offset| vma.store(offset, 0xf0));
+            0
+        })?;
+        match status {
+            WaitStatus::Exited(_, 0) => (),
+            WaitStatus::Signaled(_, Signal::SIGBUS, _) => return Ok(End::Revoked),
+            other => bail!("a child ended with {other:?}"),
+        }
+    }
+}
+
+fn map_anew() -> Result<End> {
+    let mut end = End::Absent;
+    while let Some(vma) = map() {
+        (0..SIZE).step_by(PAGE as usize).for_each(|offset| vma.store(offset + 3, 0xa0));
+        end = End::Revoked;
+    }
+    Ok(end)
+}
+
+fn debug() -> Result<End> {
+    let Some(vma) = map() else { return Ok(End::Absent) };
+    let memory = File::options().read(true).write(true).open("/proc/self/mem")?;
+    let mut bytes = [0xdb; 100];
+    loop {
+        let place = vma.address() as u64 + 200;
+        if memory.write_all_at(&bytes, place).and_then(|()| memory.read_exact_at(&mut bytes, place)).is_err() {
+            return Ok(End::Revoked);
+        }
+        bytes.fill(0xdb);
+    }
+}
+
+/// Does the work again and again; fails unless the window went in the middle of it at least once.
+fn keep_on((what, work): (&str, Work)) -> i32 {
+    let mut revoked = 0;
+    while Path::new(GO).exists() {
+        let status = in_child(|| match work() {
+            Ok(End::Revoked) => 0,
+            Ok(End::Absent) => 2,
+            Err(error) => {
+                eprintln!("{what}: {error:#}");
+                1
+            }
+        });
+        match status {
+            Ok(WaitStatus::Exited(_, 2)) => thread::yield_now(),
+            Ok(WaitStatus::Exited(_, 0) | WaitStatus::Signaled(_, Signal::SIGBUS, _)) => revoked += 1,
+            other => {
+                eprintln!("{what}: {other:?}");
+                return 1;
+            }
+        }
+    }
+    if revoked == 0 {
+        eprintln!("{what}: the window never went in the middle");
+    }
+    i32::from(revoked == 0)
+}
+
+/// Enables and disables the window `rounds` times.
+fn stress(host: &mut Host, rounds: u64) -> Result<()> {
+    let _config = Config::new()?;
+    // On arm64 system calls store at any alignment only into memory that is no device.
+    let values = [("start", "0xc0000000"), ("size", "64K"), ("cache", "wc"), ("memory", "1")];
+    let window = Directory::with("window", &values)?;
+    fs::write(GO, "")?;
+    let workers = WORK.map(|work| Child::spawn(|| keep_on(work))).into_iter().collect::<Result<Vec<_>>>();
+    // They have the processors when nobody else needs them, or a round would take their time slices.
+    for worker in workers.iter().flatten() {
+        kernel::run("busybox", &["renice", "-n", "19", "-p", &worker.pid().to_string()])?;
+    }
+    let began = Instant::now();
+    let result = (0..rounds).try_for_each(|round| {
+        let minor = window.enable()?;
+        ensure!(minor == 1, "its node is {minor}");
+        // Other points of their work each time; some of them just begin.
+        thread::sleep(Duration::from_micros(300 * (round % 23)));
+        window.set("enable", "0").with_context(|| format!("round {round}"))?;
+        host.fill_first(round, SIZE as u64)?;
+        thread::sleep(Duration::from_micros(500 * (round % 3)));
+        host.first_unchanged(round, SIZE as u64).with_context(|| format!("round {round}"))
+    });
+    let took = began.elapsed();
+    fs::remove_file(GO)?;
+    let mut workers = workers?;
+    // A worker that has ended cannot be asked again.
+    let mut failed = Vec::new();
+    let mut more = 0;
+    while !workers.is_empty() {
+        // Whoever works now, ends when the window goes.
+        window.enable()?;
+        thread::sleep(Duration::from_millis(1));
+        window.set("enable", "0")?;
+        more += 1;
+        workers.retain_mut(|worker| {
+            worker.is_running().unwrap_or_else(|error| {
+                failed.push(error);
+                false
+            })
+        });
+    }
+    result?;
+    failed.into_iter().next().map_or(Ok(()), Err)?;
+    host.note(format!(
+        "{rounds} windows in {} s; then {more} in {} s",
+        took.as_secs(),
+        (began.elapsed() - took).as_secs()
+    ))?;
+    Ok(())
+}
+
+fn no_store_arrives_after_a_window_is_disabled(host: &mut Host) -> Result<()> {
+    stress(host, if is_slow() { 60 } else { 150 })
+}
+
+fn ten_thousand_windows_go_and_no_store_arrives_later(host: &mut Host) -> Result<()> {
+    stress(host, 10_000)
+}
