@@ -322,9 +322,14 @@ fn artifacts(
 ) -> Result<Option<Artifacts>> {
     let title = kernel.title();
     // The archive may have moved on from one kernel; the others are tested all the same.
-    let Some(kernel) = tally.check(&format!("{title}: the kernel is there"), || tools.kernel(kernel, ui))? else {
-        return Ok(None);
+    let find = || {
+        let found = tools.kernel(kernel, ui);
+        if kernel.is_stock() {
+            return found.context("Debian's own kernel cannot be used; with KERNEL=7.3 one is built in its place");
+        }
+        found
     };
+    let Some(kernel) = tally.check(&format!("{title}: the kernel is there"), find)? else { return Ok(None) };
     if lint {
         let name = format!("{title}: the driver builds under clippy without a warning");
         tally.check(&name, || module::build(&kernel, &module::DRIVER, Compiler::Clippy, ui))?;
