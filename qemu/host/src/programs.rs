@@ -79,6 +79,7 @@ pub fn build_for_tests(tools: &Tools, ui: &Ui) -> Result<Programs> {
 pub fn lint(tools: &Tools) -> Result<()> {
     let mut cargo = command("clippy", tools.arch.programs, tools.sysroot.as_deref());
     cargo.args(PACKAGES).args(["--bins", "--examples", "--quiet", "--", "-D", "warnings"]);
+    cargo.arg(process::of_this_clone());
     Job::new(cargo).lines(|_| ())
 }
 

@@ -188,6 +188,9 @@ fn lint(tally: &Tally<'_>, ui: &Ui) -> Result<()> {
         ui.step(check.name);
         let mut command = cargo(check.arguments);
         command.env("RUSTDOCFLAGS", "-D warnings");
+        if check.arguments.contains(&"clippy") {
+            command.arg(process::of_this_clone());
+        }
         tally.check(check.name, || process::Job::new(command).lines(|_| ()))?;
     }
     Ok(())

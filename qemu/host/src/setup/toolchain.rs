@@ -237,6 +237,7 @@ pub fn cargo_in(place: &Path) -> Command {
         "CARGO_ENCODED_RUSTFLAGS",
         "CARGO_BUILD_TARGET",
         "CARGO_BUILD_BUILD_DIR",
+        "RUSTC_WORKSPACE_WRAPPER",
         "MAKEFLAGS",
         "CARGO_MAKEFLAGS",
     ] {
