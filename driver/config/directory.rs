@@ -58,8 +58,10 @@ impl Contents {
     fn set(&mut self, name: Name, property: Property, text: &[u8]) -> Result {
         let file = property.as_str();
         if self.minor != 0 {
-            let reason = format_args!("{file}: the window is enabled; disable it before a change");
-            return Err(self.refuse(name, Line::of(reason), EBUSY));
+            let reason = Line::of(format_args!(
+                "{file}: the window is enabled; disable it before a change"
+            ));
+            return Err(self.refuse(name, reason, EBUSY));
         }
         let stored = self.draft.set(property, text, PAGE_SIZE as u64);
         stored.map_err(|error| self.refuse(name, Line::of(format_args!("{file}: {error}")), EINVAL))
