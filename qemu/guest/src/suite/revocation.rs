@@ -5,7 +5,8 @@
 
 use std::{
     fs::{self, File},
-    os::unix::fs::FileExt,
+    io::{Read, Write},
+    os::unix::{fs::FileExt, net::UnixStream},
     path::Path,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
     thread,
@@ -29,8 +30,10 @@ use crate::{
 };
 
 /// Enough to see that it works.
-pub const SHORT: &[Test] =
-    &[Test { name: "no_store_arrives_after_a_window_is_disabled", run: no_store_arrives_after_a_window_is_disabled }];
+pub const SHORT: &[Test] = &[
+    Test { name: "no_store_arrives_after_a_window_is_disabled", run: no_store_arrives_after_a_window_is_disabled },
+    Test { name: "a_mapping_that_is_being_made_is_taken_away", run: a_mapping_that_is_being_made_is_taken_away },
+];
 
 /// As often as the promise says. It takes its time, so it is a suite of its own.
 pub const LONG: &[Test] = &[Test {
@@ -265,4 +268,61 @@ fn no_store_arrives_after_a_window_is_disabled(host: &mut Host) -> Result<()> {
 
 fn ten_thousand_windows_go_and_no_store_arrives_later(host: &mut Host) -> Result<()> {
     stress(host, 10_000)
+}
+
+/// Whether the process has the page at this address in its page table.
+fn is_present(address: usize) -> Result<bool> {
+    let mut entry = [0; 8];
+    File::open("/proc/self/pagemap")?.read_exact_at(&mut entry, address as u64 / PAGE * 8)?;
+    Ok(u64::from_ne_bytes(entry) >> 63 != 0)
+}
+
+/// A mapping of 1 GiB takes a while to make, and the kernel finds it by its memory only when it has been made.
+fn a_mapping_that_is_being_made_is_taken_away(host: &mut Host) -> Result<()> {
+    const SIZE: usize = 1 << 30;
+    const BEFORE: i32 = 10;
+    const MEANWHILE: i32 = 11;
+    let _config = Config::new()?;
+    // Nothing is there, and nothing looks.
+    let window = Directory::with("large", &[("start", "0x2000000000"), ("size", "1G"), ("shared", "1")])?;
+    let (mut before, mut meanwhile, mut after) = (0, 0, 0);
+    for round in 0..40 {
+        window.enable()?;
+        let own = node(1)?;
+        let (mut tell, mut told) = UnixStream::pair()?;
+        let child = Child::spawn_ready(|ready| {
+            let mut tried = || -> Result<i32> {
+                ready.signal()?;
+                let vma = match Vma::shared(&own, 0, SIZE) {
+                    Err(Errno::ENODEV) => return Ok(2),
+                    vma => vma?,
+                };
+                told.set_nonblocking(true)?;
+                let began = told.read(&mut [0]).is_ok();
+                told.set_nonblocking(false)?;
+                // One byte before the window goes, one after it.
+                told.read_exact(&mut vec![0; if began { 1 } else { 2 }])?;
+                ensure!(!is_present(vma.address())?, "the first page is there");
+                ensure!(!is_present(vma.address() + SIZE - PAGE as usize)?, "the last page is there");
+                Ok(if began { MEANWHILE } else { BEFORE })
+            };
+            tried().unwrap_or_else(|error| {
+                eprintln!("{error:#}");
+                1
+            })
+        })?;
+        thread::sleep(Duration::from_micros(400 * round));
+        tell.write_all(b"x")?;
+        window.set("enable", "0")?;
+        tell.write_all(b"y")?;
+        match child.wait()? {
+            WaitStatus::Exited(_, BEFORE) => before += 1,
+            WaitStatus::Exited(_, MEANWHILE) => meanwhile += 1,
+            WaitStatus::Exited(_, 2) => after += 1,
+            other => bail!("round {round}: {other:?}"),
+        }
+    }
+    host.note(format!("mapped before {before} times, meanwhile {meanwhile} times, too late {after} times"))?;
+    ensure!(meanwhile > 0, "never in the middle of mmap(2): {before} before it, {after} after it");
+    Ok(())
 }
