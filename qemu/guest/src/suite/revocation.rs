@@ -239,7 +239,8 @@ fn stress(host: &mut Host, rounds: u64) -> Result<()> {
     // A worker that has ended cannot be asked again.
     let mut failed = Vec::new();
     let mut more = 0;
-    while !workers.is_empty() {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !workers.is_empty() && Instant::now() < deadline {
         // Whoever works now, ends when the window goes.
         window.enable()?;
         thread::sleep(Duration::from_millis(1));
@@ -253,6 +254,7 @@ fn stress(host: &mut Host, rounds: u64) -> Result<()> {
         });
     }
     result?;
+    ensure!(workers.is_empty(), "{} of the workers do not end when the window goes", workers.len());
     failed.into_iter().next().map_or(Ok(()), Err)?;
     host.note(format!(
         "{rounds} windows in {} s; then {more} in {} s",

@@ -533,6 +533,7 @@ fn a_window_that_is_disabled_leaves_every_process(host: &mut Host) -> Result<()>
         killed_by(Signal::SIGBUS, || vma.load(5))?;
         killed_by(Signal::SIGBUS, || vma.store(5, 0))?;
     }
+    killed_by(Signal::SIGBUS, || by_node.store(LENGTH as usize - 1, 0))?;
     let mut bytes = [0; 4];
     ensure!(errno::result(own.read_at(&mut bytes, 0)) == Err(Errno::ENODEV), "read(2)");
     ensure!(errno::result(own.write_at(&bytes, 0)) == Err(Errno::ENODEV), "write(2)");
