@@ -134,7 +134,8 @@ impl Device {
             fs::metadata(path).map_err(|cause| Error::Open { path: path.into(), permissions: None, cause })?;
         let failed = |cause: io::Error| Error::Open {
             path: path.into(),
-            permissions: (cause.kind() == io::ErrorKind::PermissionDenied)
+            // EPERM is the driver's own, whatever the permissions are.
+            permissions: (cause.raw_os_error() == Some(Errno::EACCES as i32))
                 .then(|| Permissions::new(&metadata, writable)),
             cause,
         };
