@@ -628,7 +628,7 @@ fn an_ordinary_user_changes_nothing(_: &mut Host) -> Result<()> {
 
 /// Processes write, enable, disable, make and remove the same directories.
 fn directories_in_many_hands_stay_whole(_: &mut Host) -> Result<()> {
-    let rounds = if is_slow() { 150 } else { 1000 };
+    let rounds = if is_slow() { 50 } else { 1000 };
     let _config = Config::new()?;
     let before = kernel::traces()?;
     let paths = ["one", "two"].map(|name| Path::new(WINDOWS).join(name));
@@ -688,7 +688,7 @@ fn unreclaimable() -> Result<u64> {
 }
 
 fn a_thousand_windows_leave_nothing(host: &mut Host) -> Result<()> {
-    let rounds = if is_slow() { 4 } else { 16 };
+    let rounds = if is_slow() { 1 } else { 16 };
     let _config = Config::new()?;
     let before = kernel::traces()?;
     let all_of_them = || -> Result<()> {
