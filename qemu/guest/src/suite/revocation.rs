@@ -20,13 +20,13 @@ use nix::{
 };
 
 use crate::{
-    child::{in_child, Child},
+    child::{in_child, killed_by, Child},
     host::{Host, PAGE, START},
     kernel::{self, is_slow},
     runtime::{node, Config, Directory},
     user,
     vma::{zero_at, Vma, READ_WRITE},
-    Test,
+    Skip, Test,
 };
 
 /// Enough to see that it works.
@@ -272,21 +272,18 @@ fn ten_thousand_windows_go_and_no_store_arrives_later(host: &mut Host) -> Result
     stress(host, 10_000)
 }
 
-/// Whether the process has the page at this address in its page table.
-fn is_present(address: usize) -> Result<bool> {
-    let mut entry = [0; 8];
-    File::open("/proc/self/pagemap")?.read_exact_at(&mut entry, address as u64 / PAGE * 8)?;
-    Ok(u64::from_ne_bytes(entry) >> 63 != 0)
-}
-
-/// A mapping of 1 GiB takes a while to make, and the kernel finds it by its memory only when it has been made.
+/// A mapping of 4 GiB takes a while to make, and the kernel finds it by its memory only when it has been made.
 fn a_mapping_that_is_being_made_is_taken_away(host: &mut Host) -> Result<()> {
-    const SIZE: usize = 1 << 30;
+    const SIZE: usize = 4 << 30;
     const BEFORE: i32 = 10;
     const MEANWHILE: i32 = 11;
+    if cfg!(target_arch = "aarch64") {
+        let reason = "where nothing answers, a load is a SIGBUS in any case, and no memory here is large enough";
+        return Err(Skip(reason.into()).into());
+    }
     let _config = Config::new()?;
     // Nothing is there, and nothing looks.
-    let window = Directory::with("large", &[("start", "0x2000000000"), ("size", "1G"), ("shared", "1")])?;
+    let window = Directory::with("large", &[("start", "0x2000000000"), ("size", "4G"), ("shared", "1")])?;
     let (mut before, mut meanwhile, mut after) = (0, 0, 0);
     let rounds = if is_slow() { 12 } else { 40 };
     for round in 0..rounds {
@@ -305,8 +302,8 @@ fn a_mapping_that_is_being_made_is_taken_away(host: &mut Host) -> Result<()> {
                 told.set_nonblocking(false)?;
                 // One byte before the window goes, one after it.
                 told.read_exact(&mut vec![0; if began { 1 } else { 2 }])?;
-                ensure!(!is_present(vma.address())?, "the first page is there");
-                ensure!(!is_present(vma.address() + SIZE - PAGE as usize)?, "the last page is there");
+                killed_by(Signal::SIGBUS, || vma.load(0)).context("the first page")?;
+                killed_by(Signal::SIGBUS, || vma.load(SIZE - 1)).context("the last page")?;
                 Ok(if began { MEANWHILE } else { BEFORE })
             };
             tried().unwrap_or_else(|error| {
