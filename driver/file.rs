@@ -26,6 +26,7 @@ use crate::{
     },
     ioctl,
     map_core::{
+        abi,
         may_open,
         Refusal, //
     },
@@ -93,7 +94,7 @@ impl FileOperations for NodeFile {
     fn open(minor: u32) -> Result<KBox<Self>> {
         // The device number is visible before the state is published, and after it is withdrawn.
         let state = state::current().ok_or(ENXIO)?;
-        let node = if minor == 0 {
+        let node = if minor == abi::MINOR {
             let allowed = may_open(state.windows.lock().mode(), &Kernel);
             allowed.map_err(|reason| {
                 report::refused_open(&state, reason);

@@ -6,7 +6,7 @@
 //! Lock order: `mmap_lock`, then [`State::windows`], then the contents of a node; the locks of
 //! memory hotplug, then [`State::windows`]. So user memory must not be accessed while `windows` is
 //! held. The other locks are leaf locks: a device is created and removed without any of them,
-//! because the kernel then waits for readers of its attributes, and for udev's files.
+//! because the kernel then waits for readers of its attributes, and for devtmpfs.
 
 use kernel::{
     new_mutex,

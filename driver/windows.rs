@@ -146,16 +146,20 @@ impl Windows {
 
     /// Returns the node with this minor number, unless its window is being removed.
     pub(crate) fn node(&self, minor: u32) -> Option<Arc<Node>> {
-        let mut entries = self.mode.windows().iter();
-        let entry = entries.find(|entry| entry.minor() == minor)?;
-        entry.present().cloned()
+        self.find(|entry| entry.minor() == minor)?
+            .present()
+            .cloned()
     }
 
     /// Returns the node of `window`, unless it is being removed.
     pub(crate) fn node_of(&self, window: &Window) -> Option<Arc<Node>> {
-        let mut entries = self.mode.windows().iter();
-        let entry = entries.find(|entry| entry.window.range == window.range)?;
-        entry.present().cloned()
+        self.find(|entry| entry.window.range == window.range)?
+            .present()
+            .cloned()
+    }
+
+    fn find(&self, is_it: impl Fn(&WindowEntry) -> bool) -> Option<&WindowEntry> {
+        self.mode.windows().iter().find(|entry| is_it(entry))
     }
 
     /// Returns what `node` shows: its window alone.
@@ -164,9 +168,11 @@ impl Windows {
     ///
     /// [`Refusal::Gone`] if the window was removed.
     pub(crate) fn alone(&self, node: &Node) -> Result<Mode<&[WindowEntry]>, Refusal> {
-        let mut entries = self.mode.windows().iter();
         // Another window may have the number of one that is gone.
-        let entry = entries.find(|entry| !node.is_gone() && entry.minor() == node.minor);
+        if node.is_gone() {
+            return Err(Refusal::Gone);
+        }
+        let entry = self.find(|entry| entry.minor() == node.minor);
         Ok(Mode::Windows(Table::of(entry.ok_or(Refusal::Gone)?)))
     }
 

@@ -31,7 +31,10 @@ use kernel::{
     },
     page::PAGE_SIZE,
     prelude::*,
-    str::CStrExt,
+    str::{
+        CStrExt,
+        Formatter, //
+    },
     sync::Arc, //
 };
 
@@ -85,19 +88,21 @@ impl<D: Attributes> Devices<D> {
 
     /// # Safety
     ///
-    /// `data` must be the data of a device, and `buffer` have a page.
+    /// `data` must be the data of a device, and `buffer` have a page, which is all NUL.
     unsafe extern "C" fn show(data: *const c_void, attribute: c_uint, buffer: *mut u8) -> isize {
         // SAFETY: By this function's contract. The kernel removes a device only after its
         // attributes are no longer read.
         let data = unsafe { &*data.cast::<D>() };
         // SAFETY: By this function's contract.
         let buffer = unsafe { core::slice::from_raw_parts_mut(buffer, PAGE_SIZE) };
-        let mut out = Line { buffer, used: 0 };
+        let mut out = Formatter::new(buffer);
         let shown = data.show(attribute, &mut out);
-        match shown.and_then(|()| out.write_char('\n')) {
-            Ok(()) => out.used as isize,
-            Err(_) => EOVERFLOW.to_errno() as isize,
+        if shown.and_then(|()| out.write_char('\n')).is_err() {
+            return EOVERFLOW.to_errno() as isize;
         }
+        // sysfs has cleared the page. The formatter counts by a subtraction that can panic.
+        let end = buffer.iter().position(|byte| *byte == 0);
+        end.unwrap_or(PAGE_SIZE) as isize
     }
 
     /// # Safety
@@ -107,24 +112,6 @@ impl<D: Attributes> Devices<D> {
         // SAFETY: By this function's contract. The kernel calls this only while it adds or removes
         // the device.
         unsafe { &*data.cast::<D>() }.name().as_char_ptr()
-    }
-}
-
-/// Text in a buffer. `kernel::str::Formatter` counts it by a subtraction that can panic.
-struct Line<'a> {
-    buffer: &'a mut [u8],
-    used: usize,
-}
-
-impl Write for Line<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let end = self.used.checked_add(text.len()).ok_or(fmt::Error)?;
-        let place = self.buffer.get_mut(self.used..end).ok_or(fmt::Error)?;
-        for (to, from) in place.iter_mut().zip(text.bytes()) {
-            *to = from;
-        }
-        self.used = end;
-        Ok(())
     }
 }
 

@@ -27,7 +27,7 @@ use super::{
 /// The character major number, unless the module parameter `major` overrides it.
 pub const MAJOR: u32 = 126;
 
-/// The minor number of the only node.
+/// The minor number of the node of all memory. The nodes of windows have those from 1 on.
 pub const MINOR: u32 = 0;
 
 /// The name of the module, of its class and of its node.

@@ -294,17 +294,29 @@ pub fn may_transfer(
     limits: &Limits,
     kernel: &impl KernelQuery,
 ) -> Result<(), Refusal> {
+    may_access(window, &window.range, write, kernel)?;
+    if !is_known_memory(&window.range, Some(window), limits, kernel) {
+        return Err(Refusal::NotMemory);
+    }
+    Ok(())
+}
+
+/// Checks whether `range`, which lies in `window`, may be accessed at all, and written with `write`.
+fn may_access(
+    window: &Window,
+    range: &PhysRange,
+    write: bool,
+    kernel: &impl KernelQuery,
+) -> Result<(), Refusal> {
     if write && window.access == Access::ReadOnly {
         return Err(Refusal::ReadOnly);
     }
     if !window.survives_lockdown() && kernel.is_locked_down() {
         return Err(Refusal::LockedDown);
     }
-    if kernel.is_system_ram(&window.range) {
+    // The range was not System RAM when the window was added, but memory can be hotplugged.
+    if kernel.is_system_ram(range) {
         return Err(Refusal::SystemRam);
-    }
-    if !is_known_memory(&window.range, Some(window), limits, kernel) {
-        return Err(Refusal::NotMemory);
     }
     Ok(())
 }
@@ -448,20 +460,14 @@ where
             return refuse(Refusal::Outside, index.and_then(|index| table.get(index)));
         }
     };
-    let refuse = |reason| refuse(reason, Some(found));
+    let refused = |reason| Refused {
+        reason,
+        nearest: Some(found),
+    };
     let window = &found.window;
-    if write && window.access == Access::ReadOnly {
-        return refuse(Refusal::ReadOnly);
-    }
-    if !window.survives_lockdown() && kernel.is_locked_down() {
-        return refuse(Refusal::LockedDown);
-    }
-    // The range was not System RAM when the window was added, but memory can be hotplugged.
-    if kernel.is_system_ram(&range) {
-        return refuse(Refusal::SystemRam);
-    }
+    may_access(window, &range, write, kernel).map_err(refused)?;
     if range.length() > LARGEST_MAPPING {
-        return refuse(Refusal::TooLarge);
+        return Err(refused(Refusal::TooLarge));
     }
     Ok(Grant {
         range,
