@@ -317,7 +317,7 @@ fn node_of(name: &str) -> Result<File> {
     for number in 1..=64 {
         let found = fs::read_to_string(format!("/sys/class/map/map{number}/name"));
         if found.is_ok_and(|found| found.trim() == name) {
-            return Ok(File::options().read(true).write(true).open(format!("/dev/map{number}"))?);
+            return user::open_window(number);
         }
     }
     bail!("no window is called {name}")

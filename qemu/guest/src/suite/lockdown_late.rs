@@ -2,10 +2,7 @@
 
 //! A kernel that is locked down while the driver is loaded.
 
-use std::{
-    fs::{self, File},
-    os::unix::fs::FileExt,
-};
+use std::{fs, os::unix::fs::FileExt};
 
 use anyhow::{ensure, Result};
 use map_core::Refusal;
@@ -33,7 +30,7 @@ fn a_lockdown_ends_the_mapping_of_windows(host: &mut Host) -> Result<()> {
     let _loaded = Loaded::with(&["windows=sdram@0xc0000000+1M"])?;
     let node = user::open()?;
     let vma = Vma::shared(&node, START, 4096)?;
-    let own = File::options().read(true).write(true).open("/dev/map1")?;
+    let own = user::open_window(1)?;
     let mut bytes = [0; 8];
     own.read_exact_at(&mut bytes, 0)?;
     fs::write("/sys/kernel/security/lockdown", "integrity")?;

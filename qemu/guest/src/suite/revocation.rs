@@ -23,8 +23,8 @@ use crate::{
     child::{in_child, killed_by, Child},
     host::{Host, PAGE, START},
     kernel::{self, is_slow},
-    runtime::{node, Config, Directory},
-    user,
+    runtime::{Config, Directory},
+    user::{self, open_window as node},
     vma::{zero_at, Vma, READ_WRITE},
     Skip, Test,
 };

@@ -29,7 +29,7 @@ use crate::{
     errno,
     host::{Host, LENGTH, PAGE, START},
     kernel::{self, is_slow, Loaded},
-    user,
+    user::{self, open_window as node},
     vma::Vma,
     windows::{ask, MIB},
 };
@@ -181,12 +181,6 @@ impl Drop for Directory {
 /// A text as /dev/kmsg shows it, which escapes the character that escapes.
 fn as_logged(text: &str) -> String {
     text.replace('\\', "\\x5c")
-}
-
-/// The window's own node.
-pub fn node(minor: u32) -> Result<File> {
-    let path = format!("/dev/map{minor}");
-    File::options().read(true).write(true).open(&path).with_context(|| path)
 }
 
 /// The lines of the driver in debugfs, one for each window.

@@ -18,6 +18,12 @@ pub fn open() -> Result<File> {
     File::options().read(true).write(true).open("/dev/map").context("cannot open /dev/map")
 }
 
+/// The node of the window with this number, opened in the same way.
+pub fn open_window(number: u32) -> Result<File> {
+    let path = format!("/dev/map{number}");
+    File::options().read(true).write(true).open(&path).with_context(|| format!("cannot open {path}"))
+}
+
 /// The error of opening the node to read and write; `None` if it can be opened.
 pub fn open_error() -> Option<Errno> {
     let error = open().err()?;

@@ -30,7 +30,7 @@ use crate::{
     errno,
     host::{Host, LENGTH, PAGE, START},
     kernel::{self, Loaded},
-    user,
+    user::{self, open_window as node},
     vma::{sync_at, Vma, READ_WRITE},
     windows::{ask, MIB},
 };
@@ -61,11 +61,6 @@ const TWO: u64 = MIB;
 
 const UNPRIVILEGED: u32 = 65534;
 
-fn node(number: u32) -> Result<File> {
-    let path = format!("/dev/map{number}");
-    File::options().read(true).write(true).open(&path).with_context(|| path)
-}
-
 fn attribute(number: u32, name: &str) -> Result<String> {
     let path = format!("/sys/class/map/map{number}/{name}");
     let text = fs::read_to_string(&path).with_context(|| path)?;
@@ -74,7 +69,7 @@ fn attribute(number: u32, name: &str) -> Result<String> {
 
 /// The host's pattern from this offset in the free memory on.
 fn expected(seed: u64, offset: u64, length: usize) -> Vec<u8> {
-    (0..length as u64).map(|at| pattern::byte(seed, START + offset + at)).collect()
+    pattern::bytes(seed, START + offset, length)
 }
 
 fn every_window_has_a_node_with_its_attributes(_: &mut Host) -> Result<()> {
