@@ -36,9 +36,11 @@ MAP_QEMU = cargo run --quiet --profile harness --locked --package map-qemu --
 CACHE = $(or $(MAP_CACHE),$(and $(XDG_CACHE_HOME),$(XDG_CACHE_HOME)/map),$(and $(HOME),$(HOME)/.cache/map))
 # What cargo makes on the way to its results: a fresh clone finds its dependencies compiled. A cargo that does not know
 # the variable (before 1.91) has it all in target/. The wrapper keeps the crates of different clones apart.
-ifeq ($(or $(CARGO_BUILD_BUILD_DIR),$(if $(CACHE),,none)),)
+ifneq ($(CACHE),)
+ifndef CARGO_BUILD_BUILD_DIR
 export CARGO_BUILD_BUILD_DIR := $(CACHE)/cargo
 export RUSTC_WORKSPACE_WRAPPER := $(CURDIR)/qemu/rustc.sh
+endif
 endif
 
 .DEFAULT_GOAL := help

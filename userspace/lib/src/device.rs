@@ -272,8 +272,9 @@ impl Device {
     /// # Errors
     ///
     /// [`Error::Refused`] with the map driver's reason, [`Error::Map`] with the error of mmap(2), [`Error::PastEnd`] if
-    /// a regular file is too short, [`Error::PastWindow`] if the window is, [`Error::WindowGone`] if it was removed, [`Error::OutsideMaps`] if no map of a UIO device holds the range, and [`Error::TooLong`] for
-    /// more than a process can address.
+    /// a regular file is too short, [`Error::PastWindow`] if the window is, [`Error::WindowGone`] if it was removed,
+    /// [`Error::OutsideMaps`] if no map of a UIO device holds the range, and [`Error::TooLong`] for more than a process
+    /// can address.
     ///
     /// # Examples
     ///
