@@ -18,6 +18,7 @@ use crate::{
             Source, //
         },
         io,
+        machine,
         space::AddressSpace, //
     },
     error::{
@@ -27,7 +28,9 @@ use crate::{
     ioctl,
     map_core::{
         abi,
+        has_huge_page,
         may_open,
+        PhysRange,
         Refusal, //
     },
     mapping::Permit,
@@ -139,7 +142,7 @@ impl FileOperations for NodeFile {
         let request = vma::request(vma, file, self.base());
         // The lock is not held while the VMA is filled, which takes long. A window may be removed
         // meanwhile: the mapping is already registered, so the removal waits for this process.
-        let made = Permit::new(state, &request, self.node.as_ref(), vma.mm()).and_then(|permit| {
+        let made = Permit::new(state, &request, self.node.as_ref(), vma).and_then(|permit| {
             let window = permit.grant.window.map(|found| found.window);
             vma::fill(vma, permit).inspect_err(|denial| {
                 if let Some(window) = window.filter(|_| denial.is(Refusal::CacheConflict)) {
@@ -151,6 +154,12 @@ impl FileOperations for NodeFile {
             report::refused_mmap(state, &request, &denial);
             denial.error()
         })
+    }
+
+    fn alignment(&self, offset: u64, length: u64) -> Option<(u64, u64)> {
+        let start = self.base().checked_add(offset)?;
+        let size = machine::huge_page_size()?;
+        has_huge_page(&PhysRange::new(start, length)?, size).then_some((start, size))
     }
 
     fn ioctl(&self, file: &File, command: u32, argument: usize) -> Result {

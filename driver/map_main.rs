@@ -40,6 +40,7 @@ mod notifier;
 mod of;
 mod registry;
 mod report;
+mod reservation;
 mod runtime;
 mod state;
 mod system;

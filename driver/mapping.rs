@@ -3,12 +3,10 @@
 //! A mapping: the permission to make it, and the data that its VMAs share.
 
 use kernel::{
-    mm::{
-        virt::{
-            flags,
-            VmaRef, //
-        },
-        Mm, //
+    mm::virt::{
+        flags,
+        VmaNew,
+        VmaRef, //
     },
     page::{
         PAGE_SHIFT,
@@ -17,20 +15,34 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::Relaxed,
-        Arc, //
+        Arc,
+        UniqueArc, //
     }, //
 };
 
 use crate::{
-    abstractions::mm::{
-        VmaExt,
-        VmaOperations, //
+    abstractions::{
+        io::IoMap,
+        machine,
+        mm::{
+            Bytes,
+            Fault,
+            Outcome,
+            PageProtection,
+            VmaExt,
+            VmaOperations, //
+        },
+        param,
+        task, //
     },
     error::Denial,
     map_core::{
         accessible,
+        CacheMode,
         Grant,
+        Huge,
         KernelQuery,
+        Mapped,
         PhysRange,
         Request, //
     },
@@ -39,6 +51,7 @@ use crate::{
         Key,
         Room, //
     },
+    reservation::Reservation,
     state::State,
     system::Kernel, //
 };
@@ -48,10 +61,54 @@ use crate::{
 pub(crate) struct Mapping {
     state: Arc<State>,
     key: Key,
+    /// The cache type of its pages.
+    cache: CacheMode,
     /// Whether the kernel itself may access the memory.
     is_memory: bool,
     /// The node of its window; `None` in raw mode.
     node: Option<Arc<Node>>,
+    /// Whether its pages are mapped at the first access to them, rather than all at once.
+    on_demand: bool,
+    /// What keeps the cache type of pages that are mapped on demand.
+    reservation: Option<Arc<Reservation>>,
+}
+
+impl Mapping {
+    /// Returns whether its pages are mapped at the first access to them, as huge pages where that is
+    /// possible. In that case they will get the cache type of `wanted`.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::CacheConflict`] if the memory is already mapped with another cache type, or if
+    /// there is no address space for the reservation. [`Refusal::Gone`] if the window was removed.
+    pub(crate) fn is_on_demand(
+        &mut self,
+        grant: &Grant,
+        wanted: PageProtection,
+    ) -> Result<bool, Denial> {
+        // Other architectures map with the requested type.
+        if self.on_demand && cfg!(CONFIG_X86) {
+            self.reservation = match &self.node {
+                Some(node) => node.reserve(&grant.range, wanted)?,
+                None => Reservation::new(grant.range, grant.cache, wanted)?,
+            };
+            self.on_demand = self.reservation.is_some();
+        }
+        Ok(self.on_demand)
+    }
+
+    /// Calls `act` with the part of the memory that was taken away, unless that is all of it. Whoever
+    /// takes memory away waits for that.
+    fn while_kept<T>(&self, act: impl FnOnce(Option<PhysRange>) -> T) -> Option<T> {
+        match &self.node {
+            Some(node) => node.while_present(|| act(None)),
+            // A mapping without a window may be older than the windows.
+            None => {
+                let windows = self.state.windows.lock();
+                Some(act(windows.lost(&self.key)))
+            }
+        }
+    }
 }
 
 impl Drop for Mapping {
@@ -75,16 +132,74 @@ impl VmaOperations for Mapping {
         }
     }
 
-    fn accessible(&self, vma: &VmaRef, address: usize, wanted: u64) -> Option<u64> {
+    fn access(&self, vma: &VmaRef, address: usize, bytes: Bytes<'_>) -> Option<usize> {
+        let page = page_at(vma, address)?;
         // Some kernels warn about page table entries of inaccessible pages, and about hotplugged
         // memory that was mapped before and therefore stays offline.
-        let hidden = vma.flags() & (flags::READ | flags::WRITE) == 0;
-        if !self.is_memory || hidden || Kernel.is_system_ram(&page_at(vma, address)?) {
+        let permission = match bytes {
+            Bytes::Read(_) => flags::READ | flags::WRITE,
+            Bytes::Write(_) => flags::WRITE,
+        };
+        if !self.is_memory || vma.flags() & permission == 0 || Kernel.is_system_ram(&page) {
             return None;
         }
-        let end = vma.end() as u64;
-        Some(accessible(address as u64, wanted, end, PAGE_SIZE as u64))
+        let (address, end) = (address as u64, vma.end() as u64);
+        let length = accessible(address, bytes.len() as u64, end, PAGE_SIZE as u64) as usize;
+        let offset = address as usize % PAGE_SIZE;
+        self.while_kept(|lost| {
+            if lost.is_some_and(|lost| lost.overlaps(&page)) {
+                return None;
+            }
+            let map = IoMap::new(page.start(), PAGE_SIZE, self.cache.code()).ok()?;
+            match bytes {
+                Bytes::Read(to) => map.read(offset, to.get_mut(..length)?),
+                Bytes::Write(from) => map.write(offset, from.get(..length)?),
+            }
+            Some(length)
+        })?
     }
+
+    fn fault(&self, fault: &Fault) -> Outcome {
+        // Pages that were mapped at once are absent only because the window was removed.
+        if !self.on_demand {
+            return Outcome::SIGBUS;
+        }
+        self.while_kept(|lost| insert(fault, lost))
+            .flatten()
+            .unwrap_or(Outcome::SIGBUS)
+    }
+}
+
+/// Maps the page that is missing: the huge page of the size that the kernel asks for, or all small
+/// ones for which there is no huge one. `None` if the VMA maps nothing there.
+///
+/// Of a mapping that has `lost` a part of its memory, no huge page with a byte of that is mapped.
+fn insert(fault: &Fault, lost: Option<PhysRange>) -> Option<Outcome> {
+    let vma = fault.vma();
+    let length = u64::try_from(vma.length()).ok()?;
+    let mapped = Mapped {
+        address: vma.start() as u64,
+        memory: PhysRange::new(page_at(vma, vma.start())?.start(), length)?,
+    };
+    let address = fault.address() as u64;
+    let kept = match lost {
+        Some(lost) => mapped.without(&lost, address)?,
+        None => mapped,
+    };
+    let frame = |part: &Mapped| usize::try_from(part.memory.start() >> PAGE_SHIFT).ok();
+    if fault.is_huge() {
+        let Some(page) = kept.huge_page(address, fault.size() as u64) else {
+            return Some(Outcome::FALLBACK);
+        };
+        // SAFETY: The page lies in the VMA, whose memory was granted, so it has no System RAM.
+        return Some(unsafe { fault.insert_huge(frame(&page)?) });
+    }
+    let part = kept.around(address, machine::huge_page_size()?)?;
+    let first = usize::try_from(part.address).ok()?;
+    let length = usize::try_from(part.memory.length()).ok()?;
+    // SAFETY: As above. The kernel asks for small pages only where it was refused a huge one, and no
+    // other access gets one there afterwards: the VMA is locked, and what is lost remains lost.
+    Some(unsafe { fault.insert(first, frame(&part)?, length) })
 }
 
 /// Returns the physical page at `address` in `vma`.
@@ -100,12 +215,12 @@ fn page_at(vma: &VmaRef, address: usize) -> Option<PhysRange> {
 pub(crate) struct Permit {
     pub(crate) grant: Grant,
     /// The data that its VMAs share.
-    pub(crate) mapping: Arc<Mapping>,
+    pub(crate) mapping: UniqueArc<Mapping>,
 }
 
 impl Permit {
-    /// Decides on `request`, made on `node` or on the node of all memory by the process with `mm`,
-    /// and registers the mapping.
+    /// Decides on `request`, made on `node` or on the node of all memory for `vma`, and registers the
+    /// mapping.
     ///
     /// # Errors
     ///
@@ -114,20 +229,32 @@ impl Permit {
         state: &Arc<State>,
         request: &Request,
         node: Option<&Arc<Node>>,
-        mm: &Mm,
+        vma: &VmaNew,
     ) -> Result<Self, Denial> {
-        let room = Room::new()?;
-        let (grant, key, node) = state.windows.lock().grant(request, node, mm, room)?;
+        let user = (!task::has_cap_sys_resource()).then(|| task::user());
+        let room = Room::new(user)?;
+        let (grant, key, node) = state.windows.lock().grant(request, node, vma.mm(), room)?;
+        let huge = grant
+            .window
+            .map_or_else(param::huge, |found| found.window.huge);
+        let mapped = Mapped {
+            address: vma.start() as u64,
+            memory: grant.range,
+        };
         let mapping = Mapping {
             state: state.clone(),
             key,
+            cache: grant.cache,
             is_memory: grant.memory,
             node,
+            on_demand: huge == Huge::Auto
+                && machine::huge_page_size().is_some_and(|size| mapped.has_huge_page(size)),
+            reservation: None,
         };
         Ok(Self {
             grant,
             // A failed allocation drops the mapping, and with it the registration.
-            mapping: Arc::new(mapping, GFP_KERNEL)?,
+            mapping: UniqueArc::new(mapping, GFP_KERNEL)?,
         })
     }
 }

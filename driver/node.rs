@@ -29,16 +29,19 @@ use crate::{
             Source, //
         },
         io::IoMap,
+        mm::PageProtection,
         task, //
     },
     error::Denial,
     map_core::{
         may_transfer,
         transferred,
+        PhysRange,
         Refusal,
         Window,
         MAX_WINDOWS, //
     },
+    reservation::Reservation,
     system::{
         limits,
         Kernel, //
@@ -76,6 +79,8 @@ struct Contents {
     files: usize,
     /// The part of the window that the kernel has mapped.
     view: Option<View>,
+    /// The last reservation, which most mappings need again. It stays until the window goes.
+    reservation: Option<Arc<Reservation>>,
 }
 
 /// A kernel mapping of a part of a window.
@@ -92,6 +97,7 @@ impl Node {
             gone: false,
             files: 0,
             view: None,
+            reservation: None,
         };
         Arc::pin_init(
             pin_init!(Self {
@@ -124,6 +130,40 @@ impl Node {
         let mut contents = self.contents.lock();
         contents.gone = true;
         contents.view = None;
+        contents.reservation = None;
+    }
+
+    /// Calls `act` unless the window was removed. [`remove()`](Self::remove) waits for it.
+    pub(crate) fn while_present<T>(&self, act: impl FnOnce() -> T) -> Option<T> {
+        let contents = self.contents.lock();
+        (!contents.gone).then(act)
+    }
+
+    /// Returns a reservation of at least `range` for mappings with the cache type of `wanted`, which
+    /// is that of the window.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Gone`] if the window was removed, and those of [`Reservation::new()`].
+    pub(crate) fn reserve(
+        &self,
+        range: &PhysRange,
+        wanted: PageProtection,
+    ) -> Result<Option<Arc<Reservation>>, Denial> {
+        let mut contents = self.contents.lock();
+        if contents.gone {
+            return Err(Refusal::Gone.into());
+        }
+        if let Some(kept) = contents
+            .reservation
+            .as_ref()
+            .filter(|kept| kept.covers(range))
+        {
+            return Ok(Some(kept.clone()));
+        }
+        let made = Reservation::new(*range, self.window.cache, wanted)?;
+        contents.reservation = made.clone();
+        Ok(made)
     }
 
     /// Copies from the window, from `position` on, to `to`, and returns the number of bytes: fewer
@@ -263,6 +303,7 @@ impl Attributes for Node {
             name,
             access,
             cache,
+            huge,
             origin,
             ..
         } = self.window;
@@ -273,7 +314,8 @@ impl Attributes for Node {
             3 => out.write_str(access.as_str()),
             4 => out.write_str(cache.as_str()),
             5 => out.write_str(origin.as_str()),
-            _ => write!(out, "{}", self.vmas.load(Relaxed)),
+            6 => write!(out, "{}", self.vmas.load(Relaxed)),
+            _ => out.write_str(huge.as_str()),
         }
     }
 }

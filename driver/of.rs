@@ -184,6 +184,7 @@ fn window(node: &FwNode, page_size: u64) -> Result<Result<Window, dt::NodeError>
         read_only: of::property(node, dt::READ_ONLY),
         cache: of::property(node, dt::CACHE),
         shared: of::property(node, dt::SHARED),
+        huge: of::property(node, dt::HUGE),
         memory_region,
         reg,
         of_boot,

@@ -35,26 +35,32 @@ struct Registered {
     range: PhysRange,
     /// The address space of the process that made it.
     mm: ARef<Mm>,
-    /// Whether its pages were taken away.
-    revoked: bool,
+    /// The part that was taken away with windows. Between two of them it has memory of neither,
+    /// which no longer appears either if it was not mapped yet.
+    lost: Option<PhysRange>,
 }
 
 /// Memory for one registration, allocated before the lock is taken.
 pub(crate) struct Room {
     mapping: RBTreeNodeReservation<u64, Registered>,
-    user: RBTreeNodeReservation<u32, u32>,
+    /// The user that it counts for, with the memory for the first one.
+    user: Option<(u32, RBTreeNodeReservation<u32, u32>)>,
 }
 
 impl Room {
-    /// Allocates the memory.
+    /// Allocates the memory, for a mapping that counts for `user`; `None` if no limit applies.
     ///
     /// # Errors
     ///
     /// ENOMEM if the allocation fails.
-    pub(crate) fn new() -> Result<Self> {
+    pub(crate) fn new(user: Option<u32>) -> Result<Self> {
+        let user = match user {
+            Some(user) => Some((user, RBTreeNodeReservation::new(GFP_KERNEL)?)),
+            None => None,
+        };
         Ok(Self {
             mapping: RBTreeNodeReservation::new(GFP_KERNEL)?,
-            user: RBTreeNodeReservation::new(GFP_KERNEL)?,
+            user,
         })
     }
 }
@@ -79,32 +85,30 @@ impl Mappings {
         }
     }
 
-    /// Registers a mapping of `range` by the process with `mm` for `user`; `None` if no limit
-    /// applies.
+    /// Registers a mapping of `range` by the process with `mm`.
     ///
     /// # Errors
     ///
     /// [`Refusal::TooMany`] if a limit is reached.
-    pub(crate) fn add(
-        &mut self,
-        range: PhysRange,
-        mm: &Mm,
-        user: Option<u32>,
-        room: Room,
-    ) -> Result<Key, Refusal> {
-        if let Some(user) = user {
-            self.count_one(user, room.user)?;
+    pub(crate) fn add(&mut self, range: PhysRange, mm: &Mm, room: Room) -> Result<Key, Refusal> {
+        let mut counted = None;
+        if let Some((user, room)) = room.user {
+            self.count_one(user, room)?;
+            counted = Some(user);
         }
         let number = self.next;
         self.next = self.next.wrapping_add(1);
         let registered = Registered {
             range,
             mm: mm.into(),
-            revoked: false,
+            lost: None,
         };
         self.mappings
             .insert(room.mapping.into_node(number, registered));
-        Ok(Key { number, user })
+        Ok(Key {
+            number,
+            user: counted,
+        })
     }
 
     fn count_one(
@@ -147,10 +151,18 @@ impl Mappings {
         }
     }
 
-    /// Returns whether a mapping that has pages overlaps `range`.
+    /// Returns whether a mapping that may have pages overlaps `range`.
     pub(crate) fn overlap(&self, range: &PhysRange) -> bool {
         let mut mappings = self.mappings.values();
-        mappings.any(|mapping| !mapping.revoked && mapping.range.overlaps(range))
+        mappings.any(|mapping| {
+            let has_pages = mapping.lost.is_none_or(|lost| lost != mapping.range);
+            has_pages && mapping.range.overlaps(range)
+        })
+    }
+
+    /// Returns the part of its memory that was taken away from a mapping.
+    pub(crate) fn lost(&self, key: &Key) -> Option<PhysRange> {
+        self.mappings.get(&key.number)?.lost
     }
 
     /// Returns the address space of the process that made the first mapping that overlaps `range`,
@@ -172,12 +184,15 @@ impl Mappings {
         None
     }
 
-    /// Records that the pages in `range` were taken away from all mappings.
+    /// Records that the memory in `range` is taken away from all mappings.
     pub(crate) fn revoke(&mut self, range: &PhysRange) {
         for mapping in self.mappings.values_mut() {
-            if range.contains(&mapping.range) {
-                mapping.revoked = true;
-            }
+            let Some(part) = mapping.range.intersection(range) else {
+                continue;
+            };
+            // Both lie in the mapping, so there is a hull.
+            let lost = mapping.lost.and_then(|lost| lost.hull(&part));
+            mapping.lost = Some(lost.unwrap_or(part));
         }
     }
 }

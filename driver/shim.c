@@ -13,6 +13,7 @@
 #include <linux/device.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
+#include <linux/huge_mm.h>
 #include <linux/io.h>
 #include <linux/ioport.h>
 #include <linux/memory.h>
@@ -30,6 +31,7 @@
 #include <linux/pgtable.h>
 #include <linux/pseudo_fs.h>
 #include <linux/sched.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/security.h>
 #include <linux/seq_file.h>
@@ -40,6 +42,7 @@
 #include <linux/uidgid.h>
 #include <linux/uio.h>
 #include <linux/user_namespace.h>
+#include <linux/vmalloc.h>
 
 #if defined(CONFIG_X86)
 #include <asm/e820/api.h>
@@ -109,6 +112,41 @@ MODULE_PARM_DESC(windows,
 static unsigned int major = MAP_MAJOR;
 module_param(major, uint, 0444);
 MODULE_PARM_DESC(major, "Character major number; 0 lets the kernel choose one");
+
+/* Whether a mapping in raw mode may have huge pages; a window has an option. */
+static bool huge = true;
+
+static int huge_set(const char *val, const struct kernel_param *kp)
+{
+	static const char *const words[] = { "never", "auto" };
+	int word = match_string(words, ARRAY_SIZE(words), val);
+
+	if (word < 0) {
+		pr_err("huge=%s: write huge=auto or huge=never\n", val);
+		return word;
+	}
+	huge = word;
+	return 0;
+}
+
+static int huge_get(char *buffer, const struct kernel_param *kp)
+{
+	return sysfs_emit(buffer, "%s\n", huge ? "auto" : "never");
+}
+
+static const struct kernel_param_ops huge_ops = {
+	.set = huge_set,
+	.get = huge_get,
+};
+
+module_param_cb(huge, &huge_ops, NULL, 0444);
+MODULE_PARM_DESC(huge,
+		 "Huge pages in mappings without windows: auto (default) or never; a window has the option huge=");
+
+bool map_huge(void)
+{
+	return huge;
+}
 
 /* module! of the kernel crate knows no version. */
 MODULE_VERSION(MAP_VERSION);
@@ -187,6 +225,69 @@ void map_clear_exec(struct vm_area_struct *vma)
 void map_zap(struct vm_area_struct *vma)
 {
 	zap_special_vma_range(vma, vma->vm_start, vma->vm_end - vma->vm_start);
+}
+
+/* Marks a VMA that is being set up as one that remap_pfn_range() has filled. */
+void map_set_pfn_map(struct vm_area_struct *vma)
+{
+	vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
+}
+
+/*
+ * The size in bytes of the huge pages that can map memory without struct pages;
+ * 0 if the kernel has none. Larger ones, of 1 GiB, exist, but Linux 7.3 cannot
+ * move them: for a mremap() to another alignment, get_old_pud() takes one for
+ * a bad entry, and clears it without a flush of the TLB.
+ */
+u64 map_huge_page_size(void)
+{
+	return IS_ENABLED(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP) ? PMD_SIZE : 0;
+}
+
+struct vm_area_struct *map_fault_vma(const struct vm_fault *vmf,
+				     unsigned long *address)
+{
+	*address = vmf->address;
+	return vmf->vma;
+}
+
+/*
+ * Maps the huge page of this order at a fault, writable and dirty if the VMA is
+ * writable, so that the first store takes no second fault.
+ */
+unsigned int map_fault_insert_huge(struct vm_fault *vmf, unsigned int order,
+				   unsigned long pfn)
+{
+	bool write = vmf->vma->vm_flags & VM_WRITE;
+
+#ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
+	if (order == PMD_ORDER)
+		return vmf_insert_pfn_pmd(vmf, pfn, write);
+#endif
+	return VM_FAULT_FALLBACK;
+}
+
+/* Maps pages of the VMA at a fault. Those that are mapped already stay. */
+unsigned int map_fault_insert(struct vm_fault *vmf, unsigned long address,
+			      unsigned long pfn, unsigned long pages)
+{
+	pgprot_t prot = map_pgprot_dirty(vmf->vma->vm_page_prot);
+	vm_fault_t result = VM_FAULT_SIGBUS;
+
+	for (; pages; pages--, pfn++, address += PAGE_SIZE) {
+		result = vmf_insert_pfn_prot(vmf->vma, address, pfn, prot);
+		if (result & VM_FAULT_ERROR)
+			break;
+	}
+	return result;
+}
+
+/* Finds room in the address space of the current process, as for any file. */
+unsigned long map_unmapped_range(struct file *file, unsigned long address,
+				 unsigned long length, unsigned long pgoff,
+				 unsigned long flags)
+{
+	return mm_get_unmapped_area(file, address, length, pgoff, flags);
 }
 
 pgprot_t map_pgprot_noncached(pgprot_t prot)
@@ -638,12 +739,53 @@ void __iomem *map_io_map(u64 start, size_t length, u32 cache)
 	}
 }
 
-void map_io_unmap(void __iomem *io, u32 cache)
+/*
+ * Memory may have been plugged in where the mapping is. It stays offline, but it
+ * is System RAM, whose cache type x86 keeps in struct pages: these may not exist
+ * yet, and iounmap() looks at them.
+ */
+void map_io_unmap(void __iomem *io, u64 start, size_t length, u32 cache)
 {
-	if (cache == MAP_CACHE_CACHED)
+	if (IS_ENABLED(CONFIG_X86) &&
+	    region_intersects(start, length, IORESOURCE_SYSTEM_RAM,
+			      IORES_DESC_NONE) != REGION_DISJOINT)
+		vunmap((void __force *)io);
+	else if (cache == MAP_CACHE_CACHED)
 		memunmap((void __force *)io);
 	else
 		iounmap(io);
+}
+
+/* Whether a kernel mapping got the cache type of a page protection. */
+bool map_io_has_cache(const void __iomem *io, pgprot_t wanted)
+{
+#ifdef CONFIG_X86
+	unsigned int level;
+	pte_t *pte = lookup_address((unsigned long)io, &level);
+
+	/* The bit of PAT has another place in a huge page. */
+	if (!pte)
+		return false;
+	if (level != PG_LEVEL_4K)
+		return map_same_cache(pgprot_large_2_4k(pte_pgprot(*pte)),
+				      wanted);
+	return map_same_cache(pte_pgprot(*pte), wanted);
+#else
+	return true;
+#endif
+}
+
+/* Whether a kernel mapping begins with a huge page. */
+bool map_io_is_huge(const void __iomem *io)
+{
+#ifdef CONFIG_X86
+	unsigned int level;
+
+	return lookup_address((unsigned long)io, &level) &&
+	       level != PG_LEVEL_4K;
+#else
+	return false;
+#endif
 }
 
 void map_io_read(void *to, const void __iomem *io, size_t length)
@@ -730,6 +872,7 @@ MAP_ATTRIBUTE(access, 0444, 3);
 MAP_ATTRIBUTE(cache, 0444, 4);
 MAP_ATTRIBUTE(origin, 0444, 5);
 MAP_ATTRIBUTE(mappings, 0444, 6);
+MAP_ATTRIBUTE(huge, 0444, 7);
 
 static struct attribute *map_node_attrs[] = {
 	&map_attribute_name.attr,
@@ -739,6 +882,7 @@ static struct attribute *map_node_attrs[] = {
 	&map_attribute_cache.attr,
 	&map_attribute_origin.attr,
 	&map_attribute_mappings.attr,
+	&map_attribute_huge.attr,
 	NULL,
 };
 ATTRIBUTE_GROUPS(map_node);

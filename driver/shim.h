@@ -15,6 +15,7 @@ struct inode;
 struct iov_iter;
 struct seq_file;
 struct vfsmount;
+struct vm_fault;
 struct vm_area_struct;
 
 /* The access mode of a file, and a property of the process that maps it. */
@@ -34,7 +35,9 @@ bool map_may_go_on(void);
 size_t map_iter_count(const struct iov_iter *iter);
 void map_barrier(void);
 void __iomem *map_io_map(u64 start, size_t length, u32 cache);
-void map_io_unmap(void __iomem *io, u32 cache);
+void map_io_unmap(void __iomem *io, u64 start, size_t length, u32 cache);
+bool map_io_is_huge(const void __iomem *io);
+bool map_io_has_cache(const void __iomem *io, pgprot_t wanted);
 void map_io_read(void *to, const void __iomem *io, size_t length);
 void map_io_write(void __iomem *io, const void *from, size_t length);
 struct inode *map_space_create(struct vfsmount **mount);
@@ -47,6 +50,18 @@ void map_class_init(struct class *class,
 		    const char *(*name)(const void *node));
 struct device *map_device_create(struct class *class, dev_t number, void *node);
 void map_zap(struct vm_area_struct *vma);
+void map_set_pfn_map(struct vm_area_struct *vma);
+bool map_huge(void);
+u64 map_huge_page_size(void);
+struct vm_area_struct *map_fault_vma(const struct vm_fault *vmf,
+				     unsigned long *address);
+unsigned int map_fault_insert_huge(struct vm_fault *vmf, unsigned int order,
+				   unsigned long pfn);
+unsigned int map_fault_insert(struct vm_fault *vmf, unsigned long address,
+			      unsigned long pfn, unsigned long pages);
+unsigned long map_unmapped_range(struct file *file, unsigned long address,
+				 unsigned long length, unsigned long pgoff,
+				 unsigned long flags);
 pgprot_t map_pgprot_noncached(pgprot_t prot);
 pgprot_t map_pgprot_writecombine(pgprot_t prot);
 pgprot_t map_pgprot_dirty(pgprot_t prot);

@@ -45,8 +45,8 @@ pub(crate) fn request(vma: &VmaNew, file: &File, base: u64) -> Request {
     }
 }
 
-/// Fills `vma` at once with the memory that `permit` grants. The VMA, and every part and copy of
-/// it, holds a reference to the mapping.
+/// Sets up `vma` for the memory that `permit` grants, and maps it at once unless its pages are mapped
+/// on demand. The VMA, and every part and copy of it, holds a reference to the mapping.
 ///
 /// # Errors
 ///
@@ -54,7 +54,7 @@ pub(crate) fn request(vma: &VmaNew, file: &File, base: u64) -> Request {
 /// kernel reports, or silently uses instead. [`Refusal::NoMemory`] if there is no memory for page
 /// tables. After a failure all pages are unmapped before the mapping is dropped.
 pub(crate) fn fill(vma: &VmaNew, permit: Permit) -> Result<(), Denial> {
-    let Permit { grant, mapping } = permit;
+    let Permit { grant, mut mapping } = permit;
     if vma.executable() {
         // `decide()` permits it only if the kernel may have added it (READ_IMPLIES_EXEC).
         vma.clear_exec();
@@ -76,6 +76,17 @@ pub(crate) fn fill(vma: &VmaNew, permit: Permit) -> Result<(), Denial> {
     let frame = usize::try_from(grant.range.start() >> PAGE_SHIFT).map_err(|_| Refusal::Address)?;
     // On every node, so that the VMA is found by its memory.
     vma.set_page_offset(frame);
+    if mapping.is_on_demand(&grant, wanted)? {
+        vma.set_pfn_map();
+    } else {
+        map_all(vma, frame, wanted)?;
+    }
+    vma.set_operations(mapping.into());
+    Ok(())
+}
+
+/// Maps all pages of `vma` to the memory from page frame `frame` on.
+fn map_all(vma: &VmaNew, frame: usize, wanted: PageProtection) -> Result<(), Denial> {
     // SAFETY: A grant never covers System RAM, and the range has the length of the VMA.
     unsafe { vma.remap_pfn(frame, wanted.dirty()) }.map_err(reason_of)?;
     // All pages have the protection of the first one.
@@ -87,7 +98,6 @@ pub(crate) fn fill(vma: &VmaNew, permit: Permit) -> Result<(), Denial> {
         vma.zap();
         return Err(Refusal::CacheConflict.into());
     }
-    vma.set_operations(mapping);
     Ok(())
 }
 

@@ -227,8 +227,7 @@ impl Windows {
                 return Err(refused.into());
             }
         }
-        let user = (!task::has_cap_sys_resource()).then(|| task::user());
-        let key = self.mappings.add(grant.range, mm, user, room)?;
+        let key = self.mappings.add(grant.range, mm, room)?;
         Ok((grant, key, node))
     }
 
@@ -252,6 +251,11 @@ impl Windows {
     /// Removes a mapping that no longer exists.
     pub(crate) fn forget(&mut self, key: &Key) {
         self.mappings.remove(key);
+    }
+
+    /// Returns the part of its memory that was taken away from a mapping.
+    pub(crate) fn lost(&self, key: &Key) -> Option<PhysRange> {
+        self.mappings.lost(key)
     }
 
     /// Returns whether a window or a mapping overlaps `range`.
@@ -308,11 +312,12 @@ impl Windows {
         Ok(())
     }
 
-    /// Begins to remove `window`: from now on it cannot be opened, mapped, read or written. Returns
-    /// its node.
-    pub(crate) fn begin_removal(&self, window: &Window) -> Option<Arc<Node>> {
+    /// Begins to remove `window`: from now on it cannot be opened, mapped, read or written, and no
+    /// page of it appears in a mapping. Returns its node.
+    pub(crate) fn begin_removal(&mut self, window: &Window) -> Option<Arc<Node>> {
         let node = self.node_of(window)?;
         node.remove();
+        self.mappings.revoke(&window.range);
         Some(node)
     }
 
@@ -329,7 +334,6 @@ impl Windows {
     /// Ends the removal of `window`, whose pages no process has any more, and releases the claim on
     /// its memory.
     pub(crate) fn end_removal(&mut self, window: &Window) {
-        self.mappings.revoke(&window.range);
         if let Mode::Windows(table) = &mut self.mode {
             table.remove(|other| other.range == window.range);
         }

@@ -22,6 +22,10 @@ use kernel::{
     },
     fs::File,
     mm::virt::VmaNew,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
     prelude::*,
     seq_file::SeqFile,
     types::ForeignOwnable, //
@@ -31,6 +35,7 @@ use super::{
     shim,
     space::AddressSpace, //
 };
+use crate::map_core::aligned_address;
 
 /// The operations of a file.
 pub(crate) trait FileOperations: Sized + 'static {
@@ -60,6 +65,10 @@ pub(crate) trait FileOperations: Sized + 'static {
     /// Sets up `vma` for mmap(2).
     fn mmap(&self, file: &File, vma: &VmaNew) -> Result;
 
+    /// Returns the physical address of `offset` in the file and the alignment, a power of two, with
+    /// which it is useful to map `length` bytes there: at an address that is congruent to it.
+    fn alignment(&self, offset: u64, length: u64) -> Option<(u64, u64)>;
+
     /// Handles an ioctl. Structures must have the same layout for 32-bit and 64-bit processes.
     fn ioctl(&self, file: &File, command: u32, argument: usize) -> Result;
 
@@ -77,6 +86,7 @@ impl<T: FileOperations> Vtable<T> {
         open: Some(Self::open),
         release: Some(Self::release),
         mmap: Some(Self::mmap),
+        get_unmapped_area: Some(Self::get_unmapped_area),
         fsync: Some(Self::fsync),
         unlocked_ioctl: Some(Self::ioctl),
         #[cfg(CONFIG_COMPAT)]
@@ -165,6 +175,35 @@ impl<T: FileOperations> Vtable<T> {
         // SAFETY: By this function's contract.
         let vma = unsafe { VmaNew::from_raw(vma) };
         from_result(|| data.mmap(file, vma).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// `file` must have been opened by [`Self::open()`], and the current process must hold its
+    /// mmap_lock for writing.
+    unsafe extern "C" fn get_unmapped_area(
+        file: *mut bindings::file,
+        hint: c_ulong,
+        length: c_ulong,
+        offset: c_ulong,
+        flags: c_ulong,
+    ) -> c_ulong {
+        let free = |length| {
+            // SAFETY: By this function's contract.
+            unsafe { shim::map_unmapped_range(file, hint, length, offset, flags) }
+        };
+        // SAFETY: By this function's contract.
+        let data = unsafe { Self::data(file) };
+        // The kernel computed it from a byte offset, so the shift does not overflow.
+        let aligned = || {
+            let (memory, alignment) =
+                data.alignment((offset as u64) << PAGE_SHIFT, length as u64)?;
+            // There may be no room for it, and a hint or MAP_FIXED may decide.
+            let padded = length.checked_add(usize::try_from(alignment).ok()?)?;
+            let found = Some(free(padded)).filter(|found| is_address(*found) && *found != hint)?;
+            usize::try_from(aligned_address(found as u64, memory, alignment)).ok()
+        };
+        aligned().unwrap_or_else(|| free(length))
     }
 
     /// # Safety
@@ -274,6 +313,11 @@ impl<T: FileOperations> Vtable<T> {
         let out = unsafe { SeqFile::from_raw(out) };
         data.show_fdinfo(out);
     }
+}
+
+/// Returns whether the result of looking for room is an address, and not an error number.
+const fn is_address(found: usize) -> bool {
+    found % PAGE_SIZE == 0
 }
 
 /// An iterator over the memory of a read or a write.

@@ -13,16 +13,21 @@ use kernel::{
     prelude::*, //
 };
 
-use super::shim;
 pub(crate) use super::shim::map_barrier as barrier;
+use super::{
+    mm::PageProtection,
+    shim, //
+};
 
 /// A kernel mapping of physical memory. Dropping this unmaps it.
 ///
 /// # Invariants
 ///
-/// `start` is a mapping of `length` bytes that `map_io_map()` made with `cache`.
+/// `mapped` is a mapping of `length` bytes from the physical address `start` on that `map_io_map()`
+/// made with `cache`.
 pub(crate) struct IoMap {
-    start: NonNull<c_void>,
+    mapped: NonNull<c_void>,
+    start: u64,
     length: usize,
     cache: u32,
 }
@@ -37,12 +42,26 @@ impl IoMap {
         // SAFETY: The function has no requirements but a context that may sleep.
         let mapped = NonNull::new(unsafe { shim::map_io_map(start, length, cache) });
         // INVARIANT: It was just made.
-        let start = mapped.ok_or(ENOMEM)?;
+        let mapped = mapped.ok_or(ENOMEM)?;
         Ok(Self {
+            mapped,
             start,
             length,
             cache,
         })
+    }
+
+    /// Returns whether it begins with a huge page.
+    pub(crate) fn is_huge(&self) -> bool {
+        // SAFETY: By the type's invariant.
+        unsafe { shim::map_io_is_huge(self.mapped.as_ptr()) }
+    }
+
+    /// Returns whether it has the cache type of `wanted`, rather than one that the kernel prefers
+    /// because the memory is mapped elsewhere.
+    pub(crate) fn has_cache_type_of(&self, wanted: PageProtection) -> bool {
+        // SAFETY: By the type's invariant.
+        unsafe { shim::map_io_has_cache(self.mapped.as_ptr(), wanted.raw()) }
     }
 
     /// Loads the bytes from `offset` on. Bytes beyond the end are left as they are.
@@ -54,7 +73,7 @@ impl IoMap {
         unsafe {
             shim::map_io_read(
                 bytes.as_mut_ptr().cast(),
-                self.start.as_ptr().byte_add(offset),
+                self.mapped.as_ptr().byte_add(offset),
                 length,
             );
         }
@@ -68,7 +87,7 @@ impl IoMap {
         // SAFETY: Both have so many bytes.
         unsafe {
             shim::map_io_write(
-                self.start.as_ptr().byte_add(offset),
+                self.mapped.as_ptr().byte_add(offset),
                 bytes.as_ptr().cast(),
                 length,
             );
@@ -84,7 +103,7 @@ impl IoMap {
 impl Drop for IoMap {
     fn drop(&mut self) {
         // SAFETY: By the type's invariant.
-        unsafe { shim::map_io_unmap(self.start.as_ptr(), self.cache) };
+        unsafe { shim::map_io_unmap(self.mapped.as_ptr(), self.start, self.length, self.cache) };
     }
 }
 

@@ -1,24 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! VMAs of physical memory: their setup by mmap(2), copies and splits, and access by debuggers.
+//! VMAs of physical memory: their setup by mmap(2), faults, copies and splits, and access by
+//! debuggers.
 //!
 //! C headers: [`include/linux/mm.h`](srctree/include/linux/mm.h),
 //! [`include/linux/pgtable.h`](srctree/include/linux/pgtable.h)
 
 use core::marker::PhantomData;
 
-#[cfg(CONFIG_HAVE_IOREMAP_PROT)]
-use kernel::ffi::{
-    c_int,
-    c_void, //
-};
 use kernel::{
     bindings,
     error::to_result,
+    ffi::{
+        c_int,
+        c_uint,
+        c_void, //
+    },
     mm::virt::{
         VmaNew,
         VmaRef, //
     },
+    page::PAGE_SIZE,
     prelude::*,
     sync::{
         Arc,
@@ -52,6 +54,10 @@ impl PageProtection {
     /// Returns whether the two have the same cache type.
     pub(crate) fn has_cache_type_of(self, other: Self) -> bool {
         shim::map_same_cache(self.0, other.0)
+    }
+
+    pub(super) fn raw(self) -> bindings::pgprot_t {
+        self.0
     }
 }
 
@@ -107,6 +113,10 @@ pub(crate) trait VmaNewExt {
     /// The memory must not contain System RAM.
     unsafe fn remap_pfn(&self, frame: usize, protection: PageProtection) -> Result;
 
+    /// Marks it as a mapping of physical memory, as [`remap_pfn()`](Self::remap_pfn) does, but maps
+    /// no page: [`VmaOperations::fault()`] does.
+    fn set_pfn_map(&self);
+
     /// Returns the protection of the first page in the page table; `None` if it is not mapped.
     fn first_page_protection(&self) -> Option<PageProtection>;
 
@@ -157,6 +167,10 @@ impl VmaNewExt for VmaNew {
         })
     }
 
+    fn set_pfn_map(&self) {
+        shim::set_pfn_map(self);
+    }
+
     fn first_page_protection(&self) -> Option<PageProtection> {
         let mut found = bindings::follow_pfnmap_args {
             vma: self.as_ptr(),
@@ -194,11 +208,119 @@ pub(crate) trait VmaOperations: Send + Sync + 'static {
     /// Called when a VMA that holds the value is removed, after its pages are unmapped.
     fn closed(&self);
 
-    /// Returns how many of `wanted` bytes a debugger may access at `address` in `vma`; `None` fails
-    /// with EIO.
+    /// Makes an access of a debugger at `address` in `vma`, and returns the number of bytes; `None`
+    /// fails with EIO.
     ///
     /// The kernel itself makes the access. On some machines it is fatal where no device responds.
-    fn accessible(&self, vma: &VmaRef, address: usize, wanted: u64) -> Option<u64>;
+    /// `generic_access_phys()` is of no use: on x86 it takes the bit of a huge page for one of its
+    /// cache type, and it finds only pages that are mapped.
+    fn access(&self, vma: &VmaRef, address: usize, bytes: Bytes<'_>) -> Option<usize>;
+
+    /// Called at an access to a page that is not mapped. Maps it, or tells what happens instead.
+    fn fault(&self, fault: &Fault) -> Outcome;
+}
+
+/// The bytes of an access.
+pub(crate) enum Bytes<'a> {
+    /// Those that it loads.
+    Read(&'a mut [u8]),
+    /// Those that it stores.
+    Write(&'a [u8]),
+}
+
+impl Bytes<'_> {
+    /// Returns their number.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Read(bytes) => bytes.len(),
+            Self::Write(bytes) => bytes.len(),
+        }
+    }
+}
+
+/// An access to a page that is not mapped.
+///
+/// # Invariants
+///
+/// `vma` is the VMA of the fault `raw`, which is being handled, and `address` its address.
+pub(crate) struct Fault {
+    raw: *mut bindings::vm_fault,
+    vma: *mut bindings::vm_area_struct,
+    address: usize,
+    order: c_uint,
+}
+
+impl Fault {
+    /// # Safety
+    ///
+    /// `raw` must be a fault that is being handled, for as long as the returned value exists.
+    unsafe fn new(raw: *mut bindings::vm_fault, order: c_uint) -> Self {
+        let mut address = 0;
+        // SAFETY: By this function's contract; `address` is writable.
+        let vma = unsafe { shim::map_fault_vma(raw, &mut address) };
+        // INVARIANT: They were just read.
+        Self {
+            raw,
+            vma,
+            address,
+            order,
+        }
+    }
+
+    /// Returns the VMA.
+    pub(crate) fn vma(&self) -> &VmaRef {
+        // SAFETY: By the type's invariant; the VMA is locked while a fault is handled.
+        unsafe { VmaRef::from_raw(self.vma) }
+    }
+
+    /// Returns the address that is accessed.
+    pub(crate) fn address(&self) -> usize {
+        self.address
+    }
+
+    /// Returns the size in bytes of the page that the kernel asks for.
+    pub(crate) fn size(&self) -> usize {
+        PAGE_SIZE.checked_shl(self.order).unwrap_or(0)
+    }
+
+    /// Returns whether the kernel asks for a huge page.
+    pub(crate) fn is_huge(&self) -> bool {
+        self.order != 0
+    }
+
+    /// Maps the huge page that holds the address, of the size that the kernel asks for, to physical
+    /// memory from page frame `frame` on, with the protection of the VMA.
+    ///
+    /// # Safety
+    ///
+    /// The page must lie in the VMA, and the memory must not contain System RAM.
+    pub(crate) unsafe fn insert_huge(&self, frame: usize) -> Outcome {
+        // SAFETY: By the type's invariant and this function's contract.
+        Outcome(unsafe { shim::map_fault_insert_huge(self.raw, self.order, frame) })
+    }
+
+    /// Maps the `length` bytes at `address`, whole pages, to physical memory from page frame `frame`
+    /// on, with the protection of the VMA.
+    ///
+    /// # Safety
+    ///
+    /// The bytes must lie in the VMA, and include the address that is accessed. No part of them may
+    /// be mapped by a huge page. The memory must not contain System RAM.
+    pub(crate) unsafe fn insert(&self, address: usize, frame: usize, length: usize) -> Outcome {
+        // SAFETY: By the type's invariant and this function's contract.
+        Outcome(unsafe { shim::map_fault_insert(self.raw, address, frame, length / PAGE_SIZE) })
+    }
+}
+
+/// What the handler of a fault did: `vm_fault_t`.
+pub(crate) struct Outcome(c_uint);
+
+impl Outcome {
+    /// The access fails with SIGBUS.
+    pub(crate) const SIGBUS: Self = Self(bindings::vm_fault_reason_VM_FAULT_SIGBUS);
+
+    /// There is no huge page of this size, so the kernel asks for a smaller one.
+    pub(crate) const FALLBACK: Self = Self(bindings::vm_fault_reason_VM_FAULT_FALLBACK);
 }
 
 /// The `vm_operations_struct` table for `T`.
@@ -208,7 +330,8 @@ impl<T: VmaOperations> Vtable<T> {
     const OPERATIONS: bindings::vm_operations_struct = bindings::vm_operations_struct {
         open: Some(Self::open),
         close: Some(Self::close),
-        #[cfg(CONFIG_HAVE_IOREMAP_PROT)]
+        fault: Some(Self::fault),
+        huge_fault: Some(Self::huge_fault),
         access: Some(Self::access),
         ..pin_init::zeroed()
     };
@@ -254,8 +377,29 @@ impl<T: VmaOperations> Vtable<T> {
 
     /// # Safety
     ///
+    /// `fault` must be a fault that is being handled, in a VMA with these operations.
+    unsafe extern "C" fn fault(fault: *mut bindings::vm_fault) -> bindings::vm_fault_t {
+        // SAFETY: By this function's contract.
+        unsafe { Self::huge_fault(fault, 0) }
+    }
+
+    /// # Safety
+    ///
+    /// `fault` must be a fault that is being handled, in a VMA with these operations.
+    unsafe extern "C" fn huge_fault(
+        fault: *mut bindings::vm_fault,
+        order: c_uint,
+    ) -> bindings::vm_fault_t {
+        // SAFETY: By this function's contract.
+        let fault = unsafe { Fault::new(fault, order) };
+        // SAFETY: By this function's contract; the VMA is locked while the fault is handled.
+        let data = unsafe { Self::data(fault.vma) };
+        data.fault(&fault).0
+    }
+
+    /// # Safety
+    ///
     /// `vma` must have these operations, with mmap_lock held; `buffer` must have `length` bytes.
-    #[cfg(CONFIG_HAVE_IOREMAP_PROT)]
     unsafe extern "C" fn access(
         vma: *mut bindings::vm_area_struct,
         address: usize,
@@ -266,13 +410,20 @@ impl<T: VmaOperations> Vtable<T> {
         // SAFETY: By this function's contract.
         let data = unsafe { Self::data(vma) };
         // SAFETY: By this function's contract.
-        let known = unsafe { VmaRef::from_raw(vma) };
-        let wanted = u64::try_from(length).unwrap_or(0);
-        let Some(granted) = data.accessible(known, address, wanted) else {
-            return EIO.to_errno();
+        let vma = unsafe { VmaRef::from_raw(vma) };
+        let length = usize::try_from(length).unwrap_or(0);
+        let buffer = buffer.cast::<u8>();
+        let bytes = if write == 0 {
+            // SAFETY: By this function's contract.
+            unsafe { buffer.write_bytes(0, length) };
+            // SAFETY: As above, and it was just initialized.
+            Bytes::Read(unsafe { core::slice::from_raw_parts_mut(buffer, length) })
+        } else {
+            // SAFETY: By this function's contract.
+            Bytes::Write(unsafe { core::slice::from_raw_parts(buffer, length) })
         };
-        let granted = c_int::try_from(granted.min(wanted)).unwrap_or(0);
-        // SAFETY: By this function's contract; `granted` is at most `length`.
-        unsafe { bindings::generic_access_phys(vma, address, buffer, granted, write) }
+        let done = data.access(vma, address, bytes);
+        done.and_then(|done| c_int::try_from(done).ok())
+            .unwrap_or(EIO.to_errno())
     }
 }

@@ -20,6 +20,7 @@ use kernel::{
         uid_t,
         vfsmount,
         vm_area_struct, //
+        vm_fault,
     },
     device::property::FwNode,
     ffi::{
@@ -49,17 +50,47 @@ unsafe extern "C" {
     /// Returns the parameter `major`.
     pub(crate) safe fn map_major() -> c_uint;
 
+    /// Returns whether mappings in raw mode may have huge pages: the parameter `huge`.
+    pub(crate) safe fn map_huge() -> bool;
+
+    /// Returns the size in bytes of the huge pages for memory without struct pages; 0 if there are
+    /// none.
+    pub(crate) safe fn map_huge_page_size() -> u64;
+
     fn map_windows(length: *mut usize) -> *const c_char;
 
     fn map_caller(file: *const file) -> c_uint;
     fn map_is_shared(vma: *const vm_area_struct) -> bool;
     fn map_clear_exec(vma: *mut vm_area_struct);
     fn map_zap(vma: *mut vm_area_struct);
+    fn map_set_pfn_map(vma: *mut vm_area_struct);
+    pub(super) fn map_fault_vma(fault: *const vm_fault, address: *mut usize)
+        -> *mut vm_area_struct;
+    pub(super) fn map_fault_insert_huge(
+        fault: *mut vm_fault,
+        order: c_uint,
+        frame: usize,
+    ) -> c_uint;
+    pub(super) fn map_fault_insert(
+        fault: *mut vm_fault,
+        address: usize,
+        frame: usize,
+        pages: usize,
+    ) -> c_uint;
+    pub(super) fn map_unmapped_range(
+        file: *mut file,
+        address: usize,
+        length: usize,
+        offset: usize,
+        flags: usize,
+    ) -> usize;
     fn map_current_comm(comm: *mut [u8; COMM_LENGTH]);
 
     pub(super) fn map_iter_count(iter: *const iov_iter) -> usize;
     pub(super) fn map_io_map(start: u64, length: usize, cache: u32) -> *mut c_void;
-    pub(super) fn map_io_unmap(io: *mut c_void, cache: u32);
+    pub(super) fn map_io_unmap(io: *mut c_void, start: u64, length: usize, cache: u32);
+    pub(super) fn map_io_is_huge(io: *const c_void) -> bool;
+    pub(super) fn map_io_has_cache(io: *const c_void, wanted: pgprot_t) -> bool;
     pub(super) fn map_io_read(to: *mut c_void, io: *const c_void, length: usize);
     pub(super) fn map_io_write(io: *mut c_void, from: *const c_void, length: usize);
     pub(super) fn map_space_create(mount: *mut *mut vfsmount) -> *mut inode;
@@ -248,6 +279,12 @@ pub(crate) fn clear_exec(vma: &VmaNew) {
 pub(crate) fn zap(vma: &VmaNew) {
     // SAFETY: The VMA is being set up, with mmap_lock held for writing.
     unsafe { map_zap(vma.as_ptr()) };
+}
+
+/// Marks `vma` as a PFN mapping.
+pub(crate) fn set_pfn_map(vma: &VmaNew) {
+    // SAFETY: The VMA is being set up, so nothing else reads its flags.
+    unsafe { map_set_pfn_map(vma.as_ptr()) };
 }
 
 /// Returns start and length of the region with `index`, counted from 0, among the nodes of

@@ -80,7 +80,7 @@ pub(crate) trait Directory: Send + Sync + Sized + 'static {
 }
 
 /// The largest number of files in a directory.
-const MOST_FILES: usize = 9;
+const MOST_FILES: usize = 10;
 
 /// A directory in the root of configfs, in which root makes directories of the type `T`.
 #[pin_data(PinnedDrop)]
@@ -306,6 +306,7 @@ impl<T: Directory> Types<T> {
         Attribute::<T, 6>::POINTER,
         Attribute::<T, 7>::POINTER,
         Attribute::<T, 8>::POINTER,
+        Attribute::<T, 9>::POINTER,
         core::ptr::null_mut(),
     ];
 }

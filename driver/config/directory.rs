@@ -99,6 +99,7 @@ impl Directory for WindowDirectory {
         File::writable(c"cache", 0o644),
         File::writable(c"shared", 0o644),
         File::writable(c"memory", 0o644),
+        File::writable(c"huge", 0o644),
         File::writable(c"enable", 0o644),
         File::readable(c"reason", 0o400),
         File::readable(c"minor", 0o444),

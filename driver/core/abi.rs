@@ -15,6 +15,7 @@ use super::{
     CacheMode,
     Entry,
     Grant,
+    Huge,
     Limits,
     Mode,
     Name,
@@ -72,6 +73,9 @@ pub const WINDOW_BOOT: u32 = 1 << 5;
 
 /// In [`MapWindow::flags`]: the window was added at run time, and may be removed at any time.
 pub const WINDOW_RUN_TIME: u32 = 1 << 6;
+
+/// In [`MapWindow::flags`]: mappings have no huge pages, so no access to them takes a page fault.
+pub const WINDOW_NOT_HUGE: u32 = 1 << 7;
 
 /// In [`MapCheck::verdict`]: the mapping is granted. Other verdicts are codes of
 /// [`Refusal::code()`](super::Refusal::code).
@@ -147,7 +151,7 @@ pub struct MapWindow {
     /// In: the index of the window, from 0 in the order of addresses.
     pub index: u32,
     /// [`WINDOW_READ_ONLY`], [`WINDOW_CLAIMED`], [`WINDOW_RESERVED`], [`WINDOW_DT`],
-    /// [`WINDOW_MEMORY`], [`WINDOW_BOOT`], [`WINDOW_RUN_TIME`].
+    /// [`WINDOW_MEMORY`], [`WINDOW_BOOT`], [`WINDOW_RUN_TIME`], [`WINDOW_NOT_HUGE`].
     pub flags: u32,
     /// The cache type: a [`CacheMode::code()`].
     pub cache: u32,
@@ -246,6 +250,7 @@ impl MapWindow {
                 | flag(window.claim, WINDOW_CLAIMED)
                 | flag(window.reserved, WINDOW_RESERVED)
                 | flag(window.memory, WINDOW_MEMORY)
+                | flag(window.huge == Huge::Never, WINDOW_NOT_HUGE)
                 | origin,
             cache: window.cache.code(),
             minor: entry.minor(),
@@ -274,6 +279,11 @@ impl MapWindow {
             cache: CacheMode::from_code(self.cache)?,
             claim: has(WINDOW_CLAIMED),
             memory: has(WINDOW_MEMORY),
+            huge: if has(WINDOW_NOT_HUGE) {
+                Huge::Never
+            } else {
+                Huge::Auto
+            },
             reserved: has(WINDOW_RESERVED),
             origin: match (has(WINDOW_DT), has(WINDOW_BOOT)) {
                 (false, _) if has(WINDOW_RUN_TIME) => Origin::RunTime,

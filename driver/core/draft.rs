@@ -18,6 +18,7 @@ use super::{
     },
     Access,
     CacheMode,
+    Huge,
     Name,
     PageSize,
     ParseErrorKind,
@@ -40,17 +41,20 @@ pub enum Property {
     Shared,
     /// `1` if the administrator declares that all of it is memory; otherwise `0`.
     Memory,
+    /// `auto` or `never`.
+    Huge,
 }
 
 impl Property {
     /// All properties.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Start,
         Self::Size,
         Self::Access,
         Self::Cache,
         Self::Shared,
         Self::Memory,
+        Self::Huge,
     ];
 
     /// Returns the name of its file.
@@ -62,6 +66,7 @@ impl Property {
             Self::Cache => "cache",
             Self::Shared => "shared",
             Self::Memory => "memory",
+            Self::Huge => "huge",
         }
     }
 }
@@ -75,6 +80,7 @@ pub struct Draft {
     cache: CacheMode,
     shared: bool,
     memory: bool,
+    huge: Huge,
 }
 
 impl Draft {
@@ -112,6 +118,9 @@ impl Draft {
             }
             Property::Shared => self.shared = flag(text).ok_or(error(ValueErrorKind::Flag))?,
             Property::Memory => self.memory = flag(text).ok_or(error(ValueErrorKind::Flag))?,
+            Property::Huge => {
+                self.huge = Huge::from_word(text).ok_or(error(ValueErrorKind::Huge))?;
+            }
         }
         Ok(())
     }
@@ -125,6 +134,7 @@ impl Draft {
             Property::Cache => Value::Word(self.cache.as_str()),
             Property::Shared => Value::flag(self.shared),
             Property::Memory => Value::flag(self.memory),
+            Property::Huge => Value::Word(self.huge.as_str()),
         }
     }
 
@@ -143,6 +153,7 @@ impl Draft {
             cache: self.cache,
             claim: !self.shared,
             memory: self.memory,
+            huge: self.huge,
             ..Window::new(range)
         })
     }
@@ -226,6 +237,8 @@ pub enum ValueErrorKind {
     Cache,
     /// It is neither 0 nor 1.
     Flag,
+    /// It is neither auto nor never.
+    Huge,
 }
 
 impl fmt::Display for ValueError<'_> {
@@ -240,6 +253,7 @@ impl fmt::Display for ValueError<'_> {
                 "there is no such cache type; write uncached, writecombine or cached"
             }
             ValueErrorKind::Flag => "write 0 or 1",
+            ValueErrorKind::Huge => "write auto or never",
         })
     }
 }
@@ -356,20 +370,21 @@ mod tests {
         draft
     }
 
-    const SDRAM: [(Property, &str); 6] = [
+    const SDRAM: [(Property, &str); 7] = [
         (Property::Start, "0xc0000000\n"),
         (Property::Size, "3M\n"),
         (Property::Access, "ro"),
         (Property::Cache, "writecombine"),
         (Property::Shared, "1\n"),
         (Property::Memory, "1"),
+        (Property::Huge, "never\n"),
     ];
 
     #[test]
     fn a_draft_is_the_window_that_the_list_would_have() {
         let name = Name::new(b"sdram").unwrap();
         let window = draft(&SDRAM).window(name).unwrap();
-        let text = "sdram@0xc0000000+3M:ro:wc:shared:memory";
+        let text = "sdram@0xc0000000+3M:ro:wc:shared:memory:huge=never";
         let parsed = parse::parse(text.as_bytes(), PAGE).next().unwrap().unwrap();
         assert_eq!(window, parsed);
         // The order does not matter.
@@ -388,11 +403,11 @@ mod tests {
         let sdram = draft(&SDRAM);
         assert_eq!(
             shown(&sdram),
-            ["0xc0000000", "0x300000", "ro", "wc", "1", "1"]
+            ["0xc0000000", "0x300000", "ro", "wc", "1", "1", "never"]
         );
         assert_eq!(
             shown(&Draft::default()),
-            ["", "", "rw", "uncached", "0", "0"]
+            ["", "", "rw", "uncached", "0", "0", "auto"]
         );
         let mut again = Draft::default();
         for (property, text) in Property::ALL.into_iter().zip(shown(&sdram)) {
@@ -459,6 +474,8 @@ mod tests {
             (Property::Memory, "y", "write 0 or 1"),
             (Property::Memory, "01", "write 0 or 1"),
             (Property::Memory, "1\0", "\"1\\x00\": write 0 or 1"),
+            (Property::Huge, "1", "\"1\": write auto or never"),
+            (Property::Huge, "huge=never", "write auto or never"),
         ];
         for (property, text, words) in wrong {
             let mut changed = draft(&SDRAM);

@@ -13,6 +13,7 @@ use core::{
 use super::{
     Access,
     CacheMode,
+    Huge,
     Name,
     Origin,
     PageSize,
@@ -42,6 +43,9 @@ pub const CACHE: &CStr = c"map,cache";
 /// The property of a window that the driver does not claim.
 pub const SHARED: &CStr = c"map,shared";
 
+/// The property with the use of huge pages.
+pub const HUGE: &CStr = c"map,huge";
+
 /// A child node as read by the driver, with the bytes of each property that it has.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Node<'a> {
@@ -55,6 +59,8 @@ pub struct Node<'a> {
     pub cache: Option<&'a [u8]>,
     /// [`SHARED`].
     pub shared: Option<&'a [u8]>,
+    /// [`HUGE`].
+    pub huge: Option<&'a [u8]>,
     /// [`MEMORY_REGION`].
     pub memory_region: Place,
     /// [`REG`].
@@ -122,6 +128,8 @@ pub enum NodeErrorKind {
     NameMissing,
     /// The value is not a single string that is a cache type.
     CacheMode,
+    /// The value is not a single string that tells whether to use huge pages.
+    Huge,
     /// A boolean property has a value.
     Value,
 }
@@ -177,6 +185,7 @@ impl fmt::Display for NodeError {
             NodeErrorKind::CacheMode => {
                 "there is no such cache type; the types are uncached, write-combine and cached"
             }
+            NodeErrorKind::Huge => "this is neither auto nor never",
             NodeErrorKind::Value => {
                 "this property takes no value; remove the value, or the property to turn it off"
             }
@@ -204,6 +213,7 @@ impl Node<'_> {
         let cache = self.cache().map_err(wrong)?;
         let read_only = flag(READ_ONLY, self.read_only).map_err(wrong)?;
         let shared = flag(SHARED, self.shared).map_err(wrong)?;
+        let huge = self.huge().map_err(wrong)?;
         Ok(Window {
             name,
             access: if read_only {
@@ -213,6 +223,7 @@ impl Node<'_> {
             },
             cache,
             claim: !shared,
+            huge,
             origin: if self.of_boot && self.memory_region != Place::Absent {
                 Origin::BootDt
             } else {
@@ -271,6 +282,15 @@ impl Node<'_> {
             Some(_) => Err((CACHE, NodeErrorKind::CacheMode)),
         }
     }
+
+    fn huge(&self) -> Result<Huge, Fault> {
+        let Some(value) = self.huge else {
+            return Ok(Huge::default());
+        };
+        string(value)
+            .and_then(Huge::from_word)
+            .ok_or((HUGE, NodeErrorKind::Huge))
+    }
 }
 
 /// A property and the error in it.
@@ -322,6 +342,7 @@ mod tests {
         read_only: None,
         cache: None,
         shared: None,
+        huge: None,
         memory_region: SDRAM,
         reg: Place::Absent,
         of_boot: false,
@@ -365,12 +386,13 @@ mod tests {
             read_only: Some(b""),
             cache: Some(b"write-combine\0"),
             shared: Some(b""),
+            huge: Some(b"never\0"),
             ..NODE
         };
         let window = node.window(PAGE).unwrap();
         assert_eq!(
             window.to_string(),
-            "buffer@0xc0000000+0x300000:ro:wc:shared"
+            "buffer@0xc0000000+0x300000:ro:wc:shared:huge=never"
         );
         assert!(window.origin == Origin::Dt && !window.reserved);
         for (value, cache) in [
@@ -527,6 +549,22 @@ mod tests {
     }
 
     #[test]
+    fn huge_pages_are_automatic_or_never_used() {
+        let with = |huge| Node { huge, ..NODE };
+        assert_eq!(with(Some(b"auto\0")).window(PAGE).unwrap().huge, Huge::Auto);
+        for value in [
+            &b""[..],
+            b"\0",
+            b"never",
+            b"always\0",
+            b"auto\0never\0",
+            b"\0\0\0\x01",
+        ] {
+            assert_eq!(fault(&with(Some(value))), (HUGE, NodeErrorKind::Huge));
+        }
+    }
+
+    #[test]
     fn a_flag_with_a_value_is_not_guessed_at() {
         for value in [&b"\0\0\0\0"[..], b"\0\0\0\x01", b"true\0"] {
             let node = Node {
@@ -557,6 +595,7 @@ mod tests {
             NodeErrorKind::Name,
             NodeErrorKind::NameMissing,
             NodeErrorKind::CacheMode,
+            NodeErrorKind::Huge,
             NodeErrorKind::Value,
         ]
         .into_iter()
@@ -569,7 +608,7 @@ mod tests {
             error.to_string()
         })
         .collect();
-        assert_eq!(words.len(), 13);
+        assert_eq!(words.len(), 14);
         assert!(words.iter().all(|words| words.starts_with("map,cache: ")));
     }
 }

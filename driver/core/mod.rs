@@ -10,6 +10,7 @@ pub mod abi;
 mod decide;
 mod draft;
 pub mod dt;
+mod huge;
 mod limit;
 mod page;
 mod parse;
@@ -44,6 +45,13 @@ pub use draft::{
     Value,
     ValueError,
     ValueErrorKind, //
+};
+pub use huge::{
+    aligned_address,
+    divide,
+    has_huge_page,
+    Huge,
+    Mapped, //
 };
 pub use limit::{
     may_map,

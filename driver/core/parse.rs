@@ -6,11 +6,12 @@
 //! windows = window {"," window}
 //! window  = [name "@"] start ("+" size | "-" end) {":" option}
 //! option  = "ro" | "rw" | "uncached" | "uc" | "writecombine" | "wc" | "cached" | "wb" | "shared" | "memory"
+//!         | "huge=auto" | "huge=never"
 //! ```
 //!
 //! `start`, `size` and `end` are decimal, or hexadecimal after `0x`; `size` may be followed by `K`,
 //! `M` or `G`, and `end` is the address of the last byte. Blanks are not allowed. A window has at
-//! most one option of each kind (access, cache type, `shared`, `memory`).
+//! most one option of each kind (access, cache type, `shared`, `memory`, `huge`).
 
 use core::{
     fmt,
@@ -20,6 +21,7 @@ use core::{
 use super::{
     Access,
     CacheMode,
+    Huge,
     Name,
     PageSize,
     PhysRange,
@@ -153,7 +155,7 @@ impl ParseErrorKind {
             }
             ParseErrorKind::OptionMissing => "an option is missing after the \":\"",
             ParseErrorKind::OptionUnknown => {
-                "there is no such option; the options are ro, rw, uncached, writecombine, cached, shared and memory"
+                "there is no such option; the options are ro, rw, uncached, writecombine, cached, shared, memory, huge=auto and huge=never"
             }
             ParseErrorKind::OptionTwice => {
                 "an option of this kind was given before; remove one of them"
@@ -254,7 +256,7 @@ fn window(element: Part<'_>, page_size: u64) -> Result<Window, Fault<'_>> {
 
 /// Returns whether `byte` is valid anywhere in a window.
 const fn belongs(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'@' | b'+' | b':')
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'@' | b'+' | b':' | b'=')
 }
 
 fn name(text: Part<'_>) -> Result<Name, Fault<'_>> {
@@ -337,6 +339,11 @@ pub(super) fn cache(text: &[u8]) -> Option<CacheMode> {
     }
 }
 
+/// Parses the option for huge pages.
+fn huge(text: &[u8]) -> Option<Huge> {
+    Huge::from_word(text.strip_prefix(b"huge=")?)
+}
+
 fn value(text: &[u8]) -> Result<u64, ParseErrorKind> {
     let (digits, base) = match text {
         [] => return Err(ParseErrorKind::NumberMissing),
@@ -378,6 +385,7 @@ fn set_options<'a>(window: &mut Window, list: Part<'a>) -> Result<(), Fault<'a>>
     let mut own_cache = None;
     let mut claim = None;
     let mut memory = None;
+    let mut own_huge = None;
     let mut rest = Some(list);
     while let Some(list) = rest {
         let (option, others) = match list.cut(|byte| byte == b':') {
@@ -388,10 +396,11 @@ fn set_options<'a>(window: &mut Window, list: Part<'a>) -> Result<(), Fault<'a>>
             b"shared" => claim.replace(false).is_some(),
             b"memory" => memory.replace(true).is_some(),
             b"" => return Err(Fault(option, ParseErrorKind::OptionMissing)),
-            text => match (access(text), cache(text)) {
-                (Some(access), _) => own_access.replace(access).is_some(),
-                (_, Some(cache)) => own_cache.replace(cache).is_some(),
-                (None, None) => return Err(Fault(option, ParseErrorKind::OptionUnknown)),
+            text => match (access(text), cache(text), huge(text)) {
+                (Some(access), _, _) => own_access.replace(access).is_some(),
+                (_, Some(cache), _) => own_cache.replace(cache).is_some(),
+                (_, _, Some(huge)) => own_huge.replace(huge).is_some(),
+                (None, None, None) => return Err(Fault(option, ParseErrorKind::OptionUnknown)),
             },
         };
         if given_before {
@@ -403,6 +412,7 @@ fn set_options<'a>(window: &mut Window, list: Part<'a>) -> Result<(), Fault<'a>>
     window.cache = own_cache.unwrap_or(window.cache);
     window.claim = claim.unwrap_or(window.claim);
     window.memory = memory.unwrap_or(window.memory);
+    window.huge = own_huge.unwrap_or(window.huge);
     Ok(())
 }
 
@@ -495,6 +505,21 @@ mod tests {
         };
         assert_eq!(windows("4096+4096:cached"), [cached]);
         assert_eq!(windows("4096+4096:wb:rw"), [cached]);
+        let small = Window {
+            huge: Huge::Never,
+            ..plain
+        };
+        assert_eq!(windows("4096+4096:huge=never"), [small]);
+        assert_eq!(windows("4096+4096:huge=auto"), [plain]);
+        for wrong in ["huge", "huge=", "huge=1", "huge=never=", "=never"] {
+            let error = complaint(&std::format!("0+4K:{wrong}"));
+            assert!(
+                error.contains("there is no such option"),
+                "{wrong}: {error}"
+            );
+        }
+        let error = complaint("0+4K:huge=auto:huge=never");
+        assert!(error.contains("was given before"), "{error}");
     }
 
     #[test]

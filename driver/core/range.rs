@@ -66,6 +66,20 @@ impl PhysRange {
         self.start <= other.start && other.last() <= self.last()
     }
 
+    /// Returns the bytes that lie in both ranges; `None` if there are none.
+    pub fn intersection(&self, other: &Self) -> Option<Self> {
+        Self::from_to(self.start.max(other.start), self.last().min(other.last()))
+    }
+
+    /// Returns the smallest range that contains both; `None` if it would be all 2^64 addresses.
+    pub fn hull(&self, other: &Self) -> Option<Self> {
+        Self::from_to(self.start.min(other.start), self.last().max(other.last()))
+    }
+
+    fn from_to(first: u64, last: u64) -> Option<Self> {
+        Self::new(first, last.checked_sub(first)?.checked_add(1)?)
+    }
+
     /// Returns whether at least one byte lies in both ranges.
     pub const fn overlaps(&self, other: &Self) -> bool {
         self.start <= other.last() && other.start <= self.last()

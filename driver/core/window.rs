@@ -7,7 +7,10 @@ use core::{
     fmt, //
 };
 
-use super::PhysRange;
+use super::{
+    Huge,
+    PhysRange, //
+};
 
 /// Physical memory that the administrator lets programs map.
 ///
@@ -29,6 +32,8 @@ pub struct Window {
     /// Whether the administrator declares that all of it is memory, so every load completes: the
     /// option `memory`.
     pub memory: bool,
+    /// Whether mappings may have huge pages.
+    pub huge: Huge,
     /// Whether all of it lies in one `no-map` node of `/reserved-memory` that nothing in the kernel
     /// uses. Only the driver knows.
     pub reserved: bool,
@@ -46,6 +51,7 @@ impl Window {
             cache: CacheMode::Uncached,
             claim: true,
             memory: false,
+            huge: Huge::Auto,
             reserved: false,
             origin: Origin::Parameter,
         }
@@ -100,6 +106,9 @@ impl fmt::Display for Window {
         }
         if self.memory {
             f.write_str(":memory")?;
+        }
+        if self.huge != Huge::default() {
+            write!(f, ":huge={}", self.huge)?;
         }
         Ok(())
     }
@@ -269,13 +278,14 @@ mod tests {
             cache: CacheMode::WriteCombine,
             claim: false,
             memory: true,
+            huge: Huge::Never,
             reserved: true,
             origin: Origin::Dt,
             ..sdram()
         };
         assert_eq!(
             all.to_string(),
-            "sdram@0xc0000000+0x300000:ro:wc:shared:memory"
+            "sdram@0xc0000000+0x300000:ro:wc:shared:memory:huge=never"
         );
     }
 

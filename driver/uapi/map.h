@@ -77,6 +77,8 @@ enum map_cache {
  *	this flag and %MAP_WINDOW_RESERVED.
  * @MAP_WINDOW_RUN_TIME: The window was added at run time, and may be removed at
  *	any time.
+ * @MAP_WINDOW_NOT_HUGE: Mappings have no huge pages, so no access to them takes
+ *	a page fault.
  */
 enum map_window_flags {
 	MAP_WINDOW_READ_ONLY = 1 << 0,
@@ -86,6 +88,7 @@ enum map_window_flags {
 	MAP_WINDOW_MEMORY = 1 << 4,
 	MAP_WINDOW_BOOT = 1 << 5,
 	MAP_WINDOW_RUN_TIME = 1 << 6,
+	MAP_WINDOW_NOT_HUGE = 1 << 7,
 };
 
 /**

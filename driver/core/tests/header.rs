@@ -48,6 +48,7 @@ fn rust_side() -> BTreeMap<String, u64> {
         ("MAP_WINDOW_MEMORY", abi::WINDOW_MEMORY),
         ("MAP_WINDOW_BOOT", abi::WINDOW_BOOT),
         ("MAP_WINDOW_RUN_TIME", abi::WINDOW_RUN_TIME),
+        ("MAP_WINDOW_NOT_HUGE", abi::WINDOW_NOT_HUGE),
         ("MAP_GRANTED", abi::GRANTED),
         ("MAP_IOC_TYPE", abi::IOC_TYPE),
         ("MAP_IOC_INFO", abi::IOC_INFO),

@@ -22,6 +22,7 @@ use map_core::{
     CacheMode,
     Caller,
     Grant,
+    Huge,
     IndexedWindow,
     KernelQuery,
     Limits,
@@ -279,7 +280,7 @@ fn window() -> impl Strategy<Value = Window> {
         name(),
         any::<bool>(),
         select(CacheMode::ALL.to_vec()),
-        any::<(bool, bool, bool)>(),
+        any::<(bool, bool, bool, bool)>(),
         select(vec![
             Origin::Parameter,
             Origin::Dt,
@@ -288,7 +289,7 @@ fn window() -> impl Strategy<Value = Window> {
         ]),
     )
         .prop_map(
-            |(range, name, read_only, cache, (claim, memory, reserved), origin)| Window {
+            |(range, name, read_only, cache, (claim, memory, reserved, huge), origin)| Window {
                 range,
                 name,
                 access: if read_only {
@@ -299,6 +300,7 @@ fn window() -> impl Strategy<Value = Window> {
                 cache,
                 claim,
                 memory,
+                huge: if huge { Huge::Auto } else { Huge::Never },
                 reserved,
                 origin,
             },
@@ -681,7 +683,7 @@ proptest! {
 
     #[test]
     fn every_spelling_of_a_window_means_the_same(
-        window in window(), forms in vec(0..4usize, 5), order in Just([0, 1, 2, 3]).prop_shuffle()
+        window in window(), forms in vec(0..4usize, 5), order in Just([0, 1, 2, 3, 4]).prop_shuffle()
     ) {
         let number = |value: u64, form| match form {
             0 => format!("{value}"),
@@ -711,7 +713,11 @@ proptest! {
             CacheMode::Cached => [":cached", ":wb"][forms[4] % 2],
         };
         let memory = if window.memory { ":memory" } else { "" };
-        let options = [access, cache, if window.claim { "" } else { ":shared" }, memory];
+        let huge = match window.huge {
+            Huge::Auto => ["", ":huge=auto"][forms[4] % 2],
+            Huge::Never => ":huge=never",
+        };
+        let options = [access, cache, if window.claim { "" } else { ":shared" }, memory, huge];
         let mut text = if window.name.is_empty() { String::new() } else { format!("{}@", window.name) };
         text += &place;
         text.extend(order.map(|index| options[index]));

@@ -68,7 +68,7 @@ impl X86Registers {
                 let below = (1 << shift) - 1;
                 let physical = (entry & OUTPUT & !below) + (address & below);
                 let cache = x86_cache(entry, level > 0);
-                return Ok(Some(Page { physical, cache, user, writable, executable }));
+                return Ok(Some(Page { physical, size: below + 1, cache, user, writable, executable }));
             }
             table = entry & OUTPUT;
         }
@@ -134,8 +134,8 @@ impl Arm64Registers {
                 (3, 1..) => table = entry & OUTPUT,
                 // A page, or a block of many.
                 (3, 0) | (1, 1..) => {
-                    let below = address & ((1 << shift) - 1);
-                    return Ok(Some(self.page(entry, (entry & OUTPUT & !((1 << shift) - 1)) + below)));
+                    let below = (1 << shift) - 1;
+                    return Ok(Some(self.page(entry, (entry & OUTPUT & !below) + (address & below), below + 1)));
                 }
                 _ => return Ok(None),
             }
@@ -143,7 +143,7 @@ impl Arm64Registers {
         Ok(None)
     }
 
-    fn page(&self, entry: u64, physical: u64) -> Page {
+    fn page(&self, entry: u64, physical: u64, size: u64) -> Page {
         let kind = (self.mair >> (8 * (entry >> 2 & 7))) as u8;
         let cache = match kind {
             // Device-nGnRnE: nothing gathered, nothing reordered, no early acknowledgement.
@@ -155,7 +155,7 @@ impl Arm64Registers {
             other => CacheMode::Other(format!("MAIR {other:#04x}")),
         };
         let bit = |number: u32| entry >> number & 1 == 1;
-        Page { physical, cache, user: bit(6), writable: !bit(7), executable: !bit(54) }
+        Page { physical, size, cache, user: bit(6), writable: !bit(7), executable: !bit(54) }
     }
 }
 
@@ -186,20 +186,27 @@ mod tests {
         ]);
         let walk = |address: u64| registers.walk(address, word).unwrap();
         let base = 1 << 39;
-        let small =
-            Page { physical: 0xc000_0123, cache: CacheMode::Uncached, user: true, writable: true, executable: false };
+        let small = Page {
+            physical: 0xc000_0123,
+            size: 1 << 12,
+            cache: CacheMode::Uncached,
+            user: true,
+            writable: true,
+            executable: false,
+        };
         assert_eq!(walk(base + (2 << 30) + (3 << 21) + (4 << 12) + 0x123), Some(small.clone()));
         let read_only = Page { writable: false, ..small };
         assert_eq!(walk(base + (2 << 30) + (5 << 21) + (4 << 12) + 0x123), Some(read_only));
         let large = Page {
             physical: 0xc020_1000,
+            size: 1 << 21,
             cache: CacheMode::WriteCombine,
             user: true,
             writable: true,
             executable: true,
         };
         assert_eq!(walk(base + (2 << 30) + (6 << 21) + 0x1000), Some(large.clone()));
-        let huge = Page { physical: 0x1_0000_2000, cache: CacheMode::Cached, ..large };
+        let huge = Page { physical: 0x1_0000_2000, size: 1 << 30, cache: CacheMode::Cached, ..large };
         assert_eq!(walk(base + (7 << 30) + 0x2000), Some(huge));
         assert_eq!(walk(base + (2 << 30) + (3 << 21) + (5 << 12)), None);
         assert_eq!(walk(0), None);
@@ -235,11 +242,22 @@ mod tests {
             (0x4000_0008, 0x4000_1003),
             (0x4000_1000 + 8 * 3, 0x4000_2003),
             (0x4000_2000 + 8 * 5, 0x0060_0000_c000_0743),
+            // A block of 2 MiB.
+            (0x4000_1000 + 8 * 4, 0x0060_0000_c020_0741),
         ]);
         let address = (1 << 30) + (3 << 21) + (5 << 12);
-        let expected =
-            Page { physical: 0xc000_0000, cache: CacheMode::Uncached, user: true, writable: true, executable: false };
-        assert_eq!(registers.walk(address, word).unwrap(), Some(expected));
+        let expected = Page {
+            physical: 0xc000_0000,
+            size: 1 << 12,
+            cache: CacheMode::Uncached,
+            user: true,
+            writable: true,
+            executable: false,
+        };
+        assert_eq!(registers.walk(address, word).unwrap(), Some(expected.clone()));
+        let block = (1 << 30) + (3 << 21) + (1 << 21);
+        let expected = Page { physical: 0xc020_3000, size: 1 << 21, ..expected };
+        assert_eq!(registers.walk(block + 0x3000, word).unwrap(), Some(expected));
         assert_eq!(registers.walk(address + 0x1000, word).unwrap(), None);
         assert_eq!(registers.walk(1 << 40, word).unwrap(), None);
     }

@@ -25,6 +25,9 @@ pub const MAP_CONFIG: &str = "/root/map_config.ko";
 /// Where the guest finds configfs, which that module uses. No kernel has it built in.
 pub const CONFIGFS: &str = "/root/configfs.ko";
 
+/// Where the guest finds the textbook's driver, for a benchmark.
+pub const TWIN: &str = "/root/twin.ko";
+
 /// Where the guest finds the module that applies overlays to its device tree, if its suite needs one.
 pub const OVERLAY: &str = "/root/overlay.ko";
 
@@ -210,11 +213,53 @@ pub struct Difference {
     pub found: u8,
 }
 
+/// What some work costs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Figure {
+    /// Who does it.
+    pub contender: String,
+    /// What is done.
+    pub work: String,
+    /// On how many bytes of memory.
+    pub bytes: u64,
+    /// What it cost each time, in instructions.
+    pub costs: Vec<u64>,
+}
+
+impl Figure {
+    /// The median of the costs; 0 without any.
+    pub fn median(&self) -> u64 {
+        let mut costs = self.costs.clone();
+        costs.sort_unstable();
+        costs.get(costs.len() / 2).copied().unwrap_or(0)
+    }
+
+    /// Half of the distance between the lowest and the highest cost, as a part of the median.
+    pub fn spread(&self) -> f64 {
+        let (least, most) = (self.costs.iter().min(), self.costs.iter().max());
+        match (least, most) {
+            (Some(least), Some(most)) if *most > 0 => (most - least) as f64 / 2.0 / self.median() as f64,
+            _ => 0.0,
+        }
+    }
+}
+
+/// The figures of an architecture, as they are kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// The version of the guest's kernel.
+    pub kernel: String,
+    /// The figures.
+    pub figures: Vec<Figure>,
+}
+
 /// A page, according to the processor's page table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
     /// Its physical address.
     pub physical: u64,
+    /// Its size in bytes.
+    pub size: u64,
     /// How the processor caches it.
     pub cache: CacheMode,
     /// Whether programs can reach it.

@@ -1,71 +1,197 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Measures what system calls on a device cost: `map-suite bench DEVICE`, for `map-qemu exec --icount`.
+//! Measures what system calls on a device cost: `map-suite bench`, for `map-qemu bench`, whose guest's clock counts
+//! instructions.
 
 use std::{
     fs::File,
-    io::{Seek, SeekFrom},
-    os::unix::fs::FileExt,
+    hint::black_box,
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::Path,
     time::Instant,
 };
 
 use anyhow::{Context, Result};
-use devmap::{Device, PhysRange};
+use map_core::abi;
+use map_protocol::{Figure, TWIN};
+use nix::libc;
 
 use crate::{
-    host::{LENGTH, PAGE, START},
+    child::succeeds_in_child,
+    kernel::{self, Loaded},
+    runtime::{Config, Directory},
+    user,
     vma::Vma,
+    windows::ask,
 };
 
-/// How often each call is made.
-const ROUNDS: u32 = 200;
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+const GIB: usize = 1 << 30;
+const PAGE: usize = 4 * KIB;
+/// The distance of the touches that reach every huge page.
+const HUGE: usize = 2 * MIB;
 
-/// Prints the average time of each kind of call, in nanoseconds of the guest's clock: with `--icount`, the number of
-/// instructions.
-pub fn run(device: &str) -> Result<()> {
-    let open = || File::options().read(true).write(true).open(device).with_context(|| format!("cannot open {device}"));
-    let mut node = open()?;
-    // Only the node of a window has an end, and begins at 0.
-    let start = match node.seek(SeekFrom::End(0)) {
-        Ok(LENGTH) => 0,
-        _ => START,
+/// The sizes that are mapped.
+const SIZES: [usize; 6] = [4 * KIB, 64 * KIB, 3 * MIB, 64 * MIB, 512 * MIB, GIB];
+
+/// How often each call is measured.
+const REPEATS: usize = 5;
+
+/// What is measured beside each other.
+struct Contender {
+    /// Its name in the table.
+    name: &'static str,
+    /// The driver's parameters; `{}` is the start of the memory. `None` without the driver.
+    parameters: Option<&'static str>,
+    /// The device.
+    device: &'static str,
+    /// Flags for open(2).
+    flags: i32,
+}
+
+/// All of them, on the same memory.
+const CONTENDERS: &[Contender] = &[
+    Contender { name: "/dev/mem", parameters: None, device: "/dev/mem", flags: libc::O_SYNC },
+    Contender { name: "C twin", parameters: None, device: "/dev/twin", flags: 0 },
+    Contender::map("window", "windows=bench@{}+1G"),
+    Contender::map("window, wc", "windows=bench@{}+1G:wc"),
+    Contender::map("window, cached", "windows=bench@{}+1G:cached"),
+    Contender::map("window, huge=never", "windows=bench@{}+1G:huge=never"),
+    Contender::map("raw mode", ""),
+    Contender::map("raw mode, huge=never", "huge=never"),
+];
+
+impl Contender {
+    const fn map(name: &'static str, parameters: &'static str) -> Self {
+        Self { name, parameters: Some(parameters), device: "/dev/map", flags: 0 }
+    }
+}
+
+/// Prints a figure a line: what each kind of call costs each contender, on the GiB of memory at `start`.
+pub fn run(start: &str) -> Result<()> {
+    let memory = start.strip_prefix("0x").context("give the start in hexadecimal, after 0x")?;
+    let memory = u64::from_str_radix(memory, 16)?;
+    for contender in CONTENDERS {
+        let _driver = match contender.parameters {
+            Some(parameters) => Some(Loaded::with(&[&parameters.replace("{}", start)])?),
+            None => None,
+        };
+        let _twin = if contender.device == "/dev/twin" { Some(Twin::load()?) } else { None };
+        measure_contender(contender, memory).with_context(|| contender.name.to_owned())?;
+    }
+    revocation(memory)
+}
+
+/// The loaded module of the C twin.
+struct Twin;
+
+impl Twin {
+    fn load() -> Result<Self> {
+        kernel::load(TWIN, &[])??;
+        Ok(Self)
+    }
+}
+
+impl Drop for Twin {
+    fn drop(&mut self) {
+        let _ = kernel::unload("twin");
+    }
+}
+
+fn measure_contender(contender: &Contender, start: u64) -> Result<()> {
+    let open = || {
+        let mut options = File::options();
+        options.read(true).write(true).custom_flags(contender.flags);
+        options.open(contender.device).with_context(|| format!("cannot open {}", contender.device))
     };
-    measure(device, "open and close", || open().map(drop))?;
-    for length in [PAGE, LENGTH] {
-        let what = format!("mmap and munmap of {length} bytes");
-        measure(device, &what, || Ok(Vma::shared(&node, start, length as usize).map(drop)?))?;
-    }
-    for length in [PAGE, LENGTH] {
-        let mut bytes = vec![0; length as usize];
-        let what = format!("read of {length} bytes");
-        if let Err(error) = measure(device, &what, || Ok(node.read_exact_at(&mut bytes, start)?)) {
-            println!("{device}: {what}: {error:#}");
+    let file = open()?;
+    let report = |work: &str, bytes: usize, costs: Vec<u64>| report(contender.name, work, bytes, costs);
+    report("open and close", 0, measure(|| open().map(drop))?)?;
+    for size in SIZES {
+        let map = || Vma::shared(&file, start, size);
+        report("mmap and munmap", size, measure(|| Ok(map().map(drop)?))?)?;
+        report("the same, one load", size, measure(|| Ok(map().map(|vma| touch(&vma, size, size))?))?)?;
+        if size > HUGE {
+            report("the same, a load each 2 MiB", size, measure(|| Ok(map().map(|vma| touch(&vma, size, HUGE))?))?)?;
         }
-        let what = format!("write of {length} bytes");
-        if let Err(error) = measure(device, &what, || Ok(node.write_all_at(&bytes, start)?)) {
-            println!("{device}: {what}: {error:#}");
+        if size <= 64 * MIB {
+            report("the same, a load each page", size, measure(|| Ok(map().map(|vma| touch(&vma, size, PAGE))?))?)?;
         }
+        let vma = map()?;
+        touch(&vma, size, PAGE.max(size / 512));
+        report("fork while it is mapped", size, measure(|| succeeds_in_child(|| 0))?)?;
     }
-    if start == START {
-        let range = PhysRange::new(START, LENGTH).context("no range")?;
-        let mapping = Device::open(device)?.map(range)?;
-        for length in [PAGE, LENGTH] {
-            let mut bytes = vec![0; length as usize];
-            let what = format!("load of {length} bytes from a mapping");
-            measure(device, &what, || Ok(mapping.bulk().read_into(0, &mut bytes)?))?;
+    if contender.device == "/dev/map" {
+        let question = abi::MapCheck {
+            start,
+            length: 3 * MIB as u64,
+            prot: abi::PROT_READ,
+            flags: abi::MAP_SHARED,
+            ..Default::default()
+        };
+        report("MAP_IOC_CHECK", 3 * MIB, measure(|| Ok(ask(&file, abi::IOC_CHECK, &mut question.clone())?))?)?;
+    }
+    let own = if Path::new("/dev/map1").exists() { Some(user::open_window(1)?) } else { None };
+    for size in [4 * KIB, 3 * MIB] {
+        let mut bytes = vec![0; size];
+        match &own {
+            Some(own) => report("read", size, measure(|| Ok(own.read_exact_at(&mut bytes, 0)?))?)?,
+            // A STRICT_DEVMEM kernel reads only the first MiB.
+            None if file.read_exact_at(&mut bytes, start).is_ok() => {
+                report("read", size, measure(|| Ok(file.read_exact_at(&mut bytes, start)?))?)?;
+            }
+            None => (),
         }
     }
     Ok(())
 }
 
-fn measure(device: &str, what: &str, mut call: impl FnMut() -> Result<()>) -> Result<()> {
-    // The first one may allocate page tables, or touch memory for the first time.
-    call()?;
-    let started = Instant::now();
-    for _ in 0..ROUNDS {
-        call()?;
+/// Loads a byte of each `step` bytes.
+fn touch(vma: &Vma, size: usize, step: usize) {
+    for offset in (0..size).step_by(step) {
+        black_box(vma.load(offset));
     }
-    let each = started.elapsed() / ROUNDS;
-    println!("{device}: {what}: {} ns", each.as_nanos());
+}
+
+/// What it costs to take a window from processes that have mapped it.
+fn revocation(start: u64) -> Result<()> {
+    let _config = Config::new()?;
+    let window = Directory::of("bench", start, 3 * MIB as u64)?;
+    for mappings in [0, 1, 10, 100] {
+        let mut costs = Vec::new();
+        for _ in 0..REPEATS {
+            window.enable()?;
+            let node = user::open()?;
+            let mapped: Vec<_> = (0..mappings).map(|_| Vma::shared(&node, start, 3 * MIB)).collect::<Result<_, _>>()?;
+            mapped.iter().for_each(|vma| touch(vma, 3 * MIB, PAGE));
+            let began = Instant::now();
+            window.set("enable", "0")?;
+            costs.push(nanoseconds(began)?);
+        }
+        report("window", &format!("disable with {mappings} mappings"), 3 * MIB, costs)?;
+    }
+    Ok(())
+}
+
+/// What each of some calls costs, after one that may allocate or touch memory for the first time.
+fn measure(mut call: impl FnMut() -> Result<()>) -> Result<Vec<u64>> {
+    call()?;
+    (0..REPEATS)
+        .map(|_| {
+            let began = Instant::now();
+            call()?;
+            nanoseconds(began)
+        })
+        .collect()
+}
+
+fn nanoseconds(began: Instant) -> Result<u64> {
+    Ok(u64::try_from(began.elapsed().as_nanos())?)
+}
+
+fn report(contender: &str, work: &str, bytes: usize, costs: Vec<u64>) -> Result<()> {
+    let figure = Figure { contender: contender.into(), work: work.into(), bytes: bytes as u64, costs };
+    println!("{}", serde_json::to_string(&figure)?);
     Ok(())
 }

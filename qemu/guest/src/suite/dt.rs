@@ -65,7 +65,7 @@ const OF_THE_TREE: [&str; 5] = [
     "uart@0x9000000+0x1000:shared",
     "rtc@0x9010000+0x1000",
     "sdram@0xc0000000+0x300000",
-    "fifo@0xc0400000+0x10000:wc",
+    "fifo@0xc0400000+0x10000:wc:huge=never",
     "table@0xc0500000+0x10000:ro:cached",
 ];
 
@@ -166,10 +166,10 @@ fn windows_of_the_tree_are_mapped_as_it_says(host: &mut Host) -> Result<()> {
     let refused = Vma::shared(&node, TABLE, 0x1_0000).map(drop);
     ensure!(refused == Err(Errno::EACCES), "writing to a read-only window: {refused:?}");
     let table = Vma::map(&node, TABLE, 0x1_0000, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
-    for (vma, physical, cache, writable) in [
-        (&sdram, START, CacheMode::Uncached, true),
-        (&fifo, FIFO, CacheMode::WriteCombine, true),
-        (&table, TABLE, CacheMode::Cached, false),
+    for (vma, physical, size, cache, writable) in [
+        (&sdram, START, 2 << 20, CacheMode::Uncached, true),
+        (&fifo, FIFO, PAGE, CacheMode::WriteCombine, true),
+        (&table, TABLE, PAGE, CacheMode::Cached, false),
     ] {
         let touch = || {
             let byte = vma.load(0);
@@ -178,7 +178,7 @@ fn windows_of_the_tree_are_mapped_as_it_says(host: &mut Host) -> Result<()> {
             }
         };
         let page = while_spinning(touch, || host.page(vma.address()))?;
-        let expected = Page { physical, cache, user: true, writable, executable: false };
+        let expected = Page { physical, size, cache, user: true, writable, executable: false };
         ensure!(page == expected, "{page:x?}, not {expected:x?}");
     }
     host.changed(seed, &[100..101], |_| 3)?;
@@ -281,7 +281,7 @@ fn what_the_parameter_has_the_tree_cannot_have(_: &mut Host) -> Result<()> {
         (
             "windows=fifo@0xc2000000+4K",
             "fifo@0xc2000000+0x1000",
-            "map windows: the windows fifo@0xc0400000+0x10000:wc and fifo@0xc2000000+0x1000 have the same name",
+            "map windows: the windows fifo@0xc0400000+0x10000:wc:huge=never and fifo@0xc2000000+0x1000 have the same name",
         ),
     ] {
         let _loaded = Loaded::with(&[list])?;

@@ -46,6 +46,7 @@ fn mistakes() -> Vec<(&'static str, &'static str, NodeError)> {
         ("windows-bad-name", "Window", error(dt::LABEL, NodeErrorKind::NameMissing)),
         ("windows-bad-cache", "window", error(dt::CACHE, NodeErrorKind::CacheMode)),
         ("windows-two-caches", "window", error(dt::CACHE, NodeErrorKind::CacheMode)),
+        ("windows-always-huge", "window", error(dt::HUGE, NodeErrorKind::Huge)),
         ("windows-not-read-only", "window", error(dt::READ_ONLY, NodeErrorKind::Value)),
         ("windows-not-shared", "window", error(dt::SHARED, NodeErrorKind::Value)),
         ("windows-one-of-two", "bad", error(dt::CACHE, NodeErrorKind::CacheMode)),

@@ -4,6 +4,7 @@
 
 use std::{
     fs,
+    os::unix::fs::FileExt,
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -109,13 +110,19 @@ fn memory_over_a_shared_window_stays_offline(host: &mut Host) -> Result<()> {
     let node = user::open()?;
     // It was no memory when the window was added and mapped.
     let vma = Vma::shared(&node, PLACE, 4096)?;
+    // The kernel has a mapping for read(2), and one that keeps the cache type of huge pages, which ends beyond the block.
+    let free = ram()?.iter().map(|range| range.1).max().context("no memory")?.max(PLACE);
+    let own = user::open_window(1)?;
+    own.read_exact_at(&mut [0], free - PLACE)?;
+    let large = Vma::shared(&node, free + BLOCK - (4 << 20), 8 << 20)?;
     let start = plug_block(host)?;
+    ensure!(start == free, "the block arrived at {start:#x}, not at {free:#x}");
     stays_offline(start)?;
     // Now it cannot be mapped any more, but the rest can.
     shared_fails(&node, start, 4096, Errno::EPERM)?;
     kernel::logged(Refusal::SystemRam.to_string())?;
     Vma::shared(&node, start + BLOCK, 4096)?;
-    drop((vma, node, loaded));
+    drop((vma, large, own, node, loaded));
     online(start).context("with the driver unloaded")
 }
 

@@ -24,9 +24,14 @@ pub fn is_stock() -> bool {
     Path::new("/sys/kernel/btf/vmlinux").exists()
 }
 
+/// Whether the kernel checks itself.
+pub fn is_debug() -> bool {
+    Path::new("/sys/kernel/debug/kmemleak").exists()
+}
+
 /// Whether loading a module takes long: the kernel checks itself, or has all that a distribution's has.
 pub fn is_slow() -> bool {
-    is_stock() || Path::new("/sys/kernel/debug/kmemleak").exists()
+    is_stock() || is_debug()
 }
 
 /// The first two numbers of the kernel's version.

@@ -3,7 +3,7 @@
 //! The tests that run in the guest, each in a process of its own.
 //!
 //! `map-suite SUITE FILTER` runs the tests of a suite, and `map-suite one SUITE NAME` runs one test and exits with its
-//! outcome. Standard input is the connection to the host. `map-suite bench DEVICE` measures the cost of a mapping, and
+//! outcome. Standard input is the connection to the host. `map-suite bench START` measures the cost of a mapping, and
 //! `map-suite list` lists the tests.
 
 // The changes in memory are a list of ranges, often of one.
@@ -25,6 +25,7 @@ mod errno;
 mod hole;
 mod host;
 mod hotplug;
+mod huge;
 mod kernel;
 mod kmemleak;
 mod kobject;
@@ -122,7 +123,7 @@ suites! {
     OverlayWindows: [overlay_windows::TESTS],
     LockdownOverlay: [lockdown_overlay::TESTS],
     Devmap: [devmap::TESTS, status::TESTS, compat::TESTS, arch::DEVMAP],
-    Mmap: [mmap::TESTS],
+    Mmap: [mmap::TESTS, huge::TESTS],
     Hotplug: [hotplug::TESTS],
     Pci: [pci::TESTS],
     Ecam: [ecam::TESTS],
@@ -149,7 +150,7 @@ fn main() -> ExitCode {
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     let result = match words[..] {
         ["one", suite, name] => return one(suite, name),
-        ["bench", device] => bench::run(device),
+        ["bench", start] => bench::run(start),
         ["list"] => std::io::stdout().write_all(&plan::NAMES).context("cannot write the list"),
         [suite, filter] => run(suite, filter),
         _ => Err(anyhow::anyhow!("usage: map-suite SUITE FILTER")),

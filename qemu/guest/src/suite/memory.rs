@@ -218,7 +218,7 @@ fn an_access_takes_no_fault(host: &mut Host) -> Result<()> {
     host.fill(seed)?;
     let page_size = page_size()?;
     let faults = || getrusage(UsageWho::RUSAGE_SELF).map(|usage| usage.minor_page_faults() + usage.major_page_faults());
-    let _loaded = Loaded::new()?;
+    let _loaded = Loaded::with(&["huge=never"])?;
     let vma = Vma::shared(&user::open()?, START, SIZE)?;
     let ordinary = Vma::reserve(SIZE)?;
     ordinary.protect(READ_WRITE)?;
@@ -275,7 +275,7 @@ pub fn while_spinning<T>(touch: impl Fn(), look: impl FnOnce() -> Result<T>) -> 
 
 fn the_page_table_says_uncached(host: &mut Host) -> Result<()> {
     let page_size = page_size()?;
-    let _loaded = Loaded::new()?;
+    let _loaded = Loaded::with(&["huge=never"])?;
     let vma = Vma::shared(&user::open()?, START, SIZE)?;
     let ordinary = vec![1u8; 3 * page_size];
     let ordinary_page = (ordinary.as_ptr() as usize).next_multiple_of(page_size);
@@ -284,7 +284,9 @@ fn the_page_table_says_uncached(host: &mut Host) -> Result<()> {
     let (first, last, other) =
         while_spinning(touch, || Ok((host.page(vma.address())?, host.page(last_page)?, host.page(ordinary_page)?)))?;
     for (page, physical) in [(first, START), (last, START + LENGTH - page_size as u64)] {
-        let expected = Page { physical, cache: CacheMode::Uncached, user: true, writable: true, executable: false };
+        let size = page_size as u64;
+        let expected =
+            Page { physical, size, cache: CacheMode::Uncached, user: true, writable: true, executable: false };
         ensure!(page == expected, "{page:x?}");
     }
     ensure!(other.cache == CacheMode::Cached, "ordinary memory is not cached: {other:x?}");

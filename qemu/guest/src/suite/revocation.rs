@@ -21,7 +21,7 @@ use nix::{
 
 use crate::{
     child::{in_child, killed_by, Child},
-    host::{Host, PAGE, START},
+    host::{Host, LENGTH, PAGE, START},
     kernel::{self, is_slow},
     runtime::{Config, Directory},
     user::{self, open_window as node},
@@ -41,8 +41,16 @@ pub const LONG: &[Test] = &[Test {
     run: ten_thousand_windows_go_and_no_store_arrives_later,
 }];
 
-/// The size of the window: small, so that the host looks at it often.
-const SIZE: usize = 16 * PAGE as usize;
+/// The size of the window: small, so that the host looks at it often, or large, so that it has huge pages. The workers
+/// are forked afterwards.
+static SIZE: AtomicUsize = AtomicUsize::new(0);
+
+/// The sizes, as the driver takes them.
+const SIZES: [(&str, usize); 2] = [("64K", 16 * PAGE as usize), ("3M", LENGTH as usize)];
+
+fn size() -> usize {
+    SIZE.load(Relaxed)
+}
 
 /// As long as it exists, the workers begin again.
 const GO: &str = "/tmp/go";
@@ -59,8 +67,8 @@ enum End {
 /// Maps the window, by its own node or by the address.
 fn map() -> Option<Vma> {
     match node(1) {
-        Ok(own) => Vma::shared(&own, 0, SIZE).ok(),
-        Err(_) => Vma::shared(&user::open().ok()?, START, SIZE).ok(),
+        Ok(own) => Vma::shared(&own, 0, size()).ok(),
+        Err(_) => Vma::shared(&user::open().ok()?, START, size()).ok(),
     }
 }
 
@@ -81,7 +89,7 @@ fn load_and_store() -> Result<End> {
     let Some(vma) = map() else { return Ok(End::Absent) };
     let stores = |first: usize| {
         for value in (0..=u8::MAX).cycle() {
-            (first..SIZE).step_by(97).for_each(|offset| vma.store(offset, value));
+            (first..size()).step_by(97).for_each(|offset| vma.store(offset, value));
             std::hint::black_box(vma.load(first));
         }
     };
@@ -95,7 +103,7 @@ fn load_and_store() -> Result<End> {
 fn move_and_protect() -> Result<End> {
     let Some(vma) = map() else { return Ok(End::Absent) };
     let zeros = File::open("/dev/zero")?;
-    let places = [Vma::reserve(SIZE)?, Vma::reserve(SIZE)?];
+    let places = [Vma::reserve(size())?, Vma::reserve(size())?];
     let address = AtomicUsize::new(vma.address());
     thread::scope(|scope| {
         let storing = scope.spawn(|| {
@@ -107,14 +115,14 @@ fn move_and_protect() -> Result<End> {
         });
         let moved = || -> Result<End> {
             let mut vma = vma;
-            for place in places.into_iter().chain((0..).map_while(|_| Vma::reserve(SIZE).ok())) {
+            for place in places.into_iter().chain((0..).map_while(|_| Vma::reserve(size()).ok())) {
                 vma = vma.move_to(place)?;
                 address.store(vma.address(), Relaxed);
                 vma.protect(ProtFlags::PROT_READ)?;
                 vma.protect(READ_WRITE)?;
-                vma.unmap(SIZE / 2..SIZE / 2 + PAGE as usize)?;
+                vma.unmap(size() / 2..size() / 2 + PAGE as usize)?;
                 let Some(another) = map() else { break };
-                if zero_at(&zeros, another.address(), SIZE).is_err() {
+                if zero_at(&zeros, another.address(), size()).is_err() {
                     break;
                 }
                 // The hole cannot be moved along.
@@ -132,7 +140,7 @@ fn move_and_protect() -> Result<End> {
 
 fn read_and_write() -> Result<End> {
     let Ok(own) = node(1) else { return Ok(End::Absent) };
-    let mut bytes = vec![0; SIZE];
+    let mut bytes = vec![0; size()];
     for value in (0..=u8::MAX).cycle() {
         bytes.fill(value);
         for result in [own.write_all_at(&bytes[5..], 5), own.read_exact_at(&mut bytes, 0), own.sync_all()] {
@@ -150,7 +158,7 @@ fn fork() -> Result<End> {
     let Some(vma) = map() else { return Ok(End::Absent) };
     loop {
         let status = in_child(|| {
-            (0..SIZE).step_by(61).for_each(|offset| vma.store(offset, 0xf0));
+            (0..size()).step_by(61).for_each(|offset| vma.store(offset, 0xf0));
             0
         })?;
         match status {
@@ -164,7 +172,7 @@ fn fork() -> Result<End> {
 fn map_anew() -> Result<End> {
     let mut end = End::Absent;
     while let Some(vma) = map() {
-        (0..SIZE).step_by(PAGE as usize).for_each(|offset| vma.store(offset + 3, 0xa0));
+        (0..size()).step_by(PAGE as usize).for_each(|offset| vma.store(offset + 3, 0xa0));
         end = End::Revoked;
     }
     Ok(end)
@@ -210,11 +218,21 @@ fn keep_on((what, work): (&str, Work)) -> i32 {
     i32::from(revoked == 0)
 }
 
-/// Enables and disables the window `rounds` times.
+/// Enables and disables a window of each size, `rounds` times in all.
 fn stress(host: &mut Host, rounds: u64) -> Result<()> {
+    let mut notes = Vec::new();
+    for (word, bytes) in SIZES {
+        SIZE.store(bytes, Relaxed);
+        let note = stress_with(host, word, rounds / SIZES.len() as u64);
+        notes.push(note.with_context(|| format!("a window of {word}"))?);
+    }
+    host.note(notes.join("\n"))
+}
+
+fn stress_with(host: &mut Host, word: &str, rounds: u64) -> Result<String> {
     let _config = Config::new()?;
     // On arm64 system calls store at any alignment only into memory that is no device.
-    let values = [("start", "0xc0000000"), ("size", "64K"), ("cache", "wc"), ("memory", "1")];
+    let values = [("start", "0xc0000000"), ("size", word), ("cache", "wc"), ("memory", "1")];
     let window = Directory::with("window", &values)?;
     fs::write(GO, "")?;
     let workers = WORK.map(|work| Child::spawn(|| keep_on(work))).into_iter().collect::<Result<Vec<_>>>();
@@ -229,9 +247,9 @@ fn stress(host: &mut Host, rounds: u64) -> Result<()> {
         // Other points of their work each time; some of them just begin.
         thread::sleep(Duration::from_micros(300 * (round % 23)));
         window.set("enable", "0").with_context(|| format!("round {round}"))?;
-        host.fill_first(round, SIZE as u64)?;
+        host.fill_first(round, size() as u64)?;
         thread::sleep(Duration::from_micros(500 * (round % 3)));
-        host.first_unchanged(round, SIZE as u64).with_context(|| format!("round {round}"))
+        host.first_unchanged(round, size() as u64).with_context(|| format!("round {round}"))
     });
     let took = began.elapsed();
     fs::remove_file(GO)?;
@@ -256,12 +274,11 @@ fn stress(host: &mut Host, rounds: u64) -> Result<()> {
     result?;
     ensure!(workers.is_empty(), "{} of the workers do not end when the window goes", workers.len());
     failed.into_iter().next().map_or(Ok(()), Err)?;
-    host.note(format!(
-        "{rounds} windows in {} s; then {more} in {} s",
+    Ok(format!(
+        "{rounds} windows of {word} in {} s; then {more} in {} s",
         took.as_secs(),
         (began.elapsed() - took).as_secs()
-    ))?;
-    Ok(())
+    ))
 }
 
 fn no_store_arrives_after_a_window_is_disabled(host: &mut Host) -> Result<()> {
@@ -272,9 +289,10 @@ fn ten_thousand_windows_go_and_no_store_arrives_later(host: &mut Host) -> Result
     stress(host, 10_000)
 }
 
-/// A mapping of 4 GiB takes a while to make, and the kernel finds it by its memory only when it has been made.
+/// A large mapping takes a while to make, and the kernel finds it by its memory only when it has been made.
 fn a_mapping_that_is_being_made_is_taken_away(host: &mut Host) -> Result<()> {
-    const SIZE: usize = 4 << 30;
+    // A kernel that checks itself takes as long for less.
+    let (word, size) = if kernel::is_debug() { ("512M", 512 << 20) } else { ("4G", 4 << 30) };
     const BEFORE: i32 = 10;
     const MEANWHILE: i32 = 11;
     if cfg!(target_arch = "aarch64") {
@@ -283,7 +301,8 @@ fn a_mapping_that_is_being_made_is_taken_away(host: &mut Host) -> Result<()> {
     }
     let _config = Config::new()?;
     // Nothing is there, and nothing looks.
-    let window = Directory::with("large", &[("start", "0x2000000000"), ("size", "4G"), ("shared", "1")])?;
+    let window =
+        Directory::with("large", &[("start", "0x2000000000"), ("size", word), ("shared", "1"), ("huge", "never")])?;
     let (mut before, mut meanwhile, mut after) = (0, 0, 0);
     let rounds = if is_slow() { 12 } else { 40 };
     for round in 0..rounds {
@@ -293,7 +312,7 @@ fn a_mapping_that_is_being_made_is_taken_away(host: &mut Host) -> Result<()> {
         let child = Child::spawn_ready(|ready| {
             let mut tried = || -> Result<i32> {
                 ready.signal()?;
-                let vma = match Vma::shared(&own, 0, SIZE) {
+                let vma = match Vma::shared(&own, 0, size) {
                     Err(Errno::ENODEV) => return Ok(2),
                     vma => vma?,
                 };
@@ -303,7 +322,7 @@ fn a_mapping_that_is_being_made_is_taken_away(host: &mut Host) -> Result<()> {
                 // One byte before the window goes, one after it.
                 told.read_exact(&mut vec![0; if began { 1 } else { 2 }])?;
                 killed_by(Signal::SIGBUS, || vma.load(0)).context("the first page")?;
-                killed_by(Signal::SIGBUS, || vma.load(SIZE - 1)).context("the last page")?;
+                killed_by(Signal::SIGBUS, || vma.load(size - 1)).context("the last page")?;
                 Ok(if began { MEANWHILE } else { BEFORE })
             };
             tried().unwrap_or_else(|error| {

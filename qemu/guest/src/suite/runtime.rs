@@ -44,6 +44,7 @@ crate::tests! {
     sixty_five_windows_are_one_too_many,
     windows_of_others_are_not_changed,
     describing_a_window_at_run_time_ends_raw_mode,
+    an_older_mapping_loses_the_memory_of_a_window_that_goes,
     a_window_that_is_disabled_leaves_every_process,
     a_directory_that_is_removed_takes_its_window_along,
     modules_stay_while_they_are_used,
@@ -191,7 +192,7 @@ fn windows() -> Result<String> {
 const SDRAM: &[(&str, &str)] = &[("start", "0xc0000000"), ("size", "3M")];
 
 fn a_directory_is_a_window_while_it_is_enabled(host: &mut Host) -> Result<()> {
-    const FILES: &str = "access cache enable memory minor reason shared size start";
+    const FILES: &str = "access cache enable huge memory minor reason shared size start";
     let seed = 180;
     host.fill(seed)?;
     let _config = Config::new()?;
@@ -205,6 +206,7 @@ fn a_directory_is_a_window_while_it_is_enabled(host: &mut Host) -> Result<()> {
         ("cache", "uncached", 0o644),
         ("shared", "0", 0o644),
         ("memory", "0", 0o644),
+        ("huge", "auto", 0o644),
         ("enable", "0", 0o644),
         ("reason", "", 0o400),
         ("minor", "0", 0o444),
@@ -215,7 +217,7 @@ fn a_directory_is_a_window_while_it_is_enabled(host: &mut Host) -> Result<()> {
     for (file, value) in [("start", "0xc0000000"), ("size", "3M"), ("cache", "writecombine"), ("memory", "1")] {
         sdram.set(file, value)?;
     }
-    ensure!(sdram.values()? == ["0xc0000000", "0x300000", "rw", "wc", "0", "1"], "{:?}", sdram.values()?);
+    ensure!(sdram.values()? == ["0xc0000000", "0x300000", "rw", "wc", "0", "1", "auto"], "{:?}", sdram.values()?);
     ensure!(windows()?.is_empty() && !Path::new("/dev/map1").exists(), "there is a window before it is enabled");
 
     let minor = sdram.enable()?;
@@ -243,7 +245,7 @@ fn a_directory_is_a_window_while_it_is_enabled(host: &mut Host) -> Result<()> {
     ensure!((sdram.get("enable")?, sdram.get("minor")?) == ("0".into(), "0".into()), "it is still enabled");
     ensure!(windows()?.is_empty() && !Path::new("/dev/map1").exists(), "there is a window after it is disabled");
     // What was written stays, and it can be disabled again.
-    ensure!(sdram.values()? == ["0xc0000000", "0x300000", "rw", "wc", "0", "1"], "{:?}", sdram.values()?);
+    ensure!(sdram.values()? == ["0xc0000000", "0x300000", "rw", "wc", "0", "1", "auto"], "{:?}", sdram.values()?);
     sdram.set("enable", "0")?;
     sdram.set("cache", "wb")?;
     // On x86 a mapping keeps the cache type of its range, also without pages.
@@ -267,12 +269,19 @@ fn orders<T: Copy>(values: &[T]) -> Vec<Vec<T>> {
 }
 
 fn every_order_of_writing_gives_the_same_window(_: &mut Host) -> Result<()> {
-    let values =
-        [("start", "0xc0100000"), ("size", "8K"), ("access", "ro"), ("cache", "wc"), ("shared", "1"), ("memory", "1")];
+    let values = [
+        ("start", "0xc0100000"),
+        ("size", "8K"),
+        ("access", "ro"),
+        ("cache", "wc"),
+        ("shared", "1"),
+        ("memory", "1"),
+        ("huge", "never"),
+    ];
     let _config = Config::new()?;
     let orders = orders(&values);
-    ensure!(orders.len() == 720, "{} orders", orders.len());
-    for order in orders.iter().step_by(if is_slow() { 37 } else { 1 }) {
+    ensure!(orders.len() == 5040, "{} orders", orders.len());
+    for order in orders.iter().step_by(if is_slow() { 259 } else { 7 }) {
         let window = Directory::make("window")?;
         let mut missing = vec!["start", "size"];
         for (file, value) in order {
@@ -285,7 +294,7 @@ fn every_order_of_writing_gives_the_same_window(_: &mut Host) -> Result<()> {
         }
         window.enable().with_context(|| format!("{order:?}"))?;
         let found = windows()?;
-        ensure!(found == "window@0xc0100000+0x2000:ro:wc:shared:memory\n", "{order:?}: {found}");
+        ensure!(found == "window@0xc0100000+0x2000:ro:wc:shared:memory:huge=never\n", "{order:?}: {found}");
     }
     Ok(())
 }
@@ -311,6 +320,7 @@ fn a_wrong_value_is_refused_with_its_reason_and_changes_nothing(_: &mut Host) ->
         ("cache", &caches),
         ("shared", &flags),
         ("memory", &flags),
+        ("huge", &words),
         ("enable", &flags),
     ] {
         for value in wrong {
@@ -430,9 +440,15 @@ fn an_enabled_window_does_not_change(_: &mut Host) -> Result<()> {
     let sdram = Directory::with("sdram", SDRAM)?;
     let minor = sdram.enable()?;
     let (before, listed) = (sdram.values()?, windows()?);
-    for (file, value) in
-        [("start", "0xc0001000"), ("size", "4K"), ("access", "ro"), ("cache", "wc"), ("shared", "1"), ("memory", "1")]
-    {
+    for (file, value) in [
+        ("start", "0xc0001000"),
+        ("size", "4K"),
+        ("access", "ro"),
+        ("cache", "wc"),
+        ("shared", "1"),
+        ("memory", "1"),
+        ("huge", "never"),
+    ] {
         let words = format!("{file}: the window is enabled; disable it before a change");
         // Right and wrong values, and the one that it has.
         for value in [value, "?", &sdram.get(file)?] {
@@ -486,6 +502,41 @@ fn windows_of_others_are_not_changed(_: &mut Host) -> Result<()> {
     given.set("enable", "0")?;
     drop(given);
     ensure!(windows()? == "given@0xc0000000+0x100000\n", "{}", windows()?);
+    Ok(())
+}
+
+/// A mapping of raw mode knows no window, and its pages may not be mapped yet when a window on its memory goes.
+fn an_older_mapping_loses_the_memory_of_a_window_that_goes(host: &mut Host) -> Result<()> {
+    let seed = 130;
+    host.fill(seed)?;
+    let _config = Config::new()?;
+    let all = user::open()?;
+    let (length, mib) = (LENGTH as usize, MIB as usize);
+    // With small pages, all of them mapped; with huge ones, mapped before and not.
+    let small = Vma::shared_with_gap(&all, START + MIB, mib)?;
+    let touched = Vma::shared(&all, START, length)?;
+    let fresh = Vma::shared(&all, START, length)?;
+    for offset in [0, 2 * mib] {
+        touched.load(offset);
+    }
+    let window = Directory::of("window", START + MIB, MIB)?;
+    window.enable()?;
+    window.set("enable", "0")?;
+    for (vma, first) in [(&small, 0), (&touched, mib), (&fresh, mib)] {
+        let memory = File::open("/proc/self/mem")?;
+        for offset in [first, first + mib - 1] {
+            killed_by(Signal::SIGBUS, || vma.load(offset))?;
+            let read = memory.read_exact_at(&mut [0], (vma.address() + offset) as u64);
+            ensure!(read.is_err(), "a debugger reads it at {offset:#x}");
+        }
+    }
+    // What belonged to no window stays.
+    for vma in [&touched, &fresh] {
+        for offset in [0, mib - 1, 2 * mib, length - 1] {
+            let (found, expected) = (vma.load(offset), pattern::byte(seed, START + offset as u64));
+            ensure!(found == expected, "at {offset:#x}: {found:#x}, not {expected:#x}");
+        }
+    }
     Ok(())
 }
 

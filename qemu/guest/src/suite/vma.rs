@@ -130,6 +130,12 @@ impl Vma {
         }
     }
 
+    /// Reserves addresses from `address` on, where this process has nothing but a reservation.
+    pub fn reserve_at(address: usize, length: usize) -> Result<Self, Errno> {
+        let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_ANONYMOUS | MapFlags::MAP_FIXED;
+        Self::map_at(address, -1, 0, length, ProtFlags::PROT_NONE, flags)
+    }
+
     /// madvise(2), with any advice.
     pub fn advise(&self, advice: i32) -> Result<(), Errno> {
         // SAFETY: no reference to the mapping exists.

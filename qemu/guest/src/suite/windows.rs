@@ -254,6 +254,7 @@ fn every_cache_type_is_what_the_page_table_says(host: &mut Host) -> Result<()> {
         .zip(0..)
         .map(|((cache, writable), index)| Page {
             physical: START + index * MIB,
+            size: PAGE,
             cache,
             user: true,
             writable,

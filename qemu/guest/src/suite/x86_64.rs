@@ -52,6 +52,10 @@ pub const RAW: &[Test] = &[
 
 /// Tests of the driver with windows.
 pub const WINDOWS: &[Test] = &[
+    Test {
+        name: "a_window_stays_in_the_kernels_list_until_it_goes",
+        run: a_window_stays_in_the_kernels_list_until_it_goes,
+    },
     Test { name: "the_kernel_lists_every_cache_type", run: the_kernel_lists_every_cache_type },
     Test { name: "another_cache_type_elsewhere_is_eagain", run: another_cache_type_elsewhere_is_eagain },
     Test { name: "a_conflict_costs_few_lines_of_the_kernels_log", run: a_conflict_costs_few_lines_of_the_kernels_log },
@@ -80,15 +84,40 @@ pub fn address_bits() -> Result<u32> {
 const LIST: &str = "/sys/kernel/debug/x86/pat_memtype_list";
 
 fn the_kernel_lists_the_range_as_uncached(_: &mut Host) -> Result<()> {
-    let expected = format!("[mem {START:#018x}-{:#018x}] uncached-minus", START + LENGTH);
-    let lists = |list: &str| list.lines().any(|line| line.ends_with(&expected));
-    let _loaded = Loaded::new()?;
-    ensure!(!lists(&fs::read_to_string(LIST)?), "it is in the list before it is mapped");
-    let memory = user::map()?;
-    let list = fs::read_to_string(LIST)?;
-    ensure!(lists(&list), "{LIST} does not say {expected}:\n{list}");
-    drop(memory);
-    ensure!(!lists(&fs::read_to_string(LIST)?), "it is still in the list after munmap(2)");
+    // Mapped at once, the range is one; with huge pages, they are one, and what is left another.
+    for (parameter, ends) in [("huge=never", &[LENGTH][..]), ("huge=auto", &[2 * MIB, LENGTH])] {
+        let mut expected = Vec::new();
+        let mut first = START;
+        for end in ends {
+            expected.push(format!("[mem {first:#018x}-{:#018x}] uncached-minus", START + end));
+            first = START + end;
+        }
+        let lists = |list: &str, range: &str| list.lines().any(|line| line.ends_with(range));
+        let any = |list: &str| expected.iter().any(|range| lists(list, range));
+        let _loaded = Loaded::with(&[parameter])?;
+        ensure!(!any(&fs::read_to_string(LIST)?), "it is in the list before it is mapped");
+        let memory = user::map()?;
+        let list = fs::read_to_string(LIST)?;
+        for range in &expected {
+            ensure!(lists(&list, range), "{parameter}: {LIST} does not say {range}:\n{list}");
+        }
+        drop(memory);
+        ensure!(!any(&fs::read_to_string(LIST)?), "{parameter}: it is still in the list after munmap(2)");
+    }
+    Ok(())
+}
+
+/// A window keeps its record, so that the next mapping need not make it. It goes with the window.
+fn a_window_stays_in_the_kernels_list_until_it_goes(_: &mut Host) -> Result<()> {
+    let range = format!("[mem {START:#018x}-{:#018x}] write-combining", START + 2 * MIB);
+    let lists = || -> Result<bool> { Ok(fs::read_to_string(LIST)?.lines().any(|line| line.ends_with(&range))) };
+    {
+        let _loaded = Loaded::with(&[&format!("windows={START:#x}+{LENGTH:#x}:wc")])?;
+        ensure!(!lists()?, "it is in the list before it is mapped");
+        drop(user::map()?);
+        ensure!(lists()?, "it is not in the list after it was mapped");
+    }
+    ensure!(!lists()?, "it is still in the list without a driver");
     Ok(())
 }
 

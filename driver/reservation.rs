@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The reservation of memory for one cache type.
+//!
+//! On x86 the kernel records the cache type of all memory without struct pages that is mapped, and
+//! gives another mapping the same type. `remap_pfn_range()` makes a record for a whole VMA. A page
+//! that is mapped at a fault takes the type of the record that it finds, and cached if there is none.
+
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+
+use crate::{
+    abstractions::{
+        io::IoMap,
+        machine,
+        mm::PageProtection, //
+    },
+    error::Denial,
+    map_core::{
+        divide,
+        CacheMode,
+        PhysRange,
+        Refusal, //
+    },
+};
+
+/// The length in bytes of the longest reservation. KASAN takes an eighth of the length of a kernel
+/// mapping to watch it.
+const LONGEST: u64 = if cfg!(CONFIG_KASAN_VMALLOC) {
+    64 << 20
+} else {
+    u64::MAX
+};
+
+/// A record of the cache type of some memory. It is that of kernel mappings, which nothing uses:
+/// modules can make no other.
+pub(crate) struct Reservation {
+    range: PhysRange,
+    _parts: [Option<IoMap>; 3],
+}
+
+impl Reservation {
+    /// Reserves `range` for mappings with the type `cache`, which is that of `wanted`. `None` if that
+    /// takes more kernel memory than it is worth: an entry for each small page, which is not
+    /// accounted to any process.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::CacheConflict`] if the memory is already mapped with another type. The kernel
+    /// returns the same error if it has no address space left.
+    pub(crate) fn new(
+        range: PhysRange,
+        cache: CacheMode,
+        wanted: PageProtection,
+    ) -> Result<Option<Arc<Self>>, Denial> {
+        let size = machine::huge_page_size();
+        let Some(size) = size.filter(|_| range.length() <= LONGEST) else {
+            return Ok(None);
+        };
+        let [head, pages, tail] = divide(&range, size);
+        let reserve = |part: Option<PhysRange>| {
+            let Some(part) = part else { return Ok(None) };
+            let length = usize::try_from(part.length()).map_err(|_| Refusal::NoMemory)?;
+            let map = IoMap::new(part.start(), length, cache.code()).ok();
+            let map = map.filter(|map| map.has_cache_type_of(wanted));
+            map.map(Some).ok_or(Refusal::CacheConflict)
+        };
+        let pages = reserve(pages)?;
+        if !pages.as_ref().is_some_and(IoMap::is_huge) {
+            return Ok(None);
+        }
+        let parts = [reserve(head)?, pages, reserve(tail)?];
+        let made = Self {
+            range,
+            _parts: parts,
+        };
+        Ok(Some(Arc::new(made, GFP_KERNEL)?))
+    }
+
+    /// Returns whether it covers `range`.
+    pub(crate) fn covers(&self, range: &PhysRange) -> bool {
+        self.range.contains(range)
+    }
+}
