@@ -3,6 +3,7 @@
 //! Boots a Linux guest with the map driver in it, and tests both from outside.
 
 mod arch;
+mod bench;
 mod dt;
 mod exec;
 mod flavour;
@@ -76,6 +77,8 @@ enum Command {
     Shell(Target),
     /// Runs a command in a guest with the driver loaded, and exits with its status.
     Exec(exec::Options),
+    /// Measures the driver beside its peers, in instructions.
+    Bench(bench::Options),
 }
 
 /// The guest to boot.
@@ -154,6 +157,7 @@ fn perform(command: Command, ui: &Ui) -> Result<ExitCode> {
         Command::Test(options) => test::test(&options, ui),
         Command::Shell(target) => shell::shell(target, ui),
         Command::Exec(options) => exec::exec(&options, ui),
+        Command::Bench(options) => bench::bench(&options, ui),
     }
 }
 

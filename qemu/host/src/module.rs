@@ -72,6 +72,15 @@ pub const OVERLAY: Source = Source {
     uses: None,
 };
 
+/// The textbook's driver, a reference for benchmarks.
+pub const TWIN: Source = Source {
+    title: "the C twin",
+    root: Root::Project("qemu/bench"),
+    files: &[("twin.ko", map_protocol::TWIN)],
+    output: "bench-module",
+    uses: None,
+};
+
 /// How a module is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compiler {

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Measures the driver beside its peers: `map-qemu bench`.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{bail, ensure, Context, Result};
+use map_protocol::{Dev, Figure, Figures, Job, Stream, Task, ToHost};
+
+use crate::{
+    arch::{self, Arch},
+    flavour,
+    kernels::{self, KernelId},
+    memory::Memory,
+    module,
+    session::Guest,
+    ui::Ui,
+    verdict::ExpectedEnd,
+};
+
+/// Options of `bench`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The clock of the guest counts instructions, a nanosecond each, on one processor. So the figures hardly depend on this \
+machine, and they do not show what caches and misses of the TLB cost: the emulator has neither.")]
+pub struct Options {
+    /// The architectures of the guests; all of them by default.
+    #[arg(long, value_name = "ARCH")]
+    arch: Vec<String>,
+    /// Writes the figures of each architecture as JSON to ARCH.json in this directory.
+    #[arg(long, value_name = "DIRECTORY")]
+    write: Option<PathBuf>,
+    /// Fails if a figure is more than 5 % above the one in this directory.
+    #[arg(long, value_name = "DIRECTORY")]
+    check: Option<PathBuf>,
+}
+
+/// The memory that is mapped: a GiB that the kernel leaves alone.
+const START: &str = "0x80000000";
+
+/// How the guest's kernel leaves it alone, where that is not in the device tree.
+const X86_APPEND: &str = "memmap=1G$0x80000000";
+
+/// The same in the device tree.
+const OVERLAY: &str = include_str!("../../kernel/arm64-bench.dtso");
+
+/// The contender that the others are compared with.
+const REFERENCE: &str = "/dev/mem";
+
+/// Measures, prints, and writes or compares.
+pub fn bench(options: &Options, ui: &Ui) -> Result<ExitCode> {
+    let arches = match &options.arch[..] {
+        [] => arch::ALL.iter().collect(),
+        names => names
+            .iter()
+            .map(|name| Arch::find(name).with_context(|| format!("there are no guests of {name}")))
+            .collect::<Result<Vec<_>>>()?,
+    };
+    let mut worse = Vec::new();
+    for arch in arches {
+        let measured = measure(arch, ui)?;
+        print!("{}", table(arch.name, &measured));
+        if let Some(directory) = &options.check {
+            let path = path(directory, arch);
+            let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let before: Figures = serde_json::from_slice(&text)?;
+            worse.extend(
+                regressions(&before.figures, &measured.figures).into_iter().map(|line| format!("{arch}: {line}")),
+            );
+        }
+        if let Some(directory) = &options.write {
+            fs::create_dir_all(directory)?;
+            let path = path(directory, arch);
+            let text = serde_json::to_string_pretty(&measured)? + "\n";
+            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+    }
+    worse.iter().for_each(|line| println!("{line}"));
+    Ok(if worse.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn path(directory: &Path, arch: &Arch) -> PathBuf {
+    directory.join(format!("{arch}.json"))
+}
+
+/// Boots a guest and collects what it prints.
+fn measure(arch: &'static Arch, ui: &Ui) -> Result<Figures> {
+    let kernel = KernelId { arch, origin: &kernels::ALL[0], flavour: &flavour::ALL[0] };
+    let mut artifacts = crate::artifacts(kernel, ui)?;
+    artifacts.modules.extend(module::build(&artifacts.kernel, &module::TWIN, module::Compiler::Rustc, ui)?);
+    let command = ["map-suite", "bench", START].map(str::to_owned).to_vec();
+    let job = Job { channel: arch.channel.into(), dev: Dev::Devtmpfs, module: None, task: Task::Command(command) };
+    let memory = Memory::new(arch)?;
+    let guest = Guest::new(&artifacts, "bench", job, Duration::from_secs(1800))?.icount(true);
+    let guest = match arch.dt_overlay {
+        Some(_) => guest.overlay(Some(OVERLAY)),
+        None => guest.append(&[X86_APPEND.into()]),
+    };
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let status = guest.run(&memory, ExpectedEnd::Clean, |message, _| {
+        match message {
+            ToHost::Output(Stream::Out, bytes) => out.extend_from_slice(bytes),
+            ToHost::Output(Stream::Err, bytes) => err.extend_from_slice(bytes),
+            _ => (),
+        }
+        Ok(())
+    })?;
+    ensure!(status == 0, "the benchmark failed ({status}): {}", String::from_utf8_lossy(&err));
+    let lines = String::from_utf8(out)?;
+    let figures: Vec<Figure> = lines.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    if figures.iter().any(|figure| figure.costs.is_empty()) {
+        bail!("a figure without a measurement");
+    }
+    Ok(Figures { kernel: artifacts.kernel.release.clone(), figures })
+}
+
+/// The figure of a contender for the same work on as much memory.
+fn same<'a>(figures: &'a [Figure], contender: &str, of: &Figure) -> Option<&'a Figure> {
+    figures.iter().find(|figure| figure.contender == contender && figure.work == of.work && figure.bytes == of.bytes)
+}
+
+/// A table for people: a block for each kind of work on each size, the contenders below each other.
+fn table(arch: &str, measured: &Figures) -> String {
+    let mut text = format!("{arch}, Linux {}: instructions\n", measured.kernel);
+    let mut shown: Vec<(&str, u64)> = Vec::new();
+    for first in &measured.figures {
+        let kind = (first.work.as_str(), first.bytes);
+        if shown.contains(&kind) {
+            continue;
+        }
+        shown.push(kind);
+        let _ = writeln!(text, "\n{}{}", first.work, size(first.bytes));
+        for figure in measured.figures.iter().filter(|figure| (figure.work.as_str(), figure.bytes) == kind) {
+            let cost = figure.median();
+            let ratio = same(&measured.figures, REFERENCE, figure)
+                .map_or(String::new(), |other| format!("{:10.2}", other.median() as f64 / cost as f64));
+            let pages = figure.bytes.div_ceil(4096);
+            let page = if pages > 1 { format!("{:12.1}", cost as f64 / pages as f64) } else { String::new() };
+            let _ = writeln!(
+                text,
+                "  {:<24}{cost:>12} ±{:4.1} %{ratio:>10}{page:>12}",
+                figure.contender,
+                100.0 * figure.spread()
+            );
+        }
+    }
+    text.push('\n');
+    text
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0 => String::new(),
+        bytes if bytes >= 1 << 30 => format!(", {} GiB", bytes >> 30),
+        bytes if bytes >= 1 << 20 => format!(", {} MiB", bytes >> 20),
+        bytes => format!(", {} KiB", bytes >> 10),
+    }
+}
+
+/// What costs more than 5 % more than before, or is not measured any more.
+fn regressions(before: &[Figure], now: &[Figure]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for old in before {
+        let what = format!("{}: {}{}", old.contender, old.work, size(old.bytes));
+        match same(now, &old.contender, old) {
+            None => lines.push(format!("{what}: not measured any more")),
+            Some(new) if new.median() as f64 > 1.05 * old.median() as f64 => {
+                lines.push(format!("{what}: {} instructions, {} before", new.median(), old.median()));
+            }
+            Some(_) => (),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figure(contender: &str, work: &str, bytes: u64, costs: &[u64]) -> Figure {
+        Figure { contender: contender.into(), work: work.into(), bytes, costs: costs.to_vec() }
+    }
+
+    #[test]
+    fn a_figure_that_is_more_than_5_percent_above_is_a_regression() {
+        let before = [figure("a", "map", 4096, &[100]), figure("b", "map", 4096, &[100])];
+        let worse = |costs: &[u64]| regressions(&before, &[figure("a", "map", 4096, costs), before[1].clone()]);
+        assert!(worse(&[105]).is_empty() && worse(&[50, 105, 999]).is_empty());
+        assert_eq!(worse(&[106]), ["a: map, 4 KiB: 106 instructions, 100 before"]);
+        assert_eq!(regressions(&before, &before[1..]), ["a: map, 4 KiB: not measured any more"]);
+    }
+
+    #[test]
+    fn the_table_has_ratios_to_dev_mem_and_the_cost_of_a_page() {
+        let figures = vec![
+            figure("/dev/mem", "map", 8192, &[300, 290, 310]),
+            figure("window", "map", 8192, &[100]),
+            figure("window", "open", 0, &[7]),
+        ];
+        let text = table("x86_64", &Figures { kernel: "7.3".into(), figures });
+        let line = |start: &str| text.lines().find(|line| line.trim().starts_with(start)).unwrap().to_owned();
+        let words = |start: &str| line(start).split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(words("/dev/mem"), ["/dev/mem", "300", "±", "3.3", "%", "1.00", "150.0"]);
+        assert_eq!(words("window"), ["window", "100", "±", "0.0", "%", "3.00", "50.0"]);
+        assert!(text.contains("\nmap, 8 KiB\n") && text.contains("\nopen\n"), "{text}");
+    }
+}
