@@ -26,12 +26,12 @@ use crate::{
     },
 };
 
-/// The length in bytes of the longest reservation. KASAN takes an eighth of the length of a kernel
-/// mapping to watch it.
-const LONGEST: u64 = if cfg!(CONFIG_KASAN_VMALLOC) {
-    64 << 20
+/// The length in bytes of the longest reservation, if there is a limit. KASAN takes an eighth of the
+/// length of a kernel mapping to watch it.
+const LONGEST: Option<u64> = if cfg!(CONFIG_KASAN_VMALLOC) {
+    Some(64 << 20)
 } else {
-    u64::MAX
+    None
 };
 
 /// A record of the cache type of some memory. It is that of kernel mappings, which nothing uses:
@@ -55,10 +55,12 @@ impl Reservation {
         cache: CacheMode,
         wanted: PageProtection,
     ) -> Result<Option<Arc<Self>>, Denial> {
-        let size = machine::huge_page_size();
-        let Some(size) = size.filter(|_| range.length() <= LONGEST) else {
+        let Some(size) = machine::huge_page_size() else {
             return Ok(None);
         };
+        if LONGEST.is_some_and(|longest| range.length() > longest) {
+            return Ok(None);
+        }
         let [head, pages, tail] = divide(&range, size);
         let reserve = |part: Option<PhysRange>| {
             let Some(part) = part else { return Ok(None) };
