@@ -34,6 +34,10 @@ const LONGEST: Option<u64> = if cfg!(CONFIG_KASAN_VMALLOC) {
     None
 };
 
+/// The length in bytes of the longest reservation without huge pages. These take kernel memory for an
+/// entry of each small page, 8 bytes, which is not accounted to any process.
+const LONGEST_SMALL: u64 = 16 << 20;
+
 /// A record of the cache type of some memory. It is that of kernel mappings, which nothing uses:
 /// modules can make no other.
 pub(crate) struct Reservation {
@@ -43,8 +47,7 @@ pub(crate) struct Reservation {
 
 impl Reservation {
     /// Reserves `range` for mappings with the type `cache`, which is that of `wanted`. `None` if that
-    /// takes more kernel memory than it is worth: an entry for each small page, which is not
-    /// accounted to any process.
+    /// takes more kernel memory than it is worth.
     ///
     /// # Errors
     ///
@@ -69,11 +72,16 @@ impl Reservation {
             let map = map.filter(|map| map.has_cache_type_of(wanted));
             map.map(Some).ok_or(Refusal::CacheConflict)
         };
-        let pages = reserve(pages)?;
-        if !pages.as_ref().is_some_and(IoMap::is_huge) {
+        let mut middle = reserve(pages)?;
+        let is_huge = |map: &Option<IoMap>| map.as_ref().is_some_and(IoMap::is_huge);
+        if !is_huge(&middle) {
+            // The kernel may have been busy with its page table, so this is at another address.
+            middle = reserve(pages)?;
+        }
+        if !is_huge(&middle) && range.length() > LONGEST_SMALL {
             return Ok(None);
         }
-        let parts = [reserve(head)?, pages, reserve(tail)?];
+        let parts = [reserve(head)?, middle, reserve(tail)?];
         let made = Self {
             range,
             _parts: parts,
