@@ -60,6 +60,14 @@ test: rust ## Run all tests: of the host, and in guests
 test-all: rust ## Run all tests, on every kernel, and those of the packages and recipes
 	@$(MAP_QEMU) test --all $(GUEST)
 
+.PHONY: bench
+bench: rust ## Measure the driver beside its peers, in instructions, and keep the figures in docs/benchmarks
+	@$(MAP_QEMU) bench --write docs/benchmarks
+
+.PHONY: bench-check
+bench-check: rust ## Compare with these figures: fails if one is 5 % worse
+	@$(MAP_QEMU) bench --check docs/benchmarks
+
 .PHONY: shell
 shell: rust ## Get a shell in a guest with the driver loaded
 	@$(MAP_QEMU) shell $(GUEST)

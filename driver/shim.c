@@ -258,11 +258,10 @@ struct vm_area_struct *map_fault_vma(const struct vm_fault *vmf,
 unsigned int map_fault_insert_huge(struct vm_fault *vmf, unsigned int order,
 				   unsigned long pfn)
 {
-	bool write = vmf->vma->vm_flags & VM_WRITE;
-
 #ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
 	if (order == PMD_ORDER)
-		return vmf_insert_pfn_pmd(vmf, pfn, write);
+		return vmf_insert_pfn_pmd(vmf, pfn,
+					  vmf->vma->vm_flags & VM_WRITE);
 #endif
 	return VM_FAULT_FALLBACK;
 }
