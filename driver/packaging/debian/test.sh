@@ -107,6 +107,8 @@ new_kernel="linux-image-amd64/trixie-backports linux-headers-amd64/trixie-backpo
 old_kernel=linux-headers-amd64/trixie
 # What boots, what makes the node, what the checks read, and what makes groups.
 system=systemd-sysv,udev,man-db,passwd
+# Programs that take the node of a window for a file.
+system=$system,python3-numpy,fio
 # The modules that QEMU's disk needs: an initramfs with all of Debian's would make a boot much slower.
 disk="virtio_pci virtio_blk ext4"
 # The archive moves on, so a new one is made each month.

@@ -6,7 +6,7 @@ use std::{
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
-    process::ExitCode,
+    process::{Command, ExitCode},
     time::Duration,
 };
 
@@ -117,7 +117,21 @@ fn measure(arch: &'static Arch, ui: &Ui) -> Result<Figures> {
     if figures.iter().any(|figure| figure.costs.is_empty()) {
         bail!("a figure without a measurement");
     }
-    Ok(Figures { kernel: artifacts.kernel.release.clone(), figures })
+    Ok(Figures {
+        command: format!("map-qemu bench --arch {arch}"),
+        date: first_line("date", &["-u", "+%F"])?,
+        kernel: artifacts.kernel.release.clone(),
+        emulator: first_line(arch.qemu, &["--version"])?,
+        figures,
+    })
+}
+
+/// The first line that a program prints.
+fn first_line(program: &str, arguments: &[&str]) -> Result<String> {
+    let output = Command::new(program).args(arguments).output().with_context(|| format!("cannot run {program}"))?;
+    ensure!(output.status.success(), "{program} failed");
+    let text = String::from_utf8(output.stdout)?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
 /// The figure of a contender for the same work on as much memory.
@@ -127,7 +141,9 @@ fn same<'a>(figures: &'a [Figure], contender: &str, of: &Figure) -> Option<&'a F
 
 /// A table for people: a block for each kind of work on each size, the contenders below each other.
 fn table(arch: &str, measured: &Figures) -> String {
-    let mut text = format!("{arch}, Linux {}: instructions\n", measured.kernel);
+    let Figures { kernel, emulator, date, .. } = measured;
+    let mut text =
+        format!("{arch}, Linux {kernel}, {emulator}, {date}: instructions, spread, ratio to {REFERENCE}, for a page\n");
     let mut shown: Vec<(&str, u64)> = Vec::new();
     for first in &measured.figures {
         let kind = (first.work.as_str(), first.bytes);
@@ -203,7 +219,14 @@ mod tests {
             figure("window", "map", 8192, &[100]),
             figure("window", "open", 0, &[7]),
         ];
-        let text = table("x86_64", &Figures { kernel: "7.3".into(), figures });
+        let measured = Figures {
+            command: "bench".into(),
+            date: "2026-11-26".into(),
+            kernel: "7.3".into(),
+            emulator: "QEMU 10".into(),
+            figures,
+        };
+        let text = table("x86_64", &measured);
         let line = |start: &str| text.lines().find(|line| line.trim().starts_with(start)).unwrap().to_owned();
         let words = |start: &str| line(start).split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(words("/dev/mem"), ["/dev/mem", "300", "±", "3.3", "%", "1.00", "150.0"]);

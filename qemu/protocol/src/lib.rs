@@ -247,8 +247,14 @@ impl Figure {
 /// The figures of an architecture, as they are kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
+    /// The command that measures them.
+    pub command: String,
+    /// The date.
+    pub date: String,
     /// The version of the guest's kernel.
     pub kernel: String,
+    /// The version of the emulator.
+    pub emulator: String,
     /// The figures.
     pub figures: Vec<Figure>,
 }

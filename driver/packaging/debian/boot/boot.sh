@@ -57,7 +57,7 @@ chroot "$bare" depmod "$release"
 hide usr/local
 mkdir -p "$bare/usr/local/lib/systemd/system" "$bare/usr/local/lib/map"
 cp "$here"/*.service "$bare/usr/local/lib/systemd/system"
-cp "$here/inside.sh" "$bare/usr/local/lib/map"
+cp "$here/inside.sh" "$here/programs.py" "$bare/usr/local/lib/map"
 rm -f "$place/disk"
 truncate -s 3G "$place/disk"
 mke2fs -q -t ext4 -O ^has_journal -E nodiscard -d "$bare" "$place/disk" >&2

@@ -115,6 +115,14 @@ with() {
 		says 'Permission denied' as stranger head -c 4 /dev/map-by-name/sdram
 	check "nothing was written by that" says '600df00d' devmap read "$first"
 
+	sdram=/dev/map-by-name/sdram
+	check "python and numpy map it" as member python3 /usr/local/lib/map/programs.py "$sdram"
+	# Each reads back what it has written, in any order. What it remembers would be a file where it runs.
+	for engine in psync mmap libaio; do
+		check "fio verifies it by $engine" as member fio --name=map --filename="$sdram" --size=2M --bs=4k --rw=randwrite \
+			--ioengine="$engine" --verify=crc32c --verify_fatal=1 --verify_state_save=0 --invalidate=0 --thread
+	done
+
 	check "the driver takes windows at run time" modprobe map_config
 	systemctl stop map-windows
 	check "the service stops" equal "$(state map-windows ActiveState Result)" "inactive success"
