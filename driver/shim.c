@@ -266,19 +266,44 @@ unsigned int map_fault_insert_huge(struct vm_fault *vmf, unsigned int order,
 	return VM_FAULT_FALLBACK;
 }
 
-/* Maps pages of the VMA at a fault. Those that are mapped already stay. */
-unsigned int map_fault_insert(struct vm_fault *vmf, unsigned long address,
-			      unsigned long pfn, unsigned long pages)
-{
-	pgprot_t prot = map_pgprot_dirty(vmf->vma->vm_page_prot);
-	vm_fault_t result = VM_FAULT_SIGBUS;
+/* Pages that are mapped at a fault. */
+struct map_pages {
+	struct mm_struct *mm;
+	unsigned long pfn;
+	pgprot_t prot;
+};
 
-	for (; pages; pages--, pfn++, address += PAGE_SIZE) {
-		result = vmf_insert_pfn_prot(vmf->vma, address, pfn, prot);
-		if (result & VM_FAULT_ERROR)
-			break;
-	}
-	return result;
+/* Maps one page, unless another thread has done so. */
+static int map_set_page(pte_t *pte, unsigned long address, void *data)
+{
+	struct map_pages *pages = data;
+
+	if (pte_none(ptep_get(pte)))
+		set_pte_at(pages->mm, address, pte,
+			   pte_mkspecial(pfn_pte(pages->pfn, pages->prot)));
+	pages->pfn++;
+	return 0;
+}
+
+/*
+ * Maps pages of the VMA at a fault. Those that are mapped already stay. This is
+ * what vmf_insert_pfn() does, but that looks up the cache type of each page,
+ * and takes the lock of the page table for each.
+ */
+unsigned int map_fault_insert(struct vm_fault *vmf, unsigned long address,
+			      unsigned long pfn, unsigned long count)
+{
+	struct map_pages pages = {
+		.mm = vmf->vma->vm_mm,
+		.pfn = pfn,
+		.prot = map_pgprot_dirty(vmf->vma->vm_page_prot),
+	};
+	int error = apply_to_page_range(pages.mm, address, count << PAGE_SHIFT,
+					map_set_page, &pages);
+
+	if (error)
+		return error == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+	return VM_FAULT_NOPAGE;
 }
 
 /* Finds room in the address space of the current process, as for any file. */

@@ -58,7 +58,7 @@ struct vm_area_struct *map_fault_vma(const struct vm_fault *vmf,
 unsigned int map_fault_insert_huge(struct vm_fault *vmf, unsigned int order,
 				   unsigned long pfn);
 unsigned int map_fault_insert(struct vm_fault *vmf, unsigned long address,
-			      unsigned long pfn, unsigned long pages);
+			      unsigned long pfn, unsigned long count);
 unsigned long map_unmapped_range(struct file *file, unsigned long address,
 				 unsigned long length, unsigned long pgoff,
 				 unsigned long flags);
