@@ -74,14 +74,14 @@ pub(crate) struct Mapping {
 }
 
 impl Mapping {
-    /// Returns whether its pages are mapped at the first access to them, as huge pages where that is
-    /// possible. In that case they will get the cache type of `wanted`.
+    /// Makes sure that pages that are mapped later get the cache type of `wanted`. Returns whether
+    /// that is so: its pages are mapped at the first access to them, as huge pages where possible.
     ///
     /// # Errors
     ///
     /// [`Refusal::CacheConflict`] if the memory is already mapped with another cache type, or if
     /// there is no address space for the reservation. [`Refusal::Gone`] if the window was removed.
-    pub(crate) fn is_on_demand(
+    pub(crate) fn reserve(
         &mut self,
         grant: &Grant,
         wanted: PageProtection,

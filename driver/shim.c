@@ -787,9 +787,9 @@ bool map_io_has_cache(const void __iomem *io, pgprot_t wanted)
 	unsigned int level;
 	pte_t *pte = lookup_address((unsigned long)io, &level);
 
-	/* The bit of PAT has another place in a huge page. */
 	if (!pte)
 		return false;
+	/* The bit of PAT has another place in a huge page. */
 	if (level != PG_LEVEL_4K)
 		return map_same_cache(pgprot_large_2_4k(pte_pgprot(*pte)),
 				      wanted);

@@ -76,7 +76,7 @@ pub(crate) fn fill(vma: &VmaNew, permit: Permit) -> Result<(), Denial> {
     let frame = usize::try_from(grant.range.start() >> PAGE_SHIFT).map_err(|_| Refusal::Address)?;
     // On every node, so that the VMA is found by its memory.
     vma.set_page_offset(frame);
-    if mapping.is_on_demand(&grant, wanted)? {
+    if mapping.reserve(&grant, wanted)? {
         vma.set_pfn_map();
     } else {
         map_all(vma, frame, wanted)?;

@@ -31,8 +31,8 @@ The clock of the guest counts instructions, a nanosecond each, on one processor.
 machine, and they do not show what caches and misses of the TLB cost: the emulator has neither.")]
 pub struct Options {
     /// The architectures of the guests; all of them by default.
-    #[arg(long, value_name = "ARCH")]
-    arch: Vec<String>,
+    #[arg(long, value_parser = crate::find_arch)]
+    arch: Vec<&'static Arch>,
     /// Writes the figures of each architecture as JSON to ARCH.json in this directory.
     #[arg(long, value_name = "DIRECTORY")]
     write: Option<PathBuf>,
@@ -55,13 +55,7 @@ const REFERENCE: &str = "/dev/mem";
 
 /// Measures, prints, and writes or compares.
 pub fn bench(options: &Options, ui: &Ui) -> Result<ExitCode> {
-    let arches = match &options.arch[..] {
-        [] => arch::ALL.iter().collect(),
-        names => names
-            .iter()
-            .map(|name| Arch::find(name).with_context(|| format!("there are no guests of {name}")))
-            .collect::<Result<Vec<_>>>()?,
-    };
+    let arches: Vec<_> = if options.arch.is_empty() { arch::ALL.iter().collect() } else { options.arch.clone() };
     let mut worse = Vec::new();
     for arch in arches {
         let measured = measure(arch, ui)?;
