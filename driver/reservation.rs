@@ -8,7 +8,13 @@
 
 use kernel::{
     prelude::*,
-    sync::Arc, //
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    }, //
 };
 
 use crate::{
@@ -38,16 +44,41 @@ const LONGEST: Option<u64> = if cfg!(CONFIG_KASAN_VMALLOC) {
 /// entry of each small page, 8 bytes, which is not accounted to any process.
 const LONGEST_SMALL: u64 = 16 << 20;
 
+/// The length in bytes of all reservations together, and what it may be at most: a part of the kernel's
+/// address space, which has 32 TiB for such mappings.
+static RESERVED: Atomic<u64> = Atomic::new(0);
+const LONGEST_IN_ALL: u64 = 1 << 40;
+
+/// A share of [`LONGEST_IN_ALL`], in bytes. Dropping this gives it back.
+struct Share(u64);
+
+impl Share {
+    /// Takes a share, if so much is left.
+    fn take(length: u64) -> Option<Self> {
+        // Dropped, and so given back, if it is too much.
+        let share = Self(length);
+        let before = RESERVED.fetch_add(length, Relaxed);
+        (before.saturating_add(length) <= LONGEST_IN_ALL).then_some(share)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        RESERVED.add(self.0.wrapping_neg(), Relaxed);
+    }
+}
+
 /// A record of the cache type of some memory. It is that of kernel mappings, which nothing uses:
 /// modules can make no other.
 pub(crate) struct Reservation {
     range: PhysRange,
     _parts: [Option<IoMap>; 3],
+    _share: Share,
 }
 
 impl Reservation {
     /// Reserves `range` for mappings with the type `cache`, which is that of `wanted`. `None` if that
-    /// takes more kernel memory than it is worth.
+    /// takes more of the kernel's memory or address space than it is worth.
     ///
     /// # Errors
     ///
@@ -64,6 +95,9 @@ impl Reservation {
         if LONGEST.is_some_and(|longest| range.length() > longest) {
             return Ok(None);
         }
+        let Some(share) = Share::take(range.length()) else {
+            return Ok(None);
+        };
         let [head, pages, tail] = divide(&range, size);
         let reserve = |part: Option<PhysRange>| {
             let Some(part) = part else { return Ok(None) };
@@ -85,6 +119,7 @@ impl Reservation {
         let made = Self {
             range,
             _parts: parts,
+            _share: share,
         };
         Ok(Some(Arc::new(made, GFP_KERNEL)?))
     }

@@ -29,6 +29,7 @@ crate::tests! {
     a_window_of_64_gib_is_loaded_and_unloaded,
     nobody_maps_960_gib_in_one_piece,
     processes_that_map_all_they_can_are_killed_and_leave_nothing,
+    mappings_with_huge_pages_leave_the_kernel_its_address_space,
 }
 
 fn a_window_of_64_gib_is_loaded_and_unloaded(_: &mut Host) -> Result<()> {
@@ -112,5 +113,34 @@ fn processes_that_map_all_they_can_are_killed_and_leave_nothing(_: &mut Host) ->
     }
     let mappings = fs::read_to_string("/sys/kernel/debug/map/mappings")?;
     ensure!(mappings.trim() == "0", "{mappings} mappings are left");
+    Ok(())
+}
+
+/// The bytes of the kernel's own mappings of physical memory.
+fn io_mapped() -> Result<u64> {
+    let list = fs::read_to_string("/proc/vmallocinfo")?;
+    let sizes = list.lines().filter(|line| line.contains("ioremap")).filter_map(|line| line.split_whitespace().nth(1));
+    sizes.map(|size| Ok(size.parse::<u64>()?)).sum()
+}
+
+/// On x86 the cache type of huge pages is kept by a mapping of the kernel's. Each of these mappings needs another one.
+fn mappings_with_huge_pages_leave_the_kernel_its_address_space(_: &mut Host) -> Result<()> {
+    const TIB: u64 = 1 << 40;
+    let loaded = Loaded::with(&["windows=big@0x200000000+960G"])?;
+    let node = user::open()?;
+    let before = io_mapped()?;
+    let pieces = TIB / LARGEST_MAPPING + 4;
+    let mapped: Result<Vec<_>, _> =
+        (0..pieces).map(|piece| Vma::shared(&node, BIG + (piece << 21), LARGEST_MAPPING as usize)).collect();
+    let mapped = mapped.context("all of them are granted")?;
+    let taken = io_mapped()? - before;
+    // Each has a page behind it.
+    ensure!((TIB / 2..=TIB + pieces * 4096).contains(&taken), "they take {taken:#x} bytes");
+    mapped.iter().for_each(|vma| {
+        vma.load(LARGEST_MAPPING as usize - 1);
+    });
+    drop((mapped, node, loaded));
+    let left = io_mapped()?;
+    ensure!(left <= before, "{left:#x} bytes are left, {before:#x} were there before");
     Ok(())
 }
