@@ -13,7 +13,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use devmap::{Device, PhysRange};
+use devmap::{Device, PhysRange, Width};
 use tempfile::TempDir;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match arguments[..] {
-        ["work", operation, length, device] => work(operation, length, device),
+        ["work", accesses, operation, length, device] => work(accesses, operation, length, device),
         // `cargo bench` appends its option to the arguments of the command line.
         [ref programs @ .., "--bench"] => report(programs),
         _ => Err("run me with `cargo bench -p devmap-cli --bench instructions`".into()),
@@ -47,10 +47,15 @@ fn main() -> ExitCode {
 }
 
 /// The counted work of the library: one operation on `length` bytes.
-fn work(operation: &str, length: &str, device: &str) -> Result<()> {
+fn work(accesses: &str, operation: &str, length: &str, device: &str) -> Result<()> {
     let length = length.parse()?;
     let mapping = Device::open(device)?.map(PhysRange::new(0, 2 * length as u64).ok_or("no range")?)?;
-    let bulk = mapping.bulk();
+    // A file is cached. In uncached memory it would be the same accesses that this width makes.
+    let bulk = match accesses {
+        "vectors" => mapping.bulk(),
+        "values" => mapping.bulk().with_width(Width::WIDEST),
+        other => return Err(format!("`{other}` are not accesses").into()),
+    };
     // Of constant size, since the way it is allocated depends on the size.
     let mut bytes = vec![0; 2 * LENGTH];
     match operation {
@@ -67,10 +72,10 @@ fn work(operation: &str, length: &str, device: &str) -> Result<()> {
 /// Counts everything, and prints it.
 fn report(programs: &[&str]) -> Result<()> {
     let bench = Bench::new()?;
-    println!("{:<19} | library | command | volatile loop | memset, memcpy, memcmp", "instructions a byte");
+    println!("{:<19} | uncached | volatile loop | cached | memset, memcpy, memcmp | command", "instructions a byte");
     for operation in OPERATIONS {
-        let [library, command, volatile, libc] = bench.operation(operation)?;
-        println!("{operation:<19} | {library:7.3} | {command:7.3} | {volatile:13.3} | {libc:.3}");
+        let [values, volatile, vectors, libc, command] = bench.operation(operation)?;
+        println!("{operation:<19} | {values:8.3} | {volatile:13.3} | {vectors:6.3} | {libc:22.3} | {command:.3}");
     }
     println!("\n{:<50} | instructions | bytes on disk", "a start, and the reading of 32 bits");
     for (name, program) in
@@ -137,11 +142,12 @@ impl Bench {
         self.path(&format!("plain{flag}"))
     }
 
-    /// The instructions a byte of the library, the command, the volatile loop and the C library.
-    fn operation(&self, operation: &str) -> Result<[f64; 4]> {
+    /// The instructions a byte of the library on uncached memory, of the volatile loop, of the library on cached memory,
+    /// of the C library, and of the command.
+    fn operation(&self, operation: &str) -> Result<[f64; 5]> {
         let me = env::current_exe()?.display().to_string();
         let (plain, image, saved) = (self.plain(""), self.path("image"), self.path("saved"));
-        let count = |length: usize| -> Result<[i64; 4]> {
+        let count = |length: usize| -> Result<[i64; 5]> {
             fs::write(&image, vec![0; length])?;
             let length = length.to_string();
             let range = format!("0+{length}");
@@ -152,10 +158,11 @@ impl Bench {
                 _ => [&range, length.as_str()],
             };
             Ok([
-                self.instructions(&me, &["work", operation, &length, &self.device()])?,
-                self.instructions(DEVMAP, &[operation, command[0], command[1]])?,
+                self.instructions(&me, &["work", "values", operation, &length, &self.device()])?,
                 self.instructions(&plain, &["volatile", operation, &length])?,
+                self.instructions(&me, &["work", "vectors", operation, &length, &self.device()])?,
                 self.instructions(&plain, &["libc", operation, &length])?,
+                self.instructions(DEVMAP, &[operation, command[0], command[1]])?,
             ])
         };
         let (short, long) = (count(LENGTH)?, count(2 * LENGTH)?);

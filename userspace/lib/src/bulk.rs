@@ -4,18 +4,29 @@
 
 use crate::dynamic::{by_width, narrow};
 use crate::raw::Fault;
+use crate::vector::{Memory, CHUNK, LINE};
 use crate::{Error, Mapping, Operation, Result, Value, Width};
 
 /// How many bytes are moved through a buffer on the stack at a time. A multiple of every width.
 const BLOCK: usize = 4096;
 
+/// The fewest bytes for which vector registers are used: wherever they begin, a whole chunk is among them.
+const LEAST: usize = CHUNK + LINE;
+
 /// Moves many bytes to or from a [`Mapping`].
 ///
 /// The C library's `memcpy` and `memset` make unaligned and overlapping accesses and use instructions that clear a
-/// cache line. On device memory of arm64 each of these is a SIGBUS. Here every access is aligned, every byte is loaded
-/// or stored exactly once, in ascending order, and nothing outside the range is accessed: bytes up to the first
-/// multiple of the widest access, then accesses of that width, then bytes for the rest.
-/// [`with_width`](Self::with_width) makes all accesses of one width instead, for memory that supports no other.
+/// cache line. On device memory of arm64 each of these is a SIGBUS. Here every byte is loaded or stored exactly once,
+/// nothing outside the range is accessed, and the [cache type](Mapping::cache) decides the accesses:
+///
+/// * Uncached, or unknown: every access is aligned, and of at most the width of a register, in ascending order. Bytes up
+///   to the first multiple of the widest access, then accesses of that width, then bytes for the rest.
+/// * Cached or write-combining, on x86_64 and arm64: the same, but whole cache lines in between are moved by vector
+///   registers. On x86_64 these have 32 bytes (AVX2) or 16, and write-combining memory is loaded by MOVNTDQA and stored
+///   by non-temporal stores, where the alignment allows; on arm64 pairs of 16 bytes are moved.
+///
+/// [`with_width`](Self::with_width) makes all accesses of one width instead, for memory that supports no other, such as
+/// a device that a virtual machine emulates behind a write-combining window.
 ///
 /// All checks come before the first access: an operation that fails has changed nothing.
 ///
@@ -149,12 +160,26 @@ impl<'m> Bulk<'m> {
     pub fn fill<T: Value>(self, offset: usize, length: usize, value: T) -> Result<()> {
         self.check(Operation::Fill, offset, length)?;
         check_length(Operation::Fill, length, T::WIDTH)?;
-        let mut pattern = [0; BLOCK];
+        let mut pattern = [0; BLOCK + Width::WIDEST.bytes()];
         for chunk in pattern.chunks_exact_mut(T::WIDTH.bytes()) {
             chunk.copy_from_slice(self.mapping.endian().convert(value).to_bytes().as_ref());
         }
-        for start in (0..length).step_by(BLOCK) {
-            self.store(offset + start, &pattern[..BLOCK.min(length - start)]);
+        let memory = self.mapping.memory();
+        let mut at = 0;
+        for (step, length) in self.parts(offset, length) {
+            // A step may begin within a value.
+            let pattern = &pattern[at % T::WIDTH.bytes()..];
+            match step {
+                Step::Vectors(kind) => {
+                    let pattern = pattern.first_chunk().expect("a block is longer than a chunk");
+                    memory.fill_vectors(kind, offset + at, pattern, length)
+                }
+                Step::Values(width) => by_width!(width, W => (0..length).step_by(BLOCK).try_for_each(|start| {
+                    memory.store_run::<W>(offset + at + start, &pattern[..BLOCK.min(length - start)])
+                })),
+            }
+            .expect(CHECKED);
+            at += length;
         }
         Ok(())
     }
@@ -179,7 +204,7 @@ impl<'m> Bulk<'m> {
 
     /// Compares the bytes from `offset` on with `bytes`. Returns the first difference, if there is one.
     ///
-    /// It loads in blocks of 4 KiB, so it also loads some bytes after the first difference.
+    /// It loads in blocks of at most 4 KiB, so it also loads some bytes after the first difference.
     ///
     /// # Errors
     ///
@@ -197,19 +222,17 @@ impl<'m> Bulk<'m> {
     /// ```
     pub fn compare(self, offset: usize, bytes: &[u8]) -> Result<Option<Difference>> {
         self.check(Operation::Compare, offset, bytes.len())?;
-        let mut buffer = [0; BLOCK];
-        for (block, expected) in bytes.chunks(BLOCK).enumerate() {
-            let start = block * BLOCK;
-            let found = &mut buffer[..expected.len()];
-            self.load(offset + start, found);
-            // The whole block first, which is many times faster.
-            if found == expected {
-                continue;
+        let mut at = 0;
+        for (step, length) in self.parts(offset, bytes.len()) {
+            let expected = &bytes[at..at + length];
+            let difference = match step {
+                Step::Vectors(kind) => self.compare_vectors(kind, offset + at, expected),
+                Step::Values(width) => self.compare_values(width, offset + at, expected),
+            };
+            if difference.is_some() {
+                return Ok(difference);
             }
-            if let Some(index) = found.iter().zip(expected).position(|(found, expected)| found != expected) {
-                let offset = offset + start + index;
-                return Ok(Some(Difference { offset, found: found[index], expected: expected[index] }));
-            }
+            at += length;
         }
         Ok(None)
     }
@@ -217,7 +240,9 @@ impl<'m> Bulk<'m> {
     /// Copies `length` bytes from `offset` on to `target_offset` of `target`.
     ///
     /// The two may overlap, also through two mappings of the same physical addresses: the target receives what the
-    /// source had before. The bytes pass through a buffer, so each side is accessed as its own alignment allows.
+    /// source had before. If it lies within the source, above its start, the bytes are copied in blocks of 4 KiB from
+    /// the last to the first. If the two differ in alignment or in cache type, the bytes pass through a buffer, so that
+    /// each side is accessed as it allows.
     ///
     /// # Errors
     ///
@@ -235,15 +260,16 @@ impl<'m> Bulk<'m> {
         let to = Bulk { mapping: target, width: self.width };
         self.check(Operation::Read, offset, length)?;
         to.check(Operation::Copy, target_offset, length)?;
-        let address = |mapping: &Mapping, offset: usize| mapping.range().start() + offset as u64;
-        let backwards = address(target, target_offset) > address(self.mapping, offset);
-        let blocks = length.div_ceil(BLOCK);
-        let mut buffer = [0; BLOCK];
-        for step in 0..blocks {
-            let start = BLOCK * if backwards { blocks - 1 - step } else { step };
-            let block = &mut buffer[..BLOCK.min(length - start)];
-            self.load(offset + start, block);
-            to.store(target_offset + start, block);
+        let (source, onto) = (self.mapping.physical(offset), target.physical(target_offset));
+        if (1..length as u64).contains(&onto.wrapping_sub(source)) {
+            let mut buffer = [0; BLOCK];
+            for start in (0..length).step_by(BLOCK).rev() {
+                let block = &mut buffer[..BLOCK.min(length - start)];
+                self.load(offset + start, block);
+                to.store(target_offset + start, block);
+            }
+        } else {
+            self.copy_ascending(offset, to, target_offset, length);
         }
         Ok(())
     }
@@ -274,7 +300,7 @@ impl<'m> Bulk<'m> {
             return error(Fault::OutOfBounds, length);
         }
         if let Some(width) = self.width {
-            if self.mapping.misalignment(offset, width) != 0 {
+            if self.mapping.misalignment(offset, width.bytes()) != 0 {
                 return error(Fault::Misaligned, width.bytes());
             }
             check_length(operation, length, width)?;
@@ -285,13 +311,79 @@ impl<'m> Bulk<'m> {
         Ok(())
     }
 
+    /// Copies, after `check` has succeeded, what does not overlap or lies above its target.
+    fn copy_ascending(self, offset: usize, to: Bulk<'_>, target_offset: usize, length: usize) {
+        let (source, target) = (self.mapping.memory(), to.mapping.memory());
+        let mut at = 0;
+        match (self.vectors(), to.vectors()) {
+            (Some(from), Some(into)) => {
+                // Unaligned loads from write-combining memory are the slowest of all accesses.
+                let parts = match from {
+                    Memory::WriteCombine => self.parts(offset, length),
+                    Memory::Cached => to.parts(target_offset, length),
+                };
+                for (step, length) in parts {
+                    let (from_offset, to_offset) = (offset + at, target_offset + at);
+                    match step {
+                        Step::Vectors(_) => {
+                            source.copy_vectors([from, into], from_offset, target, to_offset, length).expect(CHECKED)
+                        }
+                        Step::Values(_) => self.copy_buffered(&mut [0; LEAST], from_offset, to, to_offset, length),
+                    }
+                    at += length;
+                }
+            }
+            (None, None) if self.alignment(offset) == to.alignment(target_offset) => {
+                for (step, length) in self.parts(offset, length) {
+                    if let Step::Values(width) = step {
+                        by_width!(width, T => source.copy_run::<T>(offset + at, target, target_offset + at, length))
+                            .expect(CHECKED);
+                    }
+                    at += length;
+                }
+            }
+            _ => self.copy_buffered(&mut [0; BLOCK], offset, to, target_offset, length),
+        }
+    }
+
+    /// Copies through `buffer`, after `check` has succeeded.
+    fn copy_buffered(self, buffer: &mut [u8], offset: usize, to: Bulk<'_>, target_offset: usize, length: usize) {
+        for start in (0..length).step_by(buffer.len()) {
+            let count = buffer.len().min(length - start);
+            self.load(offset + start, &mut buffer[..count]);
+            to.store(target_offset + start, &buffer[..count]);
+        }
+    }
+
+    /// Compares, after `check` has succeeded.
+    fn compare_vectors(self, kind: Memory, offset: usize, bytes: &[u8]) -> Option<Difference> {
+        let mut found = [0; CHUNK];
+        let equal = self.mapping.memory().compare_vectors(kind, offset, bytes, &mut found).expect(CHECKED);
+        first_difference(offset + equal, &found, bytes[equal..].chunks(CHUNK).next()?)
+    }
+
+    /// The same by values.
+    fn compare_values(self, width: Width, offset: usize, bytes: &[u8]) -> Option<Difference> {
+        let memory = self.mapping.memory();
+        let mut buffer = [0; BLOCK];
+        bytes.chunks(BLOCK).enumerate().find_map(|(block, expected)| {
+            let (start, found) = (offset + block * BLOCK, &mut buffer[..expected.len()]);
+            by_width!(width, T => memory.load_run::<T>(start, found)).expect(CHECKED);
+            first_difference(start, found, expected)
+        })
+    }
+
     /// Loads, after `check` has succeeded.
     fn load(self, offset: usize, bytes: &mut [u8]) {
         let memory = self.mapping.memory();
         let mut at = 0;
-        for (width, length) in self.parts(offset, bytes.len()) {
+        for (step, length) in self.parts(offset, bytes.len()) {
             let part = &mut bytes[at..at + length];
-            by_width!(width, T => memory.load_run::<T>(offset + at, part)).expect("bounds and alignment were checked");
+            match step {
+                Step::Vectors(kind) => memory.load_vectors(kind, offset + at, part),
+                Step::Values(width) => by_width!(width, T => memory.load_run::<T>(offset + at, part)),
+            }
+            .expect(CHECKED);
             at += length;
         }
     }
@@ -300,29 +392,74 @@ impl<'m> Bulk<'m> {
     fn store(self, offset: usize, bytes: &[u8]) {
         let memory = self.mapping.memory();
         let mut at = 0;
-        for (width, length) in self.parts(offset, bytes.len()) {
+        for (step, length) in self.parts(offset, bytes.len()) {
             let part = &bytes[at..at + length];
-            by_width!(width, T => memory.store_run::<T>(offset + at, part)).expect("all that can fail was checked");
+            match step {
+                Step::Vectors(kind) => memory.store_vectors(kind, offset + at, part),
+                Step::Values(width) => by_width!(width, T => memory.store_run::<T>(offset + at, part)),
+            }
+            .expect(CHECKED);
             at += length;
         }
     }
 
-    /// The runs of equal accesses that move `length` bytes at `offset`: the width of the accesses, and how many bytes.
-    fn parts(self, offset: usize, length: usize) -> impl Iterator<Item = (Width, usize)> {
+    /// The memory, if vector registers may be used.
+    fn vectors(self) -> Option<Memory> {
+        Memory::of(self.mapping.cache()).filter(|_| self.width.is_none())
+    }
+
+    /// How far `offset` is from where an access of the widest kind may begin. A fixed width was checked.
+    fn alignment(self, offset: usize) -> usize {
+        match self.width {
+            Some(_) => 0,
+            None => self.mapping.misalignment(offset, Width::WIDEST.bytes()),
+        }
+    }
+
+    /// The runs of equal accesses that move `length` bytes at `offset`: what they are, and how many bytes.
+    fn parts(self, offset: usize, length: usize) -> impl Iterator<Item = (Step, usize)> {
+        let (bytes, wide) = (Step::Values(Width::Bits8), Step::Values(Width::WIDEST));
         let parts = match self.width {
-            Some(width) => [(width, length), (width, 0), (width, 0)],
+            Some(width) => [(Step::Values(width), length), (bytes, 0), (bytes, 0), (bytes, 0), (bytes, 0)],
             None => {
-                let wide = Width::WIDEST;
-                let head = match self.mapping.misalignment(offset, wide) {
-                    0 => 0,
-                    beyond => (wide.bytes() - beyond).min(length),
+                let up_to = |alignment| self.mapping.misalignment(offset, alignment).wrapping_neg() % alignment;
+                let head = up_to(Width::WIDEST.bytes()).min(length);
+                let tail = (length - head) % Width::WIDEST.bytes();
+                let middle = length - head - tail;
+                let (step, before, lines) = match self.vectors() {
+                    Some(memory) if middle >= LEAST => {
+                        let before = up_to(LINE) - head;
+                        (Step::Vectors(memory), before, (middle - before) / CHUNK * CHUNK)
+                    }
+                    _ => (wide, middle, 0),
                 };
-                let tail = (length - head) % wide.bytes();
-                [(Width::Bits8, head), (wide, length - head - tail), (Width::Bits8, tail)]
+                [(bytes, head), (wide, before), (step, lines), (wide, middle - before - lines), (bytes, tail)]
             }
         };
         parts.into_iter().filter(|(_, length)| *length > 0)
     }
+}
+
+/// Why an access cannot fail: `check` has succeeded, and the steps keep within what it has checked.
+const CHECKED: &str = "bounds, alignment and permission were checked";
+
+/// How a run of bytes is moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// By aligned values of this width.
+    Values(Width),
+    /// By vector registers, in whole chunks.
+    Vectors(Memory),
+}
+
+/// The first byte from `offset` on that is not the expected one.
+fn first_difference(offset: usize, found: &[u8], expected: &[u8]) -> Option<Difference> {
+    // All of them first, which is many times faster.
+    if found == expected {
+        return None;
+    }
+    let index = found.iter().zip(expected).position(|(found, expected)| found != expected)?;
+    Some(Difference { offset: offset + index, found: found[index], expected: expected[index] })
 }
 
 /// Fails unless `length` is a multiple of `width`.
@@ -337,24 +474,51 @@ fn check_length(operation: Operation, length: usize, width: Width) -> Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::CacheMode;
     use crate::{Device, PhysRange};
 
-    /// The runs of a transfer of `length` bytes from address `start` on.
-    fn parts(start: u64, length: usize) -> Vec<(usize, usize)> {
+    /// The runs of a transfer of `length` bytes from address `start` on, in memory of this cache type.
+    fn parts(cache: Option<CacheMode>, start: u64, length: usize) -> Vec<(Step, usize)> {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(0x1000).unwrap();
-        let mapping = Device::open(file.path()).unwrap().map(PhysRange::new(start, 0x100).unwrap()).unwrap();
-        let parts = mapping.bulk().parts(0, length);
-        parts.map(|(width, length)| (width.bytes(), length)).collect()
+        let mapping = Device::open(file.path()).unwrap().map(PhysRange::new(start, 0x800).unwrap()).unwrap();
+        mapping.with_cache(cache).bulk().parts(0, length).collect()
     }
+
+    const BYTES: Step = Step::Values(Width::Bits8);
+    const WIDE: Step = Step::Values(Width::WIDEST);
 
     #[test]
     fn all_that_is_aligned_is_moved_in_the_widest_accesses() {
         let wide = Width::WIDEST.bytes();
-        assert_eq!(parts(0x40, 64), [(wide, 64)]);
-        assert_eq!(parts(0x41, 64), [(1, wide - 1), (wide, 64 - wide), (1, 1)]);
-        assert_eq!(parts(0x40, 65), [(wide, 64), (1, 1)]);
-        assert_eq!(parts(0x41, 2), [(1, 2)]);
-        assert_eq!(parts(0x40, 0), []);
+        for cache in [None, Some(CacheMode::Uncached)] {
+            assert_eq!(parts(cache, 0x40, 64), [(WIDE, 64)]);
+            assert_eq!(parts(cache, 0x41, 64), [(BYTES, wide - 1), (WIDE, 64 - wide), (BYTES, 1)]);
+            assert_eq!(parts(cache, 0x40, 65), [(WIDE, 64), (BYTES, 1)]);
+            assert_eq!(parts(cache, 0x41, 2), [(BYTES, 2)]);
+            assert_eq!(parts(cache, 0x40, 0), []);
+            assert_eq!(parts(cache, 0x40, 0x400), [(WIDE, 0x400)]);
+        }
+    }
+
+    #[test]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    fn vector_registers_move_whole_lines_of_memory_that_is_not_uncached() {
+        for (cache, memory) in [(CacheMode::Cached, Memory::Cached), (CacheMode::WriteCombine, Memory::WriteCombine)] {
+            let lines = Step::Vectors(memory);
+            assert_eq!(parts(Some(cache), 0x40, 0x400), [(lines, 0x400)]);
+            assert_eq!(parts(Some(cache), 0x40, LEAST - 1), [(WIDE, LEAST - 8), (BYTES, 7)]);
+            let ragged = [(BYTES, 7), (WIDE, 48), (lines, 0x380), (WIDE, 0x40), (BYTES, 1)];
+            assert_eq!(parts(Some(cache), 0x49, 7 + 48 + 0x380 + 0x40 + 1), ragged);
+        }
+    }
+
+    #[test]
+    fn a_fixed_width_moves_everything() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(0x1000).unwrap();
+        let mapping = Device::open(file.path()).unwrap().map(PhysRange::new(0, 0x1000).unwrap()).unwrap();
+        let narrow = mapping.bulk().with_width(Width::Bits16);
+        assert_eq!(narrow.parts(0, 0x1000).collect::<Vec<_>>(), [(Step::Values(Width::Bits16), 0x1000)]);
     }
 }

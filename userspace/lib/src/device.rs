@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{major, minor};
 
-use crate::driver::{Protection, Sharing, Window};
+use crate::driver::{CacheMode, Mode, Protection, Sharing, Window};
 use crate::page::{self, Pages};
 use crate::{uio, Error, Mapping, Operation, Permissions, PhysRange, Result, UioMap};
 
@@ -54,6 +54,8 @@ pub struct Device {
     path: PathBuf,
     kind: Kind,
     writable: bool,
+    /// Whether it is a node of the map driver, which can be asked.
+    answers: bool,
 }
 
 /// What a [`Device`] is, which decides what an address of it means.
@@ -168,10 +170,13 @@ impl Device {
         let flags = if is_dev_mem { OFlag::O_SYNC } else { OFlag::empty() };
         let file =
             OpenOptions::new().read(true).write(writable).custom_flags(flags.bits()).open(path).map_err(failed)?;
-        let mut device = Self { file, path: path.into(), kind, writable };
+        let mut device = Self { file, path: path.into(), kind, writable, answers: false };
         if let Kind::Character { major, minor } = device.kind {
-            if let Some(window) = device.own_window()? {
-                device.kind = Kind::Window { major, minor, window };
+            if let Some(mode) = device.driver_mode() {
+                device.answers = true;
+                if mode == Mode::Window {
+                    device.kind = Kind::Window { major, minor, window: device.own_window()? };
+                }
             }
         }
         Ok(device)
@@ -308,12 +313,30 @@ impl Device {
             }
         }
         .ok_or(Error::TooLong { range })?;
+        let asked = self.cache_of(&pages);
         let memory = self.memory(&pages).map_err(|cause| self.map_error(range, &pages, cause))?;
         let mapping = Mapping::new(memory, pages.skip, range, self.writable).ok_or(Error::TooLong { range })?;
+        // Windows may have come and gone in between. Only memory that is uncached must not be taken for another.
+        let cache = match asked {
+            None | Some(CacheMode::Uncached) => asked,
+            Some(_) => asked.filter(|_| self.cache_of(&pages) == asked),
+        };
+        let mapping = mapping.with_cache(cache);
         Ok(match self.kind {
             Kind::Window { window, .. } => mapping.in_window(window),
             _ => mapping,
         })
+    }
+
+    /// The cache type that a mapping of `pages` has, if it is known.
+    fn cache_of(&self, pages: &Pages) -> Option<CacheMode> {
+        match &self.kind {
+            // It has one window as long as it can be mapped.
+            Kind::Window { window, .. } => Some(window.cache),
+            Kind::File => Some(CacheMode::Cached),
+            Kind::Character { .. } if self.answers => self.granted_cache(pages),
+            Kind::Character { .. } | Kind::Uio(_) => None,
+        }
     }
 
     /// Maps `pages`, without any check.

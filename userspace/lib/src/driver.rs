@@ -13,6 +13,7 @@ pub use map_core::{Access, CacheMode, Name, Origin, Refusal, Window};
 use nix::errno::Errno;
 
 pub use crate::node::{names, Node};
+use crate::page::Pages;
 use crate::{ioctl, page, Device, Error, Kind, PhysRange, Result};
 
 /// How the driver was loaded, and the properties of the machine. See [`Device::info`].
@@ -393,14 +394,22 @@ impl Device {
         }
     }
 
-    /// The window whose own node this character device is, if it is one.
-    pub(crate) fn own_window(&self) -> Result<Option<Window>> {
-        match ioctl::info(self.file()) {
-            Ok(info) if info.abi_version == abi::VERSION && info.mode == abi::MODE_WINDOW => {}
-            _ => return Ok(None),
-        }
+    /// The mode of the map driver, if this character device is a node of a driver that this crate knows.
+    pub(crate) fn driver_mode(&self) -> Option<Mode> {
+        let raw = ioctl::info(self.file()).ok().filter(|raw| raw.abi_version == abi::VERSION)?;
+        info_of(&raw).ok().map(|info| info.mode)
+    }
+
+    /// The cache type that the map driver would give a mapping of `pages` for reading; `None` if it refuses it.
+    pub(crate) fn granted_cache(&self, pages: &Pages) -> Option<CacheMode> {
+        let question = question(pages.start, pages.length as u64, Protection::READ, Sharing::Shared);
+        ioctl::check(self.file(), question).ok().and_then(|answer| CacheMode::from_code(answer.cache))
+    }
+
+    /// The window whose own node this is.
+    pub(crate) fn own_window(&self) -> Result<Window> {
         match ioctl::window(self.file(), 0) {
-            Ok(raw) => window_of(&raw).map(Some).map_err(|unknown| self.unknown(unknown)),
+            Ok(raw) => window_of(&raw).map_err(|unknown| self.unknown(unknown)),
             // It was there a moment ago.
             Err(Errno::ENODEV | Errno::EINVAL) => Err(Error::WindowGone { path: self.path().into(), name: Name::NONE }),
             Err(errno) => Err(self.cannot_ask(errno)),

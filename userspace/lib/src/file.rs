@@ -7,6 +7,7 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
+use crate::driver::CacheMode;
 use crate::no_fault::{self, CopyError};
 use crate::page::{self, PageSize};
 use crate::raw::Fault;
@@ -214,6 +215,7 @@ impl FileMapping {
         let mapped = PhysRange::new(range.start(), (pages.length - pages.skip) as u64).ok_or_else(too_long)?;
         let memory = device.memory(&pages).map_err(|cause| Error::Map { path: device.path().into(), range, cause })?;
         let mapping = Mapping::new(memory, pages.skip, mapped, device.writable()).ok_or_else(too_long)?;
+        let mapping = mapping.with_cache(Some(CacheMode::Cached));
         Ok(Self { device, range, page_size, mapping })
     }
 

@@ -59,7 +59,7 @@
 //! | riscv64 | I/O: in order | non-cacheable memory: reordered | `fence ow, ow`: none is seen later than a store behind it |
 //! | others | | | the full barrier between threads, which may not order accesses to devices |
 //!
-//! Nothing here writes back a processor's cache. A device that does not snoop the caches, as is usual on arm and
+//! None of these writes back a processor's cache. A device that does not snoop the caches, as is usual on arm and
 //! riscv64, needs a window that is not cached.
 
 #![deny(unsafe_code)]
@@ -80,6 +80,7 @@ mod raw;
 mod register;
 mod uio;
 mod value;
+mod vector;
 
 pub use bulk::{Bulk, Difference};
 pub use device::{Device, Kind, DEFAULT_DEVICE};

@@ -4,9 +4,9 @@
 
 use memmap2::MmapRaw;
 
-use crate::driver::Window;
+use crate::driver::{CacheMode, Window};
 use crate::raw::{store_barrier, Fault, VolatileSlice};
-use crate::{Bulk, Endian, Error, Operation, PhysRange, Register, Result, Value, Width};
+use crate::{Bulk, Endian, Error, Operation, PhysRange, Register, Result, Value};
 
 /// A range of physical memory, mapped shared into this process until it is dropped.
 ///
@@ -50,6 +50,8 @@ pub struct Mapping {
     endian: Endian,
     /// The window whose own node it was mapped from.
     window: Option<Window>,
+    /// The cache type, if it is known.
+    cache: Option<CacheMode>,
 }
 
 impl Mapping {
@@ -57,12 +59,17 @@ impl Mapping {
     pub(crate) fn new(mmap: MmapRaw, skip: usize, range: PhysRange, writable: bool) -> Option<Self> {
         let length = usize::try_from(range.length()).ok()?;
         let memory = VolatileSlice::new(mmap, skip, length, writable)?;
-        Some(Self { memory, range, endian: Endian::Native, window: None })
+        Some(Self { memory, range, endian: Endian::Native, window: None, cache: None })
     }
 
     /// The same mapping, made from the node of `window`.
     pub(crate) fn in_window(self, window: Window) -> Self {
         Self { window: Some(window), ..self }
+    }
+
+    /// The same mapping, whose memory has this cache type, if it is known.
+    pub(crate) fn with_cache(self, cache: Option<CacheMode>) -> Self {
+        Self { cache, ..self }
     }
 
     /// The same mapping, with values in the byte order `endian`.
@@ -141,6 +148,24 @@ impl Mapping {
     /// ```
     pub fn is_writable(&self) -> bool {
         self.memory.writable()
+    }
+
+    /// Its cache type; `None` if it is unknown, as for a device of another driver.
+    ///
+    /// That of a window comes from the driver. A regular file is in the page cache. [Bulk](Self::bulk) operations treat
+    /// an unknown type as uncached.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use devmap::{driver::CacheMode, Device};
+    ///
+    /// let frame = Device::window("framebuffer")?.map_all()?;
+    /// assert_eq!(frame.cache(), Some(CacheMode::WriteCombine));
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
+    pub fn cache(&self) -> Option<CacheMode> {
+        self.cache
     }
 
     /// The order of the bytes of its values.
@@ -296,10 +321,16 @@ impl Mapping {
         store_barrier();
     }
 
-    /// The distance in bytes of the address of `offset` from the multiple of `width` below it.
-    pub(crate) fn misalignment(&self, offset: usize, width: Width) -> usize {
-        // A width divides 2^64, so the sum may wrap.
-        (self.range.start() as usize).wrapping_add(offset) % width.bytes()
+    /// The distance in bytes of the address of `offset` from the multiple of `alignment` below it, a power of two.
+    pub(crate) fn misalignment(&self, offset: usize, alignment: usize) -> usize {
+        // A power of two divides 2^64, so the sum may wrap.
+        (self.range.start() as usize).wrapping_add(offset) % alignment
+    }
+
+    /// The physical address of `offset`, as far as it is known: for a device whose addresses are others, one of its own.
+    pub(crate) fn physical(&self, offset: usize) -> u64 {
+        let window = self.window.map_or(0, |window| window.range.start());
+        window.wrapping_add(self.range.start()).wrapping_add(offset as u64)
     }
 
     pub(crate) fn memory(&self) -> &VolatileSlice {

@@ -12,6 +12,7 @@
 //!   just as two processors or a device may; each then sees a value that one of them stored. The compiler leaves
 //!   volatile accesses to such memory to the machine, so the race is the machine's to decide.
 //! * A store needs a mapping that was made for writing.
+//! * Vectors are the exception to the second point; see the module `vector`.
 
 #![allow(unsafe_code)]
 
@@ -20,6 +21,7 @@ use std::marker::PhantomData;
 
 use memmap2::MmapRaw;
 
+use crate::vector::{self, Memory, CHUNK};
 use crate::Value;
 
 /// The instructions that move one value. Private to the crate, which seals [`Value`].
@@ -74,7 +76,8 @@ macro_rules! access {
                             concat!($load, " {value:", $register, "}, [{source}]"),
                             value = out(reg) value,
                             source = in(reg) source,
-                            options(nostack, preserves_flags),
+                            // It changes no memory of the program, so what a loop asks of a mapping is asked once.
+                            options(nostack, preserves_flags, readonly),
                         );
                     }
                     value
@@ -209,6 +212,120 @@ impl VolatileSlice {
             unsafe { T::store(target.wrapping_add(index), value) };
         }
         Ok(())
+    }
+
+    /// Copies `length` bytes from `offset` on to `target`, from `target_offset` on, as values that are loaded and stored
+    /// each once, in ascending order.
+    pub(crate) fn copy_run<T: Value>(
+        &self,
+        offset: usize,
+        target: &Self,
+        target_offset: usize,
+        length: usize,
+    ) -> Result<(), Fault> {
+        let count = count_of::<T>(length)?;
+        let source = self.locate::<T>(offset, count)?;
+        let target = target.locate_for_store::<T>(target_offset, count)?;
+        for index in 0..count {
+            // SAFETY: `locate` has checked the bounds of the whole run and the alignment of its start.
+            let value = unsafe { T::load(source.wrapping_add(index)) };
+            // SAFETY: `locate_for_store` has checked the same, and that the target is writable.
+            unsafe { T::store(target.wrapping_add(index), value) };
+        }
+        Ok(())
+    }
+
+    /// Fills `bytes` with what is there from `offset` on, by vector registers. Its length is a multiple of [`CHUNK`].
+    pub(crate) fn load_vectors(&self, memory: Memory, offset: usize, bytes: &mut [u8]) -> Result<(), Fault> {
+        let source = self.locate_chunks(offset, bytes.len())?;
+        if !bytes.is_empty() {
+            // SAFETY: `locate_chunks` has checked the bounds and the length, and a slice does not overlap a mapping.
+            unsafe { vector::copy(source, memory, bytes.as_mut_ptr(), Memory::Cached, bytes.len()) };
+        }
+        Ok(())
+    }
+
+    /// Stores `bytes` from `offset` on, by vector registers. Their length is a multiple of [`CHUNK`].
+    pub(crate) fn store_vectors(&self, memory: Memory, offset: usize, bytes: &[u8]) -> Result<(), Fault> {
+        let target = self.locate_chunks_for_store(offset, bytes.len())?;
+        if !bytes.is_empty() {
+            // SAFETY: As for `load_vectors`, and the mapping is writable.
+            unsafe { vector::copy(bytes.as_ptr(), Memory::Cached, target, memory, bytes.len()) };
+        }
+        Ok(())
+    }
+
+    /// Stores `pattern`, which repeats its first 16 bytes, over and over into `length` bytes from `offset` on, a
+    /// multiple of [`CHUNK`], by vector registers.
+    pub(crate) fn fill_vectors(
+        &self,
+        memory: Memory,
+        offset: usize,
+        pattern: &[u8; CHUNK],
+        length: usize,
+    ) -> Result<(), Fault> {
+        let target = self.locate_chunks_for_store(offset, length)?;
+        if length > 0 {
+            // SAFETY: `locate_chunks_for_store` has checked the bounds, the length, and that the mapping is writable.
+            unsafe { vector::fill(target, memory, pattern, length) };
+        }
+        Ok(())
+    }
+
+    /// Compares what is there from `offset` on with `bytes`, whose length is a multiple of [`CHUNK`], by vector
+    /// registers. Returns how many bytes are equal, in whole chunks. If that is not all, the next chunk is in `found`.
+    pub(crate) fn compare_vectors(
+        &self,
+        memory: Memory,
+        offset: usize,
+        bytes: &[u8],
+        found: &mut [u8; CHUNK],
+    ) -> Result<usize, Fault> {
+        let source = self.locate_chunks(offset, bytes.len())?;
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        // SAFETY: `locate_chunks` has checked the bounds and the length.
+        Ok(unsafe { vector::compare(source, memory, bytes.as_ptr(), bytes.len(), found) })
+    }
+
+    /// Copies `length` bytes, a multiple of [`CHUNK`], from `offset` on to `target_offset` of `target`, by vector
+    /// registers and in ascending order: where both lie in the same memory, the target must not be above the source.
+    pub(crate) fn copy_vectors(
+        &self,
+        memories: [Memory; 2],
+        offset: usize,
+        target: &Self,
+        target_offset: usize,
+        length: usize,
+    ) -> Result<(), Fault> {
+        let source = self.locate_chunks(offset, length)?;
+        let target = target.locate_chunks_for_store(target_offset, length)?;
+        if length > 0 {
+            // SAFETY: Both have been checked. Where they overlap, the result depends on the order of the accesses, and
+            // nothing else does: both are in mappings, of which the compiler knows nothing.
+            unsafe { vector::copy(source, memories[0], target, memories[1], length) };
+        }
+        Ok(())
+    }
+
+    /// The address of `length` bytes from `offset` on, a multiple of [`CHUNK`].
+    fn locate_chunks(&self, offset: usize, length: usize) -> Result<*mut u8, Fault> {
+        if length % CHUNK == 0 {
+            self.locate(offset, length)
+        } else {
+            Err(Fault::Misaligned)
+        }
+    }
+
+    /// The same, all of them writable.
+    fn locate_chunks_for_store(&self, offset: usize, length: usize) -> Result<*mut u8, Fault> {
+        let target = self.locate_chunks(offset, length)?;
+        if self.writable {
+            Ok(target)
+        } else {
+            Err(Fault::ReadOnly)
+        }
     }
 
     /// The address of `count` values from `offset` on, all of them writable.

@@ -43,26 +43,26 @@ crate::tests! {
 }
 
 /// The expected contents of the free memory.
-struct Expected {
+pub struct Expected {
     seed: u64,
-    bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
 }
 
 impl Expected {
     /// The pattern of this seed, which the host now stores.
-    fn new(host: &mut Host, seed: u64) -> Result<Self> {
+    pub fn new(host: &mut Host, seed: u64) -> Result<Self> {
         host.fill(seed)?;
         Ok(Self { seed, bytes: pattern::bytes(seed, START, LENGTH as usize) })
     }
 
     /// Expects `bytes` at `offset` from now on.
-    fn put(&mut self, offset: usize, bytes: &[u8]) {
+    pub fn put(&mut self, offset: usize, bytes: &[u8]) {
         self.bytes[offset..][..bytes.len()].copy_from_slice(bytes);
     }
 
     /// Fails unless the memory has exactly these contents. The host lists the first changes and counts them all; the
     /// rest is read here.
-    fn holds(&self, host: &mut Host) -> Result<()> {
+    pub fn holds(&self, host: &mut Host) -> Result<()> {
         let before = pattern::bytes(self.seed, START, self.bytes.len());
         let changed = self.bytes.iter().zip(&before).filter(|(now, before)| now != before).count();
         let (first, count) = host.differences(self.seed)?;

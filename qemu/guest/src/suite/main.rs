@@ -15,6 +15,7 @@ mod arch;
 mod attack;
 mod bench;
 mod big;
+mod bulk;
 mod child;
 mod compat;
 mod devmap;
@@ -123,7 +124,7 @@ suites! {
     Overlay: [overlay::TESTS],
     OverlayWindows: [overlay_windows::TESTS],
     LockdownOverlay: [lockdown_overlay::TESTS],
-    Devmap: [devmap::TESTS, status::TESTS, compat::TESTS, arch::DEVMAP],
+    Devmap: [devmap::TESTS, bulk::TESTS, status::TESTS, compat::TESTS, arch::DEVMAP],
     Mmap: [mmap::TESTS, huge::TESTS],
     Hotplug: [hotplug::TESTS],
     Pci: [pci::TESTS],

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The library's bulk operations on memory of each cache type.
+
+use anyhow::{ensure, Context, Result};
+use devmap::{driver::CacheMode, Device, Difference, Mapping, PhysRange, Width};
+use map_protocol::pattern;
+
+use crate::{
+    devmap::Expected,
+    host::{Host, START},
+    kernel::Loaded,
+};
+
+crate::tests! {
+    a_mapping_knows_its_cache_type,
+    bulk_operations_move_exactly_their_bytes_on_every_cache_type,
+    a_copy_between_cache_types_and_nodes_moves_exactly_its_bytes,
+}
+
+/// A window of each cache type, a MiB each.
+const WINDOWS: &str = "windows=uc@0xc0000000+1M,wc@0xc0100000+1M:wc,wb@0xc0200000+1M:cached";
+
+const TYPES: [CacheMode; 3] = [CacheMode::Uncached, CacheMode::WriteCombine, CacheMode::Cached];
+
+const MIB: usize = 1 << 20;
+
+/// All of the window with this index, by its physical addresses.
+fn map(index: usize) -> Result<Mapping> {
+    let range = PhysRange::new(START + (index * MIB) as u64, MIB as u64).context("no range")?;
+    Ok(Device::open("/dev/map")?.map(range)?)
+}
+
+/// Fails unless the memory has the expected contents, as seen through one mapping of all of it, and by the host. No
+/// window is loaded.
+fn holds(expected: &Expected, host: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    expected.holds(host)
+}
+
+fn a_mapping_knows_its_cache_type(_: &mut Host) -> Result<()> {
+    {
+        let _loaded = Loaded::with(&[WINDOWS])?;
+        for (index, cache) in TYPES.into_iter().enumerate() {
+            let own = Device::open(format!("/dev/map{}", index + 1))?.map_all()?;
+            ensure!((map(index)?.cache(), own.cache()) == (Some(cache), Some(cache)), "{cache}: {own:?}");
+        }
+        // Nobody can be asked about another driver's memory.
+        if let Ok(mem) = Device::open_read_only("/dev/mem")?.map(PhysRange::new(0xfee0_0000, 4).context("no range")?) {
+            ensure!(mem.cache().is_none(), "{mem:?}");
+        }
+    }
+    let _loaded = Loaded::new()?;
+    ensure!(map(2)?.cache() == Some(CacheMode::Uncached), "in raw mode");
+    Ok(())
+}
+
+/// Where transfers begin and how long they are: aligned and not, shorter and longer than a block.
+const PIECES: [(usize, usize); 8] = [
+    (0, 0x2000),
+    (1, 1),
+    (0x3007, 0x1234),
+    (0x8010, 0x0fff),
+    (0xa020, 0x2_0001),
+    (0x4_0033, 0x100),
+    (0x5_0040, 0xbf),
+    (0x6_003f, 0xc1),
+];
+
+fn bulk_operations_move_exactly_their_bytes_on_every_cache_type(host: &mut Host) -> Result<()> {
+    let mut expected = Expected::new(host, 160)?;
+    let loaded = Loaded::with(&[WINDOWS])?;
+    for (index, cache) in TYPES.into_iter().enumerate() {
+        let mapping = map(index)?;
+        let bulk = mapping.bulk();
+        for (start, length) in PIECES {
+            let what = format!("{length:#x} bytes from {start:#x} on, {cache}");
+            let at = index * MIB + start;
+            let mut found = vec![0; length];
+            bulk.read_into(start, &mut found)?;
+            ensure!(found == expected.bytes[at..at + length], "{what}: something else was read");
+            ensure!(bulk.compare(start, &found)?.is_none(), "{what}: equal bytes differ");
+            for different in [0, length / 2, length - 1] {
+                let mut other = found.clone();
+                other[different] ^= 0x80;
+                let first = bulk.compare(start, &other)?;
+                let is = Difference { offset: start + different, found: found[different], expected: other[different] };
+                ensure!(first == Some(is), "{what}: {first:x?}, not {is:x?}");
+            }
+            let bytes = pattern::bytes(1160 + index as u64, start as u64, length);
+            bulk.write_from(start, &bytes)?;
+            expected.put(at, &bytes);
+            // Further up, so that not all of it is overwritten.
+            bulk.fill(start + MIB / 2, length & !3, 0x1122_3344u32.to_be())?;
+            expected.put(at + MIB / 2, &[0x11, 0x22, 0x33, 0x44].repeat(length / 4));
+        }
+        bulk.with_width(Width::Bits16).fill(0xf_0000, 0x400, 0x5aa5u16)?;
+        expected.put(index * MIB + 0xf_0000, &0x5aa5u16.to_ne_bytes().repeat(0x200));
+        mapping.flush();
+    }
+    drop(loaded);
+    holds(&expected, host)
+}
+
+fn a_copy_between_cache_types_and_nodes_moves_exactly_its_bytes(host: &mut Host) -> Result<()> {
+    let mut expected = Expected::new(host, 161)?;
+    let loaded = Loaded::with(&[WINDOWS])?;
+    let all = [map(0)?, map(1)?, map(2)?];
+    for (from, source) in all.iter().enumerate() {
+        // By its own node as well: the same memory has other addresses there.
+        let own = Device::open(format!("/dev/map{}", from + 1))?.map_all()?;
+        for (to, target) in all.iter().enumerate() {
+            for (index, (start, length)) in PIECES.into_iter().enumerate() {
+                let target_start = [0x8_0000, 0x8_0021, 0x8_0040][index % 3] + start;
+                own.bulk().copy(start, target, target_start, length)?;
+                let from = from * MIB + start;
+                expected.bytes.copy_within(from..from + length, to * MIB + target_start);
+            }
+        }
+        // Onto itself, up and down, through the two mappings.
+        for (start, onto) in [(0x1000, 0x1021), (0x4_0040, 0x4_0000), (0x6_0000, 0x6_0010), (0x6_0033, 0x6_0032)] {
+            own.bulk().copy(start, source, onto, 0x1_2345)?;
+            let at = from * MIB;
+            expected.bytes.copy_within(at + start..at + start + 0x1_2345, at + onto);
+        }
+        source.flush();
+    }
+    drop((all, loaded));
+    holds(&expected, host)
+}
