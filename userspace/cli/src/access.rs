@@ -111,6 +111,7 @@ fn write_values(ctx: &mut Context, location: Location, values: &[u64], verify: b
     for (index, value) in values.iter().enumerate() {
         mapping.write_value(width, index * width.bytes(), *value)?;
     }
+    ctx.after_stores(&mapping, 0, mapping.len())?;
     if verify {
         for (index, value) in values.iter().enumerate() {
             read_back(&mapping, width, index * width.bytes(), width.max(), *value)?;
@@ -179,6 +180,7 @@ fn change(ctx: &mut Context, location: Location, mask: u64, value: u64, verify: 
     let width = ctx.value_width();
     let mapping = ctx.map_for_writing(location.area(width.bytes()).map_err(Failure::Usage)?)?;
     let before = mapping.modify_value(width, 0, mask, value)?;
+    ctx.after_stores(&mapping, 0, mapping.len())?;
     if verify {
         read_back(&mapping, width, 0, mask, value)?;
     }

@@ -66,6 +66,11 @@ pub struct Options {
     #[arg(long, global = true, value_name = "ORDER", default_value = "native", value_parser = endians())]
     pub endian: Endian,
 
+    /// For a cached window that a device shares without looking into the caches: drop cached lines before reading, and
+    /// write them back after writing
+    #[arg(long, global = true)]
+    pub sync_cache: bool,
+
     /// Print one JSON object per line; values are hexadecimal strings, and addresses are as in the text
     #[arg(long, global = true)]
     pub json: bool,

@@ -32,14 +32,15 @@ pub struct Context {
     /// The window that numbers without a name are offsets in.
     window: Option<Name>,
     width: Option<Width>,
+    sync_cache: bool,
     /// What stays open, with what it was opened for.
     kept: RefCell<Vec<(Option<Name>, Access, &'static Device)>>,
 }
 
 impl Context {
     pub fn new(options: Options) -> Self {
-        let Options { device, window, width, endian, json } = options;
-        Self { device, endian, out: Output::new(json), window, width, kept: RefCell::default() }
+        let Options { device, window, width, endian, sync_cache, json } = options;
+        Self { device, endian, out: Output::new(json), window, width, sync_cache, kept: RefCell::default() }
     }
 
     /// The width of a value.
@@ -119,7 +120,25 @@ impl Context {
             unanswered: format!("{line}: {what}; {remedy}"),
             gone: format!("{line}: {window} was removed; run the command again when it is back"),
         });
+        self.before_loads(&mapping)?;
         Ok(mapping.with_endian(self.endian))
+    }
+
+    /// With --sync-cache, makes the next loads fetch what is in the memory. A new mapping needs no call.
+    pub fn before_loads(&self, mapping: &Mapping) -> Result<(), Failure> {
+        if self.sync_cache {
+            mapping.invalidate(0, mapping.len())?;
+        }
+        Ok(())
+    }
+
+    /// With --sync-cache, brings `length` bytes that were stored from `offset` on into the memory, from where --verify
+    /// then loads them.
+    pub fn after_stores(&self, mapping: &Mapping, offset: usize, length: usize) -> Result<(), Failure> {
+        if self.sync_cache {
+            mapping.clean_invalidate(offset, length)?;
+        }
+        Ok(())
     }
 
     /// Opens what [`open`](Self::open) does, and never closes it: after a bus error it is asked for the reason. A

@@ -47,6 +47,7 @@ pub fn fill(ctx: &mut Context, extent: Extent, value: u64, verify: bool) -> Resu
         bulk.fill_value(width, offset, length, value)?;
         Ok(true)
     })?;
+    ctx.after_stores(&mapping, 0, mapping.len())?;
     if verify {
         compare::filled(ctx, &mapping, width, value)?;
     }
@@ -65,6 +66,7 @@ pub fn load(ctx: &mut Context, path: &Path, place: Place, verify: bool) -> Resul
         buffer.resize(length, 0);
         input.reader.read_exact(&mut buffer).map_err(Failure::file("read", path))?;
         bulk.write_from(offset, &buffer)?;
+        ctx.after_stores(&mapping, offset, length)?;
         if verify {
             differs = bulk.compare(offset, &buffer)?;
         }
@@ -98,6 +100,7 @@ pub fn copy(ctx: &mut Context, extent: Extent, target: Location, verify: bool) -
         bulk.copy(offset, &target, offset, length)?;
         Ok(true)
     })?;
+    ctx.after_stores(&target, 0, length)?;
     if verify {
         compare::equal(ctx, &source, &target)?;
     }

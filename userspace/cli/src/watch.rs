@@ -87,6 +87,7 @@ pub fn watch(ctx: &mut Context, place: Place, interval: u64, count: Option<u64>)
     let mut due = Instant::now();
     while count.is_none_or(|count| samples < count) && !interrupt.requested() {
         samples += 1;
+        ctx.before_loads(&mapping)?;
         let now = values(&mapping, width)?;
         changes += before.iter().flatten().zip(&now).filter(|(before, now)| before != now).count() as u64;
         if screen.is_some() {

@@ -51,6 +51,20 @@ fn fill() {
 }
 
 #[test]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+fn caches_are_synchronized_on_request() {
+    let fake = FakeDevice::new(&vec![7; LENGTH]);
+    fake.devmap(&["--sync-cache", "fill", "0x10+0x20000", "0x55", "-w", "8", "--verify"]).printed("");
+    fake.devmap(&["copy", "0x10+0x100", "0x801", "--verify", "--sync-cache"]).printed("");
+    fake.devmap(&["write", "0", "1", "--verify", "--sync-cache"]).printed("");
+    fake.devmap(&["read", "0", "--sync-cache"]).printed("0x00000000: 0x00000001\n");
+    let mut expected = vec![7; LENGTH];
+    expected[0x10..0x2_0010].fill(0x55);
+    expected[..4].copy_from_slice(&1u32.to_ne_bytes());
+    assert!(fake.contents() == expected);
+}
+
+#[test]
 fn load_and_verify() {
     let image = noise(LENGTH - 0x100);
     let (_directory, path) = directory_with("image", &image);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use crate::driver::{Name, Node, Refused, Window};
+use crate::driver::{CacheMode, Name, Node, Refused, Window};
 use crate::{Permissions, PhysRange, UioMap, Width, DEFAULT_DEVICE};
 
 /// The result of everything that can fail here.
@@ -45,13 +45,19 @@ pub enum Operation {
     Copy,
     /// Extending the file behind it.
     Grow,
+    /// Writing its cached bytes back to memory.
+    Clean,
+    /// Removing it from the caches.
+    Invalidate,
+    /// Both.
+    CleanInvalidate,
 }
 
 impl Operation {
     /// Whether it needs a writable mapping.
     pub(crate) const fn stores(self) -> bool {
         match self {
-            Self::Read | Self::Compare => false,
+            Self::Read | Self::Compare | Self::Clean | Self::Invalidate | Self::CleanInvalidate => false,
             Self::Write | Self::Modify | Self::Access | Self::Fill | Self::Copy | Self::Grow => true,
         }
     }
@@ -68,6 +74,9 @@ impl fmt::Display for Operation {
             Self::Compare => "compare",
             Self::Copy => "copy to",
             Self::Grow => "grow",
+            Self::Clean => "clean",
+            Self::Invalidate => "invalidate",
+            Self::CleanInvalidate => "clean and invalidate",
         })
     }
 }
@@ -336,6 +345,26 @@ pub enum Error {
         address: u64,
         /// The width of the access in bytes.
         width: usize,
+    },
+    /// The mapping is not cached, so there is nothing in a cache.
+    #[error("cannot {operation} the caches for {range}: its cache type is {cache}, so no cache keeps it; this is for cached windows")]
+    NotCached {
+        /// The operation.
+        operation: Operation,
+        /// The range of the mapping.
+        range: PhysRange,
+        /// Its cache type.
+        cache: CacheMode,
+    },
+    /// This processor does not let programs maintain its caches.
+    #[error(
+        "cannot {operation} the caches for {range}: programs cannot do that on this processor; use a window that is not cached"
+    )]
+    NoCacheMaintenance {
+        /// The operation.
+        operation: Operation,
+        /// The range of the mapping.
+        range: PhysRange,
     },
     /// The length of a range is not a multiple of the width of the accesses to it.
     #[error("cannot {operation} {length:#x} bytes in accesses of {width}: give a multiple of {:#x}, or a smaller width", width.bytes())]

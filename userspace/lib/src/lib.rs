@@ -60,11 +60,12 @@
 //! | others | | | the full barrier between threads, which may not order accesses to devices |
 //!
 //! None of these writes back a processor's cache. A device that does not snoop the caches, as is usual on arm and
-//! riscv64, needs a window that is not cached.
+//! riscv64, needs a window that is not cached, or [`Mapping::clean`] and [`Mapping::invalidate`].
 
 #![deny(unsafe_code)]
 
 mod bulk;
+mod cache;
 mod device;
 pub mod driver;
 mod dynamic;

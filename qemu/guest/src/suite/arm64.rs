@@ -20,6 +20,7 @@ use nix::{
 };
 
 use crate::{
+    bulk::Maintenance,
     child::{killed_by, succeeds_in_child},
     host::{Host, LENGTH, START},
     kernel::{self, Loaded},
@@ -50,6 +51,29 @@ pub const ADDRESS_SPACE: u64 = 1 << 49;
 /// The number of bits of a physical address: that of the guest's Cortex-A72, which no program can query.
 pub fn address_bits() -> Result<u32> {
     Ok(44)
+}
+
+/// The size of a cache line in bytes: that of the processors that QEMU has.
+pub fn cache_line() -> Result<usize> {
+    Ok(64)
+}
+
+/// What the instruction is that these registers point to, if it is one for caches: `dc cvac`, `dc civac` or `dsb sy`.
+/// `read` gives the bytes at an address.
+pub fn maintenance(
+    registers: &libc::user_regs_struct,
+    read: impl Fn(u64) -> Result<[u8; 8]>,
+) -> Result<Option<Maintenance>> {
+    let [a, b, c, d, ..] = read(registers.pc)?;
+    let instruction = u32::from_le_bytes([a, b, c, d]);
+    // Register 31 is no address, but zero.
+    let line = || registers.regs.get((instruction & 0x1f) as usize).copied().unwrap_or(0);
+    Ok(match instruction & !0x1f {
+        0xd50b_7a20 => Some(Maintenance::Clean(line())),
+        0xd50b_7e20 => Some(Maintenance::CleanInvalidate(line())),
+        _ if instruction == 0xd503_3f9f => Some(Maintenance::Barrier),
+        _ => None,
+    })
 }
 
 /// Tests of the driver without parameters.

@@ -1,21 +1,31 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The library's bulk operations on memory of each cache type.
+//! The library's bulk operations on memory of each cache type, and what it does about the processor's caches.
 
-use anyhow::{ensure, Context, Result};
-use devmap::{driver::CacheMode, Device, Difference, Mapping, PhysRange, Width};
+use anyhow::{bail, ensure, Context, Result};
+use devmap::{driver::CacheMode, Device, Difference, Error, Mapping, PhysRange, Width};
 use map_protocol::pattern;
+use nix::sys::{
+    ptrace,
+    signal::{raise, Signal},
+    wait::{waitpid, WaitStatus},
+};
 
 use crate::{
+    arch,
+    child::Child,
     devmap::Expected,
-    host::{Host, START},
+    host::{Host, LENGTH, START},
     kernel::Loaded,
+    program::devmap,
 };
 
 crate::tests! {
     a_mapping_knows_its_cache_type,
     bulk_operations_move_exactly_their_bytes_on_every_cache_type,
     a_copy_between_cache_types_and_nodes_moves_exactly_its_bytes,
+    cache_lines_are_maintained_each_by_one_instruction,
+    caches_are_maintained_for_cached_windows_alone,
 }
 
 /// A window of each cache type, a MiB each.
@@ -126,5 +136,109 @@ fn a_copy_between_cache_types_and_nodes_moves_exactly_its_bytes(host: &mut Host)
         source.flush();
     }
     drop((all, loaded));
+    holds(&expected, host)
+}
+
+/// An instruction for a cache line, or one that waits for those.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Maintenance {
+    /// Writes back the line at this address.
+    Clean(u64),
+    /// Writes it back and removes it.
+    CleanInvalidate(u64),
+    /// Waits.
+    Barrier,
+}
+
+/// The instructions for caches that a child executes in `act`, which another process steps through.
+fn instructions(act: impl FnOnce() -> bool) -> Result<Vec<Maintenance>> {
+    let child = Child::spawn(|| {
+        let stopped = |_: ()| raise(Signal::SIGSTOP).is_ok();
+        let begun = ptrace::traceme().is_ok_and(stopped);
+        i32::from(!(begun && act() && stopped(())))
+    })?;
+    let pid = child.pid();
+    let mut found = Vec::new();
+    waitpid(pid, None)?;
+    loop {
+        ptrace::step(pid, None)?;
+        match waitpid(pid, None)? {
+            WaitStatus::Stopped(_, Signal::SIGTRAP) => {}
+            WaitStatus::Stopped(_, Signal::SIGSTOP) => break,
+            other => bail!("it ended too early: {other:?}"),
+        }
+        let registers = ptrace::getregset::<ptrace::regset::NT_PRSTATUS>(pid)?;
+        found.extend(arch::maintenance(&registers, |address| {
+            Ok(ptrace::read(pid, address as ptrace::AddressType)?.to_ne_bytes())
+        })?);
+    }
+    Ok(found)
+}
+
+fn cache_lines_are_maintained_each_by_one_instruction(host: &mut Host) -> Result<()> {
+    host.fill(162)?;
+    let _loaded = Loaded::with(&[WINDOWS])?;
+    let mapping = map(2)?;
+    let line = arch::cache_line()?;
+    let base = mapping.as_ptr().addr() as u64;
+    for (offset, length) in [(0, 1), (1, 0), (line - 1, 1), (line - 1, 2), (8, 2 * line), (MIB - line - 4, line + 4)] {
+        let end = base + (offset + length) as u64;
+        let first = base + (offset / line * line) as u64;
+        let lines: Vec<_> = (first..end).step_by(line).filter(|_| length > 0).collect();
+        let executed = |act: &dyn Fn() -> devmap::Result<()>| instructions(|| act().is_ok());
+        let with = |kind: fn(u64) -> Maintenance| -> Vec<_> {
+            lines.iter().copied().map(kind).chain([Maintenance::Barrier]).collect()
+        };
+        let what = format!("{length:#x} bytes from {offset:#x} on");
+        let clean = executed(&|| mapping.clean(offset, length))?;
+        ensure!(clean == with(Maintenance::Clean), "clean {what}: {clean:x?}, not {lines:x?}");
+        let invalidate = executed(&|| mapping.invalidate(offset, length))?;
+        ensure!(invalidate == with(Maintenance::CleanInvalidate), "invalidate {what}: {invalidate:x?}, not {lines:x?}");
+        let both = executed(&|| mapping.clean_invalidate(offset, length))?;
+        ensure!(both == invalidate, "clean_invalidate {what}: {both:x?}, not {lines:x?}");
+    }
+    host.changed(162, &[], |_| 0)
+}
+
+fn caches_are_maintained_for_cached_windows_alone(host: &mut Host) -> Result<()> {
+    let mut expected = Expected::new(host, 163)?;
+    {
+        let _loaded = Loaded::with(&[WINDOWS])?;
+        for (index, cache) in [(0, CacheMode::Uncached), (1, CacheMode::WriteCombine)] {
+            let mapping = map(index)?;
+            for result in [mapping.clean(0, 4), mapping.invalidate(0, 4), mapping.clean_invalidate(0, 4)] {
+                ensure!(
+                    matches!(&result, Err(Error::NotCached { cache: c, .. }) if *c == cache),
+                    "{cache}: {result:?}"
+                );
+            }
+        }
+        let beyond = map(2)?.clean(MIB, 1);
+        ensure!(matches!(beyond, Err(Error::OutOfBounds { .. })), "{beyond:?}");
+        let text =
+            "cannot invalidate the caches for 0xc0100000-0xc0100003: its cache type is wc, so no cache keeps it; \
+                    this is for cached windows";
+        devmap("--sync-cache read 0xc0100000")?.failed(3, &[text])?;
+        // Refused before the store.
+        devmap("--sync-cache write 0xc0000000 1")?.failed(3, &["its cache type is uncached"])?;
+
+        devmap("--sync-cache fill wb+0x100-0x10ff 0xa5 -w 8 --verify")?.printed("")?;
+        expected.put(0x20_0100, &[0xa5; 0x1000]);
+        devmap("--sync-cache copy wb+0x100-0x4ff wb+0x8001 --verify")?.printed("")?;
+        expected.put(0x20_8001, &[0xa5; 0x400]);
+        devmap("--sync-cache write wb+0x10000 0x11223344 --endian big --verify")?.printed("")?;
+        expected.put(0x21_0000, &[0x11, 0x22, 0x33, 0x44]);
+        devmap("--sync-cache modify wb+0x10000 --set 0x80 --endian big")?
+            .printed("wb+0x00010000: 0x11223344 -> 0x112233c4\n")?;
+        expected.put(0x21_0000, &[0x11, 0x22, 0x33, 0xc4]);
+        devmap("--sync-cache read wb+0x10000 --endian big")?.printed("wb+0x00010000: 0x112233c4\n")?;
+    }
+    {
+        // A mapping that cannot be written needs no more than to be read.
+        let _loaded = Loaded::with(&["windows=0xc0000000+3M:ro:cached"])?;
+        let mapping = Device::open_read_only("/dev/map")?.map(PhysRange::new(START, LENGTH).context("no range")?)?;
+        mapping.clean(0, 0x1000)?;
+        mapping.invalidate(0x20_0000, 0x1000)?;
+    }
     holds(&expected, host)
 }

@@ -18,6 +18,7 @@ use nix::{
 };
 
 use crate::{
+    bulk::Maintenance,
     host::{Host, LENGTH, PAGE, START},
     kernel::{self, Loaded},
     program::{devmap, WHOLE},
@@ -43,6 +44,47 @@ pub const VACANT_BYTE: u8 = 0;
 
 /// More bytes than the address space of a process.
 pub const ADDRESS_SPACE: u64 = 1 << 47;
+
+/// The size of a cache line in bytes, as the kernel names it.
+pub fn cache_line() -> Result<usize> {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo")?;
+    let line = cpuinfo.lines().find_map(|line| line.strip_prefix("clflush size")).context("no size of a line")?;
+    Ok(line.trim_start_matches([' ', '\t', ':']).parse()?)
+}
+
+/// What the instruction is that these registers point to, if it is one for caches: `clwb`, `clflushopt`, `sfence` or
+/// `mfence`, with an address that is a register alone. `read` gives the bytes at an address.
+pub fn maintenance(
+    registers: &libc::user_regs_struct,
+    read: impl Fn(u64) -> Result<[u8; 8]>,
+) -> Result<Option<Maintenance>> {
+    let bytes = read(registers.rip)?;
+    let (prefixed, rest) = match bytes {
+        [0x66, ref rest @ ..] => (true, &rest[..]),
+        ref bytes => (false, &bytes[..]),
+    };
+    let (high, rest) = match *rest {
+        [rex @ 0x40..=0x4f, ref rest @ ..] => (rex & 1 != 0, rest),
+        _ => (false, rest),
+    };
+    let [0x0f, 0xae, modrm, displacement, ..] = *rest else { return Ok(None) };
+    let line = || {
+        let number = modrm & 7 | u8::from(high) << 3;
+        ensure!(number & 7 != 4 && matches!((modrm >> 6, displacement), (0, _) | (1, 0)), "{bytes:02x?}");
+        let of = registers;
+        let numbered = [
+            of.rax, of.rcx, of.rdx, of.rbx, of.rsp, of.rbp, of.rsi, of.rdi, of.r8, of.r9, of.r10, of.r11, of.r12,
+            of.r13, of.r14, of.r15,
+        ];
+        Ok(numbered[usize::from(number)])
+    };
+    Ok(match (prefixed, modrm >> 6, modrm >> 3 & 7) {
+        (false, 3, 6 | 7) => Some(Maintenance::Barrier),
+        (true, 0..=2, 6) => Some(Maintenance::Clean(line()?)),
+        (_, 0..=2, 7) => Some(Maintenance::CleanInvalidate(line()?)),
+        _ => None,
+    })
+}
 
 /// Tests of the driver without parameters.
 pub const RAW: &[Test] = &[
