@@ -28,11 +28,12 @@ use crate::place::{address, name, place, range, Extent, Place};
 /// NAME+OFFSET-LAST are ranges, and NAME alone is its first address, or all of it where a range is needed. What begins
 /// with a digit is a number; for a window whose name does, or begins with -, use --window=NAME. The command then opens
 /// the window's own node, and prints addresses as NAME+OFFSET.
-#[derive(Debug, Parser)]
+#[derive(Debug, PartialEq, Parser)]
 #[command(
     name = "devmap",
     version,
     subcommand_required = false,
+    mut_args = |option| option.global(true),
     after_help = "`devmap help COMMAND` has examples of each command."
 )]
 #[command(after_long_help = EXIT_STATUS)]
@@ -45,25 +46,26 @@ pub struct Args {
     pub command: Option<Command>,
 }
 
-/// The options of every command.
-#[derive(Debug, clap::Args)]
+/// The options of every command. [`Args`] makes them global; `quick` does not need that, and it takes much of the time.
+#[derive(Debug, PartialEq, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Options {
     /// The device: /dev/map, /dev/mem, a UIO node; or the node of a window, as /dev/map1, or a regular file, whose
     /// addresses are offsets
-    #[arg(long, global = true, value_name = "PATH", default_value = DEFAULT_DEVICE, env = "DEVMAP_DEVICE")]
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_DEVICE, env = "DEVMAP_DEVICE")]
     pub device: PathBuf,
 
     /// The window in which addresses are offsets; names still mean their own windows
-    #[arg(long, global = true, value_name = "NAME", value_parser = name, add = windows())]
+    #[arg(long, value_name = "NAME", value_parser = name, add = windows())]
     pub window: Option<Name>,
 
     /// The width of one access in bits [default: 32 for values, the widest possible for bulk]
-    #[arg(short, long, global = true, value_name = "BITS", value_parser = widths())]
+    #[arg(short, long, value_name = "BITS", value_parser = widths())]
     pub width: Option<Width>,
 
     /// The byte order of a value
-    #[arg(long, global = true, value_name = "ORDER", default_value = "native", value_parser = endians())]
+    #[arg(long, value_name = "ORDER", default_value = "native", value_parser = endians())]
     pub endian: Endian,
 
     /// For a cached window that a device shares without looking into the caches: drop cached lines before reading, and
@@ -72,7 +74,7 @@ pub struct Options {
     pub sync_cache: bool,
 
     /// Print one JSON object per line; values are hexadecimal strings, and addresses are as in the text
-    #[arg(long, global = true)]
+    #[arg(long)]
     pub json: bool,
 }
 
@@ -92,7 +94,7 @@ machine, and a write reads nothing, unless --readback is given or DEVMEM2_READBA
 `devmap help COMMAND` has examples of each command.";
 
 /// What to do.
-#[derive(Debug, Subcommand)]
+#[derive(Debug, PartialEq, Subcommand)]
 pub enum Command {
     /// Print the value at each place, every value of a range on its own line
     #[command(after_help = "\
@@ -101,11 +103,7 @@ Examples:
   devmap read sdram+0x64               the one at offset 0x64 of the window sdram
   devmap read 0xc0000000+16 -w 8       sixteen bytes
   devmap read 0xc0000010:7:4           the bits 7 to 4 of a value")]
-    Read {
-        /// ADDRESS, NAME+OFFSET, ADDRESS:HIGH:LOW, START+LENGTH or START-LAST
-        #[arg(value_name = "PLACE", value_parser = place, add = places(), required = true)]
-        places: Vec<Place>,
-    },
+    Read(ReadArgs),
 
     /// Store values from an address on, one store each, reading nothing
     #[command(after_help = "\
@@ -113,17 +111,7 @@ Examples:
   devmap write 0xc0000064 3 -w 8       one byte
   devmap write 0xc0000000 1 2 3        three values of 32 bits, one after the other
   devmap write 0xc0000010:7:4 5        a bit field: one load, then one store")]
-    Write {
-        /// ADDRESS, NAME+OFFSET, or ADDRESS:HIGH:LOW
-        #[arg(value_name = "PLACE", value_parser = place, add = places())]
-        place: Place,
-        /// The values
-        #[arg(value_name = "VALUE", value_parser = number, required = true, allow_negative_numbers = true)]
-        values: Vec<u64>,
-        /// Read the values back, and fail if they differ
-        #[arg(long)]
-        verify: bool,
-    },
+    Write(WriteArgs),
 
     /// Change bits of a value: one load, then one store
     #[command(after_help = "\
@@ -133,27 +121,7 @@ Examples:
     #[command(override_usage = "\
 devmap modify [OPTIONS] <ADDRESS> [--set <BITS>] [--clear <BITS>]
        devmap modify [OPTIONS] <ADDRESS> --mask <BITS> <VALUE>")]
-    #[command(group(ArgGroup::new("change").required(true).multiple(true).args(["set", "clear", "mask"])))]
-    Modify {
-        /// The address of the value
-        #[arg(value_parser = address, add = places())]
-        address: Location,
-        /// What the bits of the mask become
-        #[arg(value_parser = number, requires = "mask", allow_negative_numbers = true)]
-        value: Option<u64>,
-        /// The bits that VALUE replaces
-        #[arg(long, value_name = "BITS", value_parser = number, requires = "value")]
-        mask: Option<u64>,
-        /// Bits to make 1
-        #[arg(long, value_name = "BITS", value_parser = number)]
-        set: Option<u64>,
-        /// Bits to make 0
-        #[arg(long, value_name = "BITS", value_parser = number)]
-        clear: Option<u64>,
-        /// Read the value back, and fail if it differs
-        #[arg(long)]
-        verify: bool,
-    },
+    Modify(ModifyArgs),
 
     /// Print a range in hexadecimal and as text
     #[command(after_help = "\
@@ -161,14 +129,7 @@ Examples:
   devmap dump 0xc0000000+256           bytes; lines that repeat are shown as *
   devmap dump sdram+0x100+256          from offset 0x100 of the window sdram on
   devmap dump 0xc0000000+256 -w 32     values of 32 bits, read in accesses of 32 bits")]
-    Dump {
-        /// START+LENGTH, START-LAST, or NAME for all of a window
-        #[arg(value_parser = range, add = places())]
-        range: Extent,
-        /// Also print lines that repeat the previous one
-        #[arg(short, long)]
-        all: bool,
-    },
+    Dump(DumpArgs),
 
     /// Fill a range with one value
     #[command(after_help = "\
@@ -176,17 +137,7 @@ Examples:
   devmap fill 0xc0000000+3M 0
   devmap fill sdram 0                  all of the window sdram
   devmap fill 0xc0000000+3M 0xa5 -w 8 --verify")]
-    Fill {
-        /// START+LENGTH, START-LAST, or NAME for all of a window
-        #[arg(value_parser = range, add = places())]
-        range: Extent,
-        /// The value, of 32 bits or the width that --width gives
-        #[arg(value_parser = number, allow_negative_numbers = true)]
-        value: u64,
-        /// Read the range back, and fail if it differs
-        #[arg(long)]
-        verify: bool,
-    },
+    Fill(FillArgs),
 
     /// Store the contents of a file
     #[command(after_help = "\
@@ -195,16 +146,7 @@ Examples:
   devmap load image.bin 0xc0000000+64K         its first 64 KiB
   devmap load image.bin sdram                  from the start of the window sdram on
   zcat image.gz | devmap load - 0xc0000000     the output of a pipe")]
-    Load {
-        /// The file, or - for standard input
-        file: PathBuf,
-        /// Where to: ADDRESS for the whole file, START+LENGTH or START-LAST for that many bytes of it
-        #[arg(value_name = "PLACE", value_parser = place, add = places())]
-        place: Place,
-        /// Read the range back, and fail if it differs
-        #[arg(long)]
-        verify: bool,
-    },
+    Load(LoadArgs),
 
     /// Write the contents of a range into a file
     #[command(after_help = "\
@@ -214,55 +156,26 @@ Examples:
   devmap save 0xc0000000+3M sdram.bin
   devmap save sdram sdram.bin
   devmap save 0xc0000000+3M - | sha256sum")]
-    Save {
-        /// START+LENGTH, START-LAST, or NAME for all of a window
-        #[arg(value_parser = range, add = places())]
-        range: Extent,
-        /// The file, or - for standard output
-        file: PathBuf,
-    },
+    Save(SaveArgs),
 
     /// Copy a range to another address; the two may overlap
     #[command(after_help = "\
 Example:
   devmap copy 0xc0000000+1M 0xc0100000 --verify")]
-    Copy {
-        /// Where from: START+LENGTH, START-LAST, or NAME for all of a window
-        #[arg(value_parser = range, add = places())]
-        range: Extent,
-        /// Where to
-        #[arg(value_parser = address, add = places())]
-        target: Location,
-        /// Read the copy back, and fail if it differs; for ranges that do not overlap
-        #[arg(long)]
-        verify: bool,
-    },
+    Copy(CopyArgs),
 
     /// Compare a range with the memory at another address
     #[command(after_help = "\
 Example:
   devmap compare 0xc0000000+1M 0xc0100000 && echo equal")]
-    Compare {
-        /// START+LENGTH, START-LAST, or NAME for all of a window
-        #[arg(value_parser = range, add = places())]
-        range: Extent,
-        /// The other address
-        #[arg(value_parser = address, add = places())]
-        other: Location,
-    },
+    Compare(CompareArgs),
 
     /// Compare a range with the contents of a file
     #[command(after_help = "\
 Examples:
   devmap verify image.bin 0xc0000000           all of the file
   devmap verify image.bin 0xc0000000+64K       its first 64 KiB")]
-    Verify {
-        /// The file, or - for standard input
-        file: PathBuf,
-        /// Where: ADDRESS for the whole file, START+LENGTH or START-LAST for that many bytes of it
-        #[arg(value_name = "PLACE", value_parser = place, add = places())]
-        place: Place,
-    },
+    Verify(VerifyArgs),
 
     /// Print the addresses at which values, text or bytes are found
     #[command(after_help = "\
@@ -276,44 +189,14 @@ Examples:
 devmap search [OPTIONS] <RANGE> <VALUE>...
        devmap search [OPTIONS] <RANGE> --text <TEXT>
        devmap search [OPTIONS] <RANGE> --bytes <HEX>")]
-    #[command(group(ArgGroup::new("pattern").required(true).args(["values", "text", "bytes"])))]
-    Search {
-        /// START+LENGTH, START-LAST, or NAME for all of a window
-        #[arg(value_parser = range, add = places())]
-        range: Extent,
-        /// Consecutive values, of 32 bits or the width that --width gives
-        #[arg(value_name = "VALUE", value_parser = number, allow_negative_numbers = true)]
-        values: Vec<u64>,
-        /// Text, as UTF-8
-        #[arg(long)]
-        text: Option<String>,
-        /// Bytes, two hexadecimal digits each
-        #[arg(long, value_name = "HEX")]
-        bytes: Option<String>,
-        /// Stop after this many matches
-        #[arg(short = 'n', long = "max-count", value_name = "COUNT", value_parser = count)]
-        max_count: Option<u64>,
-    },
+    Search(SearchArgs),
 
     /// Test memory; this destroys its contents
     #[command(after_help = "\
 Examples:
   devmap test 0xc0000000+3M
   devmap test 0xc0000000+3M --only random --passes 10 -w 32")]
-    Test {
-        /// START+LENGTH, START-LAST, or NAME for all of a window
-        #[arg(value_parser = range, add = places())]
-        range: Extent,
-        /// The number of passes
-        #[arg(long, value_name = "COUNT", value_parser = count, default_value = "1")]
-        passes: u64,
-        /// Run only these tests
-        #[arg(long, value_name = "TEST", value_enum, value_delimiter = ',')]
-        only: Vec<Algorithm>,
-        /// The seed of the random test; each pass uses the next one
-        #[arg(long, value_parser = number, default_value = "1")]
-        seed: u64,
-    },
+    Test(TestArgs),
 
     /// Watch a range, and mark the changes
     #[command(after_help = "\
@@ -322,17 +205,7 @@ On a terminal the values stay in place, changed ones marked, until Ctrl-C. Elsew
 Examples:
   devmap watch 0xc0000000+64
   devmap watch 0xc0000000+4 --interval 10 --count 1000 | tee changes.txt")]
-    Watch {
-        /// ADDRESS, NAME+OFFSET, START+LENGTH or START-LAST
-        #[arg(value_name = "PLACE", value_parser = place, add = places())]
-        place: Place,
-        /// The time between two samples in milliseconds
-        #[arg(long, value_name = "MS", value_parser = number, default_value = "500")]
-        interval: u64,
-        /// Stop after this many samples
-        #[arg(long, value_parser = count)]
-        count: Option<u64>,
-    },
+    Watch(WatchArgs),
 
     /// Show what the device is, which windows it has, and what this processor supports
     #[command(after_help = "\
@@ -349,7 +222,7 @@ else (not to scale), and for every window its properties.
 Examples:
   devmap info
   devmap info --json | jq -r '.driver.windows[].name'")]
-    Info,
+    Info(InfoArgs),
 
     /// Ask the map driver whether it would map a range, or why it would refuse
     #[command(after_help = "\
@@ -361,23 +234,7 @@ Examples:
   devmap check 0xc0000064 --write         could one value be written?
   devmap check sdram+0+3M                 by the window's own node
   devmap check 0xc0000000+3M --write --json | jq -r .cache")]
-    Check {
-        /// ADDRESS, NAME+OFFSET, START+LENGTH or START-LAST
-        #[arg(value_name = "PLACE", value_parser = place, add = places())]
-        place: Place,
-        /// For reading: the default, in addition to the other options
-        #[arg(long)]
-        read: bool,
-        /// Also for writing
-        #[arg(long)]
-        write: bool,
-        /// Also for running code, which is never granted
-        #[arg(long)]
-        exec: bool,
-        /// Private instead of shared, which is never granted
-        #[arg(long)]
-        private: bool,
-    },
+    Check(CheckArgs),
 
     /// Explain which pages hold some bytes: the arguments for mmap(2), and what else it maps
     #[command(after_help = "\
@@ -387,17 +244,7 @@ address is added to the pointer. No device is opened, except for a window by its
 Examples:
   devmap explain 0xc0000ffe 8                     eight bytes on two pages
   devmap explain 0xc0000ffe 8 --page-size 64K     on a machine with larger pages")]
-    Explain {
-        /// The address of the first byte
-        #[arg(value_parser = address, add = places())]
-        address: Location,
-        /// The number of bytes
-        #[arg(value_parser = number)]
-        length: u64,
-        /// The size of a page [default: this machine's]
-        #[arg(long, value_name = "BYTES", value_parser = page_size)]
-        page_size: Option<PageSize>,
-    },
+    Explain(ExplainArgs),
 
     /// Try out what happens at the edges of a mapping, and compare it with the rules
     #[command(after_help = "\
@@ -410,13 +257,7 @@ Examples:
   devmap lab beyond-eof                where SIGBUS begins, and where SIGSEGV
   devmap lab device 0xc0000000         at an address, instead of in the first window
   devmap lab all --json | jq -c 'select(.agrees | not)'")]
-    Lab {
-        /// What to try out
-        experiment: Experiment,
-        /// Where to try out `device` [default: the start of the first window]
-        #[arg(value_parser = address, add = places())]
-        address: Option<Location>,
-    },
+    Lab(LabArgs),
 
     /// Map standard input, and write the bytes that are touched to standard output
     #[command(hide = true)]
@@ -426,17 +267,257 @@ Examples:
     #[command(after_help = "\
 Example:
   devmap completions bash > /usr/share/bash-completion/completions/devmap")]
-    Completions {
-        /// The shell
-        shell: Shell,
-    },
+    Completions(CompletionsArgs),
 
     /// Write the man pages into a directory
     #[command(hide = true)]
-    Man {
-        /// An existing directory
-        directory: PathBuf,
-    },
+    Man(ManArgs),
+}
+
+// The arguments of each command. They have no doc comments, since those would replace the help of the command, and no
+// groups, since nothing refers to them.
+
+#[derive(Debug, PartialEq, clap::Args)]
+#[group(skip)]
+pub struct ReadArgs {
+    /// ADDRESS, NAME+OFFSET, ADDRESS:HIGH:LOW, START+LENGTH or START-LAST
+    #[arg(value_name = "PLACE", value_parser = place, add = places(), required = true)]
+    pub places: Vec<Place>,
+}
+
+#[derive(Debug, PartialEq, clap::Args)]
+#[group(skip)]
+pub struct WriteArgs {
+    /// ADDRESS, NAME+OFFSET, or ADDRESS:HIGH:LOW
+    #[arg(value_name = "PLACE", value_parser = place, add = places())]
+    pub place: Place,
+    /// The values
+    #[arg(value_name = "VALUE", value_parser = number, required = true, allow_negative_numbers = true)]
+    pub values: Vec<u64>,
+    /// Read the values back, and fail if they differ
+    #[arg(long)]
+    pub verify: bool,
+}
+
+#[derive(Debug, PartialEq, clap::Args)]
+#[group(skip)]
+#[command(group(ArgGroup::new("change").required(true).multiple(true).args(["set", "clear", "mask"])))]
+pub struct ModifyArgs {
+    /// The address of the value
+    #[arg(value_parser = address, add = places())]
+    pub address: Location,
+    /// What the bits of the mask become
+    #[arg(value_parser = number, requires = "mask", allow_negative_numbers = true)]
+    pub value: Option<u64>,
+    /// The bits that VALUE replaces
+    #[arg(long, value_name = "BITS", value_parser = number, requires = "value")]
+    pub mask: Option<u64>,
+    /// Bits to make 1
+    #[arg(long, value_name = "BITS", value_parser = number)]
+    pub set: Option<u64>,
+    /// Bits to make 0
+    #[arg(long, value_name = "BITS", value_parser = number)]
+    pub clear: Option<u64>,
+    /// Read the value back, and fail if it differs
+    #[arg(long)]
+    pub verify: bool,
+}
+
+#[derive(Debug, PartialEq, clap::Args)]
+#[group(skip)]
+pub struct DumpArgs {
+    /// START+LENGTH, START-LAST, or NAME for all of a window
+    #[arg(value_parser = range, add = places())]
+    pub range: Extent,
+    /// Also print lines that repeat the previous one
+    #[arg(short, long)]
+    pub all: bool,
+}
+
+#[derive(Debug, PartialEq, clap::Args)]
+#[group(skip)]
+pub struct FillArgs {
+    /// START+LENGTH, START-LAST, or NAME for all of a window
+    #[arg(value_parser = range, add = places())]
+    pub range: Extent,
+    /// The value, of 32 bits or the width that --width gives
+    #[arg(value_parser = number, allow_negative_numbers = true)]
+    pub value: u64,
+    /// Read the range back, and fail if it differs
+    #[arg(long)]
+    pub verify: bool,
+}
+
+#[derive(Debug, PartialEq, clap::Args)]
+#[group(skip)]
+pub struct LoadArgs {
+    /// The file, or - for standard input
+    pub file: PathBuf,
+    /// Where to: ADDRESS for the whole file, START+LENGTH or START-LAST for that many bytes of it
+    #[arg(value_name = "PLACE", value_parser = place, add = places())]
+    pub place: Place,
+    /// Read the range back, and fail if it differs
+    #[arg(long)]
+    pub verify: bool,
+}
+
+#[derive(Debug, PartialEq, clap::Args)]
+#[group(skip)]
+pub struct SaveArgs {
+    /// START+LENGTH, START-LAST, or NAME for all of a window
+    #[arg(value_parser = range, add = places())]
+    pub range: Extent,
+    /// The file, or - for standard output
+    pub file: PathBuf,
+}
+
+#[derive(Debug, PartialEq, clap::Args)]
+#[group(skip)]
+pub struct CopyArgs {
+    /// Where from: START+LENGTH, START-LAST, or NAME for all of a window
+    #[arg(value_parser = range, add = places())]
+    pub range: Extent,
+    /// Where to
+    #[arg(value_parser = address, add = places())]
+    pub target: Location,
+    /// Read the copy back, and fail if it differs; for ranges that do not overlap
+    #[arg(long)]
+    pub verify: bool,
+}
+
+#[derive(Debug, PartialEq, clap::Args)]
+#[group(skip)]
+pub struct CompareArgs {
+    /// START+LENGTH, START-LAST, or NAME for all of a window
+    #[arg(value_parser = range, add = places())]
+    pub range: Extent,
+    /// The other address
+    #[arg(value_parser = address, add = places())]
+    pub other: Location,
+}
+
+#[derive(Debug, PartialEq, clap::Args)]
+#[group(skip)]
+pub struct VerifyArgs {
+    /// The file, or - for standard input
+    pub file: PathBuf,
+    /// Where: ADDRESS for the whole file, START+LENGTH or START-LAST for that many bytes of it
+    #[arg(value_name = "PLACE", value_parser = place, add = places())]
+    pub place: Place,
+}
+
+#[derive(Debug, PartialEq, clap::Args)]
+#[group(skip)]
+#[command(group(ArgGroup::new("pattern").required(true).args(["values", "text", "bytes"])))]
+pub struct SearchArgs {
+    /// START+LENGTH, START-LAST, or NAME for all of a window
+    #[arg(value_parser = range, add = places())]
+    pub range: Extent,
+    /// Consecutive values, of 32 bits or the width that --width gives
+    #[arg(value_name = "VALUE", value_parser = number, allow_negative_numbers = true)]
+    pub values: Vec<u64>,
+    /// Text, as UTF-8
+    #[arg(long)]
+    pub text: Option<String>,
+    /// Bytes, two hexadecimal digits each
+    #[arg(long, value_name = "HEX")]
+    pub bytes: Option<String>,
+    /// Stop after this many matches
+    #[arg(short = 'n', long = "max-count", value_name = "COUNT", value_parser = count)]
+    pub max_count: Option<u64>,
+}
+
+#[derive(Debug, PartialEq, clap::Args)]
+#[group(skip)]
+pub struct TestArgs {
+    /// START+LENGTH, START-LAST, or NAME for all of a window
+    #[arg(value_parser = range, add = places())]
+    pub range: Extent,
+    /// The number of passes
+    #[arg(long, value_name = "COUNT", value_parser = count, default_value = "1")]
+    pub passes: u64,
+    /// Run only these tests
+    #[arg(long, value_name = "TEST", value_enum, value_delimiter = ',')]
+    pub only: Vec<Algorithm>,
+    /// The seed of the random test; each pass uses the next one
+    #[arg(long, value_parser = number, default_value = "1")]
+    pub seed: u64,
+}
+
+#[derive(Debug, PartialEq, clap::Args)]
+#[group(skip)]
+pub struct WatchArgs {
+    /// ADDRESS, NAME+OFFSET, START+LENGTH or START-LAST
+    #[arg(value_name = "PLACE", value_parser = place, add = places())]
+    pub place: Place,
+    /// The time between two samples in milliseconds
+    #[arg(long, value_name = "MS", value_parser = number, default_value = "500")]
+    pub interval: u64,
+    /// Stop after this many samples
+    #[arg(long, value_parser = count)]
+    pub count: Option<u64>,
+}
+
+#[derive(Debug, PartialEq, clap::Args)]
+#[group(skip)]
+pub struct InfoArgs {}
+
+#[derive(Debug, PartialEq, clap::Args)]
+#[group(skip)]
+pub struct CheckArgs {
+    /// ADDRESS, NAME+OFFSET, START+LENGTH or START-LAST
+    #[arg(value_name = "PLACE", value_parser = place, add = places())]
+    pub place: Place,
+    /// For reading: the default, in addition to the other options
+    #[arg(long)]
+    pub read: bool,
+    /// Also for writing
+    #[arg(long)]
+    pub write: bool,
+    /// Also for running code, which is never granted
+    #[arg(long)]
+    pub exec: bool,
+    /// Private instead of shared, which is never granted
+    #[arg(long)]
+    pub private: bool,
+}
+
+#[derive(Debug, PartialEq, clap::Args)]
+#[group(skip)]
+pub struct ExplainArgs {
+    /// The address of the first byte
+    #[arg(value_parser = address, add = places())]
+    pub address: Location,
+    /// The number of bytes
+    #[arg(value_parser = number)]
+    pub length: u64,
+    /// The size of a page [default: this machine's]
+    #[arg(long, value_name = "BYTES", value_parser = page_size)]
+    pub page_size: Option<PageSize>,
+}
+
+#[derive(Debug, PartialEq, clap::Args)]
+#[group(skip)]
+pub struct LabArgs {
+    /// What to try out
+    pub experiment: Experiment,
+    /// Where to try out `device` [default: the start of the first window]
+    #[arg(value_parser = address, add = places())]
+    pub address: Option<Location>,
+}
+
+#[derive(Debug, PartialEq, clap::Args)]
+#[group(skip)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: Shell,
+}
+
+#[derive(Debug, PartialEq, clap::Args)]
+#[group(skip)]
+pub struct ManArgs {
+    /// An existing directory
+    pub directory: PathBuf,
 }
 
 /// The widths that this processor has.

@@ -5,6 +5,7 @@
 //! The completion script of a shell only calls the program, which then proposes the words: the commands and options
 //! that are in the definition, and the names of the windows that there are at that moment.
 
+use std::env;
 use std::path::Path;
 
 use clap::CommandFactory;
@@ -23,7 +24,10 @@ const REQUEST: &str = "DEVMAP_COMPLETE";
 
 /// Proposes words and ends the process, if a completion script has called it.
 pub fn complete() {
-    CompleteEnv::with_factory(Args::command).var(REQUEST).complete();
+    // clap_complete looks for the variable only after the arguments and the current directory.
+    if env::var_os(REQUEST).is_some() {
+        CompleteEnv::with_factory(Args::command).var(REQUEST).complete();
+    }
 }
 
 /// Proposes the windows that a place can begin with.

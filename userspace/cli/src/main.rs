@@ -28,6 +28,7 @@ mod number;
 mod output;
 mod place;
 mod probe;
+mod quick;
 mod search;
 mod sigbus;
 mod table;
@@ -37,13 +38,14 @@ mod watch;
 mod windows;
 
 use std::env;
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use devmap::driver::{Protection, Sharing};
 
-use args::{Args, Command};
+use args::{Args, CheckArgs, Command, InfoArgs};
 use context::Context;
 use failure::Failure;
 
@@ -67,50 +69,52 @@ With `--device FILE` every command works on a regular file, to try things out.
 ";
 
 fn main() -> ExitCode {
-    let name = env::args_os().next().unwrap_or_default();
-    match Path::new(&name).file_name().and_then(|name| name.to_str()) {
+    let arguments: Vec<OsString> = env::args_os().collect();
+    let name = arguments.first().and_then(|name| Path::new(name).file_name()?.to_str());
+    match name {
         Some("devmem2") => return compat::run("devmem2", compat::devmem2),
         Some("devmem") => return compat::run("devmem", compat::devmem),
         _ => (),
     }
     generate::complete();
-    failure::report("devmap", dispatch(Args::parse())).map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)
+    let args = quick::parse(&arguments).unwrap_or_else(|| Args::parse_from(arguments));
+    failure::report("devmap", dispatch(args)).map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)
 }
 
 fn dispatch(args: Args) -> Result<(), Failure> {
     let ctx = &mut Context::new(args.options);
     match args.command {
         None => ctx.print(INTRODUCTION),
-        Some(Command::Read { places }) => access::read(ctx, &places),
-        Some(Command::Write { place, values, verify }) => access::write(ctx, place, &values, verify),
-        Some(Command::Modify { address, value, mask, set, clear, verify }) => {
-            let change = access::Change::new(mask.zip(value), set, clear)?;
-            access::modify(ctx, address, change, verify)
+        Some(Command::Read(args)) => access::read(ctx, &args.places),
+        Some(Command::Write(args)) => access::write(ctx, args.place, &args.values, args.verify),
+        Some(Command::Modify(args)) => {
+            let change = access::Change::new(args.mask.zip(args.value), args.set, args.clear)?;
+            access::modify(ctx, args.address, change, args.verify)
         }
-        Some(Command::Dump { range, all }) => dump::dump(ctx, range, all),
-        Some(Command::Fill { range, value, verify }) => transfer::fill(ctx, range, value, verify),
-        Some(Command::Load { file, place, verify }) => transfer::load(ctx, &file, place, verify),
-        Some(Command::Save { range, file }) => transfer::save(ctx, range, &file),
-        Some(Command::Copy { range, target, verify }) => transfer::copy(ctx, range, target, verify),
-        Some(Command::Compare { range, other }) => compare::compare(ctx, range, other),
-        Some(Command::Verify { file, place }) => compare::verify(ctx, &file, place),
-        Some(Command::Search { range, values, text, bytes, max_count }) => {
-            let pattern = search::Pattern::new(ctx, &values, text, bytes.as_deref())?;
-            search::search(ctx, range, &pattern, max_count)
+        Some(Command::Dump(args)) => dump::dump(ctx, args.range, args.all),
+        Some(Command::Fill(args)) => transfer::fill(ctx, args.range, args.value, args.verify),
+        Some(Command::Load(args)) => transfer::load(ctx, &args.file, args.place, args.verify),
+        Some(Command::Save(args)) => transfer::save(ctx, args.range, &args.file),
+        Some(Command::Copy(args)) => transfer::copy(ctx, args.range, args.target, args.verify),
+        Some(Command::Compare(args)) => compare::compare(ctx, args.range, args.other),
+        Some(Command::Verify(args)) => compare::verify(ctx, &args.file, args.place),
+        Some(Command::Search(args)) => {
+            let pattern = search::Pattern::new(ctx, &args.values, args.text, args.bytes.as_deref())?;
+            search::search(ctx, args.range, &pattern, args.max_count)
         }
-        Some(Command::Test { range, passes, only, seed }) => test::test(ctx, range, passes, &only, seed),
-        Some(Command::Watch { place, interval, count }) => watch::watch(ctx, place, interval, count),
-        Some(Command::Info) => info::info(ctx),
-        Some(Command::Check { place, read: _, write, exec, private }) => {
+        Some(Command::Test(args)) => test::test(ctx, args.range, args.passes, &args.only, args.seed),
+        Some(Command::Watch(args)) => watch::watch(ctx, args.place, args.interval, args.count),
+        Some(Command::Info(InfoArgs {})) => info::info(ctx),
+        Some(Command::Check(CheckArgs { place, read: _, write, exec, private })) => {
             // Every command reads, even one that only checks for writing.
             let protection = Protection { read: true, write, execute: exec };
             check::check(ctx, place, protection, if private { Sharing::Private } else { Sharing::Shared })
         }
-        Some(Command::Explain { address, length, page_size }) => explain::explain(ctx, address, length, page_size),
-        Some(Command::Lab { experiment, address }) => lab::lab(ctx, experiment, address),
+        Some(Command::Explain(args)) => explain::explain(ctx, args.address, args.length, args.page_size),
+        Some(Command::Lab(args)) => lab::lab(ctx, args.experiment, args.address),
         Some(Command::LabTouch(errand)) => lab::child(errand),
-        Some(Command::Completions { shell }) => generate::completions(ctx, shell),
-        Some(Command::Man { directory }) => generate::man(&directory),
+        Some(Command::Completions(args)) => generate::completions(ctx, args.shell),
+        Some(Command::Man(args)) => generate::man(&args.directory),
     }?;
     Ok(ctx.out.finish()?)
 }

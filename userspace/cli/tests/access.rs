@@ -139,6 +139,9 @@ fn the_environment_names_the_device_and_the_option_goes_before() {
     assert_eq!(command.output().unwrap().stdout, b"0x00000000: 0x01\n");
     command.arg("--device").arg(two.path());
     assert_eq!(command.output().unwrap().stdout, b"0x00000000: 0x02\n");
+    // The option before the command.
+    Ran::new(two.command().env("DEVMAP_DEVICE", one.path()).args(["read", "0", "-w", "8"]))
+        .printed("0x00000000: 0x02\n");
 }
 
 #[test]

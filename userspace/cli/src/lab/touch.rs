@@ -29,7 +29,7 @@ pub enum Touch {
 }
 
 /// The arguments of a child, which is a command that the help does not list.
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
 pub struct TouchArgs {
     /// Where in the file the mapping begins
     pub offset: u64,
