@@ -113,12 +113,14 @@ impl Context {
             Some(window) if !window.name.is_empty() => format!("the window {}", window.name),
             _ => format!("the window of {}", mapping.range()),
         };
-        let line = format!("devmap: cannot access {}: a bus error (SIGBUS)", device.path().display());
+        // Joined, not formatted: that would take a third of what a small command does beyond its start.
+        let path = device.path().to_string_lossy();
+        let line = ["devmap: cannot access ", path.as_ref(), ": a bus error (SIGBUS): "].concat();
         sigbus::watch(Memory {
             device,
             range: mapping.range(),
-            unanswered: format!("{line}: {what}; {remedy}"),
-            gone: format!("{line}: {window} was removed; run the command again when it is back"),
+            unanswered: [line.as_str(), what, "; ", remedy].concat(),
+            gone: [line.as_str(), &window, " was removed; run the command again when it is back"].concat(),
         });
         self.before_loads(&mapping)?;
         Ok(mapping.with_endian(self.endian))
