@@ -70,7 +70,7 @@ pub struct Options {
 
     /// For a cached window that a device shares without looking into the caches: drop cached lines before reading, and
     /// write them back after writing
-    #[arg(long, global = true)]
+    #[arg(long)]
     pub sync_cache: bool,
 
     /// Print one JSON object per line; values are hexadecimal strings, and addresses are as in the text

@@ -72,7 +72,7 @@ mod tests {
     const VALID: &[&str] = &[
         "read 0xc0000064",
         "read 0x10:7:4 0+16 sdram sdram+0x64",
-        "read 0 -w 8 --endian big --json --device /dev/zero --window sdram",
+        "read 0 -w 8 --endian big --json --device /dev/zero --window sdram --sync-cache",
         "read -w8 0 --endian=little 1",
         "read --width=16 -- 0",
         "read --device=a 0",
