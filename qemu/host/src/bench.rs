@@ -87,7 +87,7 @@ fn path(directory: &Path, arch: &Arch) -> PathBuf {
 fn measure(arch: &'static Arch, ui: &Ui) -> Result<Figures> {
     let kernel = KernelId { arch, origin: &kernels::ALL[0], flavour: &flavour::ALL[0] };
     let mut artifacts = crate::artifacts(kernel, ui)?;
-    artifacts.modules.extend(module::build(&artifacts.kernel, &module::TWIN, module::Compiler::Rustc, ui)?);
+    artifacts.modules.extend(module::build(&artifacts.kernel, &module::BENCH, module::Compiler::Rustc, ui)?);
     let command = ["map-suite", "bench", START].map(str::to_owned).to_vec();
     let job = Job { channel: arch.channel.into(), dev: Dev::Devtmpfs, module: None, task: Task::Command(command) };
     let memory = Memory::new(arch)?;

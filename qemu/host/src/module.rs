@@ -72,11 +72,11 @@ pub const OVERLAY: Source = Source {
     uses: None,
 };
 
-/// The textbook's driver, a reference for benchmarks.
-pub const TWIN: Source = Source {
-    title: "the C twin",
+/// The textbook's driver, and a UIO device: references for benchmarks.
+pub const BENCH: Source = Source {
+    title: "the C drivers to compare with",
     root: Root::Project("qemu/bench"),
-    files: &[("twin.ko", map_protocol::TWIN)],
+    files: &[("twin.ko", map_protocol::TWIN), ("uio_bench.ko", map_protocol::UIO)],
     output: "bench-module",
     uses: None,
 };

@@ -28,6 +28,9 @@ pub const CONFIGFS: &str = "/root/configfs.ko";
 /// Where the guest finds the textbook's driver, for a benchmark.
 pub const TWIN: &str = "/root/twin.ko";
 
+/// Where the guest finds the module with a UIO device, for a benchmark.
+pub const UIO: &str = "/root/uio_bench.ko";
+
 /// Where the guest finds the module that applies overlays to its device tree, if its suite needs one.
 pub const OVERLAY: &str = "/root/overlay.ko";
 

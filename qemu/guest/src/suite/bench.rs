@@ -4,21 +4,21 @@
 //! instructions.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     hint::black_box,
     os::unix::fs::{FileExt, OpenOptionsExt},
-    path::Path,
+    path::{Path, PathBuf},
     time::Instant,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{bail, Context, Result};
 use map_core::abi;
-use map_protocol::{Figure, TWIN};
+use map_protocol::{Figure, MODULE, TWIN, UIO};
 use nix::libc;
 
 use crate::{
     child::succeeds_in_child,
-    kernel::{self, Loaded},
+    kernel::Loaded,
     runtime::{Config, Directory},
     user,
     vma::Vma,
@@ -42,18 +42,36 @@ const REPEATS: usize = 5;
 struct Contender {
     /// Its name in the table.
     name: &'static str,
-    /// The driver's parameters; `{}` is the start of the memory. `None` without the driver.
-    parameters: Option<&'static str>,
-    /// The device.
-    device: &'static str,
+    /// What it loads: a module, its file, and its parameters, in which `{}` is the start of the memory.
+    module: Option<(&'static str, &'static str, &'static str)>,
+    /// Where it has the memory.
+    node: Node,
     /// Flags for open(2).
     flags: i32,
 }
 
+/// The device with the memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Node {
+    /// This one, in which the offset is the physical address.
+    Physical(&'static str),
+    /// The UIO device of this name, in which offset 0 is the first region.
+    Uio(&'static str),
+}
+
+/// The driver's own node.
+const MAP: Node = Node::Physical("/dev/map");
+
 /// All of them, on the same memory.
 const CONTENDERS: &[Contender] = &[
-    Contender { name: "/dev/mem", parameters: None, device: "/dev/mem", flags: libc::O_SYNC },
-    Contender { name: "C twin", parameters: None, device: "/dev/twin", flags: 0 },
+    Contender { name: "/dev/mem", module: None, node: Node::Physical("/dev/mem"), flags: libc::O_SYNC },
+    Contender { name: "C twin", module: Some(("twin", TWIN, "")), node: Node::Physical("/dev/twin"), flags: 0 },
+    Contender {
+        name: "UIO",
+        module: Some(("uio_bench", UIO, "start={} size=0x40000000")),
+        node: Node::Uio("uio_bench"),
+        flags: 0,
+    },
     Contender::map("window", "windows=bench@{}+1G"),
     Contender::map("window, wc", "windows=bench@{}+1G:wc"),
     Contender::map("window, cached", "windows=bench@{}+1G:cached"),
@@ -64,7 +82,40 @@ const CONTENDERS: &[Contender] = &[
 
 impl Contender {
     const fn map(name: &'static str, parameters: &'static str) -> Self {
-        Self { name, parameters: Some(parameters), device: "/dev/map", flags: 0 }
+        Self { name, module: Some(("map", MODULE, parameters)), node: MAP, flags: 0 }
+    }
+
+    /// Loads its module, on the memory at `start`.
+    fn load(&self, start: &str) -> Result<Option<Loaded>> {
+        let load = |(name, file, parameters): (&'static str, &str, &str)| {
+            Loaded::module(name, file, &[&parameters.replace("{}", start)])
+        };
+        self.module.map(load).transpose()
+    }
+}
+
+impl Node {
+    /// Its path in /dev.
+    fn path(self) -> Result<PathBuf> {
+        let name = match self {
+            Node::Physical(path) => return Ok(path.into()),
+            Node::Uio(name) => name,
+        };
+        for device in fs::read_dir("/sys/class/uio")? {
+            let device = device?;
+            if fs::read_to_string(device.path().join("name"))?.trim() == name {
+                return Ok(Path::new("/dev").join(device.file_name()));
+            }
+        }
+        bail!("there is no UIO device {name}")
+    }
+
+    /// The offset of the memory at `start`.
+    fn offset(self, start: u64) -> u64 {
+        match self {
+            Node::Physical(_) => start,
+            Node::Uio(_) => 0,
+        }
     }
 }
 
@@ -73,43 +124,25 @@ pub fn run(start: &str) -> Result<()> {
     let memory = start.strip_prefix("0x").context("give the start in hexadecimal, after 0x")?;
     let memory = u64::from_str_radix(memory, 16)?;
     for contender in CONTENDERS {
-        let _driver = match contender.parameters {
-            Some(parameters) => Some(Loaded::with(&[&parameters.replace("{}", start)])?),
-            None => None,
-        };
-        let _twin = if contender.device == "/dev/twin" { Some(Twin::load()?) } else { None };
-        measure_contender(contender, memory).with_context(|| contender.name.to_owned())?;
+        let _module = contender.load(start).context(contender.name)?;
+        measure_contender(contender, memory).context(contender.name)?;
     }
     revocation(memory)
 }
 
-/// The loaded module of the C twin.
-struct Twin;
-
-impl Twin {
-    fn load() -> Result<Self> {
-        kernel::load(TWIN, &[])??;
-        Ok(Self)
-    }
-}
-
-impl Drop for Twin {
-    fn drop(&mut self) {
-        let _ = kernel::unload("twin");
-    }
-}
-
 fn measure_contender(contender: &Contender, start: u64) -> Result<()> {
+    let path = contender.node.path()?;
+    let offset = contender.node.offset(start);
     let open = || {
         let mut options = File::options();
         options.read(true).write(true).custom_flags(contender.flags);
-        options.open(contender.device).with_context(|| format!("cannot open {}", contender.device))
+        options.open(&path).with_context(|| format!("cannot open {}", path.display()))
     };
     let file = open()?;
     let report = |work: &str, bytes: usize, costs: Vec<u64>| report(contender.name, work, bytes, costs);
     report("open and close", 0, measure(|| open().map(drop))?)?;
     for size in SIZES {
-        let map = || Vma::shared(&file, start, size);
+        let map = || Vma::shared(&file, offset, size);
         report("mmap and munmap", size, measure(|| Ok(map().map(drop)?))?)?;
         report("the same, one load", size, measure(|| Ok(map().map(|vma| touch(&vma, size, size))?))?)?;
         if size > HUGE {
@@ -122,7 +155,7 @@ fn measure_contender(contender: &Contender, start: u64) -> Result<()> {
         touch(&vma, size, PAGE.max(size / 512));
         report("fork while it is mapped", size, measure(|| succeeds_in_child(|| 0))?)?;
     }
-    if contender.device == "/dev/map" {
+    if contender.node == MAP {
         let question = abi::MapCheck {
             start,
             length: 3 * MIB as u64,
@@ -138,8 +171,9 @@ fn measure_contender(contender: &Contender, start: u64) -> Result<()> {
         match &own {
             Some(own) => report("read", size, measure(|| Ok(own.read_exact_at(&mut bytes, 0)?))?)?,
             // A STRICT_DEVMEM kernel reads only the first MiB.
-            None if file.read_exact_at(&mut bytes, start).is_ok() => {
-                report("read", size, measure(|| Ok(file.read_exact_at(&mut bytes, start)?))?)?;
+            // That of UIO waits for interrupts.
+            None if file.read_exact_at(&mut bytes, offset).is_ok() => {
+                report("read", size, measure(|| Ok(file.read_exact_at(&mut bytes, offset)?))?)?;
             }
             None => (),
         }

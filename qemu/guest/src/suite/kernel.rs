@@ -44,26 +44,35 @@ pub fn version() -> Result<(u32, u32)> {
     }
 }
 
-/// A loaded driver; unloaded when dropped.
-pub struct Loaded(());
+/// The name of the driver's module.
+const DRIVER: &str = "map";
+
+/// A loaded module, the driver or another; unloaded when dropped.
+pub struct Loaded(&'static str);
 
 impl Loaded {
     /// Loads the driver with these parameters.
     pub fn with(parameters: &[&str]) -> Result<Self> {
         insmod(parameters)??;
-        Ok(Self(()))
+        Ok(Self(DRIVER))
     }
 
     /// Loads the driver without parameters.
     pub fn new() -> Result<Self> {
         Self::with(&[])
     }
+
+    /// Loads the module called `name` from `file`, with these parameters.
+    pub fn module(name: &'static str, file: &str, parameters: &[&str]) -> Result<Self> {
+        load(file, parameters)?.with_context(|| format!("cannot load {file}"))?;
+        Ok(Self(name))
+    }
 }
 
 impl Drop for Loaded {
     fn drop(&mut self) {
         // A test that fails may leave the driver in use; `clean_up` reports that.
-        let _ = rmmod();
+        let _ = unload(self.0);
     }
 }
 
@@ -74,7 +83,7 @@ pub fn insmod(parameters: &[&str]) -> Result<Result<(), Errno>> {
 
 /// Unloads the driver. The inner error is the kernel's.
 pub fn rmmod() -> Result<Result<(), Errno>> {
-    unload("map")
+    unload(DRIVER)
 }
 
 /// Loads the module in `file`, as insmod does, without the time that starting a program takes. The inner error is the
