@@ -18,7 +18,7 @@ use crate::{
     flavour,
     kernels::{self, KernelId},
     memory::Memory,
-    module,
+    module, programs,
     session::Guest,
     ui::Ui,
     verdict::ExpectedEnd,
@@ -42,7 +42,10 @@ pub struct Options {
 }
 
 /// The memory that is mapped: a GiB that the kernel leaves alone.
-const START: &str = "0x80000000";
+const START: u64 = 0x8000_0000;
+
+/// How much of it has a pattern, so that a dump has no line twice.
+const FILLED: u64 = 3 << 20;
 
 /// How the guest's kernel leaves it alone, where that is not in the device tree.
 const X86_APPEND: &str = "memmap=1G$0x80000000";
@@ -91,10 +94,13 @@ fn measure(arch: &'static Arch, ui: &Ui) -> Result<Figures> {
     let kernel = KernelId { arch, origin: &kernels::ALL[0], flavour: &flavour::ALL[0] };
     let mut artifacts = crate::artifacts(kernel, ui)?;
     artifacts.modules.extend(module::build(&artifacts.kernel, &module::BENCH, module::Compiler::Rustc, ui)?);
-    let command = ["map-suite", "bench", START].map(str::to_owned).to_vec();
+    let plain = programs::build_plain(&artifacts.tools, ui)?;
+    let command = ["map-suite", "bench", &format!("{START:#x}")].map(str::to_owned).to_vec();
     let job = Job { channel: arch.channel.into(), dev: Dev::Devtmpfs, module: None, task: Task::Command(command) };
     let memory = Memory::new(arch)?;
-    let guest = Guest::new(&artifacts, "bench", job, Duration::from_secs(1800))?.icount(true).append(&[APPEND.into()]);
+    memory.fill(1, START, FILLED)?;
+    let guest = Guest::new(&artifacts, "bench", job, Duration::from_secs(1800))?.icount(true);
+    let guest = guest.add(&[plain]).append(&[APPEND.into()]);
     let guest = match arch.dt_overlay {
         Some(_) => guest.overlay(Some(OVERLAY)),
         None => guest.append(&[X86_APPEND.into()]),
@@ -150,14 +156,16 @@ fn table(arch: &str, measured: &Figures) -> String {
         shown.push(kind);
         let _ = writeln!(text, "\n{}{}", first.work, size(first.bytes));
         for figure in measured.figures.iter().filter(|figure| (figure.work.as_str(), figure.bytes) == kind) {
-            let cost = figure.median();
+            let cost = figure.cost();
             let ratio = same(&measured.figures, REFERENCE, figure)
-                .map_or(String::new(), |other| format!("{:10.2}", other.median() as f64 / cost as f64));
+                .map_or(String::new(), |other| format!("{:10.2}", other.cost() as f64 / cost as f64));
             let pages = figure.bytes.div_ceil(4096);
             let page = if pages > 1 { format!("{:12.1}", cost as f64 / pages as f64) } else { String::new() };
+            let computed =
+                figure.parts.map_or(String::new(), |parts| format!("  computed: {parts} times {}", cost / parts));
             let _ = writeln!(
                 text,
-                "  {:<24}{cost:>12} ±{:4.1} %{ratio:>10}{page:>12}",
+                "  {:<24}{cost:>12} ±{:4.1} %{ratio:>10}{page:>12}{computed}",
                 figure.contender,
                 100.0 * figure.spread()
             );
@@ -172,7 +180,8 @@ fn size(bytes: u64) -> String {
         0 => String::new(),
         bytes if bytes >= 1 << 30 => format!(", {} GiB", bytes >> 30),
         bytes if bytes >= 1 << 20 => format!(", {} MiB", bytes >> 20),
-        bytes => format!(", {} KiB", bytes >> 10),
+        bytes if bytes >= 1 << 10 => format!(", {} KiB", bytes >> 10),
+        bytes => format!(", {bytes} bytes"),
     }
 }
 
@@ -183,8 +192,8 @@ fn regressions(before: &[Figure], now: &[Figure]) -> Vec<String> {
         let what = format!("{}: {}{}", old.contender, old.work, size(old.bytes));
         match same(now, &old.contender, old) {
             None => lines.push(format!("{what}: not measured any more")),
-            Some(new) if new.median() as f64 > 1.05 * old.median() as f64 => {
-                lines.push(format!("{what}: {} instructions, {} before", new.median(), old.median()));
+            Some(new) if new.cost() as f64 > 1.05 * old.cost() as f64 => {
+                lines.push(format!("{what}: {} instructions, {} before", new.cost(), old.cost()));
             }
             Some(_) => (),
         }
@@ -197,7 +206,7 @@ mod tests {
     use super::*;
 
     fn figure(contender: &str, work: &str, bytes: u64, costs: &[u64]) -> Figure {
-        Figure { contender: contender.into(), work: work.into(), bytes, costs: costs.to_vec() }
+        Figure { contender: contender.into(), work: work.into(), bytes, parts: None, costs: costs.to_vec() }
     }
 
     #[test]
@@ -215,6 +224,7 @@ mod tests {
             figure("/dev/mem", "map", 8192, &[300, 290, 310]),
             figure("window", "map", 8192, &[100]),
             figure("window", "open", 0, &[7]),
+            Figure { parts: Some(3), ..figure("calls", "dump", 12288, &[50]) },
         ];
         let measured = Figures {
             command: "bench".into(),
@@ -228,6 +238,7 @@ mod tests {
         let words = |start: &str| line(start).split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(words("/dev/mem"), ["/dev/mem", "300", "±", "3.3", "%", "1.00", "150.0"]);
         assert_eq!(words("window"), ["window", "100", "±", "0.0", "%", "3.00", "50.0"]);
+        assert_eq!(words("calls"), ["calls", "150", "±", "0.0", "%", "50.0", "computed:", "3", "times", "50"]);
         assert!(text.contains("\nmap, 8 KiB\n") && text.contains("\nopen\n"), "{text}");
     }
 }

@@ -3,11 +3,13 @@
 //! Our own programs for the guest, statically linked, so that they need no libraries there.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context, Result};
+use map_protocol::PLAIN;
 
 use crate::{
     arch::Target,
@@ -73,6 +75,19 @@ pub fn build_for_tests(tools: &Tools, ui: &Ui) -> Result<Programs> {
     let mut programs = build(tools, ui)?;
     programs.0.push((directory.join("devmap"), "/usr/bin/devmap32"));
     Ok(programs)
+}
+
+/// Compiles the program that has devmem2's shape in plain C, for a benchmark.
+pub fn build_plain(tools: &Tools, ui: &Ui) -> Result<(PathBuf, PathBuf)> {
+    let directory = crate::target().join("bench-program").join(tools.arch.name);
+    fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
+    let _lock = setup::lock(&directory, "building a C program", ui)?;
+    let program = directory.join("plain");
+    let mut compiler = Command::new(tools.arch.programs.linker);
+    compiler.args(["-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o"]);
+    compiler.arg(&program).arg(crate::root().join("userspace/cli/benches/plain.c"));
+    Job::new(compiler).output().context("cannot build the C program to compare with")?;
+    Ok((program, PLAIN.into()))
 }
 
 /// Runs clippy on the programs for a guest, compiled for its architecture.

@@ -31,6 +31,9 @@ pub const TWIN: &str = "/root/twin.ko";
 /// Where the guest finds the module with a UIO device, for a benchmark.
 pub const UIO: &str = "/root/uio_bench.ko";
 
+/// Where the guest finds a C program of devmem2's shape, for a benchmark.
+pub const PLAIN: &str = "/root/plain";
+
 /// Where the guest finds the module that applies overlays to its device tree, if its suite needs one.
 pub const OVERLAY: &str = "/root/overlay.ko";
 
@@ -227,23 +230,31 @@ pub struct Figure {
     pub work: String,
     /// On how many bytes of memory.
     pub bytes: u64,
-    /// What it cost each time, in instructions.
+    /// If only a part of the work was done and measured: how many such parts the whole has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<u64>,
+    /// What it cost each time, in instructions; with `parts`, what the part cost.
     pub costs: Vec<u64>,
 }
 
 impl Figure {
-    /// The median of the costs; 0 without any.
-    pub fn median(&self) -> u64 {
+    /// The median of what was measured; 0 without any.
+    fn measured(&self) -> u64 {
         let mut costs = self.costs.clone();
         costs.sort_unstable();
         costs.get(costs.len() / 2).copied().unwrap_or(0)
+    }
+
+    /// What the whole work costs: the median, multiplied if only a part was measured.
+    pub fn cost(&self) -> u64 {
+        self.measured() * self.parts.unwrap_or(1)
     }
 
     /// Half of the distance between the lowest and the highest cost, as a part of the median.
     pub fn spread(&self) -> f64 {
         let (least, most) = (self.costs.iter().min(), self.costs.iter().max());
         match (least, most) {
-            (Some(least), Some(most)) if *most > 0 => (most - least) as f64 / 2.0 / self.median() as f64,
+            (Some(least), Some(most)) if *most > 0 => (most - least) as f64 / 2.0 / self.measured() as f64,
             _ => 0.0,
         }
     }
@@ -398,6 +409,22 @@ mod tests {
         half.fill().unwrap();
         assert_eq!(half.try_recv::<ToHost>().unwrap(), Some(first));
         assert_eq!(half.try_recv::<ToHost>().unwrap(), None);
+    }
+
+    #[test]
+    fn a_part_that_was_measured_is_multiplied() {
+        let figure = |parts| Figure {
+            contender: "a".into(),
+            work: "dump".into(),
+            bytes: 1 << 20,
+            parts,
+            costs: vec![120, 80, 100],
+        };
+        assert_eq!((figure(None).cost(), figure(Some(1000)).cost()), (100, 100_000));
+        assert_eq!(figure(None).spread(), figure(Some(1000)).spread());
+        let [whole, part] = [None, Some(7)].map(|parts| serde_json::to_string(&figure(parts)).unwrap());
+        assert!(!whole.contains("parts") && part.contains(r#""parts":7"#), "{whole} {part}");
+        assert_eq!(serde_json::from_str::<Figure>(&whole).unwrap(), figure(None));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Measures what system calls on a device cost: `map-suite bench`, for `map-qemu bench`, whose guest's clock counts
 //! instructions.
 
+mod commands;
+
 use std::{
     fs::{self, File},
     hint::black_box,
@@ -119,7 +121,8 @@ impl Node {
     }
 }
 
-/// Prints a figure a line: what each kind of call costs each contender, on the GiB of memory at `start`.
+/// Prints a figure a line: what each kind of call costs each contender, on the GiB of memory at `start`, and what
+/// programs cost that read it.
 pub fn run(start: &str) -> Result<()> {
     let memory = start.strip_prefix("0x").context("give the start in hexadecimal, after 0x")?;
     let memory = u64::from_str_radix(memory, 16)?;
@@ -135,6 +138,7 @@ pub fn run(start: &str) -> Result<()> {
         })
         .context(contender.name)?;
     }
+    commands::run(memory)?;
     revocation(memory)
 }
 
@@ -147,7 +151,7 @@ fn measure_contender(contender: &Contender, start: u64) -> Result<()> {
         options.open(&path).with_context(|| format!("cannot open {}", path.display()))
     };
     let file = open()?;
-    let report = |work: &str, bytes: usize, costs: Vec<u64>| report(contender.name, work, bytes, costs);
+    let report = |work: &str, bytes: usize, costs: Vec<u64>| report(contender.name, work, bytes, None, costs);
     report("open and close", 0, measure(|| open().map(drop))?)?;
     for size in SIZES {
         let map = || Vma::shared(&file, offset, size);
@@ -211,7 +215,7 @@ fn revocation(start: u64) -> Result<()> {
             window.set("enable", "0")?;
             costs.push(nanoseconds(began)?);
         }
-        report("window", &format!("disable with {mappings} mappings"), 3 * MIB, costs)?;
+        report("window", &format!("disable with {mappings} mappings"), 3 * MIB, None, costs)?;
     }
     Ok(())
 }
@@ -232,8 +236,9 @@ fn nanoseconds(began: Instant) -> Result<u64> {
     Ok(u64::try_from(began.elapsed().as_nanos())?)
 }
 
-fn report(contender: &str, work: &str, bytes: usize, costs: Vec<u64>) -> Result<()> {
-    let figure = Figure { contender: contender.into(), work: work.into(), bytes: bytes as u64, costs };
+/// Prints a figure. With `parts`, the costs are those of one of so many parts of the work.
+fn report(contender: &str, work: &str, bytes: usize, parts: Option<u64>, costs: Vec<u64>) -> Result<()> {
+    let figure = Figure { contender: contender.into(), work: work.into(), bytes: bytes as u64, parts, costs };
     println!("{}", serde_json::to_string(&figure)?);
     Ok(())
 }
