@@ -61,8 +61,9 @@ test-all: rust ## Run all tests, on every kernel, and those of the packages and 
 	@$(MAP_QEMU) test --all $(GUEST)
 
 .PHONY: bench
-bench: rust ## Measure the driver beside its peers, in instructions, and keep the figures in docs/benchmarks
+bench: rust ## Measure the driver beside its peers, in instructions; keeps figures and charts in docs/benchmarks
 	@$(MAP_QEMU) bench --write docs/benchmarks
+	@$(MAKE) --no-print-directory pictures
 
 .PHONY: bench-check
 bench-check: rust ## Compare with these figures: fails if one is 5 % worse

@@ -3,22 +3,51 @@
 //! Draws the pictures of the documentation: `make pictures`.
 
 mod address_space;
+mod chart;
 mod request;
 mod svg;
 
-use std::{fs, io, path::Path};
+use std::{error::Error, fs, path::Path};
 
-/// Draws a picture.
-type Draw = fn() -> String;
+use map_protocol::Figures;
 
-/// The pictures: the name of the file, and what draws it.
-const PICTURES: &[(&str, Draw)] = &[("request.svg", request::draw), ("address-space.svg", address_space::draw)];
+/// The directory of the documentation.
+fn docs() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
 
-fn main() -> io::Result<()> {
-    let place = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for (name, draw) in PICTURES {
-        fs::write(place.join(name), draw())?;
-        println!("docs/pictures/{name}");
+/// The figures that the benchmark has kept, by architecture.
+fn measured() -> Result<Vec<(String, Figures)>, Box<dyn Error>> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(docs().join("benchmarks"))? {
+        let path = entry?.path();
+        let (Some(arch), Some("json")) = (path.file_stem(), path.extension().and_then(|text| text.to_str())) else {
+            continue;
+        };
+        let text = fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        let figures = serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        all.push((arch.to_string_lossy().into_owned(), figures));
+    }
+    // A directory has no order.
+    all.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(all)
+}
+
+/// The pictures: the place of each below [`docs`], and its text.
+fn pictures() -> Result<Vec<(String, String)>, Box<dyn Error>> {
+    let mut pictures = vec![
+        ("pictures/request.svg".into(), request::draw()),
+        ("pictures/address-space.svg".into(), address_space::draw()),
+    ];
+    let chart = |(arch, figures): &(String, Figures)| (format!("benchmarks/{arch}.svg"), chart::draw(arch, figures));
+    pictures.extend(measured()?.iter().map(chart));
+    Ok(pictures)
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    for (name, text) in pictures()? {
+        fs::write(docs().join(&name), text)?;
+        println!("docs/{name}");
     }
     Ok(())
 }
@@ -35,16 +64,15 @@ mod tests {
 
     #[test]
     fn every_picture_is_what_its_source_draws() {
-        for (name, draw) in PICTURES {
-            let kept = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
-            assert!(kept == draw(), "docs/pictures/{name} is old: make pictures");
+        for (name, text) in pictures().unwrap() {
+            let kept = fs::read_to_string(docs().join(&name)).unwrap();
+            assert!(kept == text, "docs/{name} is old: make pictures");
         }
     }
 
     #[test]
     fn every_picture_is_xml_with_words_for_those_who_do_not_see_it() {
-        for (name, draw) in PICTURES {
-            let text = draw();
+        for (name, text) in pictures().unwrap() {
             let document = roxmltree::Document::parse(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
             for element in ["title", "desc"] {
                 let [words] = texts(&document, element)[..] else { panic!("{name} has not one {element}") };
@@ -58,8 +86,7 @@ mod tests {
     fn the_files_that_pictures_name_exist() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let mut count = 0;
-        for (name, draw) in PICTURES {
-            let text = draw();
+        for (name, text) in pictures().unwrap() {
             let document = roxmltree::Document::parse(&text).unwrap();
             for label in texts(&document, "text") {
                 let files = label

@@ -123,6 +123,11 @@ pub struct Svg {
 impl Svg {
     /// An empty page. Screen readers read the title and the description.
     pub fn new(width: i32, height: i32, title: &str, description: &str) -> Svg {
+        Self::with_style(width, height, title, description, "")
+    }
+
+    /// The same, with more classes than all pictures have.
+    pub fn with_style(width: i32, height: i32, title: &str, description: &str, style: &str) -> Svg {
         let mut svg = Svg { text: String::new() };
         svg.line(format_args!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
@@ -131,7 +136,7 @@ impl Svg {
         svg.line(format_args!("<!-- SPDX-License-Identifier: MIT OR Apache-2.0; made by `make pictures` -->"));
         svg.line(format_args!("<title id=\"title\">{}</title>", escape(title)));
         svg.line(format_args!("<desc id=\"description\">{}</desc>", escape(description)));
-        svg.line(format_args!("<style>{STYLE}</style>"));
+        svg.line(format_args!("<style>{STYLE}{style}</style>"));
         svg.rect(Rect { x: 1, y: 1, width: width - 2, height: height - 2 }, "page");
         svg
     }
