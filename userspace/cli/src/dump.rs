@@ -24,6 +24,8 @@ struct Line<'a> {
     bytes: &'a [u8],
     /// Show values of this width and order; otherwise bytes.
     values: Option<(Width, Endian)>,
+    /// Whether the output shows colours. They take most of the time, also where they are removed again.
+    coloured: bool,
 }
 
 impl Line<'_> {
@@ -40,7 +42,9 @@ impl Line<'_> {
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ", self.address)?;
+        // Written at once: a dump has many lines, and the formatter takes long for a few characters.
+        let mut text = String::with_capacity(8 * LINE);
+        write!(text, "{} ", self.address)?;
         let width = self.values.map_or(1, |(width, _)| width.bytes());
         let mut column = 0;
         for (index, group) in self.groups().enumerate() {
@@ -50,18 +54,39 @@ impl fmt::Display for Line<'_> {
                 Some(_) => Style::new(),
             };
             let gap = if index * width == LINE / 2 { "  " } else { " " };
-            write!(f, "{gap}{style}{:0digits$x}{style:#}", group.value, digits = group.digits)?;
+            text.push_str(gap);
+            self.paint(&mut text, style, |text| push_hex(text, group.value, group.digits))?;
             column += gap.len() + group.digits;
         }
         // As wide as a whole line, which has one more space in its middle if a value ends there.
         let whole = LINE / width * (2 * width + 1) + 1;
-        write!(f, "{:blanks$}  |", "", blanks = whole - column)?;
+        write!(text, "{:blanks$}  |", "", blanks = whole - column)?;
         for byte in self.bytes {
-            let style = style_of(*byte);
             let shown = if byte.is_ascii_graphic() || *byte == b' ' { char::from(*byte) } else { '.' };
-            write!(f, "{style}{shown}{style:#}")?;
+            self.paint(&mut text, style_of(*byte), |text| text.push(shown))?;
         }
-        f.write_char('|')
+        text.push('|');
+        f.write_str(&text)
+    }
+}
+
+impl Line<'_> {
+    /// Appends what `push` does, in this style if there are colours.
+    fn paint(&self, text: &mut String, style: Style, push: impl FnOnce(&mut String)) -> fmt::Result {
+        if !self.coloured {
+            push(text);
+            return Ok(());
+        }
+        write!(text, "{style}")?;
+        push(text);
+        write!(text, "{style:#}")
+    }
+}
+
+/// Appends the last `digits` hexadecimal digits of `value`.
+fn push_hex(text: &mut String, value: u64, digits: usize) {
+    for digit in (0..digits).rev() {
+        text.push(char::from(b"0123456789abcdef"[(value >> (4 * digit) & 0xf) as usize]));
     }
 }
 
@@ -77,7 +102,11 @@ struct Json {
 
 impl Serialize for Line<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let digits = || self.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = || {
+            let mut text = String::with_capacity(2 * self.bytes.len());
+            self.bytes.iter().for_each(|byte| push_hex(&mut text, (*byte).into(), 2));
+            text
+        };
         Json {
             address: self.address,
             bytes: self.values.is_none().then(digits),
@@ -104,7 +133,7 @@ pub fn dump(ctx: &mut Context, extent: Extent, all: bool) -> Result<(), Failure>
     let bulk = ctx.bulk(&mapping);
     bulk.check(Operation::Read, 0, mapping.len())?;
     let values = ctx.fixed_width().map(|width| (width, ctx.endian));
-    let every_line = all || ctx.out.is_json();
+    let (every_line, coloured) = (all || ctx.out.is_json(), ctx.out.is_coloured());
     let mut buffer = Vec::new();
     let mut before = [0; LINE];
     let mut omitting = false;
@@ -126,7 +155,7 @@ pub fn dump(ctx: &mut Context, extent: Extent, all: bool) -> Result<(), Failure>
             if let Ok(whole) = bytes.try_into() {
                 before = whole;
             }
-            ctx.out.emit(&Line { address: Location::of(&mapping, at), bytes, values })?;
+            ctx.out.emit(&Line { address: Location::of(&mapping, at), bytes, values, coloured })?;
         }
         Ok(true)
     })
@@ -136,8 +165,26 @@ pub fn dump(ctx: &mut Context, extent: Extent, all: bool) -> Result<(), Failure>
 mod tests {
     use super::*;
 
+    fn line(bytes: &[u8], values: Option<(Width, Endian)>, coloured: bool) -> String {
+        Line { address: 0xc000_0000.into(), bytes, values, coloured }.to_string()
+    }
+
+    /// Without colours, which change nothing else.
     fn plain(bytes: &[u8], values: Option<(Width, Endian)>) -> String {
-        anstream::adapter::strip_str(&Line { address: 0xc000_0000.into(), bytes, values }.to_string()).to_string()
+        let plain = line(bytes, values, false);
+        assert_eq!(anstream::adapter::strip_str(&line(bytes, values, true)).to_string(), plain);
+        plain
+    }
+
+    #[test]
+    fn zeros_text_and_others_have_colours_of_their_own() {
+        let [dim, cyan, yellow] = [style_of(0), style_of(b'a'), style_of(0x80)];
+        let expected = format!(
+            "0xc0000000  {dim}00{dim:#} {cyan}61{cyan:#} {yellow}80{yellow:#}{:42}|{dim}.{dim:#}{cyan}a{cyan:#}{yellow}.{yellow:#}|",
+            ""
+        );
+        assert_eq!(line(b"\0a\x80", None, true), expected);
+        assert!(expected.contains("\x1b[36m61\x1b[0m"), "{expected:?}");
     }
 
     #[test]

@@ -5,20 +5,23 @@
 use std::fmt;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
-use anstream::AutoStream;
+use anstream::{AutoStream, ColorChoice};
 use serde::{Serialize, Serializer};
 
 /// The output of results. Only [`finish`](Self::finish) flushes it, so that no error is lost.
 pub struct Output {
     stream: BufWriter<AutoStream<StdoutLock<'static>>>,
     json: bool,
+    coloured: bool,
 }
 
 impl Output {
     /// Standard output; it keeps colours only if a terminal shows them.
     pub fn new(json: bool) -> Self {
         let choice = AutoStream::choice(&io::stdout());
-        Self { stream: BufWriter::new(AutoStream::new(io::stdout().lock(), choice)), json }
+        let stream = AutoStream::new(io::stdout().lock(), choice);
+        let coloured = stream.current_choice() != ColorChoice::Never;
+        Self { stream: BufWriter::new(stream), json, coloured }
     }
 
     /// Prints one result.
@@ -43,6 +46,11 @@ impl Output {
     /// Whether the output is JSON.
     pub fn is_json(&self) -> bool {
         self.json
+    }
+
+    /// Whether it keeps colours.
+    pub fn is_coloured(&self) -> bool {
+        self.coloured
     }
 
     /// Whether the output is text on a terminal.
