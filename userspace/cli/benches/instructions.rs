@@ -9,11 +9,12 @@
 use std::env;
 use std::error::Error;
 use std::fs;
+use std::hint::black_box;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use devmap::{Device, PhysRange, Width};
+use devmap::{Device, Mapping, PhysRange, Width};
 use tempfile::TempDir;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -64,9 +65,22 @@ fn work(accesses: &str, operation: &str, length: &str, device: &str) -> Result<(
         "save" => bulk.read_into(0, &mut bytes[..length])?,
         "compare" => assert_eq!(bulk.compare(0, &bytes[..length])?, None),
         "copy" => bulk.copy(0, &mapping, length, length)?,
+        // No operation of `Bulk`: single values.
+        "read" => {
+            black_box(sum(&mapping, length)?);
+        }
         other => return Err(format!("`{other}` is not an operation").into()),
     }
     Ok(())
+}
+
+/// The sum of the values of 64 bits in the first `length` bytes, each read for itself.
+fn sum(mapping: &Mapping, length: usize) -> devmap::Result<u64> {
+    let mut sum = 0u64;
+    for offset in (0..length.min(mapping.len())).step_by(size_of::<u64>()) {
+        sum = sum.wrapping_add(mapping.read(offset)?);
+    }
+    Ok(sum)
 }
 
 /// Counts everything, and prints it.
@@ -77,6 +91,9 @@ fn report(programs: &[&str]) -> Result<()> {
         let [values, volatile, vectors, libc, command] = bench.operation(operation)?;
         println!("{operation:<19} | {values:8.3} | {volatile:13.3} | {vectors:6.3} | {libc:22.3} | {command:.3}");
     }
+    let [library, plain] = bench.single_values()?;
+    println!("\n{:<19} | Mapping::read | volatile loop", "instructions a value");
+    println!("{:<19} | {library:13.3} | {plain:.3}", "read of 64 bits");
     println!("\n{:<50} | instructions | bytes on disk", "a start, and the reading of 32 bits");
     for (name, program) in
         [("devmap as cargo builds it", DEVMAP)].into_iter().chain(programs.iter().map(|program| (*program, *program)))
@@ -167,6 +184,20 @@ impl Bench {
         };
         let (short, long) = (count(LENGTH)?, count(2 * LENGTH)?);
         Ok(std::array::from_fn(|index| (long[index] - short[index]) as f64 / LENGTH as f64))
+    }
+
+    /// The instructions for each value that a loop reads and adds, of the library and of the volatile loop.
+    fn single_values(&self) -> Result<[f64; 2]> {
+        let me = env::current_exe()?.display().to_string();
+        let count = |length: usize| -> Result<[i64; 2]> {
+            let length = length.to_string();
+            Ok([
+                self.instructions(&me, &["work", "values", "read", &length, &self.device()])?,
+                self.instructions(&self.plain(""), &["volatile", "read", &length])?,
+            ])
+        };
+        let (short, long) = (count(LENGTH)?, count(2 * LENGTH)?);
+        Ok(std::array::from_fn(|index| (long[index] - short[index]) as f64 / (LENGTH / size_of::<u64>()) as f64))
     }
 
     /// Prints the total of `program`.

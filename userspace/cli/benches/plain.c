@@ -42,6 +42,12 @@ static int by_volatile(const char *operation, size_t length)
 	} else if (!strcmp(operation, "copy")) {
 		for (i = 0; i < count; i++)
 			other[i] = mapped[i];
+	} else if (!strcmp(operation, "read")) {
+		uint64_t sum = 0;
+
+		for (i = 0; i < count; i++)
+			sum += mapped[i];
+		plain[0] = sum;
 	} else {
 		return 2;
 	}
