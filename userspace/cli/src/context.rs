@@ -109,8 +109,10 @@ impl Context {
             Kind::File => ("the file was truncated while mapped", "keep others from truncating it"),
             _ => ("nothing answers at the address, or not to this width", "see the device's manual"),
         };
-        let window = match mapping.window() {
-            Some(window) if !window.name.is_empty() => format!("the window {}", window.name),
+        let window = match (mapping.window(), device.kind()) {
+            (Some(window), _) if !window.name.is_empty() => format!("the window {}", window.name),
+            // It is not in a window.
+            (_, Kind::File) => String::new(),
             _ => format!("the window of {}", mapping.range()),
         };
         // Joined, not formatted: that would take a third of what a small command does beyond its start.
