@@ -3,6 +3,7 @@
 //! Measures what system calls on a device cost: `map-suite bench`, for `map-qemu bench`, whose guest's clock counts
 //! instructions.
 
+pub mod bulk;
 mod commands;
 
 use std::{
@@ -124,8 +125,7 @@ impl Node {
 /// Prints a figure a line: what each kind of call costs each contender, on the GiB of memory at `start`, and what
 /// programs cost that read it.
 pub fn run(start: &str) -> Result<()> {
-    let memory = start.strip_prefix("0x").context("give the start in hexadecimal, after 0x")?;
-    let memory = u64::from_str_radix(memory, 16)?;
+    let memory = parse(start)?;
     for contender in CONTENDERS {
         let _module = contender.load(start).context(contender.name)?;
         // In a process of its own: the heap of one that has read 3 MiB is larger, and so every fork of it costs more.
@@ -138,8 +138,14 @@ pub fn run(start: &str) -> Result<()> {
         })
         .context(contender.name)?;
     }
+    bulk::run(start)?;
     commands::run(memory)?;
     revocation(memory)
+}
+
+fn parse(start: &str) -> Result<u64> {
+    let digits = start.strip_prefix("0x").context("give the start in hexadecimal, after 0x")?;
+    Ok(u64::from_str_radix(digits, 16)?)
 }
 
 fn measure_contender(contender: &Contender, start: u64) -> Result<()> {

@@ -153,6 +153,7 @@ fn main() -> ExitCode {
     let result = match words[..] {
         ["one", suite, name] => return one(suite, name),
         ["bench", start] => bench::run(start),
+        ["bench", "bulk", start] => bench::bulk::measure_all(start),
         ["list"] => std::io::stdout().write_all(&plan::NAMES).context("cannot write the list"),
         [suite, filter] => run(suite, filter),
         _ => Err(anyhow::anyhow!("usage: map-suite SUITE FILTER")),

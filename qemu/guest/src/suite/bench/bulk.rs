@@ -2,7 +2,7 @@
 
 //! What the library's bulk operations cost on each cache type, beside a plain loop and the C library's functions.
 
-use std::{env, hint::black_box, os::unix::process::CommandExt, process::Command};
+use std::{env, hint::black_box, process::Command};
 
 use anyhow::{ensure, Context, Result};
 use devmap::{Device, Mapping, PhysRange};
@@ -19,31 +19,31 @@ const APART: usize = 16 * MIB;
 /// The byte that is stored.
 const BYTE: u8 = 0x5a;
 
-/// The variable for the C library's settings, and those without which it uses one `rep movsb` or `rep stosb`: that
-/// counts as an instruction for each byte.
-const TUNABLES: (&str, &str) = (
-    "GLIBC_TUNABLES",
-    "glibc.cpu.x86_rep_movsb_threshold=0x40000000:glibc.cpu.x86_rep_stosb_threshold=0x40000000:\
-     glibc.cpu.x86_non_temporal_threshold=0x40000000",
-);
+/// Where the memory begins that is moved: behind what the programs dump.
+const OFFSET: u64 = 512 * MIB as u64;
 
-/// Runs this program again with the settings, which the C library reads at its start. Returns in the program that has
-/// them.
-pub fn with_tunables() -> Result<()> {
-    if env::var_os(TUNABLES.0).is_some_and(|value| value == TUNABLES.1) {
-        return Ok(());
-    }
-    let program = env::current_exe()?;
-    Err(Command::new(program).args(env::args_os().skip(1)).env(TUNABLES.0, TUNABLES.1).exec())
-        .context("cannot begin again")
+/// The C library's settings without which it uses one `rep movsb` or `rep stosb`, which counts as an instruction for each
+/// byte, and stores past the caches, which the guest does not have.
+const TUNABLES: &str = "glibc.cpu.x86_rep_movsb_threshold=0x40000000:glibc.cpu.x86_rep_stosb_threshold=0x40000000:\
+                        glibc.cpu.x86_non_temporal_threshold=0x40000000";
+
+/// Prints the figures, on the memory at `start`: in a process of its own, since the C library reads its settings when it
+/// starts.
+pub fn run(start: &str) -> Result<()> {
+    let mut command = Command::new(env::current_exe()?);
+    command.args(["bench", "bulk", start]).env("GLIBC_TUNABLES", TUNABLES);
+    let status = command.status().context("cannot begin again")?;
+    ensure!(status.success(), "the bulk operations: {status}");
+    Ok(())
 }
 
-/// Prints the figures, on the memory at `start`.
-pub fn run(start: u64) -> Result<()> {
+/// What the process does.
+pub fn measure_all(start: &str) -> Result<()> {
+    let start = super::parse(start)? + OFFSET;
     let mut one = vec![0; SIZES[1]];
     let mut other = vec![0; SIZES[1]];
     for (name, options) in [("window", ""), ("window, wc", ":wc"), ("window, cached", ":cached")] {
-        let _driver = Loaded::with(&[&format!("windows=bench@{start:#x}+1G{options}")])?;
+        let _driver = Loaded::with(&[&format!("windows=bench@{start:#x}+{:#x}{options}", 2 * APART)])?;
         let range = PhysRange::new(start, 2 * APART as u64).context("no range")?;
         let mapping = Device::open("/dev/map")?.map(range)?;
         for size in SIZES {
