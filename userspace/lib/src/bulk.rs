@@ -160,22 +160,24 @@ impl<'m> Bulk<'m> {
     pub fn fill<T: Value>(self, offset: usize, length: usize, value: T) -> Result<()> {
         self.check(Operation::Fill, offset, length)?;
         check_length(Operation::Fill, length, T::WIDTH)?;
-        let mut pattern = [0; BLOCK + Width::WIDEST.bytes()];
+        // Wherever a step begins, also within a value, a chunk of it follows.
+        let mut pattern = [0; CHUNK + Width::WIDEST.bytes()];
         for chunk in pattern.chunks_exact_mut(T::WIDTH.bytes()) {
             chunk.copy_from_slice(self.mapping.endian().convert(value).to_bytes().as_ref());
         }
         let memory = self.mapping.memory();
         let mut at = 0;
         for (step, length) in self.parts(offset, length) {
-            // A step may begin within a value.
-            let pattern = &pattern[at % T::WIDTH.bytes()..];
+            let pattern: &[u8; CHUNK] =
+                pattern[at % T::WIDTH.bytes()..].first_chunk().expect("it is longer than a chunk by a value");
             match step {
-                Step::Vectors(kind) => {
-                    let pattern = pattern.first_chunk().expect("a block is longer than a chunk");
-                    memory.fill_vectors(kind, offset + at, pattern, length)
-                }
-                Step::Values(width) => by_width!(width, W => (0..length).step_by(BLOCK).try_for_each(|start| {
-                    memory.store_run::<W>(offset + at + start, &pattern[..BLOCK.min(length - start)])
+                Step::Vectors(kind) => memory.fill_vectors(kind, offset + at, pattern, length),
+                // Each access stores the same.
+                Step::Values(width) if width >= T::WIDTH => by_width!(width, W => {
+                    memory.fill_run(offset + at, first_value::<W>(pattern), length)
+                }),
+                Step::Values(width) => by_width!(width, W => (0..length).step_by(CHUNK).try_for_each(|start| {
+                    memory.store_run::<W>(offset + at + start, &pattern[..CHUNK.min(length - start)])
                 })),
             }
             .expect(CHECKED);
@@ -450,6 +452,11 @@ enum Step {
     Values(Width),
     /// By vector registers, in whole chunks.
     Vectors(Memory),
+}
+
+/// The value that `bytes` begin with.
+fn first_value<T: Value>(bytes: &[u8; CHUNK]) -> T {
+    T::from_bytes(T::Bytes::try_from(&bytes[..size_of::<T>()]).expect("a chunk is longer than a value"))
 }
 
 /// The first byte from `offset` on that is not the expected one.

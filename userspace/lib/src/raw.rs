@@ -214,6 +214,18 @@ impl VolatileSlice {
         Ok(())
     }
 
+    /// Stores `value` over and over into `length` bytes from `offset` on, in ascending order.
+    pub(crate) fn fill_run<T: Value>(&self, offset: usize, value: T, length: usize) -> Result<(), Fault> {
+        let count = count_of::<T>(length)?;
+        let target = self.locate_for_store::<T>(offset, count)?;
+        for index in 0..count {
+            // SAFETY: `locate_for_store` has checked the bounds of the whole run, the alignment of its start, and that
+            // the mapping is writable.
+            unsafe { T::store(target.wrapping_add(index), value) };
+        }
+        Ok(())
+    }
+
     /// Copies `length` bytes from `offset` on to `target`, from `target_offset` on, as values that are loaded and stored
     /// each once, in ascending order.
     pub(crate) fn copy_run<T: Value>(

@@ -109,6 +109,20 @@ fn every_fixed_width_moves_the_same_bytes() {
 }
 
 #[test]
+fn a_fill_by_another_width_than_its_value_stores_the_same() {
+    let expected = [0x12, 0x34, 0x56, 0x78].repeat(LENGTH / 4);
+    for width in [Width::Bits8, Width::Bits16, Width::Bits32, Width::WIDEST] {
+        let fake = FakeDevice::new(&vec![0; LENGTH]);
+        let mapping = fake.map(0, LENGTH as u64).unwrap().with_endian(Endian::Big);
+        mapping.bulk().with_width(width).fill(0, LENGTH, 0x1234_5678u32).unwrap();
+        assert!(fake.contents() == expected, "{width}");
+        // Narrower accesses can begin within a value of the memory.
+        mapping.bulk().with_width(width).fill(width.bytes(), LENGTH - 8, 0x5678_1234u32).unwrap();
+        assert!(fake.contents()[width.bytes()..][..LENGTH - 8] == [0x56, 0x78, 0x12, 0x34].repeat(LENGTH / 4 - 2));
+    }
+}
+
+#[test]
 fn a_fixed_width_wants_multiples_of_itself_and_changes_nothing_otherwise() {
     let fake = FakeDevice::new(&[7; 32]);
     let mapping = fake.map(0, 32).unwrap();
