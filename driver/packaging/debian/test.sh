@@ -130,7 +130,8 @@ if [ ! -d "$base" ]; then
 		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main"
 	done >"$scratch/sources.list"
 	export DEPENDS="$depends" OLD_KERNEL="$old_kernel" NEW_KERNEL="$new_kernel" DISK="$disk"
-	mmdebstrap --quiet --mode=root --variant=minbase --include="$system" \
+	# An archive that fails once is asked again.
+	mmdebstrap --quiet --mode=root --variant=minbase --include="$system" --aptopt='Acquire::Retries "3"' \
 		--customize-hook='chroot "$1" apt-get -q -y --no-install-recommends satisfy "$DEPENDS"' \
 		--customize-hook='mkdir -p "$1/etc/initramfs-tools/conf.d" "$1/usr/share/initramfs-tools/modules.d"' \
 		--customize-hook='echo MODULES=list >"$1/etc/initramfs-tools/conf.d/disk"' \
