@@ -218,11 +218,18 @@ impl VolatileSlice {
     pub(crate) fn fill_run<T: Value>(&self, offset: usize, value: T, length: usize) -> Result<(), Fault> {
         let count = count_of::<T>(length)?;
         let target = self.locate_for_store::<T>(offset, count)?;
-        for index in 0..count {
+        let store = |index: usize| {
             // SAFETY: `locate_for_store` has checked the bounds of the whole run, the alignment of its start, and that
-            // the mapping is writable.
+            // the mapping is writable. Every index is below `count`.
             unsafe { T::store(target.wrapping_add(index), value) };
+        };
+        // Several in a row: the compiler does not unroll a loop over assembly.
+        const ROW: usize = 8;
+        let rows = count / ROW;
+        for row in 0..rows {
+            (0..ROW).for_each(|index| store(row * ROW + index));
         }
+        (rows * ROW..count).for_each(store);
         Ok(())
     }
 
