@@ -14,7 +14,6 @@
 use std::arch::asm;
 
 use crate::driver::CacheMode;
-use crate::raw::Fault;
 use crate::{Error, Mapping, Operation, Result};
 
 impl Mapping {
@@ -113,9 +112,7 @@ impl Mapping {
     }
 
     fn maintain(&self, operation: Operation, offset: usize, length: usize) -> Result<()> {
-        if offset.checked_add(length).is_none_or(|end| end > self.len()) {
-            return Err(self.error(Fault::OutOfBounds, operation, offset, length));
-        }
+        self.bulk().check(operation, offset, length)?;
         match self.cache() {
             Some(CacheMode::Cached) | None => {}
             Some(cache) => return Err(Error::NotCached { operation, range: self.range(), cache }),

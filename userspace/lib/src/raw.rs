@@ -330,21 +330,14 @@ impl VolatileSlice {
 
     /// The address of `length` bytes from `offset` on, a multiple of [`CHUNK`].
     fn locate_chunks(&self, offset: usize, length: usize) -> Result<*mut u8, Fault> {
-        if length % CHUNK == 0 {
-            self.locate(offset, length)
-        } else {
-            Err(Fault::Misaligned)
-        }
+        check_chunks(length)?;
+        self.locate(offset, length)
     }
 
     /// The same, all of them writable.
     fn locate_chunks_for_store(&self, offset: usize, length: usize) -> Result<*mut u8, Fault> {
-        let target = self.locate_chunks(offset, length)?;
-        if self.writable {
-            Ok(target)
-        } else {
-            Err(Fault::ReadOnly)
-        }
+        check_chunks(length)?;
+        self.locate_for_store(offset, length)
     }
 
     /// The address of `count` values from `offset` on, all of them writable.
@@ -373,6 +366,15 @@ impl VolatileSlice {
         } else {
             Err(Fault::Misaligned)
         }
+    }
+}
+
+/// Fails unless `length` bytes are whole chunks.
+fn check_chunks(length: usize) -> Result<(), Fault> {
+    if length % CHUNK == 0 {
+        Ok(())
+    } else {
+        Err(Fault::Misaligned)
     }
 }
 
