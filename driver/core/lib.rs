@@ -9,5 +9,11 @@
 
 #[path = "mod.rs"]
 mod map_core;
+mod notation;
 
 pub use map_core::*;
+pub use notation::{
+    number,
+    NumberError,
+    RangeError, //
+};
