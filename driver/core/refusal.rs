@@ -16,6 +16,7 @@ use super::{
 /// checks that the kernel makes in mmap(2) before it calls the driver; MAP_IOC_CHECK must return
 /// the same result without them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 #[repr(u32)]
 pub enum Refusal {
     /// There are no windows, and the opener lacks CAP_SYS_RAWIO.

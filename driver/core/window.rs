@@ -18,6 +18,7 @@ use super::{
 /// and all non-default options: `sdram@0xc0000000+0x300000:ro:wc`. Only `reserved` and `origin`
 /// have no syntax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Window {
     /// The memory, in whole pages.
     pub range: PhysRange,
@@ -66,6 +67,7 @@ impl Window {
 
 /// The source of a window's description.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Origin {
     /// The module parameter.
     #[default]
@@ -212,6 +214,7 @@ impl fmt::Display for Access {
 /// The cache type of a mapping. The values are those of the ABI.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum CacheMode {
     /// Every access reaches the memory, in program order: x86 UC-, arm64 Device-nGnRnE.
     #[default]

@@ -168,12 +168,35 @@ const CHECKS: &[Check] = &[
     Check { name: "host: cargo fmt", arguments: &["fmt", "--all", "--check"] },
     Check {
         name: "host: clippy",
-        arguments: &["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"],
+        arguments: &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--all-features",
+            "--locked",
+            "--quiet",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    },
+    Check {
+        name: "host: the crate without the standard library",
+        arguments: &["check", "--package", "devmap", "--no-default-features", "--locked", "--quiet"],
     },
     Check {
         name: "host: rustdoc",
         // The crate and the command line are both called devmap: at the same time one would remove what the other writes.
-        arguments: &["doc", "--workspace", "--no-deps", "--document-private-items", "--locked", "--quiet", "--jobs=1"],
+        arguments: &[
+            "doc",
+            "--workspace",
+            "--all-features",
+            "--no-deps",
+            "--document-private-items",
+            "--locked",
+            "--quiet",
+            "--jobs=1",
+        ],
     },
 ];
 
@@ -200,7 +223,8 @@ fn host_tests(tally: &Tally<'_>, ui: &Ui) -> Result<()> {
     ui.step("host: unit tests");
     let mut found = Vec::new();
     let ran = tally.check("host: cargo test", || {
-        process::Job::new(cargo(&["test", "--workspace", "--locked"])).lines(|line| found.extend(libtest(line)))
+        process::Job::new(cargo(&["test", "--workspace", "--all-features", "--locked"]))
+            .lines(|line| found.extend(libtest(line)))
     })?;
     // A failure was counted with its output; after a success every test counts.
     if ran.is_some() {

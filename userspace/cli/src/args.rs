@@ -20,7 +20,7 @@ use crate::place::{address, name, place, range, Extent, Place};
 
 /// Reads and writes physical memory, with accesses of exactly the requested width.
 ///
-/// Numbers are decimal, or start with 0x, 0o or 0b; the suffixes K, M and G are powers of 1024; _ may separate digits.
+/// Numbers are decimal, or start with 0x, 0o or 0b; the suffixes K, M, G and T are powers of 1024; _ may separate digits.
 /// A range is START+LENGTH, or START-LAST as in /proc/iomem. A place is an address, for one value, or a range. For a
 /// value, ADDRESS:HIGH:LOW names a bit field and ADDRESS:BIT a single bit.
 ///
@@ -520,14 +520,9 @@ pub struct ManArgs {
     pub directory: PathBuf,
 }
 
-/// The widths that this processor has.
-const WIDTHS: &[(&str, Width)] = &[
-    ("8", Width::Bits8),
-    ("16", Width::Bits16),
-    ("32", Width::Bits32),
-    #[cfg(target_pointer_width = "64")]
-    ("64", Width::Bits64),
-];
+/// The widths. An access that this processor has not is an error of its own.
+const WIDTHS: &[(&str, Width)] =
+    &[("8", Width::Bits8), ("16", Width::Bits16), ("32", Width::Bits32), ("64", Width::Bits64)];
 
 fn widths() -> impl TypedValueParser<Value = Width> {
     PossibleValuesParser::new(WIDTHS.iter().map(|(bits, _)| *bits)).map(|text| {

@@ -41,7 +41,7 @@ impl fmt::Display for Checked {
         let words: Vec<_> = words.into_iter().filter(|(is, _)| *is).map(|(_, word)| word).collect();
         write!(f, "\nmapping  {}", words.join(", "))?;
         match self.verdict {
-            Verdict::Granted { cache, window } => {
+            Verdict::Granted { cache, window, .. } => {
                 write!(f, "\nverdict  granted\ncache    {cache}")?;
                 window.map_or(Ok(()), |window| write!(f, "\nwindow   {window}"))
             }
@@ -92,7 +92,7 @@ impl Serialize for Checked {
             shared: self.sharing == Sharing::Shared,
             granted: matches!(self.verdict, Verdict::Granted { .. }),
             verdict: match self.verdict {
-                Verdict::Granted { cache, window } => {
+                Verdict::Granted { cache, window, .. } => {
                     JsonVerdict::Granted { cache: cache.as_str(), window: window.map(Row::from) }
                 }
                 Verdict::Refused(refused) => JsonVerdict::Refused {
@@ -150,7 +150,7 @@ mod tests {
 
     fn refused(reason: Refusal) -> Checked {
         let nearest = Some(nameless()).filter(|_| reason == Refusal::Outside);
-        checked(Verdict::Refused(Refused { reason, nearest }))
+        checked(Verdict::Refused(Refused::new(reason, nearest)))
     }
 
     #[test]
@@ -158,7 +158,7 @@ mod tests {
         let granted = Checked {
             area: PhysRange::new(0xc000_0064, 4).unwrap().into(),
             protection: Protection::READ_WRITE,
-            ..checked(Verdict::Granted { cache: CacheMode::Uncached, window: Some(sdram()) })
+            ..checked(Verdict::granted(CacheMode::Uncached, Some(sdram())))
         };
         assert_eq!(
             granted.to_string(),
@@ -168,7 +168,7 @@ mod tests {
              cache    uncached\n\
              window   sdram@0xc0000000+0x100000"
         );
-        let raw = checked(Verdict::Granted { cache: CacheMode::Uncached, window: None });
+        let raw = checked(Verdict::granted(CacheMode::Uncached, None));
         assert_eq!(
             raw.to_string(),
             "range    0xc0000000-0xc0000fff\nmapping  shared, read\nverdict  granted\ncache    uncached"
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_reported_by_the_exit_status_alone() {
-        assert!(outcome(checked(Verdict::Granted { cache: CacheMode::Cached, window: None }).verdict).is_ok());
+        assert!(outcome(checked(Verdict::granted(CacheMode::Cached, None)).verdict).is_ok());
         let failure = outcome(refused(Refusal::Outside).verdict).unwrap_err();
         assert!(failure.is_printed() && failure.status() == 3, "{failure:?}");
     }
@@ -210,7 +210,7 @@ mod tests {
         let json = |checked| serde_json::to_string(&checked).unwrap();
         let asked = r#"{"start":"0xc0000000","last":"0xc0000fff","first_page":"0xc0000000","mapped_bytes":4096,"#;
         let how = r#""read":true,"write":false,"execute":false,"shared":true,"#;
-        let raw = checked(Verdict::Granted { cache: CacheMode::WriteCombine, window: None });
+        let raw = checked(Verdict::granted(CacheMode::WriteCombine, None));
         assert_eq!(json(raw), format!(r#"{asked}{how}"granted":true,"cache":"wc","window":null}}"#));
         let row = serde_json::to_string(&Row::from(nameless())).unwrap();
         let reason = "the range is outside of every window";

@@ -112,6 +112,10 @@ pub fn info(ctx: &mut Context) -> Result<(), Failure> {
             bytes = Some(metadata.len());
             "regular file"
         }
+        Kind::PciBar(bar) => {
+            bytes = Some(bar.range.length());
+            "PCI BAR"
+        }
         Kind::Window { major, minor, window } => {
             number = Some(format!("{major}:{minor}"));
             bytes = Some(window.range.length());

@@ -6,7 +6,7 @@ use std::fmt;
 
 use devmap::driver::Name;
 use devmap::page::PageSize;
-use devmap::{Error, PhysRange, Width};
+use devmap::{Error, PhysRange, RangeError, Width};
 
 use crate::location::{Area, Location};
 use crate::number::number;
@@ -174,24 +174,11 @@ pub fn place(text: &str) -> Result<Place, String> {
 
 /// Reads the `numbers` in `text`, of the device or of a window.
 fn place_of_numbers(text: &str, numbers: &str, window: Option<Name>) -> Result<Place, String> {
-    let area = |range| Place::Range(Area { window, range });
-    if let Some((start, length)) = numbers.split_once('+') {
-        let (start, length) = (number(start)?, number(length)?);
-        return PhysRange::new(start, length).map(area).ok_or_else(|| match length {
-            0 => format!("`{text}` is empty: give a length of at least 1"),
-            _ => format!("`{text}` goes beyond the last address: start lower, or use less"),
-        });
-    }
-    if let Some((start, last)) = numbers.split_once('-') {
-        let (start, last) = (number(start)?, number(last)?);
-        let beyond_first = last.checked_sub(start).ok_or_else(|| {
-            format!("`{text}` ends before it starts: the last address comes second, a length after +")
-        })?;
-        return beyond_first
-            .checked_add(1)
-            .and_then(|length| PhysRange::new(start, length))
-            .map(area)
-            .ok_or_else(|| format!("`{text}` holds every address: use less"));
+    match numbers.parse::<PhysRange>() {
+        Ok(range) => return Ok(Place::Range(Area { window, range })),
+        Err(RangeError::NotARange) => (),
+        Err(error @ (RangeError::Start(_) | RangeError::End(_))) => return Err(error.of(numbers).to_string()),
+        Err(error) => return Err(error.of(text).to_string()),
     }
     let location = |address| Ok(Location { window, address: number(address)? });
     if let Some((address, field)) = numbers.split_once(':') {

@@ -127,22 +127,20 @@ pub mod tests {
     use super::*;
 
     pub fn sdram() -> Window {
-        Window {
-            name: Name::new(b"sdram").unwrap(),
-            reserved: true,
-            origin: Origin::Dt,
-            ..Window::new(PhysRange::new(0xc000_0000, 0x10_0000).unwrap())
-        }
+        let mut window = Window::new(PhysRange::new(0xc000_0000, 0x10_0000).unwrap());
+        window.name = Name::new(b"sdram").unwrap();
+        window.reserved = true;
+        window.origin = Origin::Dt;
+        window
     }
 
     pub fn nameless() -> Window {
-        Window {
-            access: Access::ReadOnly,
-            cache: CacheMode::WriteCombine,
-            claim: false,
-            memory: true,
-            ..Window::new(PhysRange::new(0x12_3456_7000, 0x1000).unwrap())
-        }
+        let mut window = Window::new(PhysRange::new(0x12_3456_7000, 0x1000).unwrap());
+        window.access = Access::ReadOnly;
+        window.cache = CacheMode::WriteCombine;
+        window.claim = false;
+        window.memory = true;
+        window
     }
 
     #[test]
@@ -155,7 +153,8 @@ pub mod tests {
              sdram   /dev/map1  0xc0000000-0xc00fffff      1M    rw      uncached  claimed  reserved  tree\n\
              -       -          0x1234567000-0x1234567fff  4K    ro      wc        shared   declared  parameter"
         );
-        let long = Window { name: Name::new(&[b'z'; 31]).unwrap(), ..sdram() };
+        let mut long = sdram();
+        long.name = Name::new(&[b'z'; 31]).unwrap();
         let table = Table(&[long.into(), nameless().into()]).to_string();
         let columns: Vec<_> = table.lines().map(|line| line.find(" 0x").or(line.find(" range"))).collect();
         assert_eq!(columns, [Some(38); 3], "{table}");

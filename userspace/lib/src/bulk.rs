@@ -64,12 +64,13 @@ pub struct Bulk<'m> {
 /// use devmap::{Device, Difference, PhysRange, DEFAULT_DEVICE};
 ///
 /// let sdram = Device::open(DEFAULT_DEVICE)?.map(PhysRange::new(0xc000_0000, 0x30_0000).unwrap())?;
-/// if let Some(Difference { offset, found, expected }) = sdram.bulk().compare(0x100, b"U-Boot")? {
+/// if let Some(Difference { offset, found, expected, .. }) = sdram.bulk().compare(0x100, b"U-Boot")? {
 ///     println!("{:#x}: {found:#04x}, not {expected:#04x}", sdram.range().start() + offset as u64);
 /// }
 /// # Ok::<(), devmap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Difference {
     /// Its offset in bytes from the start of the mapping.
     pub offset: usize,
@@ -117,7 +118,7 @@ impl<'m> Bulk<'m> {
     /// ```
     pub fn read_into(self, offset: usize, bytes: &mut [u8]) -> Result<()> {
         self.check(Operation::Read, offset, bytes.len())?;
-        self.load(offset, bytes);
+        self.load(Width::Bits8, offset, bytes);
         Ok(())
     }
 
@@ -137,11 +138,78 @@ impl<'m> Bulk<'m> {
     /// ```
     pub fn write_from(self, offset: usize, bytes: &[u8]) -> Result<()> {
         self.check(Operation::Write, offset, bytes.len())?;
-        self.store(offset, bytes);
+        self.store(Width::Bits8, offset, bytes);
+        Ok(())
+    }
+
+    /// Loads as many values as `values` has, from `offset` on, in the mapping's byte order.
+    ///
+    /// An access has one or several whole values; [`with_width`](Self::with_width) of the values' own width makes it
+    /// exactly one for each.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read_into`](Self::read_into), and [`Error::Misaligned`] if `offset` is not a multiple of the width.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use devmap::{Device, Endian};
+    ///
+    /// let samples = Device::window("adc")?.map_all()?.with_endian(Endian::Big);
+    /// let mut values = [0_u16; 1024];
+    /// samples.bulk().read_values(0, &mut values)?;
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
+    pub fn read_values<T: Value>(self, offset: usize, values: &mut [T]) -> Result<()> {
+        self.check_values::<T>(Operation::Read, offset, values.len())?;
+        let endian = self.mapping.endian();
+        let mut buffer = [0; BLOCK];
+        let mut at = offset;
+        for values in values.chunks_mut(BLOCK / T::WIDTH.bytes()) {
+            let bytes = &mut buffer[..values.len() * T::WIDTH.bytes()];
+            self.load(T::WIDTH, at, bytes);
+            for (value, bytes) in values.iter_mut().zip(bytes.chunks_exact(T::WIDTH.bytes())) {
+                *value = endian.convert(first_value(bytes));
+            }
+            at += bytes.len();
+        }
+        Ok(())
+    }
+
+    /// Stores `values` from `offset` on, in the mapping's byte order, with accesses as for
+    /// [`read_values`](Self::read_values).
+    ///
+    /// # Errors
+    ///
+    /// As for [`read_values`](Self::read_values), and [`Error::ReadOnly`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let sdram: devmap::Mapping = panic!();
+    /// sdram.bulk().write_values(0x100, &[1_u32, 2, 3])?;
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
+    pub fn write_values<T: Value>(self, offset: usize, values: &[T]) -> Result<()> {
+        self.check_values::<T>(Operation::Write, offset, values.len())?;
+        let endian = self.mapping.endian();
+        let mut buffer = [0; BLOCK];
+        let mut at = offset;
+        for values in values.chunks(BLOCK / T::WIDTH.bytes()) {
+            let bytes = &mut buffer[..values.len() * T::WIDTH.bytes()];
+            for (value, bytes) in values.iter().zip(bytes.chunks_exact_mut(T::WIDTH.bytes())) {
+                bytes.copy_from_slice(endian.convert(*value).to_bytes().as_ref());
+            }
+            self.store(T::WIDTH, at, bytes);
+            at += bytes.len();
+        }
         Ok(())
     }
 
     /// Fills `length` bytes from `offset` on with `value`, in the mapping's byte order.
+    ///
+    /// If `offset` is a multiple of the value's width, no access is narrower than the value.
     ///
     /// # Errors
     ///
@@ -166,15 +234,17 @@ impl<'m> Bulk<'m> {
             chunk.copy_from_slice(self.mapping.endian().convert(value).to_bytes().as_ref());
         }
         let memory = self.mapping.memory();
+        let aligned = self.mapping.misalignment(offset, T::WIDTH.bytes()) == 0 && T::WIDTH.is_native();
+        let least = if aligned { T::WIDTH } else { Width::Bits8 };
         let mut at = 0;
-        for (step, length) in self.parts(offset, length) {
+        for (step, length) in self.parts(least, offset, length) {
             let pattern: &[u8; CHUNK] =
                 pattern[at % T::WIDTH.bytes()..].first_chunk().expect("it is longer than a chunk by a value");
             match step {
                 Step::Vectors(kind) => memory.fill_vectors(kind, offset + at, pattern, length),
                 // Each access stores the same.
                 Step::Values(width) if width >= T::WIDTH => by_width!(width, W => {
-                    memory.fill_run(offset + at, first_value::<W>(pattern), length)
+                    memory.fill_run(offset + at, first_value::<W>(&pattern[..]), length)
                 }),
                 Step::Values(width) => by_width!(width, W => (0..length).step_by(CHUNK).try_for_each(|start| {
                     memory.store_run::<W>(offset + at + start, &pattern[..CHUNK.min(length - start)])
@@ -225,7 +295,7 @@ impl<'m> Bulk<'m> {
     pub fn compare(self, offset: usize, bytes: &[u8]) -> Result<Option<Difference>> {
         self.check(Operation::Compare, offset, bytes.len())?;
         let mut at = 0;
-        for (step, length) in self.parts(offset, bytes.len()) {
+        for (step, length) in self.parts(Width::Bits8, offset, bytes.len()) {
             let expected = &bytes[at..at + length];
             let difference = match step {
                 Step::Vectors(kind) => self.compare_vectors(kind, offset + at, expected),
@@ -267,8 +337,8 @@ impl<'m> Bulk<'m> {
             let mut buffer = [0; BLOCK];
             for start in (0..length).step_by(BLOCK).rev() {
                 let block = &mut buffer[..BLOCK.min(length - start)];
-                self.load(offset + start, block);
-                to.store(target_offset + start, block);
+                self.load(Width::Bits8, offset + start, block);
+                to.store(Width::Bits8, target_offset + start, block);
             }
         } else {
             self.copy_ascending(offset, to, target_offset, length);
@@ -302,6 +372,9 @@ impl<'m> Bulk<'m> {
             return error(Fault::OutOfBounds, length);
         }
         if let Some(width) = self.width {
+            if !width.is_native() {
+                return error(Fault::NoSuchWidth, width.bytes());
+            }
             if self.mapping.misalignment(offset, width.bytes()) != 0 {
                 return error(Fault::Misaligned, width.bytes());
             }
@@ -313,6 +386,21 @@ impl<'m> Bulk<'m> {
         Ok(())
     }
 
+    /// Checks as [`check`](Self::check) does, for an operation on `count` values.
+    fn check_values<T: Value>(self, operation: Operation, offset: usize, count: usize) -> Result<()> {
+        let bytes = T::WIDTH.bytes();
+        // So many bytes are out of bounds.
+        self.check(operation, offset, count.saturating_mul(bytes))?;
+        let fault = if !T::WIDTH.is_native() {
+            Fault::NoSuchWidth
+        } else if self.mapping.misalignment(offset, bytes) != 0 {
+            Fault::Misaligned
+        } else {
+            return Ok(());
+        };
+        Err(self.mapping.error(fault, operation, offset, bytes))
+    }
+
     /// Copies, after `check` has succeeded, what does not overlap or lies above its target.
     fn copy_ascending(self, offset: usize, to: Bulk<'_>, target_offset: usize, length: usize) {
         let (source, target) = (self.mapping.memory(), to.mapping.memory());
@@ -321,8 +409,8 @@ impl<'m> Bulk<'m> {
             (Some(from), Some(into)) => {
                 // Unaligned loads from write-combining memory are the slowest of all accesses.
                 let parts = match from {
-                    Memory::WriteCombine => self.parts(offset, length),
-                    Memory::Cached => to.parts(target_offset, length),
+                    Memory::WriteCombine => self.parts(Width::Bits8, offset, length),
+                    Memory::Cached => to.parts(Width::Bits8, target_offset, length),
                 };
                 for (step, length) in parts {
                     let (from_offset, to_offset) = (offset + at, target_offset + at);
@@ -336,7 +424,7 @@ impl<'m> Bulk<'m> {
                 }
             }
             (None, None) if self.alignment(offset) == to.alignment(target_offset) => {
-                for (step, length) in self.parts(offset, length) {
+                for (step, length) in self.parts(Width::Bits8, offset, length) {
                     if let Step::Values(width) = step {
                         by_width!(width, T => source.copy_run::<T>(offset + at, target, target_offset + at, length))
                             .expect(CHECKED);
@@ -352,8 +440,8 @@ impl<'m> Bulk<'m> {
     fn copy_buffered(self, buffer: &mut [u8], offset: usize, to: Bulk<'_>, target_offset: usize, length: usize) {
         for start in (0..length).step_by(buffer.len()) {
             let count = buffer.len().min(length - start);
-            self.load(offset + start, &mut buffer[..count]);
-            to.store(target_offset + start, &buffer[..count]);
+            self.load(Width::Bits8, offset + start, &mut buffer[..count]);
+            to.store(Width::Bits8, target_offset + start, &buffer[..count]);
         }
     }
 
@@ -375,11 +463,11 @@ impl<'m> Bulk<'m> {
         })
     }
 
-    /// Loads, after `check` has succeeded.
-    fn load(self, offset: usize, bytes: &mut [u8]) {
+    /// Loads, after `check` has succeeded, in no narrower accesses than `least`, of which `offset` is a multiple.
+    fn load(self, least: Width, offset: usize, bytes: &mut [u8]) {
         let memory = self.mapping.memory();
         let mut at = 0;
-        for (step, length) in self.parts(offset, bytes.len()) {
+        for (step, length) in self.parts(least, offset, bytes.len()) {
             let part = &mut bytes[at..at + length];
             match step {
                 Step::Vectors(kind) => memory.load_vectors(kind, offset + at, part),
@@ -390,11 +478,11 @@ impl<'m> Bulk<'m> {
         }
     }
 
-    /// Stores, after `check` has succeeded.
-    fn store(self, offset: usize, bytes: &[u8]) {
+    /// Stores in the same way.
+    fn store(self, least: Width, offset: usize, bytes: &[u8]) {
         let memory = self.mapping.memory();
         let mut at = 0;
-        for (step, length) in self.parts(offset, bytes.len()) {
+        for (step, length) in self.parts(least, offset, bytes.len()) {
             let part = &bytes[at..at + length];
             match step {
                 Step::Vectors(kind) => memory.store_vectors(kind, offset + at, part),
@@ -418,11 +506,12 @@ impl<'m> Bulk<'m> {
         }
     }
 
-    /// The runs of equal accesses that move `length` bytes at `offset`: what they are, and how many bytes.
-    fn parts(self, offset: usize, length: usize) -> impl Iterator<Item = (Step, usize)> {
-        let (bytes, wide) = (Step::Values(Width::Bits8), Step::Values(Width::WIDEST));
+    /// The runs of equal accesses that move `length` bytes at `offset`, both multiples of the width `least`: what they
+    /// are, and how many bytes. None is narrower than `least`.
+    fn parts(self, least: Width, offset: usize, length: usize) -> impl Iterator<Item = (Step, usize)> {
+        let (narrow, wide) = (Step::Values(least), Step::Values(Width::WIDEST));
         let parts = match self.width {
-            Some(width) => [(Step::Values(width), length), (bytes, 0), (bytes, 0), (bytes, 0), (bytes, 0)],
+            Some(width) => [(Step::Values(width), length), (narrow, 0), (narrow, 0), (narrow, 0), (narrow, 0)],
             None => {
                 let up_to = |alignment| self.mapping.misalignment(offset, alignment).wrapping_neg() % alignment;
                 let head = up_to(Width::WIDEST.bytes()).min(length);
@@ -435,7 +524,7 @@ impl<'m> Bulk<'m> {
                     }
                     _ => (wide, middle, 0),
                 };
-                [(bytes, head), (wide, before), (step, lines), (wide, middle - before - lines), (bytes, tail)]
+                [(narrow, head), (wide, before), (step, lines), (wide, middle - before - lines), (narrow, tail)]
             }
         };
         parts.into_iter().filter(|(_, length)| *length > 0)
@@ -454,9 +543,9 @@ enum Step {
     Vectors(Memory),
 }
 
-/// The value that `bytes` begin with.
-fn first_value<T: Value>(bytes: &[u8; CHUNK]) -> T {
-    T::from_bytes(T::Bytes::try_from(&bytes[..size_of::<T>()]).expect("a chunk is longer than a value"))
+/// The value that `bytes` begin with, in the order of this processor. They have one at least.
+fn first_value<T: Value>(bytes: &[u8]) -> T {
+    T::from_bytes(T::Bytes::try_from(&bytes[..size_of::<T>()]).expect("the slice has the width of a value"))
 }
 
 /// The first byte from `offset` on that is not the expected one.
@@ -489,7 +578,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(0x1000).unwrap();
         let mapping = Device::open(file.path()).unwrap().map(PhysRange::new(start, 0x800).unwrap()).unwrap();
-        mapping.with_cache(cache).bulk().parts(0, length).collect()
+        mapping.with_cache(cache).bulk().parts(Width::Bits8, 0, length).collect()
     }
 
     const BYTES: Step = Step::Values(Width::Bits8);
@@ -526,6 +615,6 @@ mod tests {
         file.as_file().set_len(0x1000).unwrap();
         let mapping = Device::open(file.path()).unwrap().map(PhysRange::new(0, 0x1000).unwrap()).unwrap();
         let narrow = mapping.bulk().with_width(Width::Bits16);
-        assert_eq!(narrow.parts(0, 0x1000).collect::<Vec<_>>(), [(Step::Values(Width::Bits16), 0x1000)]);
+        assert_eq!(narrow.parts(Width::Bits8, 0, 0x1000).collect::<Vec<_>>(), [(Step::Values(Width::Bits16), 0x1000)]);
     }
 }

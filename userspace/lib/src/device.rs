@@ -2,19 +2,21 @@
 
 //! What memory is mapped from: the driver's node, another character device, or a regular file.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use memmap2::{MmapOptions, MmapRaw};
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::sys::stat::{major, minor};
 
 use crate::driver::{CacheMode, Mode, Protection, Sharing, Window};
+use crate::options::{check_type, OpenOptions};
 use crate::page::{self, Pages};
-use crate::{uio, Error, Mapping, Operation, Permissions, PhysRange, Result, UioMap};
+use crate::{pci, uio, Error, Mapping, Operation, PciBar, PhysRange, Result, UioMap};
 
 /// The node of the map driver.
 ///
@@ -29,12 +31,14 @@ pub const DEFAULT_DEVICE: &str = map_core::abi::NODE;
 /// |------|---------------|------------|
 /// | `/dev/map` | physical | its [window](crate::driver::Window)'s; uncached where there are none |
 /// | `/dev/mapN`, the node of a window | an offset in the window | the window's |
-/// | `/dev/mem` | physical | uncached, by `O_SYNC` |
-/// | another character device | its mmap offset | its own |
+/// | `/dev/mem` | physical | uncached, by [`O_SYNC`](OpenOptions::sync) |
+/// | another character device | its mmap offset | its own; of u-dma-buf, by [`O_SYNC`](OpenOptions::sync) |
 /// | a UIO node | physical, within one of its [maps](UioMap) | the driver's choice, usually uncached |
-/// | a regular file | an offset in the file | the page cache |
+/// | `resource0` and so on of a PCI device in sysfs | an offset in the [BAR](PciBar) | uncached; write-combining of `resource0_wc` |
+/// | another regular file | an offset in the file | the page cache |
 ///
-/// With a regular file, programs and tests run anywhere.
+/// With a regular file, programs and tests run anywhere. Files of hugetlbfs and of a file system on persistent memory
+/// are memory, too, and the same as regular ones here.
 ///
 /// # Examples
 ///
@@ -88,6 +92,8 @@ pub enum Kind {
     },
     /// A UIO device with its memory.
     Uio(Vec<UioMap>),
+    /// The memory of a PCI device, by its file in sysfs. An address is an offset in the BAR.
+    PciBar(PciBar),
     /// A regular file.
     File,
 }
@@ -110,7 +116,7 @@ impl Device {
     /// # Ok::<(), devmap::Error>(())
     /// ```
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Self::open_as(path.as_ref(), true)
+        OpenOptions::new().open(path)
     }
 
     /// Opens the device at `path` for reading; its mappings cannot be written.
@@ -127,36 +133,31 @@ impl Device {
     /// # Ok::<(), devmap::Error>(())
     /// ```
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self> {
-        Self::open_as(path.as_ref(), false)
+        OpenOptions::new().write(false).open(path)
     }
 
-    pub(crate) fn open_as(path: &Path, writable: bool) -> Result<Self> {
-        // Checked first, because opening a FIFO would wait for its other end.
-        let metadata =
-            fs::metadata(path).map_err(|cause| Error::Open { path: path.into(), permissions: None, cause })?;
-        let failed = |cause: io::Error| Error::Open {
-            path: path.into(),
-            // EPERM is the driver's own, whatever the permissions are.
-            permissions: (cause.raw_os_error() == Some(Errno::EACCES as i32))
-                .then(|| Permissions::new(&metadata, writable)),
-            cause,
-        };
-        let file_type = metadata.file_type();
-        if !file_type.is_file() && !file_type.is_char_device() {
-            return Err(Error::NotMappable {
-                path: path.into(),
-                found: if file_type.is_dir() {
-                    "a directory"
-                } else if file_type.is_block_device() {
-                    "a block device"
-                } else {
-                    "a pipe or socket"
-                },
-            });
-        }
+    /// Options for opening a device otherwise.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use devmap::Device;
+    /// let buffer = Device::options().sync(true).open("/dev/udmabuf0")?;
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
+    pub fn options() -> OpenOptions {
+        OpenOptions::new()
+    }
+
+    /// The device that `file` is, which was opened at `path`.
+    pub(crate) fn new(file: File, path: &Path, metadata: &Metadata, writable: bool) -> Result<Self> {
+        let failed = |cause| Error::Open { path: path.into(), permissions: None, cause };
         let number = metadata.rdev();
-        let kind = if file_type.is_file() {
-            Kind::File
+        let kind = if metadata.is_file() {
+            match pci::bar(&file, path).map_err(failed)? {
+                Some(bar) => Kind::PciBar(bar),
+                None => Kind::File,
+            }
         } else {
             let (major, minor) = (major(number), minor(number));
             let sysfs = PathBuf::from(format!("/sys/dev/char/{major}:{minor}"));
@@ -165,11 +166,6 @@ impl Device {
                 None => Kind::Character { major, minor },
             }
         };
-        // /dev/mem maps uncached if it was opened with O_SYNC; the other devices here ignore the flag.
-        let is_dev_mem = kind == Kind::Character { major: 1, minor: 1 };
-        let flags = if is_dev_mem { OFlag::O_SYNC } else { OFlag::empty() };
-        let file =
-            OpenOptions::new().read(true).write(writable).custom_flags(flags.bits()).open(path).map_err(failed)?;
         let mut device = Self { file, path: path.into(), kind, writable, answers: false };
         if let Kind::Character { major, minor } = device.kind {
             if let Some(mode) = device.driver_mode() {
@@ -218,8 +214,8 @@ impl Device {
         &self.path
     }
 
-    /// The number of bytes that can be mapped, from offset 0 on: the length of the window whose node this is, or of the
-    /// regular file.
+    /// The number of bytes that can be mapped, from offset 0 on: the length of the window whose node this is, of the BAR,
+    /// or of the regular file.
     ///
     /// # Errors
     ///
@@ -237,6 +233,7 @@ impl Device {
     pub fn len(&self) -> Result<u64> {
         match &self.kind {
             Kind::Window { window, .. } => Ok(window.range.length()),
+            Kind::PciBar(bar) => Ok(bar.range.length()),
             Kind::File => match self.file.metadata() {
                 Ok(metadata) => Ok(metadata.len()),
                 Err(cause) => Err(Error::File { operation: Operation::Read, path: self.path.clone(), cause }),
@@ -250,7 +247,7 @@ impl Device {
         Error::NoLength { path: self.path.clone(), found }
     }
 
-    /// Maps all of it: the window whose node this is, or the regular file.
+    /// Maps all of it: the window whose node this is, the BAR, or the regular file.
     ///
     /// # Errors
     ///
@@ -303,6 +300,10 @@ impl Device {
                 page_size.enclose(range)
             }
             Kind::Uio(maps) => self.uio_map(maps, range)?.pages(range, page_size),
+            Kind::PciBar(bar) if range.last() < bar.range.length() => bar.pages(range, page_size),
+            Kind::PciBar(bar) => {
+                return Err(Error::PastEnd { path: self.path.clone(), range, length: bar.range.length() })
+            }
             Kind::File => {
                 // An access beyond the end of a file is a SIGBUS.
                 let length = self.file.metadata().map_err(failed)?.len();
@@ -333,6 +334,7 @@ impl Device {
         match &self.kind {
             // It has one window as long as it can be mapped.
             Kind::Window { window, .. } => Some(window.cache),
+            Kind::PciBar(bar) => Some(bar.cache),
             Kind::File => Some(CacheMode::Cached),
             Kind::Character { .. } if self.answers => self.granted_cache(pages),
             Kind::Character { .. } | Kind::Uio(_) => None,
@@ -377,11 +379,83 @@ impl Device {
 
     /// The map that holds all of `range`.
     fn uio_map<'a>(&self, maps: &'a [UioMap], range: PhysRange) -> Result<&'a UioMap> {
-        maps.iter().find(|map| map.range.contains(&range)).ok_or_else(|| Error::OutsideMaps {
+        maps.iter().find(|map| map.memory.contains(&range)).ok_or_else(|| Error::OutsideMaps {
             path: self.path.clone(),
             range,
-            nearest: maps.iter().min_by_key(|map| distance(&map.range, &range)).cloned(),
+            nearest: maps.iter().min_by_key(|map| distance(&map.memory, &range)).cloned(),
         })
+    }
+}
+
+/// Whether it is the device of all physical memory.
+pub(crate) fn is_dev_mem(metadata: &Metadata) -> bool {
+    !metadata.is_file() && (major(metadata.rdev()), minor(metadata.rdev())) == (1, 1)
+}
+
+/// The open file, for poll(2), ioctl(2) and the like, and for read(2) of a UIO device's interrupts.
+///
+/// ```no_run
+/// use std::io::Read;
+///
+/// use devmap::Device;
+///
+/// let uio = Device::open("/dev/uio0")?;
+/// let mut interrupts = std::fs::File::from(std::os::fd::OwnedFd::from(uio));
+/// let mut count = [0; 4];
+/// interrupts.read_exact(&mut count)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+impl AsFd for Device {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// Keeps the open file; what has been mapped stays mapped.
+impl From<Device> for OwnedFd {
+    fn from(device: Device) -> Self {
+        device.file.into()
+    }
+}
+
+/// A device that something else has opened: another process, which sent it, or a service manager. Its mappings can be
+/// written if it is open for writing.
+///
+/// It fails for what is not open for reading, since nothing could be mapped, and as [`Device::open`] does: only a
+/// character device or a regular file is a device. The path in errors is that of the open file.
+///
+/// ```
+/// use std::os::fd::OwnedFd;
+///
+/// use devmap::Device;
+///
+/// let file = tempfile::tempfile()?;
+/// file.set_len(0x1000)?;
+/// let mapping = Device::try_from(OwnedFd::from(file))?.map_all()?;
+/// mapping.write::<u32>(0, 3)?;
+///
+/// let (socket, _) = std::os::unix::net::UnixStream::pair()?;
+/// assert!(Device::try_from(OwnedFd::from(socket)).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+impl TryFrom<OwnedFd> for Device {
+    type Error = Error;
+
+    fn try_from(fd: OwnedFd) -> Result<Self> {
+        let path = PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()));
+        // Where /proc is not mounted, the link is as good a name as any.
+        let path = path.read_link().unwrap_or(path);
+        let failed = |cause| Error::Open { path: path.clone(), permissions: None, cause };
+        let flags = fcntl(&fd, FcntlArg::F_GETFL).map_err(|errno| failed(errno.into()))?;
+        let file = File::from(fd);
+        let metadata = file.metadata().map_err(failed)?;
+        check_type(&path, &metadata)?;
+        let writable = match OFlag::from_bits_retain(flags) & OFlag::O_ACCMODE {
+            OFlag::O_RDWR => true,
+            OFlag::O_RDONLY => false,
+            _ => return Err(Error::NotMappable { path, found: "not open for reading" }),
+        };
+        Self::new(file, &path, &metadata, writable)
     }
 }
 
@@ -399,7 +473,8 @@ mod tests {
 
     fn sdram() -> Kind {
         let range = PhysRange::new(0xc000_0000, 0x2000).unwrap();
-        let window = Window { name: Name::new(b"sdram").unwrap(), ..Window::new(range) };
+        let mut window = Window::new(range);
+        window.name = Name::new(b"sdram").unwrap();
         Kind::Window { major: 126, minor: 1, window }
     }
 

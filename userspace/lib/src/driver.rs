@@ -41,6 +41,7 @@ pub struct Info {
 /// # Ok::<(), devmap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Mode {
     /// There are no windows: a process with CAP_SYS_RAWIO can map all memory but the kernel's own.
     Raw,
@@ -92,6 +93,7 @@ impl Protection {
 /// assert_eq!(devmap::driver::Sharing::default(), devmap::driver::Sharing::Shared);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Sharing {
     /// MAP_SHARED: they do. All mappings of this crate are shared.
     #[default]
@@ -104,6 +106,7 @@ pub enum Sharing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The driver would make the mapping.
+    #[non_exhaustive]
     Granted {
         /// With this cache type.
         cache: CacheMode,
@@ -115,6 +118,17 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// A grant of this cache type, in this window. The driver's own come from [`Device::check`].
+    ///
+    /// ```
+    /// use devmap::driver::{CacheMode, Verdict};
+    ///
+    /// assert!(matches!(Verdict::granted(CacheMode::Cached, None), Verdict::Granted { window: None, .. }));
+    /// ```
+    pub const fn granted(cache: CacheMode, window: Option<Window>) -> Self {
+        Self::Granted { cache, window }
+    }
+
     /// The refusal, if it explains why mmap(2) failed with `cause`. Another error number does not come from the driver,
     /// but for example from a limit of the process.
     pub(crate) fn explains(self, cause: &io::Error) -> Option<Refused> {
@@ -130,12 +144,13 @@ impl Verdict {
 /// ```
 /// use devmap::driver::{Refusal, Refused};
 ///
-/// let refused = Refused { reason: Refusal::ReadOnly, nearest: None };
+/// let refused = Refused::new(Refusal::ReadOnly, None);
 /// assert_eq!(refused.errno_name(), "EACCES");
 /// assert_eq!(refused.why(), "the window is read-only");
 /// assert_eq!(refused.remedy(), "only read it, or load the driver with this window not `ro`");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Refused {
     /// The reason. If several apply, it is the first in the order of [`Refusal`].
     pub reason: Refusal,
@@ -145,6 +160,18 @@ pub struct Refused {
 }
 
 impl Refused {
+    /// A refusal for this reason, which concerns this window. The driver's own come from [`Device::check`] and
+    /// [`Error::Refused`].
+    ///
+    /// ```
+    /// use devmap::driver::{Refusal, Refused};
+    ///
+    /// assert_eq!(Refused::new(Refusal::Empty, None).why(), "the length is 0");
+    /// ```
+    pub const fn new(reason: Refusal, nearest: Option<Window>) -> Self {
+        Self { reason, nearest }
+    }
+
     /// The error number that mmap(2) returns.
     pub(crate) fn errno(&self) -> Errno {
         // These numbers are the same on all architectures that the driver supports.
@@ -197,9 +224,13 @@ impl Refused {
             Refusal::NoMemory => "map less at a time, or free memory",
             Refusal::Gone => "open the node again when the window is back",
             Refusal::NotMemory => "map it, or declare the window with the option `memory` if it is memory",
+            _ => UNKNOWN,
         }
     }
 }
+
+/// The remedy for a reason that has none here.
+const UNKNOWN: &str = "the kernel's log says more";
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -307,7 +338,7 @@ impl Device {
                 let question = question(pages.start, pages.length as u64, Protection::READ, Sharing::Shared);
                 ioctl::check(self.file(), question).is_ok_and(|answer| lies_in_no_window(&answer))
             }),
-            Kind::Uio(_) | Kind::File => false,
+            Kind::Uio(_) | Kind::PciBar(_) | Kind::File => false,
         }
     }
 
@@ -351,6 +382,7 @@ impl Device {
     fn ask_info(&self) -> Result<MapInfo> {
         let found = match self.kind() {
             Kind::File => Some("a regular file"),
+            Kind::PciBar(_) => Some("the memory of a PCI device"),
             Kind::Uio(_) => Some("a UIO device"),
             Kind::Character { .. } | Kind::Window { .. } => None,
         };
@@ -522,11 +554,10 @@ mod tests {
     };
 
     fn registers() -> Window {
-        Window {
-            name: Name::new(b"regs").unwrap(),
-            access: Access::ReadOnly,
-            ..Window::new(PhysRange::new(0xc010_0000, 0x1_0000).unwrap())
-        }
+        let mut window = Window::new(PhysRange::new(0xc010_0000, 0x1_0000).unwrap());
+        window.name = Name::new(b"regs").unwrap();
+        window.access = Access::ReadOnly;
+        window
     }
 
     #[test]
@@ -677,6 +708,7 @@ mod tests {
             let refused = Refused { reason, nearest: None };
             let line = format!("{refused}; {}", refused.remedy());
             assert!(!["PROT_", "MAP_", "O_RD"].iter().any(|word| line.contains(word)), "{line}");
+            assert_ne!(refused.remedy(), UNKNOWN, "{reason:?}");
             // The error joins one reason and one remedy.
             assert!(!refused.why().contains(';') && !refused.remedy().contains(';'), "{line}");
         }

@@ -20,7 +20,6 @@ macro_rules! by_width {
                 type $type = u32;
                 $call
             }
-            #[cfg(target_pointer_width = "64")]
             Width::Bits64 => {
                 type $type = u64;
                 $call

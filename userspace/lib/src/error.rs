@@ -28,6 +28,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// assert_eq!(devmap::Operation::Copy.to_string(), "copy to");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Operation {
     /// Loading from it.
     Read,
@@ -37,6 +38,8 @@ pub enum Operation {
     Modify,
     /// Getting a register, to load and store it later.
     Access,
+    /// Getting a part of a mapping.
+    Slice,
     /// Filling it with one value.
     Fill,
     /// Comparing it with something else.
@@ -57,7 +60,7 @@ impl Operation {
     /// Whether it needs a writable mapping.
     pub(crate) const fn stores(self) -> bool {
         match self {
-            Self::Read | Self::Compare | Self::Clean | Self::Invalidate | Self::CleanInvalidate => false,
+            Self::Read | Self::Slice | Self::Compare | Self::Clean | Self::Invalidate | Self::CleanInvalidate => false,
             Self::Write | Self::Modify | Self::Access | Self::Fill | Self::Copy | Self::Grow => true,
         }
     }
@@ -70,6 +73,7 @@ impl fmt::Display for Operation {
             Self::Write => "write",
             Self::Modify => "modify",
             Self::Access => "access",
+            Self::Slice => "cut out",
             Self::Fill => "fill",
             Self::Compare => "compare",
             Self::Copy => "copy to",
@@ -82,6 +86,8 @@ impl fmt::Display for Operation {
 }
 
 /// Why an operation failed. Its text is one line: what, where, and the remedy.
+///
+/// The text is complete: it has that of the system's error, too, which is its [source](std::error::Error::source).
 ///
 /// ```no_run
 /// use devmap::{Device, Error, PhysRange, DEFAULT_DEVICE};
@@ -107,6 +113,7 @@ pub enum Error {
         /// Its permissions, if they are the reason.
         permissions: Option<Permissions>,
         /// The error of open(2).
+        #[source]
         cause: io::Error,
     },
     /// The node of a window could not be opened by the window's name.
@@ -122,6 +129,7 @@ pub enum Error {
         /// The permissions of the node, if they are the reason.
         permissions: Option<Permissions>,
         /// The error of open(2).
+        #[source]
         cause: io::Error,
     },
     /// The driver has no window of this name.
@@ -167,6 +175,7 @@ pub enum Error {
         /// The requested range, not the pages around it.
         range: PhysRange,
         /// The error of mmap(2).
+        #[source]
         cause: io::Error,
     },
     /// Only the map driver answers queries. This is another device, or a map driver that is too old for queries.
@@ -197,6 +206,7 @@ pub enum Error {
         /// The path of the device.
         path: PathBuf,
         /// The error of ioctl(2).
+        #[source]
         cause: io::Error,
     },
     /// The file ends before the range does.
@@ -293,6 +303,7 @@ pub enum Error {
         /// The operation.
         operation: Operation,
         /// The error of the system call.
+        #[source]
         cause: io::Error,
     },
     /// The length of the file could not be read or extended.
@@ -303,6 +314,7 @@ pub enum Error {
         /// The path of the file.
         path: PathBuf,
         /// The error of fstat(2) or ftruncate(2).
+        #[source]
         cause: io::Error,
     },
     /// No memory of the UIO device holds the whole range.
@@ -335,6 +347,24 @@ pub enum Error {
         length: usize,
         /// The range of the mapping.
         range: PhysRange,
+    },
+    /// A part of a mapping without a byte.
+    #[error("cannot cut out 0 bytes at offset {offset:#x} of {range}: give at least one")]
+    Empty {
+        /// The offset in bytes from the start of the mapping.
+        offset: usize,
+        /// The range of the mapping.
+        range: PhysRange,
+    },
+    /// This processor has no access of this width, and several are not taken for one.
+    #[error(
+        "cannot {operation} {bytes} bytes in one access: this processor has none of that width; use a smaller one"
+    )]
+    NoSuchWidth {
+        /// The operation.
+        operation: Operation,
+        /// The width in bytes.
+        bytes: usize,
     },
     /// The address of an access is not a multiple of its width.
     #[error("cannot {operation} {width} bytes at {address:#010x} in one access: use a multiple of {width:#x} or a smaller width")]
@@ -392,6 +422,67 @@ pub enum Error {
         /// The range of the mapping.
         range: PhysRange,
     },
+}
+
+impl Error {
+    /// The number of the system's error, if a system call failed.
+    ///
+    /// ```
+    /// let error = devmap::Device::open("/dev/no-such-device").unwrap_err();
+    /// assert_eq!(error.raw_os_error(), Some(2));
+    /// ```
+    pub fn raw_os_error(&self) -> Option<i32> {
+        match self {
+            Self::Refused { refused, .. } => Some(refused.errno() as i32),
+            error => error.cause()?.raw_os_error(),
+        }
+    }
+
+    /// The kind of the error: of the system's, or else what fits best.
+    ///
+    /// ```
+    /// use std::io::ErrorKind;
+    ///
+    /// assert_eq!(devmap::Device::open("/dev/no-such-device").unwrap_err().kind(), ErrorKind::NotFound);
+    /// ```
+    pub fn kind(&self) -> io::ErrorKind {
+        match self {
+            Self::Refused { refused, .. } => io::Error::from(refused.errno()).kind(),
+            Self::NoWindow { .. } | Self::NoNode { .. } | Self::WindowGone { .. } => io::ErrorKind::NotFound,
+            Self::ReadOnly { .. } => io::ErrorKind::PermissionDenied,
+            Self::PastEnd { .. } | Self::PastWindow { .. } | Self::BeyondEnd { .. } | Self::PageLost { .. } => {
+                io::ErrorKind::UnexpectedEof
+            }
+            Self::NotCached { .. }
+            | Self::NoCacheMaintenance { .. }
+            | Self::NoSuchWidth { .. }
+            | Self::NoLength { .. }
+            | Self::NotMapDriver { .. } => io::ErrorKind::Unsupported,
+            Self::UnknownAnswer { .. } => io::ErrorKind::InvalidData,
+            error => error.cause().map_or(io::ErrorKind::InvalidInput, io::Error::kind),
+        }
+    }
+
+    /// The system's error.
+    fn cause(&self) -> Option<&io::Error> {
+        std::error::Error::source(self)?.downcast_ref()
+    }
+}
+
+/// For functions that return the errors of the system. The text and the [kind](Error::kind) stay the same, and
+/// [`io::Error::get_ref`] has the error of this crate.
+///
+/// ```
+/// fn first_byte() -> std::io::Result<u8> {
+///     Ok(devmap::Device::open("/dev/no-such-device")?.map_all()?.read(0)?)
+/// }
+///
+/// assert!(first_byte().unwrap_err().to_string().starts_with("cannot open /dev/no-such-device: "));
+/// ```
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        Self::new(error.kind(), error)
+    }
 }
 
 /// The text of an error of the system in the messages of this crate: the meaning and the name of its number.
@@ -545,10 +636,8 @@ mod tests {
 
     #[test]
     fn a_refusal_has_the_reason_the_window_and_the_remedy() {
-        let sdram = Window {
-            name: Name::new(b"sdram").unwrap(),
-            ..Window::new(PhysRange::new(0xc000_0000, 0x10_0000).unwrap())
-        };
+        let mut sdram = Window::new(PhysRange::new(0xc000_0000, 0x10_0000).unwrap());
+        sdram.name = Name::new(b"sdram").unwrap();
         let refused = Error::Refused {
             path: "/dev/map".into(),
             range: PhysRange::new(0xd000_0064, 4).unwrap(),

@@ -59,37 +59,108 @@
 //! | riscv64 | I/O: in order | non-cacheable memory: reordered | `fence ow, ow`: none is seen later than a store behind it |
 //! | others | | | the full barrier between threads, which may not order accesses to devices |
 //!
-//! None of these writes back a processor's cache. A device that does not snoop the caches, as is usual on arm and
+//! # The order of loads
+//!
+//! A load of write-combining or cached memory may be done before an earlier one of an uncached register. A program that
+//! polls a device until it is done, and then reads a buffer that the device has filled, calls [`Mapping::acquire`] in
+//! between, or it may read what was there before.
+//!
+//! | architecture | `acquire` is |
+//! |---|---|
+//! | x86, x86_64 | `mfence`: what MOVNTDQA has fetched before is dropped, and no later load is done before it |
+//! | arm64 | `dmb oshld`: no later load is done before the earlier ones, of devices too |
+//! | arm (ARMv7) | `dmb osh` |
+//! | riscv64 | `fence ir, ir` |
+//! | others | the full barrier between threads, which may not order accesses to devices |
+//!
+//! # Caches
+//!
+//! None of these writes back a processor's cache, or drops what is in it. A device that does not snoop the caches, as is usual on arm and
 //! riscv64, needs a window that is not cached, or [`Mapping::clean`] and [`Mapping::invalidate`].
 
+//!
+//! # Features
+//!
+//! | feature | without it |
+//! |---|---|
+//! | `std`, the default | what maps is left out; [values](Value), their [byte orders](Endian) and [registers](register) at addresses that a program already has need no standard library |
+//! | `safe-mmio` | no [`Block`], a bridge to the structures of registers of the crate of this name |
+
+#![cfg_attr(not(feature = "std"), no_std)]
 #![deny(unsafe_code)]
 
+mod access;
+pub mod barrier;
+#[cfg(all(feature = "std", feature = "safe-mmio"))]
+mod block;
+#[cfg(feature = "std")]
 mod bulk;
+#[cfg(feature = "std")]
 mod cache;
+#[cfg(feature = "std")]
+mod cursor;
+#[cfg(feature = "std")]
 mod device;
+#[cfg(feature = "std")]
 pub mod driver;
+#[cfg(feature = "std")]
 mod dynamic;
+#[cfg(feature = "std")]
 mod error;
+#[cfg(feature = "std")]
 mod file;
+#[cfg(feature = "std")]
 mod ioctl;
+#[cfg(feature = "std")]
 mod mapping;
+#[cfg(feature = "std")]
 mod no_fault;
+#[cfg(feature = "std")]
 mod node;
+#[cfg(feature = "std")]
+mod options;
+#[cfg(feature = "std")]
 pub mod page;
+#[cfg(feature = "std")]
+mod pci;
+#[cfg(feature = "std")]
 mod permissions;
+#[cfg(feature = "std")]
 mod raw;
-mod register;
+pub mod register;
+#[cfg(feature = "std")]
 mod uio;
 mod value;
+#[cfg(feature = "std")]
 mod vector;
 
+#[cfg(all(feature = "std", feature = "safe-mmio"))]
+pub use block::Block;
+#[cfg(feature = "std")]
 pub use bulk::{Bulk, Difference};
+#[cfg(feature = "std")]
+pub use cursor::Cursor;
+#[cfg(feature = "std")]
 pub use device::{Device, Kind, DEFAULT_DEVICE};
+#[cfg(feature = "std")]
 pub use error::{errno_text, Error, Operation, Result};
+#[cfg(feature = "std")]
 pub use file::{FileMapping, Layout, NoFault, Zone};
-pub use map_core::PhysRange;
+pub use map_core::{number, NumberError, PhysRange, RangeError};
+#[cfg(feature = "std")]
 pub use mapping::Mapping;
+#[cfg(feature = "std")]
+pub use options::OpenOptions;
+#[cfg(feature = "std")]
+pub use pci::PciBar;
+#[cfg(feature = "std")]
 pub use permissions::Permissions;
 pub use register::Register;
+#[cfg(feature = "std")]
 pub use uio::UioMap;
 pub use value::{Endian, Value, Width};
+
+/// The examples of the file that a registry shows.
+#[cfg(all(doctest, feature = "std"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -2,13 +2,18 @@
 
 //! A range of physical memory in the address space of this process.
 
+use std::ops::{Bound, RangeBounds};
+
 use memmap2::MmapRaw;
 
 use crate::driver::{CacheMode, Window};
-use crate::raw::{store_barrier, Fault, VolatileSlice};
-use crate::{Bulk, Endian, Error, Operation, PhysRange, Register, Result, Value};
+use crate::raw::{Fault, VolatileSlice};
+use crate::register::{Access, OwnedRegister, ReadWrite, Registers};
+use crate::{barrier, Bulk, Cursor, Endian, Error, Operation, PhysRange, Register, Result, Value};
 
 /// A range of physical memory, mapped shared into this process until it is dropped.
+///
+/// A clone, or a part that [`slice`](Self::slice) cuts off, is the same memory: the last of them unmaps it.
 ///
 /// Offsets count bytes from the start of [`range`](Self::range), not of its page. Every access is one load or store of
 /// exactly the width of its type, with its bounds and alignment checked. There is no `&[u8]` of it: the compiler
@@ -43,7 +48,7 @@ use crate::{Bulk, Endian, Error, Operation, PhysRange, Register, Result, Value};
 /// # let mapping: devmap::Mapping = panic!();
 /// let first = mapping[0];
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Mapping {
     memory: VolatileSlice,
     range: PhysRange,
@@ -88,6 +93,43 @@ impl Mapping {
     #[must_use]
     pub fn with_endian(self, endian: Endian) -> Self {
         Self { endian, ..self }
+    }
+
+    /// The part of it that has these offsets, as a mapping of its own: its offsets count from the start of the part, and
+    /// it keeps the memory mapped. A part of a block of registers is that of one channel, or of one driver.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfBounds`], and [`Error::Empty`] for a part without a byte.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use devmap::Device;
+    /// let channels = Device::window("dma")?.map_all()?;
+    /// let second = channels.slice(0x100..0x200)?;
+    /// std::thread::spawn(move || second.write::<u32>(0x10, 1));
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
+    pub fn slice(&self, offsets: impl RangeBounds<usize>) -> Result<Self> {
+        let offset = match offsets.start_bound() {
+            Bound::Included(start) => *start,
+            Bound::Excluded(before) => before.saturating_add(1),
+            Bound::Unbounded => 0,
+        };
+        let end = match offsets.end_bound() {
+            Bound::Included(last) => last.saturating_add(1),
+            Bound::Excluded(end) => *end,
+            Bound::Unbounded => self.len(),
+        };
+        let length = end.saturating_sub(offset);
+        let memory = self
+            .memory
+            .slice(offset, length)
+            .ok_or_else(|| self.error(Fault::OutOfBounds, Operation::Slice, offset, length))?;
+        let range = PhysRange::new(self.range.start() + offset as u64, length as u64);
+        let range = range.ok_or(Error::Empty { offset, range: self.range })?;
+        Ok(Self { memory, range, ..self.clone() })
     }
 
     /// The addresses of the mapping as its device counts them: physical for `/dev/map` and most others, offsets for the
@@ -264,14 +306,15 @@ impl Mapping {
     /// ```
     #[inline]
     pub fn modify<T: Value>(&self, offset: usize, mask: T, value: T) -> Result<T> {
-        Ok(self.register_at(Operation::Modify, offset)?.modify(mask, value))
+        Ok(self.register_for::<T, ReadWrite>(Operation::Modify, offset)?.modify(mask, value))
     }
 
-    /// The register at `offset`. Bounds, alignment and permission are checked here, so its accesses cannot fail.
+    /// The register at `offset`, to be loaded and stored to. Bounds, alignment and permission are checked here, so its
+    /// accesses cannot fail.
     ///
     /// # Errors
     ///
-    /// As for [`write`](Self::write). A read-only mapping has no registers; use [`read`](Self::read).
+    /// As for [`write`](Self::write). A read-only mapping has [others](Self::register_as).
     ///
     /// # Examples
     ///
@@ -284,7 +327,111 @@ impl Mapping {
     /// # Ok::<(), devmap::Error>(())
     /// ```
     pub fn register<T: Value>(&self, offset: usize) -> Result<Register<'_, T>> {
-        self.register_at(Operation::Access, offset)
+        self.register_as(offset)
+    }
+
+    /// The register at `offset`, for these accesses: [`ReadWrite`], [`ReadOnly`](crate::register::ReadOnly) or
+    /// [`WriteOnly`](crate::register::WriteOnly).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfBounds`], [`Error::Misaligned`] and [`Error::NoSuchWidth`], and [`Error::ReadOnly`] if it is stored
+    /// to and the mapping cannot be written.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use devmap::register::ReadOnly;
+    /// use devmap::Device;
+    ///
+    /// let block = Device::window_read_only("status")?.map_all()?;
+    /// let version = block.register_as::<u32, ReadOnly>(0)?.read();
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
+    pub fn register_as<T: Value, A: Access>(&self, offset: usize) -> Result<Register<'_, T, A>> {
+        self.register_for(Operation::Access, offset)
+    }
+
+    /// `count` registers from `offset` on, one behind the other, to be loaded and stored to.
+    ///
+    /// # Errors
+    ///
+    /// As for [`register`](Self::register).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use devmap::Device;
+    /// let block = Device::window("gpio")?.map_all()?;
+    /// block.registers::<u32>(0x100, 32)?.iter().for_each(|pin| pin.write(0));
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
+    pub fn registers<T: Value>(&self, offset: usize, count: usize) -> Result<Registers<'_, T>> {
+        self.registers_as::<T, ReadWrite>(offset, count)
+    }
+
+    /// `count` registers from `offset` on, one behind the other, for these accesses.
+    ///
+    /// # Errors
+    ///
+    /// As for [`register_as`](Self::register_as).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use devmap::register::ReadOnly;
+    /// # use devmap::Device;
+    /// let block = Device::window_read_only("counters")?.map_all()?;
+    /// let total: u64 = block.registers_as::<u32, ReadOnly>(0, 8)?.iter().map(|counter| u64::from(counter.read())).sum();
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
+    pub fn registers_as<T: Value, A: Access>(&self, offset: usize, count: usize) -> Result<Registers<'_, T, A>> {
+        match self.memory.places(offset, count, A::WRITES) {
+            Ok(places) => Ok(Registers::new(places, self.endian)),
+            Err(Fault::OutOfBounds) => {
+                let length = count.saturating_mul(T::WIDTH.bytes());
+                Err(self.error(Fault::OutOfBounds, Operation::Access, offset, length))
+            }
+            Err(fault) => Err(self.error(fault, Operation::Access, offset, T::WIDTH.bytes())),
+        }
+    }
+
+    /// The register at `offset`, which keeps the memory mapped: it can live in a structure, beside the mapping or without
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`register_as`](Self::register_as).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use devmap::register::{OwnedRegister, ReadOnly};
+    /// use devmap::Device;
+    ///
+    /// let count: OwnedRegister<u32, ReadOnly> = Device::window("timer")?.map_all()?.owned_register(4)?;
+    /// println!("{}", count.read());
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
+    pub fn owned_register<T: Value, A: Access>(&self, offset: usize) -> Result<OwnedRegister<T, A>> {
+        match self.memory.owned_place(offset, A::WRITES) {
+            Ok(place) => Ok(OwnedRegister::new(place, self.endian)),
+            Err(fault) => Err(self.error(fault, Operation::Access, offset, T::WIDTH.bytes())),
+        }
+    }
+
+    /// A reader and writer of its bytes, from the start on.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use devmap::Device;
+    /// let sdram = Device::window("sdram")?.map_all()?;
+    /// std::io::copy(&mut std::fs::File::open("image")?, &mut sdram.cursor())?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn cursor(&self) -> Cursor {
+        Cursor::new(self.clone())
     }
 
     /// Operations on many bytes at once, with the widest accesses that the alignment allows.
@@ -318,7 +465,30 @@ impl Mapping {
     /// # Ok::<(), devmap::Error>(())
     /// ```
     pub fn flush(&self) {
-        store_barrier();
+        barrier::flush();
+    }
+
+    /// Orders the loads before it before the loads after it.
+    ///
+    /// Processors load from write-combining and cached memory out of order, and before an earlier load of an uncached
+    /// register has its result. So: poll the device until it is done, `acquire`, then read the buffer that it has
+    /// filled. [The instruction](crate#the-order-of-loads) depends on the architecture. It does not drop what is in
+    /// processor caches; that is [`invalidate`](Self::invalidate).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use devmap::Device;
+    /// let (registers, frame) = (Device::window("camera")?.map_all()?, Device::window("frame")?.map_all()?);
+    /// let status = registers.register::<u32>(0x10)?;
+    /// while status.read() & 1 == 0 {}
+    /// registers.acquire();
+    /// let mut picture = vec![0; frame.len()];
+    /// frame.bulk().read_into(0, &mut picture)?;
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
+    pub fn acquire(&self) {
+        barrier::acquire();
     }
 
     /// The distance in bytes of the address of `offset` from the multiple of `alignment` below it, a power of two.
@@ -337,9 +507,9 @@ impl Mapping {
         &self.memory
     }
 
-    fn register_at<T: Value>(&self, operation: Operation, offset: usize) -> Result<Register<'_, T>> {
-        match self.memory.get_ref(offset) {
-            Ok(value) => Ok(Register::new(value, self.endian)),
+    fn register_for<T: Value, A: Access>(&self, operation: Operation, offset: usize) -> Result<Register<'_, T, A>> {
+        match self.memory.place(offset, A::WRITES) {
+            Ok(place) => Ok(Register::<T, A>::new(place, self.endian)),
             Err(fault) => Err(self.error(fault, operation, offset, T::WIDTH.bytes())),
         }
     }
@@ -352,6 +522,7 @@ impl Mapping {
             Fault::OutOfBounds => Error::OutOfBounds { operation, offset, length, range },
             Fault::Misaligned => Error::Misaligned { operation, address: range.start() + offset as u64, width: length },
             Fault::ReadOnly => Error::ReadOnly { operation, range },
+            Fault::NoSuchWidth => Error::NoSuchWidth { operation, bytes: length },
         }
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use map_core::abi;
 
 use crate::driver::Name;
-use crate::{Device, Error, Kind, Result, DEFAULT_DEVICE};
+use crate::{Device, Error, Kind, OpenOptions, Result, DEFAULT_DEVICE};
 
 /// Where sysfs lists the nodes of the driver.
 const CLASS: &str = "/sys/class/map";
@@ -90,7 +90,7 @@ impl Device {
     /// # Ok::<(), devmap::Error>(())
     /// ```
     pub fn window(name: &str) -> Result<Self> {
-        Self::window_as(name, true)
+        Self::options().window(name)
     }
 
     /// Opens the window called `name` for reading; its mappings cannot be written.
@@ -108,13 +108,20 @@ impl Device {
     /// # Ok::<(), devmap::Error>(())
     /// ```
     pub fn window_read_only(name: &str) -> Result<Self> {
-        Self::window_as(name, false)
+        Self::options().write(false).window(name)
     }
+}
 
-    fn window_as(name: &str, writable: bool) -> Result<Self> {
+impl OpenOptions {
+    /// Opens the window called `name` by its own node.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Device::window`].
+    pub fn window(&self, name: &str) -> Result<Device> {
         let (name, node) = find(name, &named()?)?;
         let path = node.path();
-        let device = match Self::open_as(&path, writable) {
+        let device = match self.open(&path) {
             Err(Error::Open { cause, permissions, .. }) => {
                 return Err(Error::OpenWindow { name, node, permissions, cause })
             }

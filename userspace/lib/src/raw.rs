@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! All unsafe code but the ioctls: bounds-checked volatile memory, and the instructions that access it.
+//! Bounds-checked volatile memory.
 //!
 //! The rules that make it sound:
 //!
 //! * No reference to the memory ever exists. The compiler assumes that what a reference points to does not change by
 //!   itself and that loading it has no effect. Neither holds here.
-//! * The memory lies outside every Rust allocation: mmap(2) chose the addresses, and nothing but this file uses them.
+//! * The memory lies outside every Rust allocation: mmap(2) chose the addresses, and nothing else uses them.
 //!   It holds plain integers, for which every bit pattern is a value.
 //! * Every access is one instruction, aligned to its size, within the bounds of the slice. Two threads may race for it
 //!   just as two processors or a device may; each then sees a value that one of them stored. The compiler leaves
@@ -16,106 +16,13 @@
 
 #![allow(unsafe_code)]
 
-use std::fmt;
-use std::marker::PhantomData;
+use std::sync::Arc;
 
 use memmap2::MmapRaw;
 
+use crate::access::{Place, Places};
 use crate::vector::{self, Memory, CHUNK};
 use crate::Value;
-
-/// The instructions that move one value. Private to the crate, which seals [`Value`].
-pub trait Access: Sized {
-    /// The value as it lies in memory.
-    type Bytes: AsRef<[u8]> + for<'a> TryFrom<&'a [u8], Error: fmt::Debug>;
-
-    /// The bytes of the value, in the order of this processor.
-    fn to_bytes(self) -> Self::Bytes;
-
-    /// The value of these bytes, in the order of this processor.
-    fn from_bytes(bytes: Self::Bytes) -> Self;
-
-    /// Loads the value at `source` with one instruction.
-    ///
-    /// # Safety
-    ///
-    /// `source` must be aligned for the type and lie in a live mapping, outside of Rust's allocations.
-    unsafe fn load(source: *const Self) -> Self;
-
-    /// Stores `value` at `target` with one instruction.
-    ///
-    /// # Safety
-    ///
-    /// As for [`load`](Self::load); the mapping must be writable too.
-    unsafe fn store(target: *mut Self, value: Self);
-}
-
-/// Implements [`Access`]. On arm64 the compiler may pair volatile accesses or give one an address that is written back.
-/// A pair is not the access that was asked for, and a hypervisor can emulate neither, so there it is assembly.
-macro_rules! access {
-    ($type:ty, $load:literal, $store:literal, $register:literal) => {
-        impl Access for $type {
-            type Bytes = [u8; size_of::<Self>()];
-
-            fn to_bytes(self) -> Self::Bytes {
-                self.to_ne_bytes()
-            }
-
-            fn from_bytes(bytes: Self::Bytes) -> Self {
-                Self::from_ne_bytes(bytes)
-            }
-
-            #[inline(always)]
-            unsafe fn load(source: *const Self) -> Self {
-                #[cfg(target_arch = "aarch64")]
-                {
-                    let value: Self;
-                    // SAFETY: By the contract `source` can be loaded from. The instruction touches nothing else.
-                    unsafe {
-                        core::arch::asm!(
-                            concat!($load, " {value:", $register, "}, [{source}]"),
-                            value = out(reg) value,
-                            source = in(reg) source,
-                            // It changes no memory of the program, so what a loop asks of a mapping is asked once.
-                            options(nostack, preserves_flags, readonly),
-                        );
-                    }
-                    value
-                }
-                #[cfg(not(target_arch = "aarch64"))]
-                // SAFETY: By the contract `source` can be loaded from.
-                unsafe {
-                    source.read_volatile()
-                }
-            }
-
-            #[inline(always)]
-            unsafe fn store(target: *mut Self, value: Self) {
-                #[cfg(target_arch = "aarch64")]
-                // SAFETY: By the contract `target` can be stored to. The instruction touches nothing else.
-                unsafe {
-                    core::arch::asm!(
-                        concat!($store, " {value:", $register, "}, [{target}]"),
-                        value = in(reg) value,
-                        target = in(reg) target,
-                        options(nostack, preserves_flags),
-                    );
-                }
-                #[cfg(not(target_arch = "aarch64"))]
-                // SAFETY: By the contract `target` can be stored to.
-                unsafe {
-                    target.write_volatile(value);
-                }
-            }
-        }
-    };
-}
-
-access!(u8, "ldrb", "strb", "w");
-access!(u16, "ldrh", "strh", "w");
-access!(u32, "ldr", "str", "w");
-#[cfg(target_pointer_width = "64")]
-access!(u64, "ldr", "str", "x");
 
 /// Why an access does not take place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,20 +33,30 @@ pub(crate) enum Fault {
     Misaligned,
     /// It stores, and the mapping is for reading only.
     ReadOnly,
+    /// This processor has no access of its width.
+    NoSuchWidth,
 }
 
-/// The bytes of a mapping that the caller asked for, which may begin and end within a page.
+/// Some bytes of a mapping, which may begin and end within a page. Several can share the mapping, which the last of them
+/// unmaps.
 ///
 /// # Invariants
 ///
-/// `skip + length` is at most the length of `mmap`. `writable` is set only if `mmap` was mapped for writing.
-#[derive(Debug)]
+/// The `length` bytes from `start` on lie in `mmap`. `writable` is set only if it was mapped for writing.
+#[derive(Clone, Debug)]
 pub(crate) struct VolatileSlice {
-    mmap: MmapRaw,
-    skip: usize,
+    mmap: Arc<MmapRaw>,
+    /// Not an offset, so that an access loads nothing else first.
+    start: *mut u8,
     length: usize,
     writable: bool,
 }
+
+// SAFETY: The memory belongs to no thread, and `start` points into `mmap`, which threads can send and share.
+unsafe impl Send for VolatileSlice {}
+
+// SAFETY: As for `Send`; accesses need only a shared reference, by the rules above.
+unsafe impl Sync for VolatileSlice {}
 
 impl VolatileSlice {
     /// The `length` bytes of `mmap` from `skip` on; `None` if it has fewer.
@@ -147,8 +64,16 @@ impl VolatileSlice {
     /// `writable` must be false for memory that was mapped for reading only: a store would end the process.
     pub(crate) fn new(mmap: MmapRaw, skip: usize, length: usize, writable: bool) -> Option<Self> {
         let end = skip.checked_add(length)?;
+        let start = mmap.as_mut_ptr().wrapping_add(skip);
         // INVARIANT: the bound is checked here, and `writable` by the caller.
-        (end <= mmap.len()).then_some(Self { mmap, skip, length, writable })
+        (end <= mmap.len()).then(|| Self { mmap: Arc::new(mmap), start, length, writable })
+    }
+
+    /// The `length` of its bytes from `offset` on; `None` if it has fewer.
+    pub(crate) fn slice(&self, offset: usize, length: usize) -> Option<Self> {
+        let end = offset.checked_add(length)?;
+        // INVARIANT: They lie in this one, and so in the mapping.
+        (end <= self.length).then(|| Self { start: self.start.wrapping_add(offset), length, ..self.clone() })
     }
 
     /// How many bytes it has.
@@ -163,8 +88,7 @@ impl VolatileSlice {
 
     /// The address of its first byte in this process.
     pub(crate) fn start(&self) -> *mut u8 {
-        // By the invariant this stays within the mapping.
-        self.mmap.as_mut_ptr().wrapping_add(self.skip)
+        self.start
     }
 
     /// Loads the value at `offset`.
@@ -185,10 +109,25 @@ impl VolatileSlice {
         Ok(())
     }
 
-    /// The value at `offset`, checked once for all its accesses.
-    pub(crate) fn get_ref<T: Value>(&self, offset: usize) -> Result<VolatileRef<'_, T>, Fault> {
-        // INVARIANT: `locate_for_store` checks what the type promises, and the lifetime is that of `self`.
-        Ok(VolatileRef { pointer: self.locate_for_store(offset, 1)?, slice: PhantomData })
+    /// The places of `count` values from `offset` on, checked once for all their accesses: for stores, too, if `stores`
+    /// is set, and otherwise nothing may store there.
+    pub(crate) fn places<T: Value>(&self, offset: usize, count: usize, stores: bool) -> Result<Places<'_, T>, Fault> {
+        let first = if stores { self.locate_for_store(offset, count) } else { self.locate(offset, count) }?;
+        // SAFETY: Bounds, alignment, width and permission were checked, and the lifetime is that of `self`.
+        Ok(unsafe { Places::new(first, count) })
+    }
+
+    /// The place of the value at `offset`, checked in the same way.
+    pub(crate) fn place<T: Value>(&self, offset: usize, stores: bool) -> Result<Place<'_, T>, Fault> {
+        Ok(self.places(offset, 1, stores)?.get(0).expect("one place was checked"))
+    }
+
+    /// The same place, which keeps the memory mapped.
+    pub(crate) fn owned_place<T: Value>(&self, offset: usize, stores: bool) -> Result<OwnedPlace<T>, Fault> {
+        let place = self.place::<T>(offset, stores)?;
+        // SAFETY: `memory` keeps the mapping for as long as anything can reach the place.
+        let place = unsafe { place.extended() };
+        Ok(OwnedPlace { place, memory: Arc::clone(&self.mmap) })
     }
 
     /// Fills `bytes` with the values from `offset` on: loads each once, in ascending order.
@@ -351,9 +290,12 @@ impl VolatileSlice {
         }
     }
 
-    /// The address of `count` values from `offset` on: within the slice and aligned.
+    /// The address of `count` values from `offset` on: within the slice, aligned, and of a width that is one access.
     #[inline]
     fn locate<T: Value>(&self, offset: usize, count: usize) -> Result<*mut T, Fault> {
+        if !T::WIDTH.is_native() {
+            return Err(Fault::NoSuchWidth);
+        }
         let end = count.checked_mul(size_of::<T>()).and_then(|length| offset.checked_add(length));
         if end.is_none_or(|end| end > self.length) {
             return Err(Fault::OutOfBounds);
@@ -366,6 +308,23 @@ impl VolatileSlice {
         } else {
             Err(Fault::Misaligned)
         }
+    }
+}
+
+/// A place that keeps its memory mapped.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnedPlace<T> {
+    /// Never handed out with this lifetime, which is longer than that of the memory.
+    place: Place<'static, T>,
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    memory: Arc<MmapRaw>,
+}
+
+impl<T: Value> OwnedPlace<T> {
+    /// The place, for as long as this is borrowed.
+    #[inline]
+    pub(crate) fn get(&self) -> Place<'_, T> {
+        self.place
     }
 }
 
@@ -385,59 +344,4 @@ fn count_of<T: Value>(length: usize) -> Result<usize, Fault> {
     } else {
         Err(Fault::Misaligned)
     }
-}
-
-/// One value in a [`VolatileSlice`].
-///
-/// # Invariants
-///
-/// `pointer` is aligned and lies in a mapping that is writable and lives for `'s`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct VolatileRef<'s, T> {
-    pointer: *mut T,
-    slice: PhantomData<&'s VolatileSlice>,
-}
-
-// SAFETY: It can do no more than the `&VolatileSlice` it was made from, which threads can share.
-unsafe impl<T: Value> Send for VolatileRef<'_, T> {}
-
-// SAFETY: As for `Send`: its methods are those of a shared slice.
-unsafe impl<T: Value> Sync for VolatileRef<'_, T> {}
-
-impl<T: Value> VolatileRef<'_, T> {
-    /// Loads the value.
-    #[inline]
-    pub(crate) fn load(self) -> T {
-        // SAFETY: By the invariant of the type.
-        unsafe { T::load(self.pointer) }
-    }
-
-    /// Stores a value.
-    #[inline]
-    pub(crate) fn store(self, value: T) {
-        // SAFETY: By the invariant of the type.
-        unsafe { T::store(self.pointer, value) }
-    }
-}
-
-/// Orders the stores before it before the stores after it, for devices too.
-#[inline]
-pub(crate) fn store_barrier() {
-    #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
-    // SAFETY: The instruction empties the write-combining buffers and changes nothing else.
-    unsafe {
-        core::arch::asm!("sfence", options(nostack, preserves_flags));
-    }
-    #[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
-    // SAFETY: The instruction waits for stores to complete, gathered ones too, and changes nothing else.
-    unsafe {
-        core::arch::asm!("dsb st", options(nostack, preserves_flags));
-    }
-    #[cfg(any(target_arch = "riscv64", target_arch = "riscv32"))]
-    // SAFETY: The instruction orders stores to memory and to devices, and changes nothing else.
-    unsafe {
-        core::arch::asm!("fence ow, ow", options(nostack, preserves_flags));
-    }
-    // Everywhere: the compiler keeps the order too, and an architecture that is not listed gets its full barrier.
-    std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
 }

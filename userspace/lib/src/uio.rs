@@ -25,19 +25,23 @@ use crate::PhysRange;
 /// # Ok::<(), devmap::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UioMap {
     /// Its number.
     pub index: u64,
     /// Its name; empty if the driver did not name it.
     pub name: String,
-    /// Its physical addresses.
+    /// Its physical addresses, from the first one that belongs to the device on.
     pub range: PhysRange,
+    /// The physical addresses that can be mapped. They begin at a page, and so may begin before the device's own: in
+    /// sysfs, by the attribute `offset`.
+    pub memory: PhysRange,
 }
 
 impl UioMap {
     /// The pages to map for `range`: those from the map's start on, with the offset that selects this map.
     pub(crate) fn pages(&self, range: PhysRange, page_size: PageSize) -> Option<Pages> {
-        let up_to_its_end = PhysRange::new(self.range.start(), range.last() - self.range.start() + 1)?;
+        let up_to_its_end = PhysRange::new(self.memory.start(), range.last() - self.memory.start() + 1)?;
         let pages = page_size.enclose(up_to_its_end)?;
         Some(Pages {
             start: self.index.checked_mul(page_size.bytes())?,
@@ -60,10 +64,17 @@ pub(crate) fn maps(device: &Path) -> io::Result<Option<Vec<UioMap>>> {
             return Ok(Some(maps));
         }
         let name = fs::read_to_string(directory.join("name")).unwrap_or_default();
-        let range = PhysRange::new(attribute(&directory, "addr")?, attribute(&directory, "size")?)
+        let memory = PhysRange::new(attribute(&directory, "addr")?, attribute(&directory, "size")?)
             .ok_or_else(|| invalid(&directory, "its address and size are not a valid range"))?;
-        maps.push(UioMap { index: maps.len() as u64, name: name.trim_end().into(), range });
+        let range = behind(memory, attribute(&directory, "offset")?)
+            .ok_or_else(|| invalid(&directory, "its offset is not less than its size"))?;
+        maps.push(UioMap { index: maps.len() as u64, name: name.trim_end().into(), range, memory });
     }
+}
+
+/// What is left of `memory` behind its first `offset` bytes.
+fn behind(memory: PhysRange, offset: u64) -> Option<PhysRange> {
+    PhysRange::new(memory.start().checked_add(offset)?, memory.length().checked_sub(offset)?)
 }
 
 /// The number in an attribute, which the kernel writes as `0x…`.
@@ -87,7 +98,8 @@ mod tests {
     const PAGE: PageSize = PageSize::new(0x1000).unwrap();
 
     fn map(index: u64, start: u64, length: u64) -> UioMap {
-        UioMap { index, name: "regs".into(), range: PhysRange::new(start, length).unwrap() }
+        let memory = PhysRange::new(start, length).unwrap();
+        UioMap { index, name: "regs".into(), range: memory, memory }
     }
 
     #[test]
@@ -99,10 +111,17 @@ mod tests {
             fs::create_dir_all(&directory).unwrap();
             fs::write(directory.join("addr"), format!("{addr}\n")).unwrap();
             fs::write(directory.join("size"), "0x2000\n").unwrap();
+            fs::write(directory.join("offset"), format!("{:#x}\n", index * 0x400)).unwrap();
             fs::write(directory.join("name"), "regs\n").unwrap();
         }
-        let expected = vec![map(0, 0x4000_0000, 0x2000), map(1, 0x5000_1000, 0x2000)];
+        // The registers of the second begin within a page.
+        let second = UioMap { range: PhysRange::new(0x5000_1400, 0x1c00).unwrap(), ..map(1, 0x5000_1000, 0x2000) };
+        let expected = vec![map(0, 0x4000_0000, 0x2000), second];
         assert_eq!(maps(sysfs.path()).unwrap(), Some(expected));
+
+        fs::write(sysfs.path().join("maps/map1/offset"), "0x2000\n").unwrap();
+        let error = maps(sysfs.path()).unwrap_err();
+        assert!(error.to_string().ends_with("maps/map1: its offset is not less than its size"), "{error}");
 
         fs::write(sysfs.path().join("maps/map1/size"), "0x0\n").unwrap();
         let error = maps(sysfs.path()).unwrap_err();

@@ -2,10 +2,10 @@
 
 //! What one access moves: a value of 8, 16, 32 or 64 bits, and the order of its bytes.
 
-use std::fmt;
-use std::ops::{BitAnd, BitOr, Not};
+use core::fmt;
+use core::ops::{BitAnd, BitOr, Not};
 
-use crate::raw::Access;
+use crate::access::Access;
 
 /// The number of bits that one access moves.
 ///
@@ -24,18 +24,39 @@ pub enum Width {
     Bits16,
     /// Four bytes.
     Bits32,
-    /// Eight bytes. This width does not exist on 32-bit processors, which would need two accesses.
-    #[cfg(target_pointer_width = "64")]
+    /// Eight bytes. A processor of 32 bits would need two accesses, so there it [is not native](Self::is_native).
     Bits64,
 }
 
 impl Width {
+    /// All of them, the narrowest first.
+    ///
+    /// ```
+    /// use devmap::Width;
+    ///
+    /// assert_eq!(Width::ALL.map(Width::bits), [8, 16, 32, 64]);
+    /// ```
+    pub const ALL: [Self; 4] = [Self::Bits8, Self::Bits16, Self::Bits32, Self::Bits64];
+
     /// The widest access that this processor has.
-    #[cfg(target_pointer_width = "64")]
-    pub const WIDEST: Self = Self::Bits64;
-    /// The widest access that this processor has.
-    #[cfg(not(target_pointer_width = "64"))]
-    pub const WIDEST: Self = Self::Bits32;
+    ///
+    /// ```
+    /// assert!(devmap::Width::WIDEST.is_native());
+    /// ```
+    pub const WIDEST: Self = if cfg!(target_pointer_width = "64") { Self::Bits64 } else { Self::Bits32 };
+
+    /// Whether this processor has an access of this width. Every function that would make one fails if it has not:
+    /// two accesses are never taken for one.
+    ///
+    /// ```
+    /// use devmap::Width;
+    ///
+    /// assert!(Width::Bits32.is_native());
+    /// assert_eq!(Width::Bits64.is_native(), cfg!(target_pointer_width = "64"));
+    /// ```
+    pub const fn is_native(self) -> bool {
+        self.bytes() <= Self::WIDEST.bytes()
+    }
 
     /// The width in bytes.
     ///
@@ -47,7 +68,6 @@ impl Width {
             Self::Bits8 => 1,
             Self::Bits16 => 2,
             Self::Bits32 => 4,
-            #[cfg(target_pointer_width = "64")]
             Self::Bits64 => 8,
         }
     }
@@ -134,7 +154,9 @@ impl Endian {
     }
 }
 
-/// An unsigned integer that one load or store moves: `u8`, `u16`, `u32`, and on a 64-bit processor `u64`.
+/// An unsigned integer that one load or store moves: `u8`, `u16`, `u32` or `u64`.
+///
+/// On a processor of 32 bits, accesses of a `u64` fail with `Error::NoSuchWidth`.
 ///
 /// ```
 /// use devmap::Value;
@@ -146,7 +168,7 @@ impl Endian {
 /// assert!(is_set(0x80u8, 0x80));
 /// ```
 ///
-/// It is sealed: there is one implementation for each access that the processor has. No processor moves a `u128` in one
+/// It is sealed: there is one implementation for each access that a processor may have. None moves a `u128` in one
 /// access:
 ///
 /// ```compile_fail,E0277
@@ -198,7 +220,6 @@ macro_rules! value {
 value!(u8, Width::Bits8);
 value!(u16, Width::Bits16);
 value!(u32, Width::Bits32);
-#[cfg(target_pointer_width = "64")]
 value!(u64, Width::Bits64);
 
 #[cfg(test)]
@@ -210,9 +231,9 @@ mod tests {
         assert_eq!(<u8 as Value>::WIDTH.bytes(), size_of::<u8>());
         assert_eq!(<u16 as Value>::WIDTH.bytes(), size_of::<u16>());
         assert_eq!(<u32 as Value>::WIDTH.max(), u64::from(u32::MAX));
-        #[cfg(target_pointer_width = "64")]
         assert_eq!(<u64 as Value>::WIDTH.max(), u64::MAX);
         assert_eq!(Width::WIDEST.bytes(), size_of::<usize>());
+        assert_eq!(Width::ALL.into_iter().filter(|width| width.is_native()).max(), Some(Width::WIDEST));
     }
 
     #[test]

@@ -42,7 +42,8 @@ impl Memory {
         match cache? {
             CacheMode::Cached => Some(Self::Cached),
             CacheMode::WriteCombine => Some(Self::WriteCombine),
-            CacheMode::Uncached => None,
+            // A type of a later driver, too, may be one of devices.
+            _ => None,
         }
     }
 }

@@ -76,6 +76,36 @@ proptest! {
     }
 
     #[test]
+    fn values_have_the_byte_order_of_the_mapping(
+        base in 0u64..24,
+        (start, length) in piece(),
+        big: bool,
+        fixed in prop::option::of(prop::sample::select(vec![Width::Bits8, Width::Bits16, Width::Bits32])),
+    ) {
+        // To a multiple of the width.
+        let start = start - (base as usize + start) % 4;
+        prop_assume!(start as isize >= 0 && start + 4 <= LENGTH);
+        let length = length.min(LENGTH - start) / 4 * 4;
+        let contents = noise(base as usize + LENGTH, 0);
+        let fake = FakeDevice::new(&contents);
+        let endian = if big { Endian::Big } else { Endian::Little };
+        let mapping = fake.map(base, LENGTH as u64).unwrap().with_endian(endian);
+        let bulk = fixed.map_or(mapping.bulk(), |width| mapping.bulk().with_width(width));
+        let expected: Vec<u32> = contents[base as usize + start..][..length]
+            .chunks_exact(4)
+            .map(|bytes| bytes.try_into().map(if big { u32::from_be_bytes } else { u32::from_le_bytes }).unwrap())
+            .collect();
+        let mut values = vec![0_u32; length / 4];
+        bulk.read_values(start, &mut values).unwrap();
+        prop_assert!(values == expected);
+        values.iter_mut().for_each(|value| *value = !*value);
+        bulk.write_values(start, &values).unwrap();
+        let mut changed = contents;
+        changed[base as usize + start..][..length].iter_mut().for_each(|byte| *byte = !*byte);
+        prop_assert!(fake.contents() == changed);
+    }
+
+    #[test]
     fn the_first_difference_is_found(base in 0u64..24, at in 0..LENGTH, more in 0..LENGTH) {
         let contents = noise(base as usize + LENGTH, 0);
         let mapping = FakeDevice::new(&contents).map(base, LENGTH as u64).unwrap();
@@ -154,4 +184,17 @@ fn a_mapping_for_reading_takes_no_bulk_either() {
     assert!(matches!(mapping.bulk().fill(0, 4, 0u8), Err(Error::ReadOnly { .. })));
     assert!(matches!(fake.map(0, 32).unwrap().bulk().copy(0, &mapping, 8, 4), Err(Error::ReadOnly { .. })));
     assert_eq!(mapping.bulk().compare(0, &[7; 32]).unwrap(), None);
+}
+
+#[test]
+fn values_lie_within_the_mapping_and_at_multiples_of_their_width() {
+    let fake = FakeDevice::new(&[7; 16]);
+    let mapping = fake.map(0, 16).unwrap();
+    let mut values = [0_u32; 5];
+    assert!(matches!(mapping.bulk().read_values(0, &mut values), Err(Error::OutOfBounds { length: 20, .. })));
+    assert!(matches!(mapping.bulk().read_values(2, &mut values[..2]), Err(Error::Misaligned { width: 4, .. })));
+    assert!(matches!(mapping.bulk().write_values(2, &values[..2]), Err(Error::Misaligned { width: 4, .. })));
+    let read_only = fake.map_read_only(0, 16).unwrap();
+    assert!(matches!(read_only.bulk().write_values(0, &values[..2]), Err(Error::ReadOnly { .. })));
+    assert_eq!((values, fake.contents()), ([0; 5], vec![7; 16]));
 }

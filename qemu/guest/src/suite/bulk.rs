@@ -3,7 +3,7 @@
 //! The library's bulk operations on memory of each cache type, and what it does about the processor's caches.
 
 use anyhow::{bail, ensure, Context, Result};
-use devmap::{driver::CacheMode, Device, Difference, Error, Mapping, PhysRange, Width};
+use devmap::{driver::CacheMode, Device, Error, Mapping, PhysRange, Width};
 use map_protocol::pattern;
 use nix::sys::{
     ptrace,
@@ -94,7 +94,8 @@ fn bulk_operations_move_exactly_their_bytes_on_every_cache_type(host: &mut Host)
                 let mut other = found.clone();
                 other[different] ^= 0x80;
                 let first = bulk.compare(start, &other)?;
-                let is = Difference { offset: start + different, found: found[different], expected: other[different] };
+                let is = (start + different, found[different], other[different]);
+                let first = first.map(|first| (first.offset, first.found, first.expected));
                 ensure!(first == Some(is), "{what}: {first:x?}, not {is:x?}");
             }
             let bytes = pattern::bytes(1160 + index as u64, start as u64, length);
