@@ -45,7 +45,12 @@ pub fn build(tools: &Tools, ui: &Ui) -> Result<Programs> {
     let all = [&PACKAGES[..], &["--bins", "--examples"]].concat();
     let directory = build_these(&all, tools, ui)?;
     let mut programs = demonstration(&directory);
-    programs.extend([(directory.join("map-suite"), SUITE), (directory.join("devmap"), "/usr/bin/devmap")]);
+    programs.extend([
+        (directory.join("map-suite"), SUITE),
+        (directory.join("devmap"), "/usr/bin/devmap"),
+        (directory.join("examples/clock"), "/usr/bin/clock"),
+        (directory.join("examples/factorial"), "/usr/bin/factorial"),
+    ]);
     Ok(Programs(programs))
 }
 
@@ -105,7 +110,7 @@ fn command(subcommand: &str, target: Target, sysroot: Option<&Path>) -> Command 
     let mut cargo = process::cargo();
     cargo
         .current_dir(crate::root())
-        .args([subcommand, "--locked", "--no-default-features", "--target", target.rust])
+        .args([subcommand, "--locked", "--target", target.rust])
         // With --target these flags are not those of build scripts and procedural macros.
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     cargo

@@ -32,7 +32,7 @@ use crate::{
     host::{Host, LENGTH, PAGE, START},
     kernel::{self, Loaded},
     memory::while_spinning,
-    program::devmap,
+    program::{self, devmap},
     user,
     vma::{Vma, READ_WRITE},
     windows::ask,
@@ -43,6 +43,7 @@ crate::tests! {
     the_tree_gives_windows,
     windows_of_the_tree_are_mapped_as_it_says,
     a_window_shows_registers_behind_a_bus,
+    a_program_drives_a_clock_through_its_window,
     windows_of_the_tree_are_claimed_and_given_back,
     the_parameter_adds_windows_to_those_of_the_tree,
     memory_is_reserved_as_a_whole_and_by_nobody_in_the_kernel,
@@ -200,6 +201,27 @@ fn a_window_shows_registers_behind_a_bus(_: &mut Host) -> Result<()> {
         let found = low | (high & 0xf) << 8;
         ensure!(found == part, "at {start:#x} is part {found:#x}");
     }
+    Ok(())
+}
+
+fn a_program_drives_a_clock_through_its_window(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    // What the example printed: `part 0x031, 1700000000 s, alarm at 1700000060 s`.
+    let seconds = || -> Result<[u64; 2]> {
+        let ran = program::shell("clock rtc")?;
+        let line = ran.out.trim_end();
+        let numbers = line
+            .strip_prefix("part 0x031, ")
+            .and_then(|line| line.strip_suffix(" s"))
+            .with_context(|| format!("{line:?}, and {:?}", ran.err))?;
+        let (now, alarm) = numbers.split_once(" s, alarm at ").context(line.to_owned())?;
+        Ok([now.parse()?, alarm.parse()?])
+    };
+    let [before, alarm] = seconds()?;
+    ensure!(alarm == before + 60, "the alarm is at {alarm}, and the time was {before}");
+    thread::sleep(Duration::from_millis(1100));
+    let [after, _] = seconds()?;
+    ensure!(before < after && after < before + 60, "the time was {before} and is {after}");
     Ok(())
 }
 

@@ -11,11 +11,12 @@ use anyhow::{ensure, Context, Result};
 use map_core::WindowError;
 use nix::errno::Errno;
 
-use crate::{host::Host, kernel, user, vma::Vma};
+use crate::{host::Host, kernel, program, user, vma::Vma};
 
 crate::tests! {
     the_device_is_on_the_bus_and_in_the_list_of_memory,
     a_window_in_a_bar_is_eperm,
+    a_program_drives_the_device_through_its_bar,
     a_device_that_is_removed_takes_no_claim_along,
 }
 
@@ -72,6 +73,25 @@ fn a_window_in_a_bar_is_eperm(_: &mut Host) -> Result<()> {
     ] {
         kernel::load_fails(&format!("windows={list}"), Errno::EPERM, &[&words])?;
     }
+    Ok(())
+}
+
+fn a_program_drives_the_device_through_its_bar(_: &mut Host) -> Result<()> {
+    let place = device()?;
+    let (first, last) = registers(&place)?;
+    let address = place.file_name().and_then(|name| name.to_str()).context("no name")?;
+    fs::write(place.join("enable"), "1")?;
+    let file = place.join("resource0");
+    let bar = format!("{first:#010x}-{last:#010x}");
+    program::shell(&format!("factorial {} 10", file.display()))?
+        .printed(&format!("BAR 0 of {address} at {bar}: 10! = 3628800\n"))?;
+    // The command line, by offsets in the BAR. The register at 4 has the complement of what was stored.
+    let devmap = |arguments: &str| program::devmap(&format!("--device {} {arguments}", file.display()));
+    devmap("read 0")?.printed("0x00000000: 0x010000ed\n")?;
+    devmap("write 4 0x12345678")?.printed("")?;
+    devmap("read 4")?.printed("0x00000004: 0xedcba987\n")?;
+    devmap("read 0x100000")?.failed(3, &["the file ends after 0x100000 bytes"])?;
+    fs::write(place.join("enable"), "0")?;
     Ok(())
 }
 
