@@ -200,7 +200,8 @@ Examples:
 
     /// Watch a range, and mark the changes
     #[command(after_help = "\
-On a terminal the values stay in place, changed ones marked, until Ctrl-C. Elsewhere each change is a line.
+On a terminal the values stay in place, changed ones marked, until Ctrl-C. Elsewhere each change is a line. Samples \
+that were missed, because the process was stopped or the machine busy, are left out.
 
 Examples:
   devmap watch 0xc0000000+64

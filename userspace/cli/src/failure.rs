@@ -2,7 +2,8 @@
 
 //! How a command fails, and with which exit status.
 
-use std::io;
+use std::fmt;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use devmap::{errno_text, Error};
@@ -37,6 +38,9 @@ impl Failure {
     /// The exit status for a device that is absent, or refuses.
     pub const ABSENT: u8 = 3;
 
+    /// The exit status after a signal.
+    pub const INTERRUPTED: u8 = 130;
+
     /// Turns an error of the file at `path` into a failure.
     pub fn file<'a>(doing: &'static str, path: &'a Path) -> impl Fn(io::Error) -> Self + 'a {
         move |error| Self::File { doing, path: path.into(), error }
@@ -62,7 +66,7 @@ impl Failure {
             },
             Self::Refused => Self::ABSENT,
             Self::File { .. } | Self::Output(_) => 4,
-            Self::Interrupted(_) => 130,
+            Self::Interrupted(_) => Self::INTERRUPTED,
         }
     }
 }
@@ -75,9 +79,14 @@ pub fn report(name: &str, result: Result<(), Failure>) -> Result<(), u8> {
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(failure) => {
             if !failure.is_printed() {
-                eprintln!("{name}: {failure}");
+                say(name, &failure);
             }
             Err(failure.status())
         }
     }
+}
+
+/// Prints a line on standard error, if that can still be written: a terminal may be gone.
+pub fn say(name: &str, line: &impl fmt::Display) {
+    let _ = io::stderr().write_all(format!("{name}: {line}\n").as_bytes());
 }

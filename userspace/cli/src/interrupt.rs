@@ -2,11 +2,14 @@
 
 //! The request of a signal to end.
 
+use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+
+use crate::sigbus;
 
 /// A flag that is set once a signal has asked the command to end.
 #[derive(Clone, Debug)]
@@ -16,15 +19,20 @@ impl Interrupt {
     /// From now on the first signal is a request, and the second ends the process.
     pub fn on_signals() -> Self {
         static INTERRUPT: LazyLock<Interrupt> = LazyLock::new(|| {
-            let requested = Arc::new(AtomicBool::new(false));
-            for signal in [SIGINT, SIGTERM] {
-                flag::register_conditional_shutdown(signal, 130, Arc::clone(&requested))
-                    .and_then(|_| flag::register(signal, Arc::clone(&requested)))
-                    .expect("every process may handle these signals");
-            }
-            Interrupt(requested)
+            let interrupt = Interrupt(Arc::default());
+            interrupt.also_on(&[SIGINT, SIGTERM]);
+            interrupt
         });
         INTERRUPT.clone()
+    }
+
+    /// From now on these signals, too, are such requests.
+    pub fn also_on(&self, signals: &[c_int]) {
+        for &signal in signals {
+            sigbus::end_if(Arc::clone(&self.0), signal)
+                .and_then(|()| flag::register(signal, Arc::clone(&self.0)))
+                .expect("every process may handle these signals");
+        }
     }
 
     /// Whether a signal has asked for the end.

@@ -29,6 +29,7 @@ mod output;
 mod place;
 mod probe;
 mod quick;
+mod screen;
 mod search;
 mod sigbus;
 mod table;

@@ -4,20 +4,24 @@
 //!
 //! A program cannot recover from a SIGBUS: the instruction that failed has no result. So the process still ends, but
 //! first it prints why, removes the file that it has not finished, and sets an exit status. That is a decision of a
-//! program, which is why the library has no such handler.
+//! program, which is why the library has no such handler. Two other signals, which end or stop a process wherever it
+//! is, are here for the same reason.
 
 #![allow(unsafe_code)]
 
-use std::ffi::CString;
+use std::ffi::{c_int, CString};
+use std::io;
 use std::iter;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::Arc;
 
 use devmap::{Device, PhysRange};
 use nix::libc;
-use nix::sys::signal::{sigaction, SaFlags, SigAction, SigHandler, SigSet, Signal};
+use nix::sys::signal::{raise, sigaction, SaFlags, SigAction, SigHandler, SigSet, Signal};
+use signal_hook::low_level;
 
 use crate::failure::Failure;
 
@@ -55,6 +59,30 @@ pub fn watch(memory: Memory) {
     unsafe { sigaction(Signal::SIGBUS, &action) }.expect("every process may handle this signal");
 }
 
+/// From now on `signal` ends the process at once if `requested` is set, as an interrupted one. It leaves no more behind
+/// than a bus error does.
+pub fn end_if(requested: Arc<AtomicBool>, signal: c_int) -> io::Result<()> {
+    let end = move || {
+        if requested.load(Ordering::Relaxed) {
+            clean_up();
+            low_level::exit(Failure::INTERRUPTED.into());
+        }
+    };
+    // SAFETY: The handler makes system calls only; the flag is its own.
+    unsafe { low_level::register(signal, end) }.map(drop)
+}
+
+/// Stops the process as Ctrl-Z does where nothing handles its signal: not at all if nobody could continue it.
+pub fn stop() {
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    // SAFETY: What the signal does by default runs no code of the process.
+    let handled = unsafe { sigaction(Signal::SIGTSTP, &default) }.expect("every process may handle this signal");
+    // It cannot fail: the signal is valid.
+    let _ = raise(Signal::SIGTSTP);
+    // SAFETY: It was in place before.
+    unsafe { sigaction(Signal::SIGTSTP, &handled) }.expect("the same as before");
+}
+
 /// From now on a bus error also removes the file at `path`, since nobody else would.
 pub fn remove_unfinished(path: &Path) {
     // A path with a zero byte has no file.
@@ -80,12 +108,13 @@ fn line(list: Option<&'static List>, is_gone: impl Fn(&Memory) -> bool) -> &'sta
     memory.find(|memory| is_gone(memory)).map_or(newest, |memory| &memory.gone)
 }
 
-fn write(file: libc::c_int, text: &str) {
+fn write(file: c_int, text: &str) {
     // SAFETY: The pointer is valid for that many bytes.
     unsafe { libc::write(file, text.as_ptr().cast(), text.len()) };
 }
 
-extern "C" fn end(_: libc::c_int) {
+/// Restores the terminal, and removes the file that is not finished. It makes system calls only.
+fn clean_up() {
     // SAFETY: The pointer is null, or what it points to is never freed.
     if let Some(text) = unsafe { RESTORING.load(Ordering::Acquire).as_ref() } {
         write(libc::STDOUT_FILENO, text);
@@ -95,6 +124,10 @@ extern "C" fn end(_: libc::c_int) {
         // SAFETY: The path ends with a zero byte.
         unsafe { libc::unlink(path.as_ptr()) };
     }
+}
+
+extern "C" fn end(_: c_int) {
+    clean_up();
     // One system call for each memory, and no allocation.
     write(libc::STDERR_FILENO, line(watched(), |memory| memory.device.is_gone(memory.range)));
     write(libc::STDERR_FILENO, "\n");

@@ -3,21 +3,23 @@
 //! `watch`: samples of a range, with the changes marked.
 
 use std::fmt;
-use std::io::{self, Write};
-use std::thread;
+use std::io;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use anstyle::{Effects, Style};
 use devmap::{Mapping, Operation, Width};
+use nix::errno::Errno;
+use nix::poll::{ppoll, PollFd, PollFlags};
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::interrupt::Interrupt;
 use crate::location::{Area, Location};
 use crate::output::{Hex, Output};
 use crate::place::Place;
-use crate::sigbus;
+use crate::screen::Screen;
 
 /// How often signals are checked for.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -25,9 +27,6 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// How many bytes a line on the terminal shows.
 const LINE: usize = 16;
 
-/// To the alternate screen, without a cursor, and back.
-const ENTER: &str = "\x1b[?1049h\x1b[?25l";
-const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
 /// To the first line, and to clear the rest of a line or screen.
 const HOME: &str = "\x1b[H";
 const CLEAR_LINE: &str = "\x1b[K";
@@ -52,25 +51,6 @@ impl fmt::Display for Change {
     }
 }
 
-/// The alternate screen of the terminal, which is left when this is dropped.
-struct Screen;
-
-impl Screen {
-    fn enter(out: &mut Output) -> io::Result<Self> {
-        sigbus::restore_terminal(LEAVE);
-        out.write_all(ENTER.as_bytes())?;
-        Ok(Self)
-    }
-}
-
-impl Drop for Screen {
-    fn drop(&mut self) {
-        // Not through the buffer, which was flushed after the last line. Without a terminal there is nothing to
-        // restore.
-        let _ = io::stdout().write_all(LEAVE.as_bytes()).and_then(|()| io::stdout().flush());
-    }
-}
-
 /// Samples `place` every `interval` milliseconds, `count` times or until a signal.
 pub fn watch(ctx: &mut Context, place: Place, interval: u64, count: Option<u64>) -> Result<(), Failure> {
     if let Place::Field(location, field) = place {
@@ -81,16 +61,17 @@ pub fn watch(ctx: &mut Context, place: Place, interval: u64, count: Option<u64>)
     mapping.bulk().with_width(width).check(Operation::Read, 0, mapping.len())?;
     let area = Area::of(&mapping);
     let interrupt = Interrupt::on_signals();
-    let screen = if ctx.out.is_terminal() { Some(Screen::enter(&mut ctx.out)?) } else { None };
+    let mut screen = if ctx.out.is_terminal() { Some(Screen::enter(&mut ctx.out, &interrupt)?) } else { None };
+    let interval = Duration::from_millis(interval);
     let mut before: Option<Vec<u64>> = None;
     let (mut samples, mut changes) = (0, 0u64);
     let mut due = Instant::now();
-    while count.is_none_or(|count| samples < count) && !interrupt.requested() {
+    loop {
         samples += 1;
         ctx.before_loads(&mapping)?;
         let now = values(&mapping, width)?;
         changes += before.iter().flatten().zip(&now).filter(|(before, now)| before != now).count() as u64;
-        if screen.is_some() {
+        if let Some(screen) = &mut screen {
             let title = match area.window {
                 Some(_) => area.to_string(),
                 None => format!("{area} of {}", ctx.device.display()),
@@ -98,21 +79,36 @@ pub fn watch(ctx: &mut Context, place: Place, interval: u64, count: Option<u64>)
             let title = format!("{title}, samples: {samples}, changes: {changes}, Ctrl-C ends");
             // Queried each time, since the size may have changed.
             let height = terminal_size::terminal_size().map_or(24, |(_, height)| usize::from(height.0));
-            let frame = frame(&title, area.start(), width, before.as_deref(), &now, height);
-            ctx.out.write_all(frame.as_bytes())?;
+            screen.show(&mut ctx.out, frame(&title, area.start(), width, before.as_deref(), &now, height))?;
         } else {
             list(&mut ctx.out, samples, &mapping, width, before.as_deref(), &now)?;
+            ctx.out.finish()?;
         }
-        ctx.out.finish()?;
         before = Some(now);
-        due += Duration::from_millis(interval);
-        if count != Some(samples) {
-            sleep_until(due, &interrupt);
+        if count == Some(samples) {
+            break;
+        }
+        due = next(due, Instant::now(), interval);
+        wait_until(due, &mut ctx.out, screen.as_mut(), &interrupt)?;
+        if interrupt.requested() {
+            break;
         }
     }
     drop(screen);
-    eprintln!("devmap: watched {area}, samples: {samples}, changes: {changes}");
+    let summary = format!("watched {area}, samples: {samples}, changes: {changes}");
+    if count != Some(samples) {
+        return Err(Failure::Interrupted(summary));
+    }
+    failure::say("devmap", &summary);
     Ok(())
+}
+
+/// When the next sample is due, `now` that the one which was `due` is taken. Those that were missed are not made up.
+fn next(due: Instant, now: Instant, interval: Duration) -> Instant {
+    let late = now.saturating_duration_since(due).as_nanos();
+    // Less than the time that has passed.
+    let late = late.checked_rem(interval.as_nanos()).unwrap_or_default() as u64;
+    now + interval - Duration::from_nanos(late)
 }
 
 fn values(mapping: &Mapping, width: Width) -> Result<Vec<u64>, Failure> {
@@ -167,13 +163,36 @@ fn frame(title: &str, start: Location, width: Width, before: Option<&[u64]>, now
     frame + CLEAR_BELOW
 }
 
-fn sleep_until(due: Instant, interrupt: &Interrupt) {
+/// Waits until `due`, or for a signal to end; fails once nobody reads the output any more.
+fn wait_until(
+    due: Instant,
+    out: &mut Output,
+    mut screen: Option<&mut Screen>,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
     while !interrupt.requested() {
-        let left = due.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return;
+        if let Some(screen) = &mut screen {
+            screen.obey(out)?;
         }
-        thread::sleep(left.min(POLL_INTERVAL));
+        let left = due.saturating_duration_since(Instant::now());
+        if !has_reader(left.min(POLL_INTERVAL))? {
+            return Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
+        }
+        if left.is_zero() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Whether somebody may still read standard output after this time. It is shorter if nobody does, or after a signal.
+fn has_reader(time: Duration) -> io::Result<bool> {
+    let stdout = io::stdout();
+    let mut files = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    match ppoll(&mut files, Some(time.into()), None) {
+        Ok(_) => Ok(files[0].any() != Some(true)),
+        Err(Errno::EINTR) => Ok(true),
+        Err(errno) => Err(errno.into()),
     }
 }
 
@@ -193,5 +212,18 @@ mod tests {
              0x00001010  00000005  00000006  00000007  00000008\n\
              lines that do not fit: 1"
         );
+    }
+
+    #[test]
+    fn missed_samples_are_left_out_and_the_others_stay_on_time() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let interval = Duration::from_millis(10);
+        for (due, now, expected) in
+            [(0, 0, 10), (0, 3, 10), (0, 10, 20), (20, 29, 30), (20, 34, 40), (0, 60_005, 60_010)]
+        {
+            assert_eq!(next(at(due), at(now), interval), at(expected), "{due}, {now}");
+        }
+        assert_eq!(next(at(0), at(5), Duration::ZERO), at(5));
     }
 }

@@ -13,9 +13,13 @@ use std::process::{Child, Command};
 use common::FakeDevice;
 use nix::fcntl::OFlag;
 use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
+use nix::sys::signal::{kill, Signal};
 use nix::sys::termios::{tcgetattr, Termios};
+use nix::unistd::{tcgetpgrp, Pid};
 
 const CTRL_C: &[u8] = b"\x03";
+const CTRL_Z: &[u8] = b"\x1a";
+const CTRL_BACKSLASH: &[u8] = b"\x1c";
 
 /// A terminal of 24 lines of 80 columns, with `devmap` in its foreground.
 struct Terminal {
@@ -27,6 +31,11 @@ struct Terminal {
 
 impl Terminal {
     fn new(fake: &FakeDevice, arguments: &[&str]) -> Self {
+        Self::with_shell("exec \"$@\"", fake, arguments)
+    }
+
+    /// The same, started by these commands of a shell.
+    fn with_shell(commands: &str, fake: &FakeDevice, arguments: &[&str]) -> Self {
         // Not inherited by the children of other tests, which would hide the end of output.
         let keys = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
         grantpt(&keys).unwrap();
@@ -36,7 +45,7 @@ impl Terminal {
             File::options().read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits()).open(other_end).unwrap();
         let other_ends = [(); 2].map(|()| other_end.try_clone().unwrap());
         let (rows, columns) = (24, 80);
-        let line = format!("stty rows {rows} columns {columns} && exec \"$@\"");
+        let line = format!("stty rows {rows} columns {columns} && {commands}");
         // Keys send signals only to processes whose controlling terminal it is, which setsid(1) arranges.
         let mut command = Command::new("setsid");
         command.args(["--ctty", "--wait", "sh", "-c", &line, "sh", env!("CARGO_BIN_EXE_devmap"), "--device"]);
@@ -64,15 +73,34 @@ impl Terminal {
         }
     }
 
+    fn press(&mut self, keys: &[u8]) {
+        self.keys.write_all(keys).unwrap();
+    }
+
+    /// The process group of `devmap`.
+    fn foreground(&self) -> Pid {
+        Pid::from_raw(-tcgetpgrp(&self.keys).unwrap().as_raw())
+    }
+
+    fn has_own_screen(&self) -> bool {
+        let screen = self.screen.screen();
+        assert_eq!(screen.alternate_screen(), screen.hide_cursor());
+        screen.alternate_screen()
+    }
+
     /// Presses Ctrl-C, and returns the final screen and the exit status.
     fn interrupt(mut self) -> (String, Option<i32>) {
-        self.keys.write_all(CTRL_C).unwrap();
+        self.press(CTRL_C);
+        self.end()
+    }
+
+    /// Waits for the end, and returns the final screen and the exit status.
+    fn end(mut self) -> (String, Option<i32>) {
         while self.update() {}
         let status = self.devmap.wait().unwrap();
-        let screen = self.screen.screen();
-        assert!(!screen.alternate_screen() && !screen.hide_cursor(), "the terminal is not as it was");
+        assert!(!self.has_own_screen(), "the terminal is not as it was");
         assert_eq!(tcgetattr(&self.keys).unwrap(), self.settings);
-        (screen.contents(), status.code())
+        (self.screen.screen().contents(), status.code())
     }
 }
 
@@ -81,14 +109,84 @@ fn watch_has_a_screen_of_its_own_and_gives_it_back() {
     let fake = FakeDevice::new(&[5; 32]);
     let mut terminal = Terminal::new(&fake, &["watch", "0+32", "--interval", "1"]);
     terminal.wait_for("0x00000010  05050505");
-    let screen = terminal.screen.screen();
-    assert!(screen.alternate_screen() && screen.hide_cursor() && screen.contents().contains("Ctrl-C ends"));
+    assert!(terminal.has_own_screen() && terminal.screen.screen().contents().contains("Ctrl-C ends"));
     fake.devmap(&["write", "4", "3"]).printed("");
     terminal.wait_for("00000003");
     let (shown, status) = terminal.interrupt();
-    assert_eq!(status, Some(0), "{shown}");
-    assert!(shown.contains("devmap: watched 0x00000000-0x0000001f, samples: ") && shown.ends_with(", changes: 1"));
+    assert_eq!(status, Some(130), "{shown}");
+    let line = "devmap: interrupted: watched 0x00000000-0x0000001f, samples: ";
+    assert!(shown.contains(line) && shown.ends_with(", changes: 1"), "{shown}");
     assert!(!shown.contains("05050505"), "{shown}");
+}
+
+/// What makes `watch` end.
+type Event = fn(&mut Terminal, &FakeDevice);
+
+#[test]
+fn watch_gives_its_screen_back_however_it_ends() {
+    let terminate: Event = |terminal, _| kill(terminal.foreground(), Signal::SIGTERM).unwrap();
+    let hang_up: Event = |terminal, _| kill(terminal.foreground(), Signal::SIGHUP).unwrap();
+    let quit: Event = |terminal, _| terminal.press(CTRL_BACKSLASH);
+    let twice: Event = |terminal, _| terminal.press(&[CTRL_C, CTRL_C].concat());
+    let bus_error: Event = |_, fake| File::options().write(true).open(fake.path()).unwrap().set_len(0).unwrap();
+    for (event, ends, says) in [
+        (terminate, 130, "interrupted: watched 0x00000000-"),
+        (hang_up, 130, "interrupted: watched 0x00000000-"),
+        (quit, 130, "interrupted: watched 0x00000000-"),
+        (twice, 130, ""),
+        (bus_error, 3, "a bus error (SIGBUS): the file was truncated while mapped"),
+    ] {
+        let fake = FakeDevice::new(&[5; 32]);
+        let mut terminal = Terminal::new(&fake, &["watch", "0+32", "--interval", "1"]);
+        terminal.wait_for("0x00000010  05050505");
+        assert!(terminal.has_own_screen());
+        event(&mut terminal, &fake);
+        let (shown, status) = terminal.end();
+        assert_eq!(status, Some(ends), "{shown}");
+        // The message may be wider than the screen.
+        assert!(shown.replace('\n', "").contains(says) && !shown.contains("05050505"), "{shown}");
+    }
+}
+
+#[test]
+fn watch_ends_with_its_terminal() {
+    let fake = FakeDevice::new(&[5; 32]);
+    let mut terminal = Terminal::new(&fake, &["watch", "0+32"]);
+    terminal.wait_for("0x00000010  05050505");
+    let Terminal { keys, mut devmap, .. } = terminal;
+    drop(keys);
+    // No reader, no output, or the signal ends it, whichever comes first, but never a panic for want of standard error.
+    let status = devmap.wait().unwrap().code();
+    assert!(matches!(status, Some(0 | 4 | 130)), "{status:?}");
+}
+
+#[test]
+fn watch_gives_its_screen_back_while_it_is_stopped() {
+    let fake = FakeDevice::new(&[5; 32]);
+    let commands = "set -m; \"$@\"; echo stopped: $?; read line; fg";
+    let mut terminal = Terminal::with_shell(commands, &fake, &["watch", "0+32"]);
+    terminal.wait_for("0x00000010  05050505");
+    terminal.press(CTRL_Z);
+    terminal.wait_for("stopped: 148");
+    assert!(!terminal.has_own_screen());
+    terminal.press(b"\n");
+    terminal.wait_for("0x00000010  05050505");
+    assert!(terminal.has_own_screen());
+    let (shown, status) = terminal.interrupt();
+    assert!(status == Some(130) && shown.contains("stopped: 148"), "{shown}");
+}
+
+#[test]
+fn watch_goes_on_where_nobody_could_continue_it() {
+    let fake = FakeDevice::new(&[5; 32]);
+    // No shell waits for it, so the kernel does not stop it.
+    let mut terminal = Terminal::new(&fake, &["watch", "0+32", "--interval", "1"]);
+    terminal.wait_for("0x00000010  05050505");
+    terminal.press(CTRL_Z);
+    fake.devmap(&["write", "4", "3"]).printed("");
+    terminal.wait_for("00000003");
+    assert!(terminal.has_own_screen());
+    assert_eq!(terminal.interrupt().1, Some(130));
 }
 
 #[test]

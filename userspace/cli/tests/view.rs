@@ -68,8 +68,8 @@ fn watch_prints_each_change_and_ends_by_a_signal() {
     kill(Pid::from_raw(watch.id() as i32), Signal::SIGINT).unwrap();
     assert_eq!(lines.next(), None);
     let ran = Ran::wait(watch);
-    assert_eq!(ran.status, Some(0), "{ran:?}");
-    let (start, end) = ("devmap: watched 0x00000000-0x00000007, samples: ", ", changes: 1\n");
+    assert_eq!(ran.status, Some(130), "{ran:?}");
+    let (start, end) = ("devmap: interrupted: watched 0x00000000-0x00000007, samples: ", ", changes: 1\n");
     assert!(ran.err.starts_with(start) && ran.err.ends_with(end), "{ran:?}");
 }
 
@@ -107,6 +107,12 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     let mut dump = start(fake.command().args(["dump", "--all", "0+1M"]));
     drop(dump.stdout.take());
     Ran::wait(dump).printed("");
+    // Nothing changes, so nothing would be written.
+    for interval in ["0", "60000"] {
+        let mut watch = start(fake.command().args(["watch", "0", "--interval", interval]));
+        BufReader::new(watch.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+        Ran::wait(watch).printed("");
+    }
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
     Ran::new(fake.command().args(["read", "0"]).stdout(full)).failed(4, "cannot write the output: No space left");
 }
