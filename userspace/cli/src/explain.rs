@@ -13,7 +13,7 @@ use crate::drawing::Drawing;
 use crate::failure::Failure;
 use crate::location::{Area, Location};
 use crate::number::short;
-use crate::output::Address;
+use crate::output::{counted, Address};
 use crate::place::pages_of;
 
 /// Bytes and their pages.
@@ -45,11 +45,6 @@ impl Explained {
     }
 }
 
-/// A number with its noun.
-fn count(number: u64, thing: &str) -> String {
-    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
-}
-
 impl fmt::Display for Explained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { area, page_size, pages } = self;
@@ -57,13 +52,13 @@ impl fmt::Display for Explained {
         let (address, mask) = (Address(range.start()), page_size.mask());
         let (page, offset) = page_size.split(range.start());
         let (before, behind) = self.wasted();
-        writeln!(f, "asked for  {area}, {}", count(range.length(), "byte"))?;
+        writeln!(f, "asked for  {area}, {}", counted(range.length(), "byte"))?;
         writeln!(f, "page size  {:#x} ({})", page_size.bytes(), short(page_size.bytes()))?;
         writeln!(f, "mask       {mask:#x}: the bits of an address that count within a page")?;
         writeln!(f, "page       {} = {address} & ~{mask:#x}: the offset to give to mmap(2)", Address(page))?;
         writeln!(f, "in page    {offset:#x} = {address} & {mask:#x}: what to add to the pointer that it returns")?;
-        writeln!(f, "mapped     {pages}, {}, {}", count(self.count(), "page"), count(pages.length(), "byte"))?;
-        writeln!(f, "wasted     {}: {before} before and {behind} behind", count(before + behind, "byte"))?;
+        writeln!(f, "mapped     {pages}, {}, {}", counted(self.count(), "page"), counted(pages.length(), "byte"))?;
+        writeln!(f, "wasted     {}: {before} before and {behind} behind", counted(before + behind, "byte"))?;
         let asked = u128::from(range.start())..u128::from(range.last()) + 1;
         let marks = [(asked, '#')];
         let drawing = Drawing {

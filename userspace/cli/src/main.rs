@@ -33,6 +33,7 @@ mod screen;
 mod search;
 mod sigbus;
 mod table;
+mod tally;
 mod test;
 mod transfer;
 mod watch;

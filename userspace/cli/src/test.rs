@@ -14,8 +14,9 @@ use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::location::{Area, Location};
 use crate::memtest::{Algorithm, Memory};
-use crate::output::{Hex, Output};
+use crate::output::{counted, Hex, Output};
 use crate::place::Extent;
+use crate::tally::Tally;
 
 /// How many faults of one test are printed; the others are only counted.
 const PRINTED: u64 = 10;
@@ -26,6 +27,7 @@ const ACCESSES: u64 = 1 << 16;
 /// A word that differs from what was stored.
 #[derive(Serialize)]
 struct Fault {
+    pass: u64,
     test: &'static str,
     address: Location,
     expected: Hex,
@@ -35,7 +37,7 @@ struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { test, address, expected, found, bits } = self;
+        let Self { test, address, expected, found, bits, .. } = self;
         write!(f, "{address}: {test}: stored {expected}, found {found}, wrong bits {bits}")
     }
 }
@@ -46,14 +48,16 @@ struct Outcome {
     pass: u64,
     test: &'static str,
     faults: u64,
+    /// How many words had them.
+    words: u64,
 }
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pass, test, faults } = self;
+        let Self { pass, test, faults, words } = *self;
         match faults {
             0 => write!(f, "pass {pass}: {test}: ok"),
-            faults => write!(f, "pass {pass}: {test}: {faults} faults"),
+            _ => write!(f, "pass {pass}: {test}: {} in {}", counted(faults, "fault"), counted(words, "word")),
         }
     }
 }
@@ -64,10 +68,11 @@ struct Words<'a> {
     width: Width,
     out: &'a mut Output,
     interrupt: &'a Interrupt,
+    pass: u64,
     test: &'static str,
     bar: ProgressBar,
     accesses: u64,
-    faults: u64,
+    tally: Tally,
 }
 
 impl Words<'_> {
@@ -110,10 +115,11 @@ impl Memory for Words<'_> {
     }
 
     fn mismatch(&mut self, index: usize, expected: u64, found: u64) -> Result<(), Failure> {
-        self.faults += 1;
-        if self.faults <= PRINTED {
+        self.tally.add(index);
+        if self.tally.faults() <= PRINTED {
             let hex = |value| Hex::of(value, self.width);
             let fault = Fault {
+                pass: self.pass,
                 test: self.test,
                 address: Location::of(self.mapping, index * self.width.bytes()),
                 expected: hex(expected),
@@ -132,26 +138,48 @@ pub fn test(ctx: &mut Context, extent: Extent, passes: u64, only: &[Algorithm], 
     let width = ctx.fixed_width().unwrap_or(Width::WIDEST);
     mapping.bulk().with_width(width).check(Operation::Write, 0, mapping.len())?;
     let interrupt = Interrupt::on_signals();
-    let mut faults = 0;
+    let length = mapping.len() / width.bytes();
+    let mut total = Tally::new(length);
     for pass in 1..=passes {
         for algorithm in Algorithm::ALL.into_iter().filter(|one| only.is_empty() || only.contains(one)) {
             let test = algorithm.name();
-            let bar = bar(test, algorithm.accesses(mapping.len() / width.bytes()));
-            let out = &mut ctx.out;
-            let mut words =
-                Words { mapping: &mapping, width, out, interrupt: &interrupt, test, bar, accesses: 0, faults: 0 };
+            let bar = bar(test, algorithm.accesses(length));
+            let (mapping, out, interrupt) = (&mapping, &mut ctx.out, &interrupt);
+            let tally = Tally::new(length);
+            let mut words = Words { mapping, width, out, interrupt, pass, test, bar, accesses: 0, tally };
             algorithm.run(&mut words, seed.wrapping_add(pass - 1))?;
             words.bar.finish_and_clear();
-            let outcome = Outcome { pass, test, faults: words.faults };
-            faults += words.faults;
+            let outcome = Outcome { pass, test, faults: words.tally.faults(), words: words.tally.words() };
+            total.add_all(&words.tally);
             ctx.out.emit(&outcome)?;
             ctx.out.finish()?;
         }
     }
-    match faults {
+    match total.faults() {
         0 => Ok(()),
-        faults => {
-            Err(Failure::Differs(format!("{} is faulty: {faults} words were not what was stored", Area::of(&mapping))))
-        }
+        _ => Err(Failure::Differs(format!("{} is faulty: {total}", Area::of(&mapping)))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_counts_faults_and_the_words_that_have_them() {
+        let text = |faults, words| Outcome { pass: 2, test: "data", faults, words }.to_string();
+        assert_eq!(text(0, 0), "pass 2: data: ok");
+        assert_eq!(text(1, 1), "pass 2: data: 1 fault in 1 word");
+        assert_eq!(text(18, 2), "pass 2: data: 18 faults in 2 words");
+    }
+
+    #[test]
+    fn programs_get_the_pass_of_a_fault() {
+        let hex = |value| Hex::of(value, Width::Bits8);
+        let fault = Fault { pass: 2, test: "data", address: 7.into(), expected: hex(1), found: hex(3), bits: hex(2) };
+        assert_eq!(
+            serde_json::to_string(&fault).unwrap(),
+            r#"{"pass":2,"test":"data","address":"0x00000007","expected":"0x01","found":"0x03","bits":"0x02"}"#
+        );
     }
 }
