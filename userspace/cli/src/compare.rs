@@ -2,7 +2,6 @@
 
 //! `compare`, `verify` and the option --verify.
 
-use std::io::Read;
 use std::path::Path;
 
 use devmap::{Difference, Mapping, Operation, Width};
@@ -62,10 +61,8 @@ pub fn compare(ctx: &mut Context, extent: Extent, other: Location) -> Result<(),
 /// Compares the contents of the file at `path` with the memory at `place`.
 pub fn verify(ctx: &mut Context, path: &Path, place: Place) -> Result<(), Failure> {
     let mut input = Input::open(path)?;
-    let mapping = ctx.map_for_reading(input.area(path, place)?)?;
-    let difference = compare_with(ctx, "verified", &mapping, |_, expected| {
-        input.reader.read_exact(expected).map_err(Failure::file("read", path))
-    })?;
+    let mapping = ctx.map_for_reading(input.area(place)?)?;
+    let difference = compare_with(ctx, "verified", &mapping, |_, expected| input.read(expected))?;
     print_result(ctx, &mapping, difference)?;
     match difference {
         None => Ok(()),

@@ -4,7 +4,8 @@
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
-use std::path::Path;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 
 use devmap::PhysRange;
 
@@ -14,13 +15,14 @@ use crate::place::Place;
 
 /// A file whose length is known.
 pub struct Input {
-    pub reader: Box<dyn Read>,
+    path: PathBuf,
+    reader: Box<dyn Read>,
     length: u64,
 }
 
 impl Input {
-    /// Opens the file at `path`, or standard input for `-`. Anything but a regular file is read to its end first, so
-    /// that no memory changes before the length is known to fit.
+    /// Opens the file at `path`, or standard input for `-`. Anything but a regular file of the length that it claims is
+    /// read to its end first, so that no memory changes before the length is known to fit.
     pub fn open(path: &Path) -> Result<Self, Failure> {
         let failed = Failure::file("read", path);
         let mut stream: Box<dyn Read> = if path == Path::new("-") {
@@ -28,18 +30,34 @@ impl Input {
         } else {
             let file = File::open(path).map_err(&failed)?;
             let metadata = file.metadata().map_err(&failed)?;
-            if metadata.is_file() {
-                return Ok(Self { reader: Box::new(file), length: metadata.len() });
+            let length = metadata.len();
+            if metadata.is_file() && has_length(&file, length) {
+                return Ok(Self { path: path.into(), reader: Box::new(file), length });
             }
             Box::new(file)
         };
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).map_err(&failed)?;
-        Ok(Self { length: bytes.len() as u64, reader: Box::new(Cursor::new(bytes)) })
+        Ok(Self { path: path.into(), length: bytes.len() as u64, reader: Box::new(Cursor::new(bytes)) })
+    }
+
+    /// Reads as many bytes as `buffer` has. They must be there, as those of [`area`](Self::area) are.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<(), Failure> {
+        let length = self.length;
+        self.reader.read_exact(buffer).map_err(|error| {
+            let error = match error.kind() {
+                io::ErrorKind::UnexpectedEof => {
+                    io::Error::other(format!("it has become shorter than the {length:#x} bytes that it had"))
+                }
+                _ => error,
+            };
+            Failure::file("read", &self.path)(error)
+        })
     }
 
     /// The memory for the file at `place`.
-    pub fn area(&self, path: &Path, place: Place) -> Result<Area, Failure> {
+    pub fn area(&self, place: Place) -> Result<Area, Failure> {
+        let path = &self.path;
         match place {
             Place::Address(_) if self.length == 0 => {
                 Err(Failure::Usage(format!("{} is empty: give a file of at least one byte", path.display())))
@@ -62,6 +80,42 @@ impl Input {
             Place::Field(location, field) => {
                 Err(Failure::Usage(format!("{location}{field} is a bit field: give an address or a range")))
             }
+        }
+    }
+}
+
+/// Whether `file` has as many bytes as it claims. Files in /proc and /sys have others.
+fn has_length(file: &File, length: u64) -> bool {
+    let has = |offset| file.read_at(&mut [0], offset).is_ok_and(|count| count == 1);
+    !has(length) && length.checked_sub(1).is_none_or(has)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_becomes_shorter_is_an_error_that_says_so() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(0x2000).unwrap();
+        let mut input = Input::open(file.path()).unwrap();
+        let mut buffer = [0; 0x1000];
+        input.read(&mut buffer).unwrap();
+        file.as_file().set_len(0x1800).unwrap();
+        let failure = input.read(&mut buffer).unwrap_err();
+        let path = file.path().display();
+        let line = format!("cannot read {path}: it has become shorter than the 0x2000 bytes that it had");
+        assert_eq!((failure.to_string(), failure.status()), (line, 4));
+    }
+
+    #[test]
+    fn a_file_of_the_kernel_has_what_can_be_read() {
+        // The first claims no bytes, the second a page.
+        for path in ["/proc/version", "/sys/devices/system/cpu/online"] {
+            let Ok(bytes) = std::fs::read(path) else { continue };
+            let mut input = Input::open(path.as_ref()).unwrap();
+            assert_eq!(input.length, bytes.len() as u64, "{path}");
+            input.read(&mut vec![0; bytes.len()]).unwrap();
         }
     }
 }

@@ -57,14 +57,14 @@ pub fn fill(ctx: &mut Context, extent: Extent, value: u64, verify: bool) -> Resu
 /// Stores the contents of the file at `path` at `place`.
 pub fn load(ctx: &mut Context, path: &Path, place: Place, verify: bool) -> Result<(), Failure> {
     let mut input = Input::open(path)?;
-    let mapping = ctx.map_for_writing(input.area(path, place)?)?;
+    let mapping = ctx.map_for_writing(input.area(place)?)?;
     let bulk = ctx.bulk(&mapping);
     bulk.check(Operation::Write, 0, mapping.len())?;
     let mut differs = None;
     let mut buffer = Vec::new();
     Blocks::new("loaded", mapping.len()).run(|offset, length| {
         buffer.resize(length, 0);
-        input.reader.read_exact(&mut buffer).map_err(Failure::file("read", path))?;
+        input.read(&mut buffer)?;
         bulk.write_from(offset, &buffer)?;
         ctx.after_stores(&mapping, offset, length)?;
         if verify {

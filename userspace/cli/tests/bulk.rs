@@ -93,6 +93,17 @@ fn load_a_part_of_a_file_or_what_comes_through_a_pipe() {
 }
 
 #[test]
+fn load_what_the_kernel_writes() {
+    // Its metadata says that it is empty.
+    let version = fs::read("/proc/version").unwrap();
+    let fake = FakeDevice::new(&vec![7; version.len()]);
+    fake.devmap(&["load", "/proc/version", "0", "--verify"]).printed("");
+    assert_eq!(fake.contents(), version);
+    fake.devmap(&["verify", "/proc/version", "0"]).printed("");
+    fake.devmap(&["load", "/proc/version", "0+4K"]).failed(2, "give a range that is no longer than the file");
+}
+
+#[test]
 fn a_load_that_cannot_be_whole_changes_nothing() {
     let (directory, path) = directory_with("image", b"0123456789");
     let fake = FakeDevice::new(b"................");
