@@ -38,7 +38,7 @@ Usage: devmem ADDRESS [WIDTH [VALUE]]
 /// Runs one of them on the arguments of this process. Every failure has status 1, as most have in the originals.
 pub fn run(name: &str, command: fn(&[String]) -> Result<(), Failure>) -> ExitCode {
     let arguments: Vec<String> = env::args_os().skip(1).map(|argument| argument.to_string_lossy().into()).collect();
-    report(name, command(&arguments)).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+    report(false, name, command(&arguments)).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
 }
 
 /// `devmem2`.

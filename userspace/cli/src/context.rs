@@ -10,7 +10,7 @@ use devmap::driver::Name;
 use devmap::{Bulk, Device, Endian, Error, Kind, Mapping, Width, DEFAULT_DEVICE};
 
 use crate::args::Options;
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::location::Location;
 use crate::output::Output;
 use crate::place::Extent;
@@ -117,12 +117,13 @@ impl Context {
         };
         // Joined, not formatted: that would take a third of what a small command does beyond its start.
         let path = device.path().to_string_lossy();
-        let line = ["devmap: cannot access ", path.as_ref(), ": a bus error (SIGBUS): "].concat();
+        let error = ["cannot access ", path.as_ref(), ": a bus error (SIGBUS): "].concat();
+        let line = |error: String| failure::line(self.out.is_json(), "devmap", &error, Failure::ABSENT);
         sigbus::watch(Memory {
             device,
             range: mapping.range(),
-            unanswered: [line.as_str(), what, "; ", remedy].concat(),
-            gone: [line.as_str(), &window, " was removed; run the command again when it is back"].concat(),
+            unanswered: line([error.as_str(), what, "; ", remedy].concat()),
+            gone: line([error.as_str(), &window, " was removed; run the command again when it is back"].concat()),
         });
         self.before_loads(&mapping)?;
         Ok(mapping.with_endian(self.endian))

@@ -2,11 +2,11 @@
 
 //! How a command fails, and with which exit status.
 
-use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use devmap::{errno_text, Error};
+use serde::Serialize;
 
 /// Why a command failed. Its text is one line.
 #[derive(Debug, thiserror::Error)]
@@ -71,15 +71,31 @@ impl Failure {
     }
 }
 
+/// The error for programs.
+#[derive(Serialize)]
+struct Json<'a> {
+    error: &'a str,
+    status: u8,
+}
+
+/// The line that reports `error`, for people or as JSON.
+pub fn line(json: bool, name: &str, error: &str, status: u8) -> String {
+    if json {
+        serde_json::to_string(&Json { error, status }).expect("text and a number are always JSON")
+    } else {
+        [name, ": ", error].concat()
+    }
+}
+
 /// Prints why the command failed. The error is the exit status.
-pub fn report(name: &str, result: Result<(), Failure>) -> Result<(), u8> {
+pub fn report(json: bool, name: &str, result: Result<(), Failure>) -> Result<(), u8> {
     match result {
         Ok(()) => Ok(()),
         // The reader of the output has seen enough.
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(failure) => {
             if !failure.is_printed() {
-                say(name, &failure);
+                say(line(json, name, &failure.to_string(), failure.status()));
             }
             Err(failure.status())
         }
@@ -87,6 +103,6 @@ pub fn report(name: &str, result: Result<(), Failure>) -> Result<(), u8> {
 }
 
 /// Prints a line on standard error, if that can still be written: a terminal may be gone.
-pub fn say(name: &str, line: &impl fmt::Display) {
-    let _ = io::stderr().write_all(format!("{name}: {line}\n").as_bytes());
+pub fn say(line: String) {
+    let _ = io::stderr().write_all((line + "\n").as_bytes());
 }

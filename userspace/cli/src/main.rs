@@ -80,7 +80,7 @@ fn main() -> ExitCode {
     }
     generate::complete();
     let args = quick::parse(&arguments).unwrap_or_else(|| Args::parse_from(arguments));
-    failure::report("devmap", dispatch(args)).map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)
+    failure::report(args.options.json, "devmap", dispatch(args)).map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)
 }
 
 fn dispatch(args: Args) -> Result<(), Failure> {

@@ -99,7 +99,7 @@ pub fn watch(ctx: &mut Context, place: Place, interval: u64, count: Option<u64>)
     if count != Some(samples) {
         return Err(Failure::Interrupted(summary));
     }
-    failure::say("devmap", &summary);
+    failure::say(format!("devmap: {summary}"));
     Ok(())
 }
 

@@ -118,7 +118,16 @@ fn a_file_that_is_made_shorter_ends_a_command_with_a_line() {
     let page = page::system().bytes() as usize;
     let fake = FakeDevice::new(&vec![7; 64 * page]);
     let address = (63 * page).to_string();
-    for arguments in [&["watch", &address, "--interval", "1"][..], &["save", &format!("0+{}", 64 * page), "-"]] {
+    let path = fake.path().display();
+    let error = format!(
+        "cannot access {path}: a bus error (SIGBUS): the file was truncated while mapped; keep others from truncating it"
+    );
+    let (text, json) = (format!("devmap: {error}\n"), format!("{{\"error\":\"{error}\",\"status\":3}}\n"));
+    for (arguments, line) in [
+        (&["watch", &address, "--interval", "1"][..], &text),
+        (&["watch", &address, "--interval", "1", "--json"], &json),
+        (&["save", &format!("0+{}", 64 * page), "-"], &text),
+    ] {
         File::options().write(true).open(fake.path()).unwrap().set_len(64 * page as u64).unwrap();
         let mut child = start(fake.command().args(arguments));
         // The command is at work. `save` cannot end: the pipe is too small for its output.
@@ -127,11 +136,6 @@ fn a_file_that_is_made_shorter_ends_a_command_with_a_line() {
         File::options().write(true).open(fake.path()).unwrap().set_len(0).unwrap();
         out.read_to_end(&mut Vec::new()).unwrap();
         let ran = Ran::wait(child);
-        let path = fake.path().display();
-        let line = format!(
-            "devmap: cannot access {path}: a bus error (SIGBUS): the file was truncated while mapped; \
-             keep others from truncating it\n"
-        );
-        assert_eq!((ran.status, ran.err), (Some(3), line), "{arguments:?}");
+        assert_eq!((ran.status, &ran.err), (Some(3), line), "{arguments:?}");
     }
 }

@@ -136,7 +136,7 @@ fn check_asks_the_map_driver_alone() {
     for arguments in [
         &["check", "0x1000+16"][..],
         &["check", "0x1000", "--write"],
-        &["check", "0x1000:7:4", "--read", "--json"],
+        &["check", "0x1000:7:4", "--read"],
         &["check", "0-0xfff", "--exec", "--private"],
         // No range is too high for the question.
         &["check", "0x1234567000+4K"],
