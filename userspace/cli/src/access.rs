@@ -7,10 +7,12 @@ use std::fmt;
 use devmap::{Mapping, Operation, Width};
 use serde::Serialize;
 
+use crate::compare::Differing;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::json;
 use crate::location::Location;
-use crate::output::Hex;
+use crate::output::{Hex, Output};
 use crate::place::{check_values, Field, Place};
 
 /// A value that was read.
@@ -20,6 +22,7 @@ struct Found {
     width: u32,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "field_as_text")]
     field: Option<Field>,
+    #[serde(flatten, serialize_with = "json::value")]
     value: Hex,
 }
 
@@ -44,6 +47,7 @@ fn field_as_text<S: serde::Serializer>(field: &Option<Field>, serializer: S) -> 
 struct Written {
     address: Location,
     width: u32,
+    #[serde(flatten, serialize_with = "json::values")]
     values: Vec<Hex>,
     verified: bool,
 }
@@ -53,7 +57,9 @@ struct Written {
 struct Modified {
     address: Location,
     width: u32,
+    #[serde(flatten, serialize_with = "json::before")]
     before: Hex,
+    #[serde(flatten, serialize_with = "json::after")]
     after: Hex,
     verified: bool,
 }
@@ -114,7 +120,7 @@ fn write_values(ctx: &mut Context, location: Location, values: &[u64], verify: b
     ctx.after_stores(&mapping, 0, mapping.len())?;
     if verify {
         for (index, value) in values.iter().enumerate() {
-            read_back(&mapping, width, index * width.bytes(), width.max(), *value)?;
+            read_back(&mut ctx.out, &mapping, width, index * width.bytes(), width.max(), *value)?;
         }
     }
     let values = values.iter().map(|value| Hex::of(*value, width)).collect();
@@ -182,7 +188,7 @@ fn change(ctx: &mut Context, location: Location, mask: u64, value: u64, verify: 
     let before = mapping.modify_value(width, 0, mask, value)?;
     ctx.after_stores(&mapping, 0, mapping.len())?;
     if verify {
-        read_back(&mapping, width, 0, mask, value)?;
+        read_back(&mut ctx.out, &mapping, width, 0, mask, value)?;
     }
     ctx.out.emit(&Modified {
         address: Location::of(&mapping, 0),
@@ -194,18 +200,23 @@ fn change(ctx: &mut Context, location: Location, mask: u64, value: u64, verify: 
     Ok(())
 }
 
-/// Fails unless the bits of `mask` at `offset` are those of `expected`.
-fn read_back(mapping: &Mapping, width: Width, offset: usize, mask: u64, expected: u64) -> Result<(), Failure> {
+/// Fails unless the bits of `mask` at `offset` are those of `expected`. Programs get the difference.
+fn read_back(
+    out: &mut Output,
+    mapping: &Mapping,
+    width: Width,
+    offset: usize,
+    mask: u64,
+    expected: u64,
+) -> Result<(), Failure> {
     let found = mapping.read_value(width, offset)? & mask;
     if found == expected {
         return Ok(());
     }
-    Err(Failure::Differs(format!(
-        "{}: wrote {}, read back {}",
-        Location::of(mapping, offset),
-        Hex::of(expected, width),
-        Hex::of(found, width)
-    )))
+    let address = Location::of(mapping, offset);
+    let (found, expected) = (Hex::of(found, width), Hex::of(expected, width));
+    Differing { address, found, expected }.emit_unverified(out)?;
+    Err(Failure::Differs(format!("{address}: wrote {expected}, read back {found}")))
 }
 
 #[cfg(test)]
@@ -226,9 +237,10 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), [0xff, 0x5a]).unwrap();
         let mapping = devmap::Device::open(file.path()).unwrap().map(devmap::PhysRange::new(0, 2).unwrap()).unwrap();
-        assert!(read_back(&mapping, Width::Bits8, 1, 0xff, 0x5a).is_ok());
-        assert!(read_back(&mapping, Width::Bits8, 1, 0x0f, 0x0a).is_ok());
-        let failure = read_back(&mapping, Width::Bits8, 1, 0xff, 0x5b).unwrap_err();
+        let read_back = |mask, expected| read_back(&mut Output::new(false), &mapping, Width::Bits8, 1, mask, expected);
+        assert!(read_back(0xff, 0x5a).is_ok());
+        assert!(read_back(0x0f, 0x0a).is_ok());
+        let failure = read_back(0xff, 0x5b).unwrap_err();
         assert_eq!(failure.to_string(), "0x00000001: wrote 0x5b, read back 0x5a");
         assert_eq!(failure.status(), 1);
     }

@@ -28,6 +28,11 @@ use crate::place::{address, name, place, range, Extent, Place};
 /// NAME+OFFSET-LAST are ranges, and NAME alone is its first address, or all of it where a range is needed. What begins
 /// with a digit is a number; for a window whose name does, or begins with -, use --window=NAME. The command then opens
 /// the window's own node, and prints addresses as NAME+OFFSET.
+///
+/// With --json every result is an object on a line. A value is a string of all its hexadecimal digits and, if 53 bits
+/// hold it, also a number: `number` beside `value`, `numbers` beside `values` if they hold each, and KEY_number beside
+/// any other KEY. What --verify finds to differ is an object with `address`, `found` and `expected`. A failure is an
+/// object on standard error, with `error` and `status`; only arguments that cannot be parsed are explained in text.
 #[derive(Debug, PartialEq, Parser)]
 #[command(
     name = "devmap",
@@ -73,7 +78,8 @@ pub struct Options {
     #[arg(long)]
     pub sync_cache: bool,
 
-    /// Print one JSON object per line; values are hexadecimal strings, and addresses are as in the text
+    /// Print one JSON object per line, also for an error; values are hexadecimal strings, with numbers beside those of up
+    /// to 53 bits, and addresses are as in the text
     #[arg(long)]
     pub json: bool,
 }

@@ -2,6 +2,7 @@
 
 //! `compare`, `verify` and the option --verify.
 
+use std::io;
 use std::path::Path;
 
 use devmap::{Difference, Mapping, Operation, Width};
@@ -11,8 +12,9 @@ use crate::blocks::Blocks;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::input::Input;
+use crate::json;
 use crate::location::Location;
-use crate::output::Hex;
+use crate::output::{Hex, Output};
 use crate::place::{Extent, Place};
 
 /// The outcome, for programs.
@@ -21,17 +23,45 @@ struct Compared {
     start: Location,
     bytes: usize,
     equal: bool,
-    /// Where the first difference is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    address: Option<Location>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    found: Option<Hex>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expected: Option<Hex>,
+    /// The first difference.
+    #[serde(flatten)]
+    first: Option<Differing>,
 }
 
-fn byte(value: u8) -> Hex {
-    Hex::of(value.into(), Width::Bits8)
+/// A place that has not the value that it should have, for programs.
+#[derive(Serialize)]
+pub struct Differing {
+    pub address: Location,
+    #[serde(flatten, serialize_with = "json::found")]
+    pub found: Hex,
+    #[serde(flatten, serialize_with = "json::expected")]
+    pub expected: Hex,
+}
+
+/// What --verify found, for programs.
+#[derive(Serialize)]
+struct Unverified {
+    #[serde(flatten)]
+    first: Differing,
+    verified: bool,
+}
+
+impl Differing {
+    /// The byte of `mapping` at `difference`.
+    fn at(mapping: &Mapping, difference: Difference) -> Self {
+        let byte = |value: u8| Hex::of(value.into(), Width::Bits8);
+        Self {
+            address: Location::of(mapping, difference.offset),
+            found: byte(difference.found),
+            expected: byte(difference.expected),
+        }
+    }
+
+    /// Prints it for programs, as what --verify found.
+    pub fn emit_unverified(self, out: &mut Output) -> io::Result<()> {
+        out.emit_json(&Unverified { first: self, verified: false })?;
+        out.finish()
+    }
 }
 
 fn print_result(ctx: &mut Context, mapping: &Mapping, difference: Option<Difference>) -> Result<(), Failure> {
@@ -39,9 +69,7 @@ fn print_result(ctx: &mut Context, mapping: &Mapping, difference: Option<Differe
         start: Location::of(mapping, 0),
         bytes: mapping.len(),
         equal: difference.is_none(),
-        address: difference.map(|difference| Location::of(mapping, difference.offset)),
-        found: difference.map(|difference| byte(difference.found)),
-        expected: difference.map(|difference| byte(difference.expected)),
+        first: difference.map(|difference| Differing::at(mapping, difference)),
     })?;
     Ok(ctx.out.finish()?)
 }
@@ -71,7 +99,7 @@ pub fn verify(ctx: &mut Context, path: &Path, place: Place) -> Result<(), Failur
 }
 
 /// Fails unless every value in `mapping` is `value`.
-pub fn filled(ctx: &Context, mapping: &Mapping, width: Width, value: u64) -> Result<(), Failure> {
+pub fn filled(ctx: &mut Context, mapping: &Mapping, width: Width, value: u64) -> Result<(), Failure> {
     let pattern = crate::search::bytes_of(ctx.endian, width, value);
     let difference = compare_with(ctx, "verified", mapping, |_, expected| {
         // A block is a multiple of every width, so each begins with a whole value.
@@ -82,15 +110,15 @@ pub fn filled(ctx: &Context, mapping: &Mapping, width: Width, value: u64) -> Res
     })?;
     match difference {
         None => Ok(()),
-        Some(difference) => Err(mismatch(mapping, difference, "what was stored")),
+        Some(difference) => unverified(ctx, mapping, difference, "what was stored"),
     }
 }
 
 /// Fails unless both have the same contents.
-pub fn equal(ctx: &Context, one: &Mapping, other: &Mapping) -> Result<(), Failure> {
+pub fn equal(ctx: &mut Context, one: &Mapping, other: &Mapping) -> Result<(), Failure> {
     match first_difference(ctx, other, one)? {
         None => Ok(()),
-        Some(difference) => Err(mismatch(other, difference, &address_of(one, difference))),
+        Some(difference) => unverified(ctx, other, difference, &address_of(one, difference)),
     }
 }
 
@@ -125,8 +153,29 @@ fn address_of(mapping: &Mapping, difference: Difference) -> String {
     Location::of(mapping, difference.offset).to_string()
 }
 
+/// Fails because --verify has found this difference to `other`. Programs get it.
+pub fn unverified(ctx: &mut Context, mapping: &Mapping, difference: Difference, other: &str) -> Result<(), Failure> {
+    Differing::at(mapping, difference).emit_unverified(&mut ctx.out)?;
+    Err(mismatch(mapping, difference, other))
+}
+
 /// The failure of a comparison with `other`.
-pub fn mismatch(mapping: &Mapping, difference: Difference, other: &str) -> Failure {
-    let (found, expected) = (byte(difference.found), byte(difference.expected));
-    Failure::Differs(format!("{} has {found}, and {other} has {expected}", address_of(mapping, difference)))
+fn mismatch(mapping: &Mapping, difference: Difference, other: &str) -> Failure {
+    let Differing { address, found, expected } = Differing::at(mapping, difference);
+    Failure::Differs(format!("{address} has {found}, and {other} has {expected}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_get_what_verify_found() {
+        let hex = |value| Hex::of(value, Width::Bits16);
+        let first = Differing { address: 7.into(), found: hex(5), expected: hex(0x100) };
+        assert_eq!(
+            serde_json::to_string(&Unverified { first, verified: false }).unwrap(),
+            r#"{"address":"0x00000007","found":"0x0005","found_number":5,"expected":"0x0100","expected_number":256,"verified":false}"#
+        );
+    }
 }

@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 use crate::blocks::Blocks;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::json;
 use crate::location::Location;
 use crate::output::Hex;
 use crate::place::Extent;
@@ -96,7 +97,7 @@ struct Json {
     address: Location,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(flatten, skip_serializing_if = "Option::is_none", serialize_with = "json::values")]
     values: Option<Vec<Hex>>,
 }
 

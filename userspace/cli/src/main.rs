@@ -21,6 +21,7 @@ mod generate;
 mod info;
 mod input;
 mod interrupt;
+mod json;
 mod lab;
 mod location;
 mod memtest;

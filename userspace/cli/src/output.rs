@@ -109,7 +109,7 @@ impl fmt::Display for Hex {
     }
 }
 
-/// A string: many readers of JSON take numbers for floating point, which rounds those of more than 53 bits.
+/// A string: as a number it may be rounded, as `json` explains.
 impl Serialize for Address {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

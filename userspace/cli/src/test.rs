@@ -12,6 +12,7 @@ use crate::bar::bar;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
+use crate::json;
 use crate::location::{Area, Location};
 use crate::memtest::{Algorithm, Memory};
 use crate::output::{counted, Hex, Output};
@@ -30,8 +31,11 @@ struct Fault {
     pass: u64,
     test: &'static str,
     address: Location,
+    #[serde(flatten, serialize_with = "json::expected")]
     expected: Hex,
+    #[serde(flatten, serialize_with = "json::found")]
     found: Hex,
+    #[serde(flatten, serialize_with = "json::bits")]
     bits: Hex,
 }
 
@@ -179,7 +183,8 @@ mod tests {
         let fault = Fault { pass: 2, test: "data", address: 7.into(), expected: hex(1), found: hex(3), bits: hex(2) };
         assert_eq!(
             serde_json::to_string(&fault).unwrap(),
-            r#"{"pass":2,"test":"data","address":"0x00000007","expected":"0x01","found":"0x03","bits":"0x02"}"#
+            "{\"pass\":2,\"test\":\"data\",\"address\":\"0x00000007\",\"expected\":\"0x01\",\"expected_number\":1,\
+             \"found\":\"0x03\",\"found_number\":3,\"bits\":\"0x02\",\"bits_number\":2}"
         );
     }
 }

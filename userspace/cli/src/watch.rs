@@ -11,11 +11,14 @@ use anstyle::{Effects, Style};
 use devmap::{Mapping, Operation, Width};
 use nix::errno::Errno;
 use nix::poll::{ppoll, PollFd, PollFlags};
-use serde::Serialize;
+use serde::ser::Error;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use crate::context::Context;
 use crate::failure::{self, Failure};
 use crate::interrupt::Interrupt;
+use crate::json;
 use crate::location::{Area, Location};
 use crate::output::{Hex, Output};
 use crate::place::Place;
@@ -36,10 +39,24 @@ const CLEAR_BELOW: &str = "\x1b[J";
 #[derive(Serialize)]
 struct Change {
     sample: u64,
+    time: Seconds,
     address: Location,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(flatten, skip_serializing_if = "Option::is_none", serialize_with = "json::before")]
     before: Option<Hex>,
+    #[serde(flatten, serialize_with = "json::value")]
     value: Hex,
+}
+
+/// The time since the first sample.
+#[derive(Clone, Copy)]
+struct Seconds(Duration);
+
+/// A number with six decimals.
+impl Serialize for Seconds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = format!("{}.{:06}", self.0.as_secs(), self.0.subsec_micros());
+        RawValue::from_string(text).map_err(S::Error::custom)?.serialize(serializer)
+    }
 }
 
 impl fmt::Display for Change {
@@ -66,9 +83,12 @@ pub fn watch(ctx: &mut Context, place: Place, interval: u64, count: Option<u64>)
     let mut before: Option<Vec<u64>> = None;
     let (mut samples, mut changes) = (0, 0u64);
     let mut due = Instant::now();
+    let mut first = None;
     loop {
         samples += 1;
         ctx.before_loads(&mapping)?;
+        let taken = Instant::now();
+        let time = Seconds(taken - *first.get_or_insert(taken));
         let now = values(&mapping, width)?;
         changes += before.iter().flatten().zip(&now).filter(|(before, now)| before != now).count() as u64;
         if let Some(screen) = &mut screen {
@@ -81,7 +101,7 @@ pub fn watch(ctx: &mut Context, place: Place, interval: u64, count: Option<u64>)
             let height = terminal_size::terminal_size().map_or(24, |(_, height)| usize::from(height.0));
             screen.show(&mut ctx.out, frame(&title, area.start(), width, before.as_deref(), &now, height))?;
         } else {
-            list(&mut ctx.out, samples, &mapping, width, before.as_deref(), &now)?;
+            list(&mut ctx.out, samples, time, &mapping, width, before.as_deref(), &now)?;
             ctx.out.finish()?;
         }
         before = Some(now);
@@ -120,6 +140,7 @@ fn values(mapping: &Mapping, width: Width) -> Result<Vec<u64>, Failure> {
 fn list(
     out: &mut Output,
     sample: u64,
+    time: Seconds,
     mapping: &Mapping,
     width: Width,
     before: Option<&[u64]>,
@@ -130,6 +151,7 @@ fn list(
         if before != Some(*value) {
             out.emit(&Change {
                 sample,
+                time,
                 address: Location::of(mapping, index * width.bytes()),
                 before: before.map(|before| Hex::of(before, width)),
                 value: Hex::of(*value, width),

@@ -148,12 +148,40 @@ fn the_environment_names_the_device_and_the_option_goes_before() {
 fn json() {
     let fake = FakeDevice::new(&[0; 8]);
     fake.devmap(&["--json", "write", "0", "1", "2", "-w", "8"])
-        .printed("{\"address\":\"0x00000000\",\"width\":8,\"values\":[\"0x01\",\"0x02\"],\"verified\":false}\n");
+        .printed("{\"address\":\"0x00000000\",\"width\":8,\"values\":[\"0x01\",\"0x02\"],\"numbers\":[1,2],\"verified\":false}\n");
     fake.devmap(&["--json", "read", "0+2", "1:1", "-w", "8"]).printed(
-        "{\"address\":\"0x00000000\",\"width\":8,\"value\":\"0x01\"}\n\
-         {\"address\":\"0x00000001\",\"width\":8,\"value\":\"0x02\"}\n\
-         {\"address\":\"0x00000001\",\"width\":8,\"field\":\"1:1\",\"value\":\"0x1\"}\n",
+        "{\"address\":\"0x00000000\",\"width\":8,\"value\":\"0x01\",\"number\":1}\n\
+         {\"address\":\"0x00000001\",\"width\":8,\"value\":\"0x02\",\"number\":2}\n\
+         {\"address\":\"0x00000001\",\"width\":8,\"field\":\"1:1\",\"value\":\"0x1\",\"number\":1}\n",
     );
-    fake.devmap(&["--json", "modify", "0", "--set", "4", "-w", "8", "--verify"])
-        .printed("{\"address\":\"0x00000000\",\"width\":8,\"before\":\"0x01\",\"after\":\"0x05\",\"verified\":true}\n");
+    fake.devmap(&["--json", "modify", "0", "--set", "4", "-w", "8", "--verify"]).printed(
+        "{\"address\":\"0x00000000\",\"width\":8,\"before\":\"0x01\",\"before_number\":1,\
+         \"after\":\"0x05\",\"after_number\":5,\"verified\":true}\n",
+    );
+}
+
+#[test]
+fn a_failure_is_json_too() {
+    let fake = FakeDevice::new(&[0; 8]);
+    let path = fake.path().display();
+    for (arguments, status, error) in [
+        (
+            &["read", "2"][..],
+            2,
+            "cannot read 4 bytes at 0x00000002 in one access: use a multiple of 0x4 or a smaller width".to_owned(),
+        ),
+        (&["search", "0+8", "5"], 1, "no match in 0x00000000-0x00000007".into()),
+        (
+            &["check", "0"],
+            3,
+            format!("cannot ask {path}: it is a regular file; only the map driver answers, whose node is /dev/map"),
+        ),
+        (&["verify", "/no/such", "0"], 4, "cannot read /no/such: No such file or directory (ENOENT)".into()),
+    ] {
+        let ran = fake.devmap(&[arguments, &["--json"]].concat());
+        assert_eq!(ran.status, Some(status), "{ran:?}");
+        assert_eq!(ran.err, format!("{{\"error\":\"{error}\",\"status\":{status}}}\n"));
+    }
+    // What cannot be parsed may not be --json.
+    fake.devmap(&["read", "--json"]).misused("<PLACE>");
 }

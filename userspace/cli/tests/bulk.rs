@@ -4,12 +4,13 @@
 
 mod common;
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Stdio;
 
-use common::{program_in_shell, FakeDevice, Ran};
+use common::{program_in_shell, start, FakeDevice, Ran};
 use tempfile::TempDir;
 
 /// More than one block of the commands.
@@ -48,6 +49,27 @@ fn fill() {
     fake.devmap(&["fill", "0+8", "0x100", "-w", "8"]).failed(2, "0x100");
     fake.devmap(&["fill", "0x20000+1M", "1"]).failed(3, "the file ends after 0x21000 bytes");
     assert!(fake.contents() == expected);
+}
+
+#[test]
+fn programs_get_what_verify_finds() {
+    let fake = FakeDevice::new(&vec![7; 16 << 20]);
+    let device = File::options().write(true).open(fake.path()).unwrap();
+    // After the byte is filled, and before it is verified, it is stored again; on a busy machine not at the first try.
+    let ran = loop {
+        let mut fill = start(fake.command().args(["fill", "0+16M", "0", "--verify", "--json"]));
+        while fill.try_wait().unwrap().is_none() {
+            device.write_all_at(&[5], 0x123).unwrap();
+        }
+        let ran = Ran::wait(fill);
+        if ran.status != Some(0) {
+            break ran;
+        }
+    };
+    let difference = "{\"address\":\"0x00000123\",\"found\":\"0x05\",\"found_number\":5,\
+                      \"expected\":\"0x00\",\"expected_number\":0,\"verified\":false}\n";
+    let error = "{\"error\":\"0x00000123 has 0x05, and what was stored has 0x00\",\"status\":1}\n";
+    assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(1), difference, error));
 }
 
 #[test]

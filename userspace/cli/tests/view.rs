@@ -32,7 +32,7 @@ fn dump() {
     fake.devmap(&["dump", "0x50+0x20"]).failed(3, "the file ends");
     fake.devmap(&["--json", "dump", "0+2"]).printed("{\"address\":\"0x00000000\",\"bytes\":\"4865\"}\n");
     fake.devmap(&["--json", "dump", "0+4", "-w", "16", "--endian=big"])
-        .printed("{\"address\":\"0x00000000\",\"values\":[\"0x4865\",\"0x6c6c\"]}\n");
+        .printed("{\"address\":\"0x00000000\",\"values\":[\"0x4865\",\"0x6c6c\"],\"numbers\":[18533,27756]}\n");
 }
 
 #[test]
@@ -77,7 +77,10 @@ fn watch_prints_each_change_and_ends_by_a_signal() {
 fn watch_ends_after_its_count() {
     let fake = FakeDevice::new(&[5; 2]);
     let ran = fake.devmap(&["watch", "0", "-w", "16", "--count", "3", "--interval", "0", "--json"]);
-    assert_eq!(ran.out, "{\"sample\":1,\"address\":\"0x00000000\",\"value\":\"0x0505\"}\n");
+    assert_eq!(
+        ran.out,
+        "{\"sample\":1,\"time\":0.000000,\"address\":\"0x00000000\",\"value\":\"0x0505\",\"number\":1285}\n"
+    );
     assert_eq!(ran.err, "devmap: watched 0x00000000-0x00000001, samples: 3, changes: 0\n");
     fake.devmap(&["watch", "0:1"]).failed(2, "0x00000000:1:1 is a bit field: watch the whole value, 0x00000000");
     fake.devmap(&["watch", "0", "--count", "0"]).misused("`0` would do nothing: give at least 1");

@@ -113,10 +113,12 @@ fn values_follow_each_other(host: &mut Host) -> Result<()> {
     expected.put(0x2f_fffe, &[1, 2]);
     let lines = "0xc0000ffe: 0x11\n0xc0000fff: 0x22\n0xc0001000: 0x33\n0xc02fffff: 0x02\n";
     devmap("read 0xc0000ffe+3 0xc02fffff -w 8")?.printed(lines)?;
-    devmap("--json write 0xc0000000 7 -w 8")?
-        .printed("{\"address\":\"0xc0000000\",\"width\":8,\"values\":[\"0x07\"],\"verified\":false}\n")?;
+    devmap("--json write 0xc0000000 7 -w 8")?.printed(
+        "{\"address\":\"0xc0000000\",\"width\":8,\"values\":[\"0x07\"],\"numbers\":[7],\"verified\":false}\n",
+    )?;
     expected.put(0, &[7]);
-    devmap("--json read 0xc0000000 -w 8")?.printed("{\"address\":\"0xc0000000\",\"width\":8,\"value\":\"0x07\"}\n")?;
+    devmap("--json read 0xc0000000 -w 8")?
+        .printed("{\"address\":\"0xc0000000\",\"width\":8,\"value\":\"0x07\",\"number\":7}\n")?;
     expected.holds(host)
 }
 
@@ -490,7 +492,7 @@ fn names_are_offsets_in_their_windows(host: &mut Host) -> Result<()> {
     devmap("read f00d+0-1 -w 8")?.printed("f00d+0x00000000: 0x22\nf00d+0x00000001: 0x33\n")?;
     devmap("modify f00d+1 -w 8 --set 0x40")?.printed("f00d+0x00000001: 0x33 -> 0x73\n")?;
     devmap("--json read f00d+1:7:4 -w 8")?
-        .printed("{\"address\":\"f00d+0x00000001\",\"width\":8,\"field\":\"7:4\",\"value\":\"0x7\"}\n")?;
+        .printed("{\"address\":\"f00d+0x00000001\",\"width\":8,\"field\":\"7:4\",\"value\":\"0x7\",\"number\":7}\n")?;
     expected.put(0x64, &[0x11]);
     expected.put(0x10_0000, &[0x22, 0x73]);
     // A whole window, and the same memory by its name and by its address.
