@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{ArgGroup, Parser, Subcommand};
 use clap_complete::Shell;
 use devmap::driver::Name;
@@ -52,35 +52,36 @@ pub struct Args {
 }
 
 /// The options of every command. [`Args`] makes them global; `quick` does not need that, and it takes much of the time.
+/// Of one that is repeated the last counts, so that an alias of a shell can have options.
 #[derive(Debug, PartialEq, clap::Args)]
 #[group(skip)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Options {
     /// The device: /dev/map, /dev/mem, a UIO node; or the node of a window, as /dev/map1, or a regular file, whose
     /// addresses are offsets
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_DEVICE, env = "DEVMAP_DEVICE")]
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_DEVICE, env = "DEVMAP_DEVICE", overrides_with = "device")]
     pub device: PathBuf,
 
     /// The window in which addresses are offsets; names still mean their own windows
-    #[arg(long, value_name = "NAME", value_parser = name, add = windows())]
+    #[arg(long, value_name = "NAME", value_parser = name, add = windows(), overrides_with = "window")]
     pub window: Option<Name>,
 
     /// The width of one access in bits [default: 32 for values, the widest possible for bulk]
-    #[arg(short, long, value_name = "BITS", value_parser = widths())]
+    #[arg(short, long, value_name = "BITS", value_parser = widths(), overrides_with = "width")]
     pub width: Option<Width>,
 
-    /// The byte order of a value
-    #[arg(long, value_name = "ORDER", default_value = "native", value_parser = endians())]
+    /// The byte order of a value, also as le or be
+    #[arg(long, value_name = "ORDER", default_value = "native", value_parser = endians(), overrides_with = "endian")]
     pub endian: Endian,
 
     /// For a cached window that a device shares without looking into the caches: drop cached lines before reading, and
     /// write them back after writing
-    #[arg(long)]
+    #[arg(long, overrides_with = "sync_cache")]
     pub sync_cache: bool,
 
     /// Print one JSON object per line, also for an error; values are hexadecimal strings, with numbers beside those of up
     /// to 53 bits, and addresses are as in the text
-    #[arg(long)]
+    #[arg(long, overrides_with = "json")]
     pub json: bool,
 }
 
@@ -206,8 +207,9 @@ Examples:
 
     /// Watch a range, and mark the changes
     #[command(after_help = "\
-On a terminal the values stay in place, changed ones marked, until Ctrl-C. Elsewhere each change is a line. Samples \
-that were missed, because the process was stopped or the machine busy, are left out.
+On a terminal the values stay in place, changed ones marked, until Ctrl-C. Elsewhere each change is a line, with \
+--json also its time in seconds since the first sample. Samples that were missed, because the process was stopped or \
+the machine busy, are left out.
 
 Examples:
   devmap watch 0xc0000000+64
@@ -539,9 +541,10 @@ fn widths() -> impl TypedValueParser<Value = Width> {
 }
 
 fn endians() -> impl TypedValueParser<Value = Endian> {
-    PossibleValuesParser::new(["native", "little", "big"]).map(|text| match text.as_str() {
-        "little" => Endian::Little,
-        "big" => Endian::Big,
+    let [native, little, big] = ["native", "little", "big"].map(PossibleValue::new);
+    PossibleValuesParser::new([native, little.alias("le"), big.alias("be")]).map(|text| match text.as_str() {
+        "little" | "le" => Endian::Little,
+        "big" | "be" => Endian::Big,
         _ => Endian::Native,
     })
 }

@@ -21,6 +21,8 @@ fn what_is_written_is_read_and_lies_where_it_should() {
 fn every_width_and_order() {
     let fake = FakeDevice::new(&[0; 16]);
     fake.devmap(&["write", "--endian", "big", "-w", "16", "2", "0x1234", "0x5678"]).printed("");
+    fake.devmap(&["read", "-w", "16", "2", "--endian", "be"]).printed("0x00000002: 0x1234\n");
+    fake.devmap(&["read", "-w", "16", "2", "--endian", "le"]).printed("0x00000002: 0x3412\n");
     fake.devmap(&["write", "--endian", "little", "-w", "32", "8", "0xa1b2c3d4", "--verify"]).printed("");
     assert_eq!(fake.contents(), [0, 0, 0x12, 0x34, 0x56, 0x78, 0, 0, 0xd4, 0xc3, 0xb2, 0xa1, 0, 0, 0, 0]);
     fake.devmap(&["read", "-w", "8", "3"]).printed("0x00000003: 0x34\n");
@@ -139,6 +141,11 @@ fn the_environment_names_the_device_and_the_option_goes_before() {
     assert_eq!(command.output().unwrap().stdout, b"0x00000000: 0x01\n");
     command.arg("--device").arg(two.path());
     assert_eq!(command.output().unwrap().stdout, b"0x00000000: 0x02\n");
+    // Of a repeated option the last counts, also after the command.
+    command.arg("--device").arg(one.path());
+    assert_eq!(command.output().unwrap().stdout, b"0x00000000: 0x01\n");
+    two.devmap(&["-w", "32", "--json", "read", "0", "-w", "8", "--json"])
+        .printed("{\"address\":\"0x00000000\",\"width\":8,\"value\":\"0x02\",\"number\":2}\n");
     // The option before the command.
     Ran::new(two.command().env("DEVMAP_DEVICE", one.path()).args(["read", "0", "-w", "8"]))
         .printed("0x00000000: 0x02\n");
