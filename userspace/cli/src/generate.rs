@@ -8,7 +8,7 @@
 use std::env;
 use std::path::Path;
 
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use clap_complete::env::{CompleteEnv, Shells};
 use clap_complete::Shell;
@@ -26,8 +26,15 @@ const REQUEST: &str = "DEVMAP_COMPLETE";
 pub fn complete() {
     // clap_complete looks for the variable only after the arguments and the current directory.
     if env::var_os(REQUEST).is_some() {
-        CompleteEnv::with_factory(Args::command).var(REQUEST).complete();
+        CompleteEnv::with_factory(shown).var(REQUEST).complete();
     }
+}
+
+/// The definition without hidden commands, which clap_complete proposes where no other begins with the same letters.
+fn shown() -> Command {
+    let whole = Args::command();
+    let commands = whole.get_subcommands().filter(|command| !command.is_hide_set());
+    Command::new("devmap").version(env!("CARGO_PKG_VERSION")).args(whole.get_arguments()).subcommands(commands)
 }
 
 /// Proposes the windows that a place can begin with.

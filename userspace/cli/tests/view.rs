@@ -178,6 +178,11 @@ fn proposed(words: &[&str]) -> Vec<String> {
 fn the_program_completes_its_arguments() {
     assert_eq!(proposed(&["che"]), ["check"]);
     assert_eq!(proposed(&["check", "--priv"]), ["--private"]);
+    assert_eq!(proposed(&["--ver"]), ["--version"]);
+    // Hidden commands.
+    for word in ["man", "lab-", "lab-touch"] {
+        assert_eq!(proposed(&[word]), [""; 0], "{word}");
+    }
     assert_eq!(proposed(&["read", "0", "--endian", "b"]), ["big"]);
     // Whatever windows there are: a file is never a place, and the driver may be absent.
     let directory = env!("CARGO_MANIFEST_DIR");
