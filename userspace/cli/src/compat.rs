@@ -43,6 +43,9 @@ pub fn run(name: &str, command: fn(&[String]) -> Result<(), Failure>) -> ExitCod
 
 /// `devmem2`.
 pub fn devmem2(arguments: &[String]) -> Result<(), Failure> {
+    if ask_for_help(arguments) {
+        return Ok(writeln!(io::stdout(), "{DEVMEM2_USAGE}")?);
+    }
     let option = arguments.first().is_some_and(|first| first == "--readback" || first == "-r");
     let readback = option || env::var_os("DEVMEM2_READBACK").is_some_and(|value| !value.is_empty());
     let access = Access::parse(&arguments[usize::from(option)..], DEVMEM2_USAGE, |text| {
@@ -76,6 +79,9 @@ pub fn devmem2(arguments: &[String]) -> Result<(), Failure> {
 
 /// busybox's `devmem`.
 pub fn devmem(arguments: &[String]) -> Result<(), Failure> {
+    if ask_for_help(arguments) {
+        return Ok(writeln!(io::stdout(), "{DEVMEM_USAGE}")?);
+    }
     let access = Access::parse(arguments, DEVMEM_USAGE, |text| match text {
         "8" | "b" | "B" => Some(Width::Bits8),
         "16" | "h" | "H" => Some(Width::Bits16),
@@ -95,6 +101,11 @@ pub fn devmem(arguments: &[String]) -> Result<(), Failure> {
             Ok(out.flush()?)
         }
     }
+}
+
+/// Whether the usage is wanted. No number or width is called so.
+fn ask_for_help(arguments: &[String]) -> bool {
+    arguments.iter().any(|argument| argument == "--help" || argument == "-h")
 }
 
 /// 64 bits, if this processor has such accesses.

@@ -68,6 +68,19 @@ fn devmem2_reads_beside_a_write_only_if_it_is_asked_to() {
 }
 
 #[test]
+fn both_print_their_usage_on_request() {
+    let fake = FakeDevice::new(&[7; 8]);
+    for name in ["devmem", "devmem2"] {
+        for arguments in [&["--help"][..], &["-h"], &["0", "b", "--help"]] {
+            let ran = run_as(name, &fake, arguments);
+            assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""), "{ran:?}");
+            assert!(ran.out.starts_with(&format!("Usage: {name} ")) && ran.out.ends_with('\n'), "{ran:?}");
+        }
+    }
+    assert_eq!(fake.contents(), [7; 8]);
+}
+
+#[test]
 fn both_fail_with_status_1_and_change_nothing() {
     let fake = FakeDevice::new(&[7; 8]);
     for (name, arguments, says) in [
