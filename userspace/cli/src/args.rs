@@ -260,7 +260,7 @@ Examples:
 Child processes touch every byte of a mapping and a page after it, and report its value or the signal that ended them. \
 The output has the rules, what happened and a drawing; the exit status is 1 if this machine deviates from the rules. \
 The files for it are temporary. `device` loads every byte of two pages of the device, one by one: use it on memory, \
-not on registers.
+not on registers. `all` leaves it out, and says why, if there is no driver or no window.
 
 Examples:
   devmap lab beyond-eof                where SIGBUS begins, and where SIGSEGV
