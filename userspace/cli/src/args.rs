@@ -11,6 +11,7 @@ use devmap::driver::Name;
 use devmap::page::PageSize;
 use devmap::{Endian, Width, DEFAULT_DEVICE};
 
+use crate::explain::{asked, Asked};
 use crate::generate::{places, windows};
 use crate::lab::{Experiment, TouchArgs};
 use crate::location::Location;
@@ -252,6 +253,7 @@ address is added to the pointer. No device is opened, except for a window by its
 
 Examples:
   devmap explain 0xc0000ffe 8                     eight bytes on two pages
+  devmap explain 0xc0000ffe+8                     the same
   devmap explain 0xc0000ffe 8 --page-size 64K     on a machine with larger pages")]
     Explain(ExplainArgs),
 
@@ -494,12 +496,12 @@ pub struct CheckArgs {
 #[derive(Debug, PartialEq, clap::Args)]
 #[group(skip)]
 pub struct ExplainArgs {
-    /// The address of the first byte
-    #[arg(value_parser = address, add = places())]
-    pub address: Location,
-    /// The number of bytes
+    /// START+LENGTH, START-LAST, NAME for all of a window, or the address of the first byte
+    #[arg(value_name = "PLACE", value_parser = asked, add = places())]
+    pub asked: Asked,
+    /// The number of bytes after an address
     #[arg(value_parser = number)]
-    pub length: u64,
+    pub length: Option<u64>,
     /// The size of a page [default: this machine's]
     #[arg(long, value_name = "BYTES", value_parser = page_size)]
     pub page_size: Option<PageSize>,

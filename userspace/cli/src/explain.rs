@@ -14,7 +14,21 @@ use crate::failure::Failure;
 use crate::location::{Area, Location};
 use crate::number::short;
 use crate::output::{counted, Address};
-use crate::place::pages_of;
+use crate::place::{address, pages_of, range, Extent};
+
+/// The bytes to explain, as the arguments name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// The first, whose number is another argument.
+    Address(Location),
+    /// All, unless there is a number of them in a window.
+    Range(Extent),
+}
+
+/// Reads a range or an address.
+pub fn asked(text: &str) -> Result<Asked, String> {
+    range(text).map(Asked::Range).or_else(|_| address(text).map(Asked::Address))
+}
 
 /// Bytes and their pages.
 struct Explained {
@@ -109,14 +123,34 @@ impl Serialize for Explained {
     }
 }
 
-/// Prints which pages hold `length` bytes from `start` on, by default on this machine.
-pub fn explain(ctx: &mut Context, start: Location, length: u64, page_size: Option<PageSize>) -> Result<(), Failure> {
+/// Prints which pages hold the bytes, `length` of them after an address, by default on this machine.
+pub fn explain(
+    ctx: &mut Context,
+    asked: Asked,
+    length: Option<u64>,
+    page_size: Option<PageSize>,
+) -> Result<(), Failure> {
     let page_size = page_size.unwrap_or_else(page::system);
+    let (start, length) = match (asked, length) {
+        (Asked::Address(start), None) => {
+            return Err(Failure::Usage(format!("{start} is one address: write {start}+LENGTH, or LENGTH after it")))
+        }
+        (Asked::Range(Extent::Area(area)), Some(_)) => {
+            return Err(Failure::Usage(format!("{area} has a length already: omit the other one")))
+        }
+        (Asked::Address(start), length) => (start, length),
+        (Asked::Range(Extent::Area(area)), None) => (area.start(), Some(area.range.length())),
+        (Asked::Range(Extent::Window(name)), length) => (Location { window: Some(name), address: 0 }, length),
+    };
     let start = ctx.locate(start);
-    if start.window.is_some() {
-        // Only a window that exists has offsets; any other name is a mistake.
-        ctx.open(start.window, Access::Read)?;
-    }
+    let length = match (length, start.window) {
+        (Some(length), None) => length,
+        // Only a window that exists has offsets, and a length; any other name is a mistake.
+        (length, window) => {
+            let window = ctx.open(window, Access::Read)?;
+            length.map_or_else(|| window.len(), Ok)?
+        }
+    };
     Ok(ctx.out.emit(&Explained::new(start, length, page_size)?)?)
 }
 

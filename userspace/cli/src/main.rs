@@ -113,7 +113,7 @@ fn dispatch(args: Args) -> Result<(), Failure> {
             let protection = Protection { read: true, write, execute: exec };
             check::check(ctx, place, protection, if private { Sharing::Private } else { Sharing::Shared })
         }
-        Some(Command::Explain(args)) => explain::explain(ctx, args.address, args.length, args.page_size),
+        Some(Command::Explain(args)) => explain::explain(ctx, args.asked, args.length, args.page_size),
         Some(Command::Lab(args)) => lab::lab(ctx, args.experiment, args.address),
         Some(Command::LabTouch(errand)) => lab::child(errand),
         Some(Command::Completions(args)) => generate::completions(ctx, args.shell),

@@ -111,6 +111,7 @@ fn a_name_is_not_taken_for_another_device() {
         &["watch", "sdram+4"],
         &["check", "sdram"],
         &["explain", "sdram+4", "4"],
+        &["explain", "sdram"],
         &["lab", "device", "sdram"],
         &["read", "0", "--window", "sdram"],
         &["fill", "--window=sdram", "0+4", "0"],

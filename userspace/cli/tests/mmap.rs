@@ -23,6 +23,9 @@ fn explain_takes_numbers_as_every_command_does() {
     assert!(ran.out.contains("mapped     0xc0000000-0xc02fffff, 192 pages, 3145728 bytes\n"), "{ran:?}");
     let ran = devmap(&["--json", "explain", "0xc0000ffe", "8", "--page-size", "4096"]);
     assert!(ran.out.starts_with("{\"start\":\"0xc0000ffe\"") && ran.out.lines().count() == 1, "{ran:?}");
+    let separate = devmap(&["explain", "0xc0000ffe", "8"]).out;
+    devmap(&["explain", "0xc0000ffe+8"]).printed(&separate);
+    devmap(&["explain", "0xc0000ffe-0xc0001005"]).printed(&separate);
     // Without a page size it is the machine's.
     let page_size = page::system().bytes();
     let ran = devmap(&["explain", "1", "1"]);
@@ -45,7 +48,11 @@ fn explain_refuses_what_has_no_pages() {
     devmap(&["explain", "0", "4", "--page-size", "5000"]).misused("`5000` is not a power of two");
     devmap(&["explain", "0", "4", "--page-size", "0"]).misused("`0` is not a power of two");
     devmap(&["explain", "c0000000", "4"]).failed(2, "if it is an address, write 0xc0000000");
-    devmap(&["explain", "0xc0000000"]).misused("<LENGTH>");
+    devmap(&["explain", "0xc0000000"]).failed(2, "one address: write 0xc0000000+LENGTH, or LENGTH after it");
+    devmap(&["explain", "0xc0000000+8", "8"]).failed(2, "0xc0000000-0xc0000007 has a length already");
+    devmap(&["explain", "0xc0000000+0"]).misused("is empty");
+    devmap(&["explain", "0xc0000000:3", "4"]).misused("is a bit field: give its address alone");
+    devmap(&["explain"]).misused("<PLACE>");
 }
 
 const EXPERIMENTS: [&str; 4] = ["partial", "beyond-eof", "grow", "rounding"];

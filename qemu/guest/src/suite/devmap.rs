@@ -488,6 +488,9 @@ fn names_are_offsets_in_their_windows(host: &mut Host) -> Result<()> {
         devmap(arguments)?.printed("dsp-0+0x00000064: 0x11\n")?;
     }
     devmap("read 0xc0000064 -w 8")?.printed("0xc0000064: 0x11\n")?;
+    let explained = devmap("explain f00d")?;
+    let asked = "asked for  f00d+0x00000000-0x001fffff, 2097152 bytes\n";
+    ensure!(explained.status == Some(0) && explained.out.starts_with(asked), "{explained:?}");
     devmap("write f00d 0x22 0x33 -w 8 --verify")?.printed("")?;
     devmap("read f00d+0-1 -w 8")?.printed("f00d+0x00000000: 0x22\nf00d+0x00000001: 0x33\n")?;
     devmap("modify f00d+1 -w 8 --set 0x40")?.printed("f00d+0x00000001: 0x33 -> 0x73\n")?;
