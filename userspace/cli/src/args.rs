@@ -237,7 +237,8 @@ Examples:
     /// Ask the map driver whether it would map a range, or why it would refuse
     #[command(after_help = "\
 Nothing is mapped. The answer is the result that the other commands would get: the cache type and the window, or the \
-reason, the error number, the nearest window and a remedy. The exit status is 0 for a grant, and 3 for a refusal.
+reason, the error number, the nearest window and a remedy. The exit status is 0 for a grant, and 3 for a refusal, \
+which is a result and no error.
 
 Examples:
   devmap check 0xc0000000+3M              could it be read?
