@@ -3,6 +3,7 @@
 //! The arguments: one definition for parsing, help, completions and man pages.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{ArgGroup, Parser, Subcommand};
@@ -11,13 +12,16 @@ use devmap::driver::Name;
 use devmap::page::PageSize;
 use devmap::{Endian, Width, DEFAULT_DEVICE};
 
+use crate::assignment::{item, target, Item, Target};
+use crate::base::{pci, window, Base};
 use crate::explain::{asked, Asked};
 use crate::generate::{places, windows};
 use crate::lab::{Experiment, TouchArgs};
 use crate::location::Location;
 use crate::memtest::Algorithm;
-use crate::number::{count, number, page_size};
-use crate::place::{address, name, place, range, Extent, Place};
+use crate::number::{count, duration, number, page_size};
+use crate::output::Format;
+use crate::place::{address, place, range, Extent, Place};
 
 /// Reads and writes physical memory, with accesses of exactly the requested width.
 ///
@@ -28,7 +32,9 @@ use crate::place::{address, name, place, range, Extent, Place};
 /// A window of the map driver is called by its name: NAME+OFFSET is an address in it, NAME+OFFSET+LENGTH and
 /// NAME+OFFSET-LAST are ranges, and NAME alone is its first address, or all of it where a range is needed. What begins
 /// with a digit is a number; for a window whose name does, or begins with -, use --window=NAME. The command then opens
-/// the window's own node, and prints addresses as NAME+OFFSET.
+/// the window's own node, and prints addresses as NAME+OFFSET. uio0/MAP is a map of a UIO device, by its name or number,
+/// and pci/0000:01:00.0/0 a BAR of a PCI device, in the same way. iomem/NAME is the range that a line of /proc/iomem
+/// gives this name.
 ///
 /// With --json every result is an object on a line. A value is a string of all its hexadecimal digits and, if 53 bits
 /// hold it, also a number: `number` beside `value`, `numbers` beside `values` if they hold each, and KEY_number beside
@@ -63,10 +69,44 @@ pub struct Options {
     #[arg(long, value_name = "PATH", default_value = DEFAULT_DEVICE, env = "DEVMAP_DEVICE", overrides_with = "device")]
     pub device: PathBuf,
 
-    /// The window in which addresses are offsets; names still mean their own windows
-    #[arg(long, value_name = "NAME", value_parser = name, add = windows(), overrides_with = "window")]
+    /// Where numbers without a name count from: ADDRESS, or a name as in a place
+    #[arg(long, value_name = "PLACE", value_parser = address, add = places(), overrides_with = "base")]
+    pub base: Option<Location>,
+
+    /// The same for a window, also for one whose name begins as a number does
+    #[arg(long, value_name = "NAME", value_parser = window, add = windows(), overrides_with = "window", conflicts_with = "base")]
     pub window: Option<Name>,
 
+    /// The same for a PCI device, as in 0000:01:00.0/0
+    #[arg(long, value_name = "DEVICE/BAR", value_parser = pci, overrides_with = "pci", conflicts_with_all = ["base", "window"])]
+    pub pci: Option<Base>,
+
+    #[command(flatten)]
+    pub values: ValueOptions,
+
+    /// How values are printed: hex, decimal or binary; JSON has them in hexadecimal
+    #[arg(long, value_name = "FORMAT", default_value = "hex", value_parser = formats(), overrides_with = "format")]
+    pub format: Format,
+
+    /// For a cached window that a device shares without looking into the caches: drop cached lines before reading, and
+    /// write them back after writing
+    #[arg(long, overrides_with = "sync_cache")]
+    pub sync_cache: bool,
+
+    /// Open the device with O_SYNC, by which u-dma-buf maps its buffers without the caches; /dev/mem always is
+    #[arg(long, overrides_with = "o_sync")]
+    pub o_sync: bool,
+
+    /// Print one JSON object per line, also for an error; values are hexadecimal strings, with numbers beside those of up
+    /// to 53 bits, and addresses are as in the text
+    #[arg(long, overrides_with = "json")]
+    pub json: bool,
+}
+
+/// The options that say what a value is; a line of a script has them, too.
+#[derive(Debug, PartialEq, clap::Args)]
+#[group(skip)]
+pub struct ValueOptions {
     /// The width of one access in bits [default: 32 for values, the widest possible for bulk]
     #[arg(short, long, value_name = "BITS", value_parser = widths(), overrides_with = "width")]
     pub width: Option<Width>,
@@ -74,16 +114,6 @@ pub struct Options {
     /// The byte order of a value, also as le or be
     #[arg(long, value_name = "ORDER", default_value = "native", value_parser = endians(), overrides_with = "endian")]
     pub endian: Endian,
-
-    /// For a cached window that a device shares without looking into the caches: drop cached lines before reading, and
-    /// write them back after writing
-    #[arg(long, overrides_with = "sync_cache")]
-    pub sync_cache: bool,
-
-    /// Print one JSON object per line, also for an error; values are hexadecimal strings, with numbers beside those of up
-    /// to 53 bits, and addresses are as in the text
-    #[arg(long, overrides_with = "json")]
-    pub json: bool,
 }
 
 const EXIT_STATUS: &str = "\
@@ -93,6 +123,7 @@ Exit status:
     2  the arguments are invalid: syntax, alignment, a value too wide
     3  the device is absent, refuses or would refuse: no driver, no permission, no such range
     4  another file, or the output, could not be read or written
+    5  wait has waited for its time
   130  interrupted by Ctrl-C or a signal
 
 Called as devmem2 or devmem, through a symbolic link, it takes the arguments of that program and
@@ -110,15 +141,23 @@ Examples:
   devmap read 0xc0000064               one value of 32 bits
   devmap read sdram+0x64               the one at offset 0x64 of the window sdram
   devmap read 0xc0000000+16 -w 8       sixteen bytes
-  devmap read 0xc0000010:7:4           the bits 7 to 4 of a value")]
+  devmap read 0xc0000010:7:4           the bits 7 to 4 of a value
+  v=$(devmap read -q 0xc0000064)       the bare value, for a script
+  devmap read 0xc0000064 --format binary")]
     Read(ReadArgs),
 
-    /// Store values from an address on, one store each, reading nothing
+    /// Store values at places, one store each, reading nothing
     #[command(after_help = "\
+Every place is checked and mapped before the first store.
+
 Examples:
   devmap write 0xc0000064 3 -w 8       one byte
   devmap write 0xc0000000 1 2 3        three values of 32 bits, one after the other
+  devmap write 0xc0000010=1 0xc0000020=2           a value for each place, in this order
   devmap write 0xc0000010:7:4 5        a bit field: one load, then one store")]
+    #[command(override_usage = "\
+devmap write [OPTIONS] <PLACE> <VALUE>...
+       devmap write [OPTIONS] <PLACE=VALUE>...")]
     Write(WriteArgs),
 
     /// Change bits of a value: one load, then one store
@@ -130,6 +169,27 @@ Examples:
 devmap modify [OPTIONS] <ADDRESS> [--set <BITS>] [--clear <BITS>]
        devmap modify [OPTIONS] <ADDRESS> --mask <BITS> <VALUE>")]
     Modify(ModifyArgs),
+
+    /// Wait until a value, or bits of it, are what they should be
+    #[command(after_help = "\
+The value is printed that ended the wait. After --timeout the exit status is 5.
+
+Examples:
+  devmap wait 0xc0000064 --value 3                     all bits
+  devmap wait 0xc0000064 --mask 0x1 --value 1          bit 0
+  devmap wait 0xc0000064:0 --value 1 --timeout 2s      the same, for two seconds at most")]
+    Wait(WaitArgs),
+
+    /// Do what the lines of a script say, one after the other, up to the first that fails
+    #[command(after_help = "\
+A line is a read, write, modify or wait with its arguments, without `devmap`, and with --width and --endian of its own; or \
+`delay TIME`. What follows # is a comment. All lines are checked, and their memory mapped, before the first is done. A \
+line that fails ends the script; its number is in the error.
+
+Examples:
+  devmap run setup.script
+  printf '%s\\n' 'write 0xc0000000=1' 'delay 10ms' 'wait 0xc0000000:0 --value 1 --timeout 1s' | devmap run -")]
+    Run(RunArgs),
 
     /// Print a range in hexadecimal and as text
     #[command(after_help = "\
@@ -295,20 +355,53 @@ pub struct ReadArgs {
     /// ADDRESS, NAME+OFFSET, ADDRESS:HIGH:LOW, START+LENGTH or START-LAST
     #[arg(value_name = "PLACE", value_parser = place, add = places(), required = true)]
     pub places: Vec<Place>,
+    /// Print the values alone
+    #[arg(short, long)]
+    pub quiet: bool,
 }
 
 #[derive(Debug, PartialEq, clap::Args)]
 #[group(skip)]
 pub struct WriteArgs {
-    /// ADDRESS, NAME+OFFSET, or ADDRESS:HIGH:LOW
-    #[arg(value_name = "PLACE", value_parser = place, add = places())]
-    pub place: Place,
-    /// The values
-    #[arg(value_name = "VALUE", value_parser = number, required = true, allow_negative_numbers = true)]
-    pub values: Vec<u64>,
+    /// ADDRESS, NAME+OFFSET, or ADDRESS:HIGH:LOW; or one of them with =VALUE
+    #[arg(value_name = "PLACE", value_parser = target, add = places())]
+    pub first: Target,
+    /// The values, or more places with theirs
+    #[arg(value_name = "VALUE", value_parser = item, add = places(), allow_negative_numbers = true)]
+    pub others: Vec<Item>,
     /// Read the values back, and fail if they differ
     #[arg(long)]
     pub verify: bool,
+}
+
+#[derive(Debug, PartialEq, clap::Args)]
+#[group(skip)]
+pub struct WaitArgs {
+    /// ADDRESS, NAME+OFFSET, or ADDRESS:HIGH:LOW
+    #[arg(value_name = "PLACE", value_parser = place, add = places())]
+    pub place: Place,
+    /// What the bits shall be
+    #[arg(long, value_parser = number)]
+    pub value: u64,
+    /// The bits that count [default: all]
+    #[arg(long, value_name = "BITS", value_parser = number)]
+    pub mask: Option<u64>,
+    /// How long to wait: a number with us, ms, s or min, or of milliseconds [default: for ever]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// The time between two loads; with 0 there is none
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "1ms")]
+    pub interval: Duration,
+    /// Print the value alone
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, PartialEq, clap::Args)]
+#[group(skip)]
+pub struct RunArgs {
+    /// The script, or - for standard input
+    pub script: PathBuf,
 }
 
 #[derive(Debug, PartialEq, clap::Args)]
@@ -462,9 +555,9 @@ pub struct WatchArgs {
     /// ADDRESS, NAME+OFFSET, START+LENGTH or START-LAST
     #[arg(value_name = "PLACE", value_parser = place, add = places())]
     pub place: Place,
-    /// The time between two samples in milliseconds
-    #[arg(long, value_name = "MS", value_parser = number, default_value = "500")]
-    pub interval: u64,
+    /// The time between two samples: a number with us, ms, s or min, or of milliseconds
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "500ms")]
+    pub interval: Duration,
     /// Stop after this many samples
     #[arg(long, value_parser = count)]
     pub count: Option<u64>,
@@ -540,6 +633,13 @@ fn widths() -> impl TypedValueParser<Value = Width> {
     PossibleValuesParser::new(WIDTHS.iter().map(|(bits, _)| *bits)).map(|text| {
         let (_, width) = WIDTHS.iter().find(|(bits, _)| *bits == text).expect("no other value is possible");
         *width
+    })
+}
+
+fn formats() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(Format::ALL.map(Format::name)).map(|text| {
+        let format = Format::ALL.into_iter().find(|format| format.name() == text);
+        format.expect("no other value is possible")
     })
 }
 

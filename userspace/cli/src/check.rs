@@ -110,10 +110,10 @@ impl Serialize for Checked {
 
 /// Prints the driver's verdict on a mapping of `place`. A refusal is also the exit status.
 pub fn check(ctx: &mut Context, place: Place, protection: Protection, sharing: Sharing) -> Result<(), Failure> {
-    let area = place.area(ctx.value_width()).map_err(Failure::Usage)?;
+    let area = ctx.locate_area(place.area(ctx.value_width()).map_err(Failure::Usage)?)?;
     let pages = pages_of(area.range, page::system())?;
     // As the other commands do, since the driver checks how the device was opened.
-    let device = ctx.open(area.window, if protection.write { Access::Write } else { Access::Read })?;
+    let device = ctx.open(area.base, if protection.write { Access::Write } else { Access::Read })?;
     let verdict = device.check(pages.start(), pages.length(), protection, sharing)?;
     let [area, pages] = [area.range, pages].map(|range| Area::on(&device, range));
     ctx.out.emit(&Checked { area, pages, protection, sharing, verdict })?;

@@ -5,7 +5,7 @@
 use std::io;
 use std::path::Path;
 
-use devmap::{Difference, Mapping, Operation, Width};
+use devmap::{Difference, Operation, Width};
 use serde::Serialize;
 
 use crate::blocks::Blocks;
@@ -16,6 +16,7 @@ use crate::json;
 use crate::location::Location;
 use crate::output::{Hex, Output};
 use crate::place::{Extent, Place};
+use crate::view::View;
 
 /// The outcome, for programs.
 #[derive(Serialize)]
@@ -48,10 +49,10 @@ struct Unverified {
 
 impl Differing {
     /// The byte of `mapping` at `difference`.
-    fn at(mapping: &Mapping, difference: Difference) -> Self {
+    fn at(mapping: &View, difference: Difference) -> Self {
         let byte = |value: u8| Hex::of(value.into(), Width::Bits8);
         Self {
-            address: Location::of(mapping, difference.offset),
+            address: mapping.at(difference.offset),
             found: byte(difference.found),
             expected: byte(difference.expected),
         }
@@ -64,9 +65,9 @@ impl Differing {
     }
 }
 
-fn print_result(ctx: &mut Context, mapping: &Mapping, difference: Option<Difference>) -> Result<(), Failure> {
+fn print_result(ctx: &mut Context, mapping: &View, difference: Option<Difference>) -> Result<(), Failure> {
     ctx.out.emit_json(&Compared {
-        start: Location::of(mapping, 0),
+        start: mapping.at(0),
         bytes: mapping.len(),
         equal: difference.is_none(),
         first: difference.map(|difference| Differing::at(mapping, difference)),
@@ -99,7 +100,7 @@ pub fn verify(ctx: &mut Context, path: &Path, place: Place) -> Result<(), Failur
 }
 
 /// Fails unless every value in `mapping` is `value`.
-pub fn filled(ctx: &mut Context, mapping: &Mapping, width: Width, value: u64) -> Result<(), Failure> {
+pub fn filled(ctx: &mut Context, mapping: &View, width: Width, value: u64) -> Result<(), Failure> {
     let pattern = crate::search::bytes_of(ctx.endian, width, value);
     let difference = compare_with(ctx, "verified", mapping, |_, expected| {
         // A block is a multiple of every width, so each begins with a whole value.
@@ -115,14 +116,14 @@ pub fn filled(ctx: &mut Context, mapping: &Mapping, width: Width, value: u64) ->
 }
 
 /// Fails unless both have the same contents.
-pub fn equal(ctx: &mut Context, one: &Mapping, other: &Mapping) -> Result<(), Failure> {
+pub fn equal(ctx: &mut Context, one: &View, other: &View) -> Result<(), Failure> {
     match first_difference(ctx, other, one)? {
         None => Ok(()),
         Some(difference) => unverified(ctx, other, difference, &address_of(one, difference)),
     }
 }
 
-fn first_difference(ctx: &Context, one: &Mapping, other: &Mapping) -> Result<Option<Difference>, Failure> {
+fn first_difference(ctx: &Context, one: &View, other: &View) -> Result<Option<Difference>, Failure> {
     let bulk = ctx.bulk(other);
     bulk.check(Operation::Compare, 0, other.len())?;
     compare_with(ctx, "compared", one, |offset, expected| Ok(bulk.read_into(offset, expected)?))
@@ -132,7 +133,7 @@ fn first_difference(ctx: &Context, one: &Mapping, other: &Mapping) -> Result<Opt
 fn compare_with(
     ctx: &Context,
     done: &'static str,
-    mapping: &Mapping,
+    mapping: &View,
     mut fill: impl FnMut(usize, &mut [u8]) -> Result<(), Failure>,
 ) -> Result<Option<Difference>, Failure> {
     let bulk = ctx.bulk(mapping);
@@ -149,18 +150,18 @@ fn compare_with(
 }
 
 /// The address of a difference in `mapping`.
-fn address_of(mapping: &Mapping, difference: Difference) -> String {
-    Location::of(mapping, difference.offset).to_string()
+fn address_of(mapping: &View, difference: Difference) -> String {
+    mapping.at(difference.offset).to_string()
 }
 
 /// Fails because --verify has found this difference to `other`. Programs get it.
-pub fn unverified(ctx: &mut Context, mapping: &Mapping, difference: Difference, other: &str) -> Result<(), Failure> {
+pub fn unverified(ctx: &mut Context, mapping: &View, difference: Difference, other: &str) -> Result<(), Failure> {
     Differing::at(mapping, difference).emit_unverified(&mut ctx.out)?;
     Err(mismatch(mapping, difference, other))
 }
 
 /// The failure of a comparison with `other`.
-fn mismatch(mapping: &Mapping, difference: Difference, other: &str) -> Failure {
+fn mismatch(mapping: &View, difference: Difference, other: &str) -> Failure {
     let Differing { address, found, expected } = Differing::at(mapping, difference);
     Failure::Differs(format!("{address} has {found}, and {other} has {expected}"))
 }

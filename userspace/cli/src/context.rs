@@ -7,14 +7,19 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use devmap::driver::Name;
-use devmap::{Bulk, Device, Endian, Error, Kind, Mapping, Width, DEFAULT_DEVICE};
+use devmap::{page, Bulk, Device, Endian, Error, Kind, Mapping, OpenOptions, PhysRange, Width, DEFAULT_DEVICE};
 
-use crate::args::Options;
+use crate::args::{Options, ValueOptions};
+use crate::base::{uio_map, Base};
 use crate::failure::{self, Failure};
-use crate::location::Location;
-use crate::output::Output;
+use crate::location::{Area, Location};
+use crate::output::{Format, Output};
 use crate::place::Extent;
 use crate::sigbus::{self, Memory};
+use crate::view::View;
+
+/// The longest part of what has a name that places in it share one mapping of, in bytes.
+const LONGEST_SHARED: u64 = 16 << 20;
 
 /// What a device is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,18 +34,25 @@ pub struct Context {
     pub device: PathBuf,
     pub endian: Endian,
     pub out: Output,
-    /// The window that numbers without a name are offsets in.
-    window: Option<Name>,
+    /// How values are printed as text.
+    pub format: Format,
+    /// Where numbers without a name count from.
+    start: Option<Location>,
     width: Option<Width>,
     sync_cache: bool,
+    o_sync: bool,
     /// What stays open, with what it was opened for.
-    kept: RefCell<Vec<(Option<Name>, Access, &'static Device)>>,
+    kept: RefCell<Vec<(Option<Base>, Access, &'static Device)>>,
 }
 
 impl Context {
     pub fn new(options: Options) -> Self {
-        let Options { device, window, width, endian, sync_cache, json } = options;
-        Self { device, endian, out: Output::new(json), window, width, sync_cache, kept: RefCell::default() }
+        let Options { device, base, window, pci, values, format, sync_cache, o_sync, json } = options;
+        let ValueOptions { width, endian } = values;
+        let first_of = |base| Location { base: Some(base), address: 0 };
+        let start = base.or(window.map(Base::Window).map(first_of)).or(pci.map(first_of));
+        let (out, kept) = (Output::new(json), RefCell::default());
+        Self { device, endian, out, format, start, width, sync_cache, o_sync, kept }
     }
 
     /// The width of a value.
@@ -53,33 +65,54 @@ impl Context {
         self.width
     }
 
-    /// `location`, in the window that --window names if it names none.
-    pub fn locate(&self, location: Location) -> Location {
-        Location { window: location.window.or(self.window), ..location }
+    /// Sets the width and the byte order of values, and returns those that were set before.
+    pub fn set_values(&mut self, width: Option<Width>, endian: Endian) -> (Option<Width>, Endian) {
+        (std::mem::replace(&mut self.width, width), std::mem::replace(&mut self.endian, endian))
     }
 
-    /// Opens the window called `window`, or the one that --window names, or else the device.
-    pub fn open(&self, window: Option<Name>, access: Access) -> Result<Device, Failure> {
-        // An address without its 0x may look like a name.
-        let hint = window.map(hint).unwrap_or_default();
-        let Some(name) = window.or(self.window) else {
-            return Ok(match access {
-                Access::Read => Device::open_read_only(&self.device),
-                Access::Write => Device::open(&self.device),
-            }?);
-        };
-        if self.device != Path::new(DEFAULT_DEVICE) {
-            return Err(Failure::Usage(format!(
-                "{name} is the name of a window of {DEFAULT_DEVICE}, but the device is {}{}",
-                self.device.display(),
-                hint
-            )));
+    /// `location`, from where --base says if it has no name.
+    pub fn locate(&self, location: Location) -> Result<Location, Failure> {
+        let Some(start) = self.start.filter(|_| location.base.is_none()) else { return Ok(location) };
+        match start.address.checked_add(location.address) {
+            Some(address) => Ok(Location { address, ..start }),
+            None => Err(Failure::Usage(format!("{location} from {start} on goes beyond the last address"))),
         }
-        let opened = match access {
-            Access::Read => Device::window_read_only(name.as_str()),
-            Access::Write => Device::window(name.as_str()),
-        };
-        opened.map_err(|error| match error {
+    }
+
+    /// `area` in the same way.
+    pub fn locate_area(&self, area: Area) -> Result<Area, Failure> {
+        let Location { base, address } = self.locate(area.start())?;
+        match PhysRange::new(address, area.range.length()) {
+            Some(range) => Ok(Area { base, range }),
+            None => Err(Failure::Usage(format!("{area} from --base on goes beyond the last address"))),
+        }
+    }
+
+    /// Opens what `base` is in, or else the device.
+    pub fn open(&self, base: Option<Base>, access: Access) -> Result<Device, Failure> {
+        let mut options = Device::options().write(access == Access::Write);
+        if self.o_sync {
+            options = options.sync(true);
+        }
+        let Some(base) = base else { return Ok(options.open(&self.device)?) };
+        // An address without its 0x may look like a name.
+        let hint = hint(base);
+        if self.device != Path::new(DEFAULT_DEVICE) {
+            let it_is = match base.path() {
+                None => format!("the name of a window of {DEFAULT_DEVICE}"),
+                Some(path) => format!("memory of {}", path.display()),
+            };
+            let device = self.device.display();
+            return Err(Failure::Usage(format!("{base} is {it_is}, but the device is {device}{hint}")));
+        }
+        match base {
+            Base::Window(name) => Self::open_window(&options, name, &hint),
+            Base::Uio { .. } | Base::Pci { .. } => Ok(options.open(base.path().unwrap_or_default())?),
+        }
+    }
+
+    fn open_window(options: &OpenOptions, name: Name, hint: &str) -> Result<Device, Failure> {
+        options.window(name.as_str()).map_err(|error| match error {
             // The window is unknown, and with `Open` the driver as well.
             Error::NoWindow { .. } | Error::Open { .. } if !hint.is_empty() => Failure::Usage(format!("{error}{hint}")),
             error => error.into(),
@@ -87,23 +120,68 @@ impl Context {
     }
 
     /// Maps `extent` for reading.
-    pub fn map_for_reading(&self, extent: impl Into<Extent>) -> Result<Mapping, Failure> {
-        self.map(extent.into(), Access::Read)
+    pub fn map_for_reading(&self, extent: impl Into<Extent>) -> Result<View, Failure> {
+        self.map(self.locate_extent(extent.into())?, Access::Read)
     }
 
     /// Maps `extent` for reading and writing.
-    pub fn map_for_writing(&self, extent: impl Into<Extent>) -> Result<Mapping, Failure> {
-        self.map(extent.into(), Access::Write)
+    pub fn map_for_writing(&self, extent: impl Into<Extent>) -> Result<View, Failure> {
+        self.map(self.locate_extent(extent.into())?, Access::Write)
     }
 
-    fn map(&self, extent: Extent, access: Access) -> Result<Mapping, Failure> {
-        let device = match extent {
-            Extent::Area(area) => self.keep_open(area.window, access),
-            Extent::Window(name) => self.keep_open(Some(name), access),
-        }?;
+    /// Maps all of `areas`. Those that lie on one page, or near each other in what has a name, share a mapping.
+    pub fn map_each(&self, areas: &[Area], access: Access) -> Result<Vec<View>, Failure> {
+        let areas: Vec<_> = areas.iter().map(|area| self.locate_area(*area)).collect::<Result<_, _>>()?;
+        let mut hulls: Vec<Area> = Vec::new();
+        let hull_of: Vec<_> = areas
+            .iter()
+            .map(|area| {
+                match hulls.iter_mut().enumerate().find_map(|(i, hull)| Some((i, joined(*hull, *area)?, hull))) {
+                    Some((index, all, hull)) => {
+                        *hull = all;
+                        index
+                    }
+                    None => {
+                        hulls.push(*area);
+                        hulls.len() - 1
+                    }
+                }
+            })
+            .collect();
+        let views: Vec<_> = hulls.iter().map(|hull| self.map((*hull).into(), access)).collect::<Result<_, _>>()?;
+        let parts = areas.iter().zip(hull_of).map(|(area, hull)| {
+            // A hull is mapped, so its offsets fit.
+            let start = (area.range.start() - hulls[hull].range.start()) as usize;
+            Ok(views[hull].slice(start..start + area.range.length() as usize)?)
+        });
+        parts.collect()
+    }
+
+    fn locate_extent(&self, extent: Extent) -> Result<Extent, Failure> {
+        match extent {
+            Extent::Area(area) => Ok(self.locate_area(area)?.into()),
+            Extent::Whole(_) => Ok(extent),
+        }
+    }
+
+    /// Maps `extent`, which was located.
+    fn map(&self, extent: Extent, access: Access) -> Result<View, Failure> {
+        let base = extent.base();
+        let device = self.keep_open(base, access)?;
+        // Ranges of a UIO device are physical.
+        let memory = match (base, device.kind()) {
+            (Some(Base::Uio { device, map }), Kind::Uio(maps)) => {
+                Some(uio_map(device, maps, map).map_err(Failure::Usage)?.range)
+            }
+            _ => None,
+        };
+        let origin = memory.map_or(0, |memory| memory.start());
         let mapping = match extent {
-            Extent::Area(area) => device.map(area.range),
-            Extent::Window(_) => device.map_all(),
+            Extent::Area(Area { range, .. }) => {
+                let moved = origin.checked_add(range.start()).and_then(|start| PhysRange::new(start, range.length()));
+                device.map(moved.ok_or(Error::TooLong { range })?)
+            }
+            Extent::Whole(_) => memory.map_or_else(|| device.map_all(), |memory| device.map(memory)),
         }?;
         let (what, remedy) = match device.kind() {
             Kind::File => ("the file was truncated while mapped", "keep others from truncating it"),
@@ -126,7 +204,7 @@ impl Context {
             gone: line([error.as_str(), &window, " was removed; run the command again when it is back"].concat()),
         });
         self.before_loads(&mapping)?;
-        Ok(mapping.with_endian(self.endian))
+        Ok(View::new(device, mapping.with_endian(self.endian), base, origin))
     }
 
     /// With --sync-cache, makes the next loads fetch what is in the memory. A new mapping needs no call.
@@ -148,13 +226,13 @@ impl Context {
 
     /// Opens what [`open`](Self::open) does, and never closes it: after a bus error it is asked for the reason. A
     /// command may name many places, so each window is opened only once.
-    fn keep_open(&self, window: Option<Name>, access: Access) -> Result<&'static Device, Failure> {
+    fn keep_open(&self, base: Option<Base>, access: Access) -> Result<&'static Device, Failure> {
         let mut kept = self.kept.borrow_mut();
-        if let Some((_, _, device)) = kept.iter().find(|(of, how, _)| (*of, *how) == (window, access)) {
+        if let Some((_, _, device)) = kept.iter().find(|(of, how, _)| (*of, *how) == (base, access)) {
             return Ok(device);
         }
-        let device = Box::leak(Box::new(self.open(window, access)?));
-        kept.push((window, access, device));
+        let device = Box::leak(Box::new(self.open(base, access)?));
+        kept.push((base, access, device));
         Ok(device)
     }
 
@@ -172,12 +250,68 @@ impl Context {
     }
 }
 
-/// What to do if `name` was meant to be an address, as the end of a line; nothing if it cannot have been one.
-fn hint(name: Name) -> String {
-    let name = name.as_str();
-    if name.chars().all(|c| c.is_ascii_hexdigit()) {
-        format!("; if it is an address, write 0x{name}")
-    } else {
-        String::new()
+/// The range that holds both, if they may share a mapping.
+fn joined(one: Area, other: Area) -> Option<Area> {
+    let all = Area { base: one.base, range: one.range.hull(&other.range)? };
+    let page_size = page::system();
+    let near = match one.base {
+        // All of it can be mapped, and only what is far apart takes page tables of its own.
+        Some(_) => all.range.length() <= LONGEST_SHARED,
+        None => page_size.round_down(all.range.start()) == page_size.round_down(all.range.last()),
+    };
+    (one.base == other.base && near).then_some(all)
+}
+
+/// What to do if the name of `base` was meant to be an address, as the end of a line; nothing if it cannot have been
+/// one.
+fn hint(base: Base) -> String {
+    match base {
+        Base::Window(name) if name.as_str().chars().all(|c| c.is_ascii_hexdigit()) => {
+            format!("; if it is an address, write 0x{name}")
+        }
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::Args;
+    use crate::place::{place, Place};
+
+    fn area(text: &str) -> Area {
+        match place(text).unwrap() {
+            Place::Range(area) => area,
+            other => panic!("{other:?} is no range"),
+        }
+    }
+
+    #[test]
+    fn what_lies_near_shares_a_mapping() {
+        let page = page::system().bytes();
+        let joined = |one: &str, other: &str| joined(area(one), area(other)).map(|area| area.to_string());
+        assert_eq!(joined("0x10+4", "0x4+4"), Some("0x00000004-0x00000013".into()));
+        // Between two pages of the device there may be an end of a window, or memory that is not to be mapped.
+        assert_eq!(joined("0x10+4", &format!("{page}+4")), None);
+        assert_eq!(joined("sdram+0x10+4", "sdram+1M+4"), Some("sdram+0x00000010-0x00100003".into()));
+        assert_eq!(joined("sdram+0x10+4", "sdram+17M+4"), None);
+        assert_eq!(joined("sdram+0x10+4", "regs+0x10+4"), None);
+        assert_eq!(joined("sdram+0x10+4", "0x10+4"), None);
+    }
+
+    #[test]
+    fn one_mapping_holds_the_places_on_a_page() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(0x2_0000).unwrap();
+        let path = file.path().to_str().unwrap();
+        let ctx = Context::new(Args::parse_from(["devmap", "--device", path]).options);
+        let areas = ["0x10+4", "0x10000+4", "0x4+4", "0x10800+2"].map(area);
+        let views = ctx.map_each(&areas, Access::Write).unwrap();
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        assert_eq!(maps.lines().filter(|line| line.ends_with(path)).count(), 2, "{maps}");
+        let found: Vec<_> = views.iter().map(|view| (view.at(0).address, view.len())).collect();
+        assert_eq!(found, [(0x10, 4), (0x1_0000, 4), (4, 4), (0x1_0800, 2)]);
     }
 }

@@ -56,8 +56,8 @@ impl fmt::Display for Line<'_> {
             };
             let gap = if index * width == LINE / 2 { "  " } else { " " };
             text.push_str(gap);
-            self.paint(&mut text, style, |text| push_hex(text, group.value, group.digits))?;
-            column += gap.len() + group.digits;
+            self.paint(&mut text, style, |text| push_hex(text, group.value, group.digits()))?;
+            column += gap.len() + group.digits();
         }
         // As wide as a whole line, which has one more space in its middle if a value ends there.
         let whole = LINE / width * (2 * width + 1) + 1;
@@ -156,7 +156,7 @@ pub fn dump(ctx: &mut Context, extent: Extent, all: bool) -> Result<(), Failure>
             if let Ok(whole) = bytes.try_into() {
                 before = whole;
             }
-            ctx.out.emit(&Line { address: Location::of(&mapping, at), bytes, values, coloured })?;
+            ctx.out.emit(&Line { address: mapping.at(at), bytes, values, coloured })?;
         }
         Ok(true)
     })

@@ -8,6 +8,7 @@ use devmap::page::{self, PageSize};
 use devmap::PhysRange;
 use serde::{Serialize, Serializer};
 
+use crate::base::Base;
 use crate::context::{Access, Context};
 use crate::drawing::Drawing;
 use crate::failure::Failure;
@@ -45,7 +46,7 @@ impl Explained {
         }
         let range = PhysRange::new(start.address, length)
             .ok_or_else(|| Failure::Usage(format!("{length:#x} bytes at {start} go beyond the last address")))?;
-        let area = Area { window: start.window, range };
+        let area = Area { base: start.base, range };
         Ok(Self { area, page_size, pages: pages_of(range, page_size)? })
     }
 
@@ -140,15 +141,20 @@ pub fn explain(
         }
         (Asked::Address(start), length) => (start, length),
         (Asked::Range(Extent::Area(area)), None) => (area.start(), Some(area.range.length())),
-        (Asked::Range(Extent::Window(name)), length) => (Location { window: Some(name), address: 0 }, length),
+        (Asked::Range(Extent::Whole(base)), length) => (Location { base: Some(base), address: 0 }, length),
     };
-    let start = ctx.locate(start);
-    let length = match (length, start.window) {
+    let start = ctx.locate(start)?;
+    let length = match (length, start.base) {
         (Some(length), None) => length,
-        // Only a window that exists has offsets, and a length; any other name is a mistake.
-        (length, window) => {
-            let window = ctx.open(window, Access::Read)?;
-            length.map_or_else(|| window.len(), Ok)?
+        (_, Some(base @ Base::Uio { .. })) => {
+            return Err(Failure::Usage(format!(
+                "{base} is not mapped by its addresses: the offset for mmap(2) is the number of the map, in pages"
+            )))
+        }
+        // Only what exists has offsets, and a length; any other name is a mistake.
+        (length, base) => {
+            let device = ctx.open(base, Access::Read)?;
+            length.map_or_else(|| device.len(), Ok)?
         }
     };
     Ok(ctx.out.emit(&Explained::new(start, length, page_size)?)?)
@@ -182,7 +188,7 @@ mod tests {
 
     #[test]
     fn an_offset_in_a_window_is_that_in_its_node() {
-        let start = Location { window: devmap::driver::Name::new(b"sdram"), address: 0x1ffe };
+        let start = Location { base: Some(Base::split("sdram").unwrap().0), address: 0x1ffe };
         let text = Explained::new(start, 4, PageSize::new(0x1000).unwrap()).unwrap().to_string();
         assert!(text.starts_with("asked for  sdram+0x00001ffe-0x00002001, 4 bytes\n"), "{text}");
         assert!(text.contains("\npage       0x00001000 = 0x00001ffe & ~0xfff: "), "{text}");

@@ -29,6 +29,12 @@ pub enum Failure {
     /// Standard output could not be written.
     #[error("cannot write the output: {}", errno_text(.0))]
     Output(#[from] io::Error),
+    /// What was waited for did not come.
+    #[error("timed out: {0}")]
+    TimedOut(String),
+    /// A line of a script failed.
+    #[error("{place}: {failure}")]
+    At { place: String, failure: Box<Failure> },
     /// A signal ended it early.
     #[error("interrupted: {0}")]
     Interrupted(String),
@@ -46,6 +52,14 @@ impl Failure {
         move |error| Self::File { doing, path: path.into(), error }
     }
 
+    /// The failure of the line of a script at `place`. What nobody reads any more is no failure of a line.
+    pub fn at(self, place: String) -> Self {
+        match self {
+            Self::Output(_) => self,
+            failure => Self::At { place, failure: Box::new(failure) },
+        }
+    }
+
     /// Whether the command has already printed the reason.
     pub fn is_printed(&self) -> bool {
         matches!(self, Self::Refused)
@@ -58,6 +72,7 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::Device(error) => match error {
                 Error::Misaligned { .. }
+                | Error::NoSuchWidth { .. }
                 | Error::OutOfBounds { .. }
                 | Error::TooLong { .. }
                 | Error::TooWide { .. }
@@ -66,6 +81,8 @@ impl Failure {
             },
             Self::Refused => Self::ABSENT,
             Self::File { .. } | Self::Output(_) => 4,
+            Self::TimedOut(_) => 5,
+            Self::At { failure, .. } => failure.status(),
             Self::Interrupted(_) => Self::INTERRUPTED,
         }
     }

@@ -15,6 +15,7 @@ use clap_complete::Shell;
 use devmap::driver::{self, Name};
 
 use crate::args::Args;
+use crate::base::Base;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::place::place;
@@ -40,7 +41,9 @@ fn shown() -> Command {
 /// Proposes the windows that a place can begin with.
 pub fn places() -> ArgValueCandidates {
     // Others begin with what numbers or options begin with.
-    ArgValueCandidates::new(|| candidates(|name| place(name.as_str()).is_ok_and(|place| place.window() == Some(*name))))
+    ArgValueCandidates::new(|| {
+        candidates(|name| place(name.as_str()).is_ok_and(|place| place.base() == Some(Base::Window(*name))))
+    })
 }
 
 /// Proposes all windows.

@@ -63,7 +63,7 @@ impl Input {
                 Err(Failure::Usage(format!("{} is empty: give a file of at least one byte", path.display())))
             }
             Place::Address(location) => match PhysRange::new(location.address, self.length) {
-                Some(range) => Ok(Area { window: location.window, range }),
+                Some(range) => Ok(Area { base: location.base, range }),
                 None => Err(Failure::Usage(format!(
                     "the {:#x} bytes of {} at {location} go beyond the last address: start lower",
                     self.length,

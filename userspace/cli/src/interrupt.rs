@@ -5,11 +5,16 @@
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::sigbus;
+
+/// How long it sleeps at most before it looks for a signal.
+const NAP: Duration = Duration::from_millis(20);
 
 /// A flag that is set once a signal has asked the command to end.
 #[derive(Clone, Debug)]
@@ -33,6 +38,18 @@ impl Interrupt {
                 .and_then(|()| flag::register(signal, Arc::clone(&self.0)))
                 .expect("every process may handle these signals");
         }
+    }
+
+    /// Sleeps until `end`. False if a signal has asked for the end before that.
+    pub fn sleep_until(&self, end: Instant) -> bool {
+        while !self.requested() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            thread::sleep(left.min(NAP));
+        }
+        false
     }
 
     /// Whether a signal has asked for the end.

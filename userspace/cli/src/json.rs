@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_number_is_present_if_nothing_is_lost() {
-        let hex = |value| Hex { value, digits: 16 };
+        let hex = |value| Hex { value, bits: 64 };
         let json = |before: Option<u64>, values: &[u64]| {
             let values = values.iter().copied().map(hex).collect();
             serde_json::to_string(&Example { before: before.map(hex), values }).unwrap()

@@ -6,7 +6,9 @@
 
 mod access;
 mod args;
+mod assignment;
 mod bar;
+mod base;
 mod blocks;
 mod chart;
 mod check;
@@ -21,6 +23,7 @@ mod generate;
 mod info;
 mod input;
 mod interrupt;
+mod iomem;
 mod json;
 mod lab;
 mod location;
@@ -31,12 +34,15 @@ mod place;
 mod probe;
 mod quick;
 mod screen;
+mod script;
 mod search;
 mod sigbus;
 mod table;
 mod tally;
 mod test;
 mod transfer;
+mod view;
+mod wait;
 mod watch;
 mod windows;
 
@@ -48,7 +54,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use devmap::driver::{Protection, Sharing};
 
-use args::{Args, CheckArgs, Command, InfoArgs};
+use args::{Args, CheckArgs, Command, InfoArgs, WaitArgs};
+use assignment::assignments;
 use context::Context;
 use failure::Failure;
 
@@ -88,12 +95,17 @@ fn dispatch(args: Args) -> Result<(), Failure> {
     let ctx = &mut Context::new(args.options);
     match args.command {
         None => ctx.print(INTRODUCTION),
-        Some(Command::Read(args)) => access::read(ctx, &args.places),
-        Some(Command::Write(args)) => access::write(ctx, args.place, &args.values, args.verify),
+        Some(Command::Read(args)) => access::read(ctx, &args.places, args.quiet),
+        Some(Command::Write(args)) => access::write(ctx, &assignments(args.first, args.others)?, args.verify),
         Some(Command::Modify(args)) => {
             let change = access::Change::new(args.mask.zip(args.value), args.set, args.clear)?;
             access::modify(ctx, args.address, change, args.verify)
         }
+        Some(Command::Wait(args)) => {
+            let WaitArgs { place, value, mask, timeout, interval, quiet } = args;
+            wait::Waiting::of(ctx, place, mask, value, timeout, interval)?.run(ctx, quiet)
+        }
+        Some(Command::Run(args)) => script::run(ctx, &args.script),
         Some(Command::Dump(args)) => dump::dump(ctx, args.range, args.all),
         Some(Command::Fill(args)) => transfer::fill(ctx, args.range, args.value, args.verify),
         Some(Command::Load(args)) => transfer::load(ctx, &args.file, args.place, args.verify),

@@ -2,6 +2,8 @@
 
 //! Numbers in arguments.
 
+use std::time::Duration;
+
 use devmap::page::PageSize;
 
 /// Reads a number as [`devmap::number`] does.
@@ -15,6 +17,23 @@ pub fn count(text: &str) -> Result<u64, String> {
         0 => Err(format!("`{text}` would do nothing: give at least 1")),
         count => Ok(count),
     }
+}
+
+/// Reads a time: a number with us, ms, s or min, or of milliseconds.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(at);
+    let wrong = || format!("`{text}` is not a time: write a number of milliseconds, or one with us, ms, s or min");
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    let micros = match unit {
+        "us" => 1,
+        "" | "ms" => 1_000,
+        "s" => 1_000_000,
+        "min" => 60_000_000,
+        _ => return Err(wrong()),
+    };
+    // Half of what a clock can hold: it is added to the time.
+    number.checked_mul(micros).filter(|micros| *micros < 1 << 62).map(Duration::from_micros).ok_or_else(wrong)
 }
 
 /// Reads a page size.
@@ -51,6 +70,18 @@ mod tests {
         #[test]
         fn what_is_written_short_is_read_back(value: u64, shift in 0u32..64) {
             prop_assert_eq!(number(&short(value << shift)), Ok(value << shift));
+        }
+    }
+
+    #[test]
+    fn a_time_has_a_unit_or_is_in_milliseconds() {
+        let micros = |text| duration(text).map(|time| time.as_micros());
+        let table = [("0", 0), ("10", 10_000), ("10us", 10), ("10ms", 10_000), ("2s", 2_000_000), ("1min", 60_000_000)];
+        for (text, expected) in table {
+            assert_eq!(micros(text), Ok(expected), "{text}");
+        }
+        for wrong in ["", "s", "-1", "1.5s", "1h", "1 s", "0x10", "18446744073709551615", "4611686018427387904us"] {
+            assert!(micros(wrong).unwrap_err().contains("is not a time"), "{wrong}");
         }
     }
 

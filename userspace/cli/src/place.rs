@@ -4,10 +4,11 @@
 
 use std::fmt;
 
-use devmap::driver::Name;
 use devmap::page::PageSize;
 use devmap::{Error, PhysRange, RangeError, Width};
 
+use crate::base::Base;
+use crate::iomem;
 use crate::location::{Area, Location};
 use crate::number::number;
 
@@ -22,13 +23,23 @@ pub enum Place {
     Range(Area),
 }
 
-/// A range, whose end may be that of its window.
+/// A range, whose end may be that of what has a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
     /// This range.
     Area(Area),
-    /// All of the window of this name.
-    Window(Name),
+    /// All of what has this name.
+    Whole(Base),
+}
+
+impl Extent {
+    /// The base that it names, if it names one.
+    pub fn base(self) -> Option<Base> {
+        match self {
+            Self::Area(area) => area.base,
+            Self::Whole(base) => Some(base),
+        }
+    }
 }
 
 impl From<Area> for Extent {
@@ -57,11 +68,11 @@ impl Place {
         }
     }
 
-    /// The window that it names, if it names one.
-    pub fn window(self) -> Option<Name> {
+    /// The base that it names, if it names one.
+    pub fn base(self) -> Option<Base> {
         match self {
-            Self::Address(location) | Self::Field(location, _) => location.window,
-            Self::Range(area) => area.window,
+            Self::Address(location) | Self::Field(location, _) => location.base,
+            Self::Range(area) => area.base,
         }
     }
 
@@ -95,9 +106,9 @@ impl Field {
         (value <= self.max()).then(|| value << self.low)
     }
 
-    /// How many hexadecimal digits its values have.
-    pub fn digits(self) -> usize {
-        ((self.high - self.low) / 4 + 1) as usize
+    /// How many bits its values have.
+    pub fn bits(self) -> u32 {
+        self.high - self.low + 1
     }
 }
 
@@ -132,55 +143,86 @@ pub fn address(text: &str) -> Result<Location, String> {
     }
 }
 
-/// Reads a range: START+LENGTH, or START-LAST as in /proc/iomem, either also after NAME+; or NAME for all of a window.
+/// Reads a range: START+LENGTH, or START-LAST as in /proc/iomem, either also after NAME+; or NAME for all of it.
 pub fn range(text: &str) -> Result<Extent, String> {
-    match place(text)? {
-        Place::Range(area) => Ok(area.into()),
-        Place::Address(Location { window: Some(name), .. }) if name.as_str() == text => Ok(Extent::Window(name)),
-        Place::Address(Location { window: Some(_), .. }) => Err(format!(
+    match parse(text)? {
+        Parsed::Whole(extent) => Ok(extent),
+        Parsed::Place(Place::Range(area)) => Ok(area.into()),
+        Parsed::Place(Place::Address(Location { base: Some(_), .. })) => Err(format!(
             "`{text}` is one address, since the first number after a name is an offset: \
              write {text}+LENGTH or {text}-LAST"
         )),
-        Place::Address(_) | Place::Field(..) => {
-            Err(format!("`{text}` is not a range: write START+LENGTH or START-LAST"))
-        }
+        Parsed::Place(_) => Err(format!("`{text}` is not a range: write START+LENGTH or START-LAST")),
     }
-}
-
-/// Reads the name of a window.
-pub fn name(text: &str) -> Result<Name, String> {
-    Name::new(text.as_bytes())
-        .filter(|name| !name.is_empty())
-        .ok_or_else(|| format!("`{text}` is not the name of a window: names have up to 31 of a to z, 0 to 9, _ and -"))
 }
 
 /// Reads an address, a bit field, or a range.
 ///
 /// The first character decides. A digit begins a number, and so a place of the device. A letter begins a name, which
-/// reaches up to the first + or : and may have digits and - in it; after + comes the place in the window, whose numbers
-/// are offsets. So no text has two meanings, whatever windows there are.
+/// reaches up to the first + or : and may have digits and - in it; after + comes the place in what has the name, whose
+/// numbers are offsets. So no text has two meanings, whatever windows there are. A name with / is not that of a window.
 pub fn place(text: &str) -> Result<Place, String> {
+    Ok(match parse(text)? {
+        Parsed::Place(place) => place,
+        Parsed::Whole(Extent::Area(area)) => Place::Address(area.start()),
+        Parsed::Whole(Extent::Whole(base)) => Place::Address(Location { base: Some(base), address: 0 }),
+    })
+}
+
+/// What a text says.
+enum Parsed {
+    Place(Place),
+    /// A name alone: its first address, or all of it.
+    Whole(Extent),
+}
+
+fn parse(text: &str) -> Result<Parsed, String> {
     if !text.starts_with(|first: char| first.is_alphabetic() || first == '_') {
-        return place_of_numbers(text, text, None);
+        return place_of_numbers(text, text, None).map(Parsed::Place);
     }
-    let (name, rest) = text.split_at(text.find(['+', ':']).unwrap_or(text.len()));
-    let window = Some(self::name(name)?);
+    if let Some(rest) = text.strip_prefix("iomem/") {
+        return in_iomem(text, rest);
+    }
+    let (base, rest) = Base::split(text)?;
     match rest.strip_prefix('+') {
-        Some(offset) => place_of_numbers(text, offset, window),
-        // Nothing, or a bit field of the first value.
-        None => place_of_numbers(text, &format!("0{rest}"), window),
+        Some(offset) => place_of_numbers(text, offset, Some(base)).map(Parsed::Place),
+        None if rest.is_empty() => Ok(Parsed::Whole(Extent::Whole(base))),
+        // A bit field of the first value.
+        None => place_of_numbers(text, &format!("0{rest}"), Some(base)).map(Parsed::Place),
     }
 }
 
-/// Reads the `numbers` in `text`, of the device or of a window.
-fn place_of_numbers(text: &str, numbers: &str, window: Option<Name>) -> Result<Place, String> {
+/// Reads the name in `rest` of a line of /proc/iomem, and the place in its range.
+fn in_iomem(text: &str, rest: &str) -> Result<Parsed, String> {
+    // Such names have colons, and blanks.
+    let (name, offset) = match rest.split_once('+') {
+        Some((name, offset)) => (name, Some(offset)),
+        None => (rest, None),
+    };
+    let range = iomem::find(name)?;
+    let Some(offset) = offset else { return Ok(Parsed::Whole(Area::from(range).into())) };
+    let beyond = || format!("`{text}` goes beyond the end of {name}, which is {range}");
+    let moved = |offset: u64, length: u64| {
+        let start = range.start().checked_add(offset);
+        let moved = start.and_then(|start| PhysRange::new(start, length)).ok_or_else(beyond)?;
+        range.contains(&moved).then_some(moved).ok_or_else(beyond)
+    };
+    Ok(Parsed::Place(match place_of_numbers(text, offset, None)? {
+        Place::Range(area) => Place::Range(moved(area.range.start(), area.range.length())?.into()),
+        Place::Address(location) => Place::Address(moved(location.address, 1)?.start().into()),
+        Place::Field(location, field) => Place::Field(moved(location.address, 1)?.start().into(), field),
+    }))
+}
+
+/// Reads the `numbers` in `text`, of the device or of what has a name.
+fn place_of_numbers(text: &str, numbers: &str, base: Option<Base>) -> Result<Place, String> {
     match numbers.parse::<PhysRange>() {
-        Ok(range) => return Ok(Place::Range(Area { window, range })),
+        Ok(range) => return Ok(Place::Range(Area { base, range })),
         Err(RangeError::NotARange) => (),
         Err(error @ (RangeError::Start(_) | RangeError::End(_))) => return Err(error.of(numbers).to_string()),
         Err(error) => return Err(error.of(text).to_string()),
     }
-    let location = |address| Ok(Location { window, address: number(address)? });
+    let location = |address| Ok(Location { base, address: number(address)? });
     if let Some((address, field)) = numbers.split_once(':') {
         let (high, low) = field.split_once(':').unwrap_or((field, field));
         let bit = |bit: &str| match number(bit)? {
@@ -200,6 +242,7 @@ fn place_of_numbers(text: &str, numbers: &str, window: Option<Name>) -> Result<P
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base;
 
     #[test]
     fn ranges() {
@@ -219,7 +262,7 @@ mod tests {
 
     /// The location in a window.
     fn at(window: &str, address: u64) -> Location {
-        Location { window: Some(name(window).unwrap()), address }
+        Location { base: Some(Base::Window(base::window(window).unwrap())), address }
     }
 
     #[test]
@@ -264,14 +307,15 @@ mod tests {
 
     #[test]
     fn a_name_alone_is_an_address_or_the_whole_window() {
-        let sdram = name("sdram").unwrap();
+        let sdram = Base::Window(base::window("sdram").unwrap());
         assert_eq!(address("sdram"), Ok(at("sdram", 0)));
-        assert_eq!(range("sdram"), Ok(Extent::Window(sdram)));
+        assert_eq!(range("sdram"), Ok(Extent::Whole(sdram)));
         assert_eq!(range("sdram+0+8"), Ok(at("sdram", 0).area(8).unwrap().into()));
         assert!(range("sdram+8").unwrap_err().ends_with("is an offset: write sdram+8+LENGTH or sdram+8-LAST"));
         assert!(range("sdram:3").unwrap_err().contains("not a range"));
         assert!(address("sdram+1+2").unwrap_err().ends_with("give its address alone, sdram+0x00000001"));
         // The option takes every name.
+        let name = base::window;
         assert!(name("3d").is_ok() && name("-regs").is_ok() && name("").is_err() && name("a+4").is_err());
     }
 
@@ -279,12 +323,12 @@ mod tests {
     fn fields() {
         let Ok(Place::Field(location, field)) = place("0x10:7:4") else { panic!() };
         assert_eq!(location, 0x10.into());
-        assert_eq!((field.mask(), field.max(), field.digits()), (0xf0, 0xf, 1));
+        assert_eq!((field.mask(), field.max(), field.bits()), (0xf0, 0xf, 4));
         assert_eq!((field.get(0x1234), field.put(5), field.put(0x10)), (3, Some(0x50), None));
         let Ok(Place::Field(_, bit)) = place("0:63") else { panic!() };
         assert_eq!((bit.mask(), bit.max()), (1 << 63, 1));
         let Ok(Place::Field(_, all)) = place("0:63:0") else { panic!() };
-        assert_eq!((all.mask(), all.digits()), (u64::MAX, 16));
+        assert_eq!((all.mask(), all.bits()), (u64::MAX, 64));
         for wrong in ["0:64", "0:4:7", "0:", "0:1:2:3", ":1", "0:-1"] {
             assert!(place(wrong).is_err(), "{wrong}");
         }

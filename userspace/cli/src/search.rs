@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::blocks::Blocks;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::location::{Area, Location};
+use crate::location::Location;
 use crate::place::{check_values, Extent};
 
 /// The bytes to search for.
@@ -74,7 +74,7 @@ pub fn search(ctx: &mut Context, extent: Extent, pattern: &Pattern, max_count: O
         bytes.drain(..bytes.len() - kept);
         bytes.resize(kept + length, 0);
         bulk.read_into(offset, &mut bytes[kept..])?;
-        let start = Location::of(&mapping, offset - kept);
+        let start = mapping.at(offset - kept);
         for at in pattern.find(&bytes, start.address) {
             if left == 0 {
                 return Ok(false);
@@ -85,7 +85,7 @@ pub fn search(ctx: &mut Context, extent: Extent, pattern: &Pattern, max_count: O
         Ok(left > 0)
     })?;
     if count == 0 {
-        return Err(Failure::Differs(format!("no match in {}", Area::of(&mapping))));
+        return Err(Failure::Differs(format!("no match in {}", mapping.area())));
     }
     Ok(())
 }

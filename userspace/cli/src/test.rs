@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use devmap::{Mapping, Operation, Width};
+use devmap::{Operation, Width};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
@@ -13,11 +13,12 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::json;
-use crate::location::{Area, Location};
+use crate::location::Location;
 use crate::memtest::{Algorithm, Memory};
 use crate::output::{counted, Hex, Output};
 use crate::place::Extent;
 use crate::tally::Tally;
+use crate::view::View;
 
 /// How many faults of one test are printed; the others are only counted.
 const PRINTED: u64 = 10;
@@ -68,7 +69,7 @@ impl fmt::Display for Outcome {
 
 /// The memory under test.
 struct Words<'a> {
-    mapping: &'a Mapping,
+    mapping: &'a View,
     width: Width,
     out: &'a mut Output,
     interrupt: &'a Interrupt,
@@ -92,7 +93,7 @@ impl Words<'_> {
             return Err(Failure::Interrupted(format!(
                 "in the test `{}` of {}, whose contents are lost",
                 self.test,
-                Area::of(self.mapping)
+                self.mapping.area()
             )));
         }
         Ok(())
@@ -125,7 +126,7 @@ impl Memory for Words<'_> {
             let fault = Fault {
                 pass: self.pass,
                 test: self.test,
-                address: Location::of(self.mapping, index * self.width.bytes()),
+                address: self.mapping.at(index * self.width.bytes()),
                 expected: hex(expected),
                 found: hex(found),
                 bits: hex(expected ^ found),
@@ -161,7 +162,7 @@ pub fn test(ctx: &mut Context, extent: Extent, passes: u64, only: &[Algorithm], 
     }
     match total.faults() {
         0 => Ok(()),
-        _ => Err(Failure::Differs(format!("{} is faulty: {total}", Area::of(&mapping)))),
+        _ => Err(Failure::Differs(format!("{} is faulty: {total}", mapping.area()))),
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use devmap::{Bulk, Error, Mapping, Operation};
+use devmap::{Bulk, Error, Operation};
 use serde::Serialize;
 
 use crate::blocks::{Blocks, Order};
@@ -15,9 +15,10 @@ use crate::compare;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::input::Input;
-use crate::location::{physical, Area, Location};
+use crate::location::Location;
 use crate::place::{check_values, Extent, Place};
 use crate::sigbus;
+use crate::view::View;
 
 /// The outcome, for programs.
 #[derive(Serialize)]
@@ -27,8 +28,8 @@ struct Transferred {
     verified: bool,
 }
 
-fn print_result(ctx: &mut Context, mapping: &Mapping, verified: bool) -> Result<(), Failure> {
-    let start = Location::of(mapping, 0);
+fn print_result(ctx: &mut Context, mapping: &View, verified: bool) -> Result<(), Failure> {
+    let start = mapping.at(0);
     Ok(ctx.out.emit_json(&Transferred { start, bytes: mapping.len(), verified })?)
 }
 
@@ -84,12 +85,12 @@ pub fn copy(ctx: &mut Context, extent: Extent, target: Location, verify: bool) -
     let length = source.len();
     let target = ctx.map_for_writing(target.area(length).map_err(Failure::Usage)?)?;
     // The same memory may have been mapped from two nodes.
-    let (from, to) = (physical(&source), physical(&target));
+    let (from, to) = (source.physical(), target.physical());
     if verify && to.overlaps(&from) {
         return Err(Failure::Usage(format!(
             "{} and {} overlap, so the copy replaces what it would be compared with: omit --verify",
-            Area::of(&source),
-            Area::of(&target)
+            source.area(),
+            target.area()
         )));
     }
     let bulk = ctx.bulk(&source);
@@ -145,11 +146,7 @@ pub fn save(ctx: &mut Context, extent: Extent, path: &Path) -> Result<(), Failur
     print_result(ctx, &mapping, false)
 }
 
-fn save_to(
-    mapping: &Mapping,
-    bulk: Bulk<'_>,
-    mut write: impl FnMut(&[u8]) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+fn save_to(mapping: &View, bulk: Bulk<'_>, mut write: impl FnMut(&[u8]) -> Result<(), Failure>) -> Result<(), Failure> {
     let mut buffer = Vec::new();
     Blocks::new("saved", mapping.len()).run(|offset, length| {
         buffer.resize(length, 0);

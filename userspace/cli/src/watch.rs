@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use anstyle::{Effects, Style};
-use devmap::{Mapping, Operation, Width};
+use devmap::{Operation, Width};
 use nix::errno::Errno;
 use nix::poll::{ppoll, PollFd, PollFlags};
 use serde::ser::Error;
@@ -19,10 +19,11 @@ use crate::context::Context;
 use crate::failure::{self, Failure};
 use crate::interrupt::Interrupt;
 use crate::json;
-use crate::location::{Area, Location};
-use crate::output::{Hex, Output};
+use crate::location::Location;
+use crate::output::{Format, Formatted, Hex, Output};
 use crate::place::Place;
 use crate::screen::Screen;
+use crate::view::View;
 
 /// How often signals are checked for.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -45,6 +46,8 @@ struct Change {
     before: Option<Hex>,
     #[serde(flatten, serialize_with = "json::value")]
     value: Hex,
+    #[serde(skip)]
+    format: Format,
 }
 
 /// The time since the first sample.
@@ -61,25 +64,25 @@ impl Serialize for Seconds {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = Formatted(self.value, self.format);
         match self.before {
-            Some(before) => write!(f, "{}: {before} -> {}", self.address, self.value),
-            None => write!(f, "{}: {}", self.address, self.value),
+            Some(before) => write!(f, "{}: {} -> {value}", self.address, Formatted(before, self.format)),
+            None => write!(f, "{}: {value}", self.address),
         }
     }
 }
 
-/// Samples `place` every `interval` milliseconds, `count` times or until a signal.
-pub fn watch(ctx: &mut Context, place: Place, interval: u64, count: Option<u64>) -> Result<(), Failure> {
+/// Samples `place` every `interval`, `count` times or until a signal.
+pub fn watch(ctx: &mut Context, place: Place, interval: Duration, count: Option<u64>) -> Result<(), Failure> {
     if let Place::Field(location, field) = place {
         return Err(Failure::Usage(format!("{location}{field} is a bit field: watch the whole value, {location}")));
     }
     let width = ctx.value_width();
     let mapping = ctx.map_for_reading(place.area(width).map_err(Failure::Usage)?)?;
     mapping.bulk().with_width(width).check(Operation::Read, 0, mapping.len())?;
-    let area = Area::of(&mapping);
+    let area = mapping.area();
     let interrupt = Interrupt::on_signals();
     let mut screen = if ctx.out.is_terminal() { Some(Screen::enter(&mut ctx.out, &interrupt)?) } else { None };
-    let interval = Duration::from_millis(interval);
     let mut before: Option<Vec<u64>> = None;
     let (mut samples, mut changes) = (0, 0u64);
     let mut due = Instant::now();
@@ -92,16 +95,17 @@ pub fn watch(ctx: &mut Context, place: Place, interval: u64, count: Option<u64>)
         let now = values(&mapping, width)?;
         changes += before.iter().flatten().zip(&now).filter(|(before, now)| before != now).count() as u64;
         if let Some(screen) = &mut screen {
-            let title = match area.window {
+            let title = match area.base {
                 Some(_) => area.to_string(),
                 None => format!("{area} of {}", ctx.device.display()),
             };
             let title = format!("{title}, samples: {samples}, changes: {changes}, Ctrl-C ends");
             // Queried each time, since the size may have changed.
             let height = terminal_size::terminal_size().map_or(24, |(_, height)| usize::from(height.0));
-            screen.show(&mut ctx.out, frame(&title, area.start(), width, before.as_deref(), &now, height))?;
+            let frame = frame(&title, area.start(), (width, ctx.format), before.as_deref(), &now, height);
+            screen.show(&mut ctx.out, frame)?;
         } else {
-            list(&mut ctx.out, samples, time, &mapping, width, before.as_deref(), &now)?;
+            list(ctx, samples, time, &mapping, before.as_deref(), &now)?;
             ctx.out.finish()?;
         }
         before = Some(now);
@@ -131,30 +135,31 @@ fn next(due: Instant, now: Instant, interval: Duration) -> Instant {
     now + interval - Duration::from_nanos(late)
 }
 
-fn values(mapping: &Mapping, width: Width) -> Result<Vec<u64>, Failure> {
+fn values(mapping: &View, width: Width) -> Result<Vec<u64>, Failure> {
     let offsets = (0..mapping.len()).step_by(width.bytes());
     Ok(offsets.map(|offset| mapping.read_value(width, offset)).collect::<devmap::Result<_>>()?)
 }
 
 /// Prints every value of the first sample, and then those that have changed.
 fn list(
-    out: &mut Output,
+    ctx: &mut Context,
     sample: u64,
     time: Seconds,
-    mapping: &Mapping,
-    width: Width,
+    mapping: &View,
     before: Option<&[u64]>,
     now: &[u64],
 ) -> io::Result<()> {
+    let (width, format) = (ctx.value_width(), ctx.format);
     for (index, value) in now.iter().enumerate() {
         let before = before.map(|before| before[index]);
         if before != Some(*value) {
-            out.emit(&Change {
+            ctx.out.emit(&Change {
                 sample,
                 time,
-                address: Location::of(mapping, index * width.bytes()),
+                address: mapping.at(index * width.bytes()),
                 before: before.map(|before| Hex::of(before, width)),
                 value: Hex::of(*value, width),
+                format,
             })?;
         }
     }
@@ -162,11 +167,22 @@ fn list(
 }
 
 /// The whole screen: a title, and as many lines of values as fit.
-fn frame(title: &str, start: Location, width: Width, before: Option<&[u64]>, now: &[u64], height: usize) -> String {
+fn frame(
+    title: &str,
+    start: Location,
+    (width, format): (Width, Format),
+    before: Option<&[u64]>,
+    now: &[u64],
+    height: usize,
+) -> String {
     // One line for the title, and one for the number of omitted lines.
     let room = height.saturating_sub(2);
     let mut frame = format!("{HOME}{title}{CLEAR_LINE}\n");
-    let per_line = LINE / width.bytes();
+    let per_line = match format {
+        Format::Hex | Format::Decimal => LINE / width.bytes(),
+        // Of four times as many digits.
+        Format::Binary => (LINE / 4 / width.bytes()).max(1),
+    };
     let marked = Style::new().effects(Effects::INVERT);
     for (line, values) in now.chunks(per_line).enumerate().take(room) {
         let first = line * per_line;
@@ -174,7 +190,7 @@ fn frame(title: &str, start: Location, width: Width, before: Option<&[u64]>, now
         for (index, value) in values.iter().enumerate() {
             let changed = before.is_some_and(|before| before[first + index] != *value);
             let style = if changed { marked } else { Style::new() };
-            frame += &format!("  {style}{:0digits$x}{style:#}", value, digits = 2 * width.bytes());
+            frame += &format!("  {style}{}{style:#}", Hex::of(*value, width).in_column(format));
         }
         frame += &format!("{CLEAR_LINE}\n");
     }
@@ -225,7 +241,7 @@ mod tests {
     #[test]
     fn a_frame_marks_what_has_changed_and_counts_what_it_omits() {
         let (before, now) = ([1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 0xff, 4, 5, 6, 7, 8, 9]);
-        let frame = frame("title", 0x1000.into(), Width::Bits32, Some(&before), &now, 4);
+        let frame = frame("title", 0x1000.into(), (Width::Bits32, Format::Hex), Some(&before), &now, 4);
         let plain = frame.replace("\x1b[H", "").replace("\x1b[K", "").replace("\x1b[J", "");
         assert_eq!(
             plain,

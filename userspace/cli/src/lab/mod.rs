@@ -341,7 +341,8 @@ fn offsets(device: &Device, window: &Window) -> PhysRange {
 
 fn device(ctx: &Context, start: Option<Location>, page_size: PageSize) -> Result<Report, Failure> {
     const THIS: Experiment = Experiment::Device;
-    let device = ctx.open(start.and_then(|start| start.window), Access::Read)?;
+    let start = start.map(|start| ctx.locate(start)).transpose()?;
+    let device = ctx.open(start.and_then(|start| start.base), Access::Read)?;
     let DeviceRange { start, last } = DeviceRange::find(&device, start.map(|start| start.address), page_size)?;
     let file = File::open(device.path()).map_err(Failure::file("open", device.path()))?;
     let page = page_size.bytes();
