@@ -47,7 +47,8 @@ pub fn find(name: &str) -> Result<PhysRange, String> {
     find_in(&read()?, name)
 }
 
-fn find_in(lines: &[Line], name: &str) -> Result<PhysRange, String> {
+/// The range that is called `name` in `lines`.
+pub fn find_in(lines: &[Line], name: &str) -> Result<PhysRange, String> {
     let mut found = lines.iter().filter(|line| line.name == name).map(|line| line.range);
     let Some(first) = found.next() else { return Err(format!("no line in {PATH} is called `{name}`")) };
     // A device and its driver often have the same range and name.

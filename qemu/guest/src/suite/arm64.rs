@@ -171,6 +171,17 @@ fn a_uio_device_is_read_and_written(host: &mut Host) -> Result<()> {
     for outside in [at - 4, at + MIB] {
         devmap(&format!("read {outside:#x} --device /dev/uio0"))?.failed(3, &[&format!("{outside:#x}")])?;
     }
-    let stored = [0, 0x1004, MIB - 4].map(|offset| 2 * MIB + offset..2 * MIB + offset + 4);
+    // The registers of the second map begin within a page, which UIO maps as a whole.
+    let block = START + MIB + 0x400;
+    let attribute = |name: &str| fs::read_to_string(format!("/sys/class/uio/uio0/maps/map1/{name}"));
+    ensure!(attribute("offset")?.trim() == "0x400", "the second map begins at {:?}", attribute("offset")?);
+    let name = attribute("name")?;
+    for register in ["uio0/1+0x10".into(), format!("uio0/{}+0x10", name.trim())] {
+        devmap(&format!("read -q {register}"))?.printed(&format!("{:#010x}\n", word(block + 0x10)))?;
+    }
+    devmap("read uio0/1+0xfc -q")?.printed(&format!("{:#010x}\n", word(block + 0xfc)))?;
+    devmap(&format!("write uio0/1+0x10={:#x}", !word(block + 0x10)))?.printed("")?;
+    devmap("read uio0/regs+4")?.failed(2, &["uio0 has no map regs: its maps are 0 (", "1 ("])?;
+    let stored = [2 * MIB, 2 * MIB + 0x1004, 3 * MIB - 4, MIB + 0x410].map(|offset| offset..offset + 4);
     host.changed(seed, &stored, |offset| !pattern::byte(seed, START + offset))
 }
