@@ -188,7 +188,7 @@ line that fails ends the script; its number is in the error.
 
 Examples:
   devmap run setup.script
-  printf '%s\\n' 'write 0xc0000000=1' 'delay 10ms' 'wait 0xc0000000:0 --value 1 --timeout 1s' | devmap run -")]
+  echo 'write 0xc0000000=1' | devmap run -")]
     Run(RunArgs),
 
     /// Print a range in hexadecimal and as text
@@ -280,7 +280,7 @@ Examples:
     /// Show what the device is, which windows it has, and what this processor supports
     #[command(after_help = "\
 For the map driver: how it was loaded, the highest address, where the windows lie between the addresses of everything \
-else (not to scale), and for every window its properties.
+else (as `windows` draws it), and for every window its properties.
 
   node     what --device, or the name of the window, opens
   access   ro or rw: whether it can be written
@@ -292,7 +292,18 @@ else (not to scale), and for every window its properties.
 Examples:
   devmap info
   devmap info --json | jq -r '.driver.windows[].name'")]
-    Info(InfoArgs),
+    Info(NoArgs),
+
+    /// Show where the windows of the map driver lie, and what else there is
+    #[command(after_help = "\
+The part of `info` about windows. On the chart, which is not to scale, a window is drawn with |, RAM with #, what else \
+/proc/iomem lists with dots, and addresses at which the kernel knows nothing with colons. Only root sees more than the \
+windows.
+
+Examples:
+  devmap windows
+  devmap windows --json")]
+    Windows(NoArgs),
 
     /// Ask the map driver whether it would map a range, or why it would refuse
     #[command(after_help = "\
@@ -565,7 +576,7 @@ pub struct WatchArgs {
 
 #[derive(Debug, PartialEq, clap::Args)]
 #[group(skip)]
-pub struct InfoArgs {}
+pub struct NoArgs {}
 
 #[derive(Debug, PartialEq, clap::Args)]
 #[group(skip)]

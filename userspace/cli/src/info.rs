@@ -9,11 +9,11 @@ use devmap::page;
 use devmap::{Device, Error, Kind, Width};
 use serde::Serialize;
 
-use crate::chart::Chart;
 use crate::context::{Access, Context};
 use crate::failure::Failure;
+use crate::iomem::{self, Line};
 use crate::output::Address;
-use crate::windows::{Row, Table};
+use crate::windows::{Row, Windows};
 
 /// The answer.
 #[derive(Serialize)]
@@ -43,6 +43,8 @@ struct Driver {
     page_size: u64,
     last_address: Address,
     windows: Vec<Row>,
+    #[serde(skip)]
+    lines: Vec<Line>,
 }
 
 /// A map of a UIO device.
@@ -76,12 +78,10 @@ impl fmt::Display for Info {
         write!(f, "\nbyte order     {}", self.endian)?;
         write!(f, "\ndevmap         {}", self.version)?;
         match &self.driver {
-            Some(Driver { windows, last_address, .. }) if !windows.is_empty() => {
-                let blocks: Vec<_> = windows.iter().filter_map(Row::block).collect();
-                let chart = Chart { blocks: &blocks, last: last_address.0 };
-                write!(f, "\n\n{chart}\n\n{}", Table(windows))
+            Some(Driver { windows, lines, last_address, .. }) => {
+                write!(f, "\n\n{}", Windows { rows: windows, lines, last: last_address.0 })
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 }
@@ -150,6 +150,7 @@ fn driver(device: &Device) -> Result<Option<Driver>, Failure> {
         page_size: info.page_size,
         last_address: Address(info.last_address),
         windows: device.windows_with_nodes()?.into_iter().map(Row::from).collect(),
+        lines: iomem::read().unwrap_or_default(),
     }))
 }
 
@@ -175,7 +176,7 @@ mod tests {
 
     fn driver(mode: &str, windows: Vec<Row>) -> Option<Driver> {
         let last_address = Address((1 << 40) - 1);
-        Some(Driver { abi_version: 1, mode: mode.into(), page_size: 0x1000, last_address, windows })
+        Some(Driver { abi_version: 1, mode: mode.into(), page_size: 0x1000, last_address, windows, lines: vec![] })
     }
 
     const DEVICE: &str = "device         /dev/map, character device 126:0\n";
@@ -187,19 +188,20 @@ mod tests {
     #[test]
     fn the_driver_and_its_windows_are_shown() {
         let row = Row::from(sdram());
-        let chart = Chart { blocks: &[row.block().unwrap()], last: (1 << 40) - 1 }.to_string();
-        let table = Table(&[row]).to_string();
+        let windows = Windows { rows: &[row], lines: &[], last: (1 << 40) - 1 }.to_string();
+        assert!(windows.contains("| sdram |  1M") && windows.contains("\n\nwindow  node"), "{windows}");
         assert_eq!(
             info(driver("windows", vec![sdram().into()])).to_string(),
             format!(
                 "{DEVICE}driver         map, ABI version 1\n\
                  mode           windows\n\
                  last address   0xffffffffff\n\
-                 {MACHINE}\n\n{chart}\n\n{table}"
+                 {MACHINE}\n\n{windows}"
             )
         );
         let raw = info(driver("raw", vec![])).to_string();
-        assert!(raw.contains("mode           raw\n") && raw.ends_with(MACHINE), "{raw}");
+        let end = format!("{MACHINE}\n\nno windows: all but RAM can be mapped, with CAP_SYS_RAWIO");
+        assert!(raw.contains("mode           raw\n") && raw.ends_with(&end), "{raw}");
     }
 
     #[test]

@@ -54,7 +54,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use devmap::driver::{Protection, Sharing};
 
-use args::{Args, CheckArgs, Command, InfoArgs, WaitArgs};
+use args::{Args, CheckArgs, Command, NoArgs, WaitArgs};
 use assignment::assignments;
 use context::Context;
 use failure::Failure;
@@ -119,7 +119,8 @@ fn dispatch(args: Args) -> Result<(), Failure> {
         }
         Some(Command::Test(args)) => test::test(ctx, args.range, args.passes, &args.only, args.seed),
         Some(Command::Watch(args)) => watch::watch(ctx, args.place, args.interval, args.count),
-        Some(Command::Info(InfoArgs {})) => info::info(ctx),
+        Some(Command::Info(NoArgs {})) => info::info(ctx),
+        Some(Command::Windows(NoArgs {})) => windows::windows(ctx),
         Some(Command::Check(CheckArgs { place, read: _, write, exec, private })) => {
             // Every command reads, even one that only checks for writing.
             let protection = Protection { read: true, write, execute: exec };

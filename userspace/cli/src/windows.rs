@@ -9,7 +9,10 @@ use devmap::driver::{Node, Window};
 use devmap::PhysRange;
 use serde::Serialize;
 
-use crate::chart::Block;
+use crate::chart::{address_space, Block, Chart, Kind};
+use crate::context::{Access, Context};
+use crate::failure::Failure;
+use crate::iomem::{self, Line};
 use crate::number::short;
 use crate::output::Address;
 use crate::table;
@@ -92,7 +95,7 @@ impl Row {
     /// Its place on a chart.
     pub fn block(&self) -> Option<Block> {
         let [name, node] = self.name_and_node();
-        Some(Block { range: PhysRange::new(self.start.0, self.bytes)?, name, node })
+        Some(Block { range: PhysRange::new(self.start.0, self.bytes)?, kind: Kind::Window, name, node })
     }
 
     fn cells(&self) -> [String; HEADINGS.len()] {
@@ -118,6 +121,40 @@ impl fmt::Display for Table<'_> {
             iter::once(HEADINGS).chain(cells.iter().map(|row| row.each_ref().map(String::as_str))).collect();
         f.write_str(&table::lines(&rows).join("\n"))
     }
+}
+
+/// All windows of the driver, with what else the kernel knows of the address space, up to this last address.
+pub struct Windows<'a> {
+    pub rows: &'a [Row],
+    /// Those of /proc/iomem; none if the kernel hides its addresses.
+    pub lines: &'a [Line],
+    pub last: u64,
+}
+
+impl fmt::Display for Windows<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rows, lines, last } = *self;
+        let blocks = address_space(rows.iter().filter_map(Row::block).collect(), lines);
+        if !blocks.is_empty() {
+            write!(f, "{}\n\n", Chart { blocks: &blocks, last })?;
+        }
+        match rows {
+            [] => f.write_str("no windows: all but RAM can be mapped, with CAP_SYS_RAWIO"),
+            rows => Table(rows).fmt(f),
+        }
+    }
+}
+
+/// `windows`: prints where the windows lie, and their properties; for programs, a line for each.
+pub fn windows(ctx: &mut Context) -> Result<(), Failure> {
+    let device = ctx.open(None, Access::Read)?;
+    let last = device.info()?.last_address;
+    let rows: Vec<_> = device.windows_with_nodes()?.into_iter().map(Row::from).collect();
+    if ctx.out.is_json() {
+        return Ok(rows.iter().try_for_each(|row| ctx.out.emit_json(row))?);
+    }
+    let lines = iomem::read().unwrap_or_default();
+    ctx.print(&format!("{}\n", Windows { rows: &rows, lines: &lines, last }))
 }
 
 #[cfg(test)]
