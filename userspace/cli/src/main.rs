@@ -81,10 +81,8 @@ With `--device FILE` every command works on a regular file, to try things out.
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().collect();
     let name = arguments.first().and_then(|name| Path::new(name).file_name()?.to_str());
-    match name {
-        Some("devmem2") => return compat::run("devmem2", compat::devmem2),
-        Some("devmem") => return compat::run("devmem", compat::devmem),
-        _ => (),
+    if let Some(status) = name.and_then(compat::run) {
+        return status;
     }
     generate::complete();
     let args = quick::parse(&arguments).unwrap_or_else(|| Args::parse_from(arguments));

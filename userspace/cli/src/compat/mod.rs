@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Other programs by their names: the arguments and the output that scripts expect.
+//!
+//! They open `DEVMAP_DEVICE`, or the node of the driver, where the originals open /dev/mem. They refuse what is not one
+//! access: an address that is not a multiple of the width, and so every access across the end of a page. They also
+//! refuse a value that does not fit, where the originals truncate it. Each module says what else differs.
+
+mod devmem;
+mod devmem2;
+
+use std::env;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use devmap::{Device, Mapping, Operation, PhysRange, Width, DEFAULT_DEVICE};
+
+use crate::failure::{report, Failure};
+use crate::location::Location;
+
+/// Runs the program called `name` on the arguments of this process; `None` if there is none. Every failure has status
+/// 1, as most have in the originals.
+pub fn run(name: &str) -> Option<ExitCode> {
+    let program = match name {
+        "devmem2" => devmem2::run,
+        "devmem" => devmem::run,
+        _ => return None,
+    };
+    let arguments: Vec<String> = env::args_os().skip(1).map(|argument| argument.to_string_lossy().into()).collect();
+    Some(report(false, name, program(&arguments)).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS))
+}
+
+/// Whether the usage is wanted. No number, width or file is called so.
+fn is_help(arguments: &[String]) -> bool {
+    arguments.iter().any(|argument| argument == "--help" || argument == "-h")
+}
+
+/// Prints `text`.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+/// 64 bits, if this processor has such accesses.
+fn width_64() -> Option<Width> {
+    Some(Width::WIDEST).filter(|width| width.bits() == 64)
+}
+
+/// Opens `file`, or else the device that DEVMAP_DEVICE names, or else the node of the driver.
+fn open(file: Option<&str>, operation: Operation) -> Result<Device, Failure> {
+    let path = match file {
+        Some(file) => file.into(),
+        None => env::var_os("DEVMAP_DEVICE").unwrap_or_else(|| DEFAULT_DEVICE.into()),
+    };
+    Ok(match operation {
+        Operation::Read => Device::open_read_only(path),
+        _ => Device::open(path),
+    }?)
+}
+
+/// Maps `range`, after which `operation` on all of it in accesses of `width` cannot fail.
+fn map(device: &Device, range: PhysRange, operation: Operation, width: Width) -> Result<Mapping, Failure> {
+    let mapping = device.map(range)?;
+    mapping.bulk().with_width(width).check(operation, 0, mapping.len())?;
+    Ok(mapping)
+}
+
+/// The arguments of devmem2 and devmem: where, how wide, and the value to write, if any.
+#[derive(Debug, PartialEq, Eq)]
+struct Access {
+    address: u64,
+    width: Width,
+    value: Option<u64>,
+}
+
+impl Access {
+    fn parse(arguments: &[String], usage: &str, width: impl Fn(&str) -> Option<Width>) -> Result<Self, Failure> {
+        let wrong = |what: String| Failure::Usage(format!("{what}\n{}", usage.trim_end()));
+        let number = |text: &String| number(text).map_err(wrong);
+        let (address, rest) = arguments.split_first().ok_or_else(|| wrong("an address is missing".into()))?;
+        let address = number(address)?;
+        let (width, value) = match rest {
+            [] => (Width::Bits32, None),
+            [kind] | [kind, _] => {
+                let width = width(kind).ok_or_else(|| wrong(format!("`{kind}` is not a width of this machine")))?;
+                (width, rest.get(1).map(number).transpose()?)
+            }
+            [_, _, more, ..] => return Err(wrong(format!("`{more}` is one argument too many"))),
+        };
+        Ok(Self { address, width, value })
+    }
+
+    /// Opens the device, and maps the value.
+    fn map(&self) -> Result<(Device, Mapping), Failure> {
+        let operation = if self.value.is_some() { Operation::Write } else { Operation::Read };
+        let area = Location::from(self.address).area(self.width.bytes()).map_err(Failure::Usage)?;
+        let device = open(None, operation)?;
+        let mapping = map(&device, area.range, operation, self.width)?;
+        Ok((device, mapping))
+    }
+}
+
+/// Reads a number as C's `strtoull` does with base 0: 0x for hexadecimal, a leading 0 for octal.
+fn number(text: &str) -> Result<u64, String> {
+    let (digits, radix) = if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        (digits, 16)
+    } else if text.len() > 1 && text.starts_with('0') {
+        (&text[1..], 8)
+    } else {
+        (text, 10)
+    };
+    // `from_str_radix` would take a sign.
+    let number = digits.chars().all(|c| c.is_digit(radix)).then(|| u64::from_str_radix(digits, radix).ok());
+    number.flatten().ok_or_else(|| format!("`{text}` is not a number: write one of up to 64 bits, such as 0x1f or 31"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_of_c() {
+        for (text, value) in [("0", 0), ("010", 8), ("10", 10), ("0X1f", 31), ("0xffffffffffffffff", u64::MAX)] {
+            assert_eq!(number(text), Ok(value), "{text}");
+        }
+        for wrong in ["", "0x", "-1", "+1", "08", "1k", "0x-1", "0x10000000000000000"] {
+            assert!(number(wrong).unwrap_err().contains("is not a number"), "{wrong}");
+        }
+    }
+}
