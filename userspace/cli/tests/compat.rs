@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `devmem2` and `devmem`, the same program under other names.
+//! The same program under the names of others.
 
 mod common;
 
@@ -68,37 +68,128 @@ fn devmem2_reads_beside_a_write_only_if_it_is_asked_to() {
 }
 
 #[test]
-fn both_print_their_usage_on_request() {
+fn all_print_their_usage_on_request() {
     let fake = FakeDevice::new(&[7; 8]);
-    for name in ["devmem", "devmem2"] {
-        for arguments in [&["--help"][..], &["-h"], &["0", "b", "--help"]] {
-            let ran = run_as(name, &fake, arguments);
-            assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""), "{ran:?}");
-            assert!(ran.out.starts_with(&format!("Usage: {name} ")) && ran.out.ends_with('\n'), "{ran:?}");
-        }
+    let usage = |name, arguments: &[&str], of: &str| {
+        let ran = run_as(name, &fake, arguments);
+        assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""), "{ran:?}");
+        assert!(ran.out.starts_with(&format!("Usage: {of} ")) && ran.out.ends_with('\n'), "{ran:?}");
+    };
+    for name in ["devmem", "devmem2", "md", "mw", "memtool"] {
+        usage(name, &["--help"], name);
+        usage(name, &["-h"], name);
     }
+    for name in ["devmem", "devmem2", "md", "mw"] {
+        usage(name, &["0", "b", "--help"], name);
+    }
+    usage("memtool", &["md", "-h"], "md");
+    usage("memtool", &["mw", "0", "1", "--help"], "mw");
     assert_eq!(fake.contents(), [7; 8]);
 }
 
-#[test]
-fn both_fail_with_status_1_and_change_nothing() {
-    let fake = FakeDevice::new(&[7; 8]);
-    for (name, arguments, says) in [
-        ("devmem", &[][..], "an address is missing"),
-        ("devmem", &["x"], "`x` is not a number"),
-        ("devmem", &["0", "24"], "`24` is not a width"),
-        ("devmem", &["0", "8", "1", "2"], "`2` is one argument too many"),
-        ("devmem", &["0", "8", "0x100"], "0x100 does not fit into one access of 8 bits"),
-        ("devmem2", &["0", "b", "-1"], "`-1` is not a number"),
-        ("devmem2", &["0", "x"], "`x` is not a width"),
-        ("devmem2", &["8", "w", "1"], "the file ends"),
-        // The original would read past its page.
-        ("devmem2", &["0xffe", "w"], "cannot map"),
-        ("devmem2", &["2", "w", "1"], "cannot write 4 bytes at 0x00000002 in one access"),
-    ] {
-        let ran = run_as(name, &fake, arguments);
-        assert_eq!(ran.status, Some(1), "{ran:?}");
+/// Each of these programs fails with its arguments, for this reason, and changes nothing.
+fn all_fail(fake: &FakeDevice, table: &[(&str, &str, &str)]) {
+    let before = fake.contents();
+    for (name, arguments, says) in table {
+        let ran = run_as(name, fake, &arguments.split_whitespace().collect::<Vec<_>>());
+        assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""), "{ran:?}");
         assert!(ran.err.starts_with(&format!("{name}: ")) && ran.err.contains(says), "{ran:?}");
+        // Two of them print their usage after it.
+        assert!(ran.err.lines().count() == 1 || ran.err.contains("\nUsage: devmem"), "{ran:?}");
     }
-    assert_eq!(fake.contents(), [7; 8]);
+    assert_eq!(fake.contents(), before);
+}
+
+#[test]
+fn md_prints_lines_of_16_bytes() {
+    let fake = FakeDevice::new(&(0x30..0x30 + 80).collect::<Vec<u8>>());
+    let lines = "\
+00000002: 32 33 34 35 36 37 38 39 3a 3b 3c 3d 3e 3f 40 41    23456789:;<=>?@A
+00000012: 42 43 44                                           BCD
+";
+    run_as("md", &fake, &["-b", "2+19"]).printed(lines);
+    run_as("memtool", &fake, &["md", "2-0x14", "-b"]).printed(lines);
+    let value = |bytes: [u8; 4]| u32::from_ne_bytes(bytes);
+    let [first, second] = [value(*b"PQRS"), value(*b"TUVW")];
+    let end = format!("{:50}PQRSTUVW\n", "").replacen(&" ".repeat(16), "", 1);
+    run_as("md", &fake, &["0x20+8"]).printed(&format!("00000020: {first:08x} {second:08x}{end}"));
+    let [first, second] = [first, second].map(u32::swap_bytes);
+    run_as("md", &fake, &["-x", "0x20+8"]).printed(&format!("00000020: {first:08x} {second:08x}{end}"));
+}
+
+#[test]
+fn md_takes_a_file_of_its_own_and_a_default_region() {
+    let [fake, other] = [FakeDevice::new(&[0; 0x100]), FakeDevice::new(&[b'x'; 0x200])];
+    assert_eq!(run_as("md", &fake, &[]).out.lines().count(), 16);
+    for path in [other.path().display().to_string(), format!("mmap:{}", other.path().display())] {
+        let ran = run_as("md", &fake, &["-s", &path, "0x100"]);
+        assert!(ran.out.starts_with("00000100: 78787878 ") && ran.out.lines().count() == 16, "{ran:?}");
+    }
+    run_as("mw", &fake, &["-d", other.path().to_str().unwrap(), "0", "1"]).printed("");
+    assert_eq!((fake.contents()[0], &other.contents()[..4]), (0, &1u32.to_ne_bytes()[..]));
+}
+
+#[test]
+fn md_leaves_out_what_is_no_whole_value() {
+    let fake = FakeDevice::new(&[0; 8]);
+    let ran = run_as("md", &fake, &["0-4"]);
+    assert_eq!((ran.status, ran.out.as_str()), (Some(0), &*format!("00000000: 00000000{:43}....\n", "")));
+    assert_eq!(ran.err, "md: `0-4` ends within a value of 32 bits, which is left out\n");
+}
+
+#[test]
+fn mw_writes_one_value_after_the_other() {
+    let fake = FakeDevice::new(&[7; 8]);
+    run_as("mw", &fake, &["-b", "1", "0x10", "010", "10"]).printed("");
+    assert_eq!(fake.contents(), [7, 0x10, 8, 10, 7, 7, 7, 7]);
+    run_as("memtool", &fake, &["mw", "-w", "0", "0xffff", "1"]).printed("");
+    assert_eq!(fake.contents()[2..], [&1u16.to_ne_bytes()[..], &[7; 4]].concat());
+}
+
+#[test]
+fn memtool_fails_with_status_1_and_changes_nothing() {
+    all_fail(
+        &FakeDevice::new(&[7; 8]),
+        &[
+            ("memtool", "", "the command is missing: give md or mw"),
+            ("memtool", "me", "there is no command `me`"),
+            ("memtool", "mw 0 1 x", "`x` is not a number"),
+            ("md", "x", "`x` is not a number"),
+            ("md", "-z 0", "there is no option -z"),
+            ("md", "-s", "-s takes a value"),
+            ("md", "-s mdio:eth0. 0+4", "the registers of a PHY are not memory"),
+            ("md", "0+4 4+4", "`4+4` is one argument too many"),
+            ("md", "4+0", "`4+0` is empty"),
+            ("md", "2+4", "cannot read 4 bytes at 0x00000002 in one access"),
+            ("md", "0+12", "the file ends after 0x8 bytes"),
+            ("md", "0xfffffffffffffffc+8", "goes beyond the last address"),
+            ("mw", "", "the offset is missing"),
+            ("mw", "0", "the data is missing"),
+            ("mw", "0 1 -1", "there is no option -1"),
+            ("mw", "-b 0 1 0x100", "0x100 does not fit into one access of 8 bits"),
+            ("mw", "2 1", "cannot write 4 bytes at 0x00000002 in one access"),
+            ("mw", "4 1 2", "the file ends after 0x8 bytes"),
+            ("mw", "-x 0 1", "there is no option -x"),
+        ],
+    );
+}
+
+#[test]
+fn devmem2_and_devmem_fail_with_status_1_and_change_nothing() {
+    all_fail(
+        &FakeDevice::new(&[7; 8]),
+        &[
+            ("devmem", "", "an address is missing"),
+            ("devmem", "x", "`x` is not a number"),
+            ("devmem", "0 24", "`24` is not a width"),
+            ("devmem", "0 8 1 2", "`2` is one argument too many"),
+            ("devmem", "0 8 0x100", "0x100 does not fit into one access of 8 bits"),
+            ("devmem2", "0 b -1", "`-1` is not a number"),
+            ("devmem2", "0 x", "`x` is not a width"),
+            ("devmem2", "8 w 1", "the file ends"),
+            // The original would read past its page.
+            ("devmem2", "0xffe w", "cannot map"),
+            ("devmem2", "2 w 1", "cannot write 4 bytes at 0x00000002 in one access"),
+        ],
+    );
 }

@@ -8,6 +8,8 @@
 
 mod devmem;
 mod devmem2;
+mod memtool;
+mod options;
 
 use std::env;
 use std::io::{self, Write};
@@ -24,6 +26,9 @@ pub fn run(name: &str) -> Option<ExitCode> {
     let program = match name {
         "devmem2" => devmem2::run,
         "devmem" => devmem::run,
+        "memtool" => memtool::run,
+        "md" => memtool::md,
+        "mw" => memtool::mw,
         _ => return None,
     };
     let arguments: Vec<String> = env::args_os().skip(1).map(|argument| argument.to_string_lossy().into()).collect();
@@ -64,6 +69,31 @@ fn map(device: &Device, range: PhysRange, operation: Operation, width: Width) ->
     let mapping = device.map(range)?;
     mapping.bulk().with_width(width).check(operation, 0, mapping.len())?;
     Ok(mapping)
+}
+
+/// Reads START, START+SIZE or START-END: the start, and the size if there is one. END is the last address if it is
+/// `included`, and else the one after it.
+fn extent(
+    text: &str,
+    number: impl Fn(&str) -> Result<u64, String>,
+    included: bool,
+) -> Result<(u64, Option<u64>), String> {
+    let Some(at) = text.find(['+', '-']) else { return Ok((number(text)?, None)) };
+    let (start, second) = (number(&text[..at])?, number(&text[at + 1..])?);
+    if text[at..].starts_with('+') {
+        return Ok((start, Some(second)));
+    }
+    let size = second.checked_sub(start).ok_or_else(|| format!("`{text}` ends before it begins: give the end last"))?;
+    let size = size.checked_add(included.into()).ok_or_else(|| format!("`{text}` is longer than 64 bits can say"))?;
+    Ok((start, Some(size)))
+}
+
+/// The `length` bytes from `start` on, which `text` stands for.
+fn range(text: &str, start: u64, length: u64) -> Result<PhysRange, String> {
+    if length == 0 {
+        return Err(format!("`{text}` is empty: give the size of at least one value"));
+    }
+    PhysRange::new(start, length).ok_or_else(|| format!("`{text}` goes beyond the last address: start lower"))
 }
 
 /// The arguments of devmem2 and devmem: where, how wide, and the value to write, if any.
