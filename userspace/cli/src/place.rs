@@ -51,8 +51,8 @@ impl From<Area> for Extent {
 /// Bits `high` to `low` of a value, both of them included; 63 >= `high` >= `low`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
-    high: u32,
-    low: u32,
+    pub high: u32,
+    pub low: u32,
 }
 
 impl Place {

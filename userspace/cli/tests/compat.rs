@@ -75,11 +75,11 @@ fn all_print_their_usage_on_request() {
         assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""), "{ran:?}");
         assert!(ran.out.starts_with(&format!("Usage: {of} ")) && ran.out.ends_with('\n'), "{ran:?}");
     };
-    for name in ["devmem", "devmem2", "md", "mw", "memtool"] {
+    for name in ["devmem", "devmem2", "md", "mw", "memtool", "rwmem"] {
         usage(name, &["--help"], name);
         usage(name, &["-h"], name);
     }
-    for name in ["devmem", "devmem2", "md", "mw"] {
+    for name in ["devmem", "devmem2", "md", "mw", "rwmem"] {
         usage(name, &["0", "b", "--help"], name);
     }
     usage("memtool", &["md", "-h"], "md");
@@ -170,6 +170,79 @@ fn memtool_fails_with_status_1_and_changes_nothing() {
             ("mw", "2 1", "cannot write 4 bytes at 0x00000002 in one access"),
             ("mw", "4 1 2", "the file ends after 0x8 bytes"),
             ("mw", "-x 0 1", "there is no option -x"),
+        ],
+    );
+}
+
+#[test]
+fn rwmem_prints_a_line_for_each_value_and_field() {
+    let fake = FakeDevice::new(&[0x39, 0x0c, 0x8c, 0x7d, 0x72, 0x47, 0x34, 0x2c]);
+    run_as("rwmem", &fake, &["0"]).printed("0x00 = 0x7d8c0c39\n");
+    run_as("rwmem", &fake, &["-s", "16", "4+4", "0:7:4"]).printed(concat!(
+        "0x04 (+0x0) = 0x4772\n",
+        "0x06 (+0x2) = 0x2c34\n",
+        "0x00 = 0x0c39\n",
+        "   7:4  = 0x0003 \n",
+    ));
+    run_as("rwmem", &fake, &["-s", "32be", "0"]).printed("0x00 = 0x390c8c7d\n");
+    run_as("rwmem", &fake, &["-s", "32bes", "0-8:15"]).printed(concat!(
+        "0x00 = 0x8c7d390c\n",
+        "     15 = 0x00000000 \n",
+        "0x04 = 0x342c7247\n",
+        "     15 = 0x00000000 \n",
+    ));
+    run_as("rwmem", &fake, &["-f", "d", "0", "4:7:4"]).printed(concat!(
+        "0x00 =  2106330169\n",
+        "0x04 (+0x0) =   741623666\n",
+        "   7:4  = 7           \n",
+    ));
+    run_as("rwmem", &fake, &["-b", "-s8", "-p", "r", "4:7:4"]).printed("0x04 (+0x0) = 0b01110010\n");
+    run_as("rwmem", &fake, &["-pq", "0"]).printed("");
+}
+
+#[test]
+fn rwmem_writes_in_three_modes() {
+    let fake = FakeDevice::new(&[0xff; 8]);
+    run_as("rwmem", &fake, &["4:7:4=5"]).printed(concat!(
+        "0x04 (+0x0) = 0xffffffff := 0xffffff5f -> 0xffffff5f\n",
+        "   7:4  = 0x0000000f := 0x00000005 -> 0x00000005 \n",
+    ));
+    run_as("rwmem", &fake, &["-w", "rw", "-s", "8", "4=1"]).printed("0x04 (+0x0) = 0x5f := 0x01\n");
+    // All other bits become 0.
+    run_as("rwmem", &fake, &["-w", "w", "-s", "8", "7:3=1"])
+        .printed(concat!("0x07 (+0x0)  := 0x08\n", "     3  = := 0x01 \n",));
+    assert_eq!(fake.contents(), [0xff, 0xff, 0xff, 0xff, 1, 0xff, 0xff, 8]);
+    run_as("rwmem", &fake, &["-pq", "-s", "16be", "0+4=0x1234", "6=5"]).printed("");
+    assert_eq!(fake.contents(), [0x12, 0x34, 0x12, 0x34, 1, 0xff, 0, 5]);
+    run_as("rwmem", &fake, &["-pq", "-s", "32les", "0=0x12345678"]).printed("");
+    assert_eq!(fake.contents()[..4], [0x34, 0x12, 0x78, 0x56]);
+}
+
+#[test]
+fn rwmem_takes_a_file_of_its_own_and_copies_bytes() {
+    let [fake, other] = [FakeDevice::new(&[0; 8]), FakeDevice::new(b"in order")];
+    let path = other.path().to_str().unwrap();
+    // Values get the order of the processor.
+    let size = if cfg!(target_endian = "big") { "16le" } else { "16be" };
+    run_as("rwmem", &fake, &["mmap", path, "-R", "-s", size, "0+8"]).printed("nio drre");
+    run_as("rwmem", &fake, &["--mmap", path, "-R", "-s8", "3+3", "0"]).printed("ordi");
+}
+
+#[test]
+fn rwmem_fails_with_status_1_and_changes_nothing() {
+    all_fail(
+        &FakeDevice::new(&[7; 8]),
+        &[
+            ("rwmem", "", "an address is missing"),
+            ("rwmem", "0=1 4=x", "`x` is not a number"),
+            ("rwmem", "0=1 4:3=2", "`4:3=2`: 0x2 does not fit"),
+            ("rwmem", "0=1 8=1", "the file ends after 0x8 bytes"),
+            ("rwmem", "0=1 2", "cannot read 4 bytes at 0x00000002 in one access"),
+            ("rwmem", "0=1 4+3=1", "cannot write 0x3 bytes in accesses of 32 bits"),
+            ("rwmem", "0=1 DISPC.SYSCONFIG", "register databases are not read"),
+            ("rwmem", "-s 24 0=1", "`24` is not the size of an access"),
+            ("rwmem", "i2c 1:0x50 0=1", "devices on an I2C bus are not memory"),
+            ("rwmem", "mmap no/such/file 0=1", "cannot open no/such/file"),
         ],
     );
 }

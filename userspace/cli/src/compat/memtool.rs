@@ -8,6 +8,7 @@
 //! * An argument that is not all a number, an unknown option, an empty region and one argument too many are errors.
 //! * `mw` neither makes a file nor extends one.
 //! * All of a region must exist before any of it is read.
+//! * `memtool -V` prints the version of devmap.
 
 use std::io::{self, Write};
 

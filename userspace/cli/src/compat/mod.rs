@@ -10,6 +10,7 @@ mod devmem;
 mod devmem2;
 mod memtool;
 mod options;
+mod rwmem;
 
 use std::env;
 use std::io::{self, Write};
@@ -29,6 +30,7 @@ pub fn run(name: &str) -> Option<ExitCode> {
         "memtool" => memtool::run,
         "md" => memtool::md,
         "mw" => memtool::mw,
+        "rwmem" => rwmem::run,
         _ => return None,
     };
     let arguments: Vec<String> = env::args_os().skip(1).map(|argument| argument.to_string_lossy().into()).collect();
