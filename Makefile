@@ -103,6 +103,7 @@ DEVMAP = cargo run --quiet --release --locked --package devmap-cli --
 # Where shells look for what packages bring.
 COMPLETIONS = bash-completion/completions fish/vendor_completions.d zsh/vendor-completions
 
+# It leaves the memtool and rwmem that are there: they also know PHYs, I2C and the names of registers.
 .PHONY: install
 install: modules install-tools ## Install driver, tools and node below DESTDIR
 	install -D -m 0644 $(MODULE_OUT)/driver/map.ko "$(DESTDIR)$(MODLIB)/extra/map.ko"
@@ -110,6 +111,8 @@ install: modules install-tools ## Install driver, tools and node below DESTDIR
 		install -D -m 0644 $(MODULE_OUT)/driver/map_config.ko "$(DESTDIR)$(MODLIB)/extra/map_config.ko"
 	install -D -m 0755 $(TOOLS)/examples/sdram "$(DESTDIR)$(PREFIX)/bin/sdram"
 	ln -sf devmap "$(DESTDIR)$(PREFIX)/bin/devmem2"
+	cd "$(DESTDIR)$(PREFIX)/bin" && for name in memtool rwmem; do \
+		test -e $$name -o -h $$name || ln -s devmap $$name || exit; done
 	install -D -m 0644 driver/uapi/map.h "$(DESTDIR)$(PREFIX)/include/linux/map.h"
 	install -D -m 0644 driver/60-map.rules "$(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-map.rules"
 	install -d "$(DESTDIR)/dev"

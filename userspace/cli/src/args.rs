@@ -126,9 +126,11 @@ Exit status:
     5  wait has waited for its time
   130  interrupted by Ctrl-C or a signal
 
-Called as devmem2 or devmem, through a symbolic link, it takes the arguments of that program and
-prints its lines, for the device that DEVMAP_DEVICE names. The w of devmem2 is 32 bits on every
-machine, and a write reads nothing, unless --readback is given or DEVMEM2_READBACK is set.
+Called as devmem2, devmem, memtool, md, mw or rwmem, through a symbolic link, it takes the arguments
+of that program and prints its lines, for the device that DEVMAP_DEVICE names, unless an option
+names another. The w of devmem2 is 32 bits on every machine, and a write reads nothing, unless
+--readback is given or DEVMEM2_READBACK is set. memtool knows no mdio:, and rwmem neither register
+databases nor I2C.
 
 `devmap help COMMAND` has examples of each command.";
 
