@@ -95,8 +95,9 @@ impl Context {
             options = options.sync(true);
         }
         let Some(base) = base else { return Ok(options.open(&self.device)?) };
-        // An address without its 0x may look like a name.
-        let hint = hint(base);
+        // An address without its 0x may look like a name, but not where only a name can be.
+        let is_option = self.start.is_some_and(|start| start.base == Some(base));
+        let hint = if is_option { String::new() } else { hint(base) };
         if self.device != Path::new(DEFAULT_DEVICE) {
             let it_is = match base.path() {
                 None => format!("the name of a window of {DEFAULT_DEVICE}"),

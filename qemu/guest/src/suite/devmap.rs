@@ -6,7 +6,9 @@ use std::{
     fs::{self, Permissions},
     io::{BufRead, BufReader, Read},
     os::unix::fs::{symlink, PermissionsExt},
-    process::Command,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{ensure, Context, Result};
@@ -36,10 +38,14 @@ crate::tests! {
     busybox_devmem_and_devmap_agree,
     devmem_by_name_prints_what_busybox_prints,
     devmem2_by_name_takes_what_devmem2_took,
+    memtool_and_rwmem_by_name_do_what_those_do,
     names_are_offsets_in_their_windows,
     a_name_opens_the_windows_own_node,
     a_window_that_does_not_open_says_why,
     windows_complete_by_name,
+    the_examples_of_the_help_do_what_they_say,
+    a_script_waits_for_what_another_process_stores,
+    the_chart_shows_ram_windows_and_what_is_free,
 }
 
 /// The expected contents of the free memory.
@@ -474,6 +480,30 @@ fn devmem2_by_name_takes_what_devmem2_took(host: &mut Host) -> Result<()> {
     host.changed(seed, &[0x20..0x24, 0x33..0x34], |offset| !pattern::byte(seed, START + offset))
 }
 
+fn memtool_and_rwmem_by_name_do_what_those_do(host: &mut Host) -> Result<()> {
+    let seed = 105;
+    host.fill(seed)?;
+    let _loaded = Loaded::new()?;
+    let scratch = Scratch::new()?;
+    for name in ["md", "mw", "rwmem"] {
+        by_name(&scratch, name)?;
+    }
+    let run =
+        |name: &str, arguments: &str| Ran::new(Command::new(scratch.path(name)).args(arguments.split_whitespace()));
+    let word = |offset| value(seed, offset, 4);
+    let line = run("md", "0xc0000100+8")?;
+    ensure!(line.out.starts_with(&format!("c0000100: {:08x} {:08x}", word(0x100), word(0x104))), "{line:?}");
+    run("mw", &format!("0xc0000100 {:#x}", !word(0x100) as u32))?.printed("")?;
+    let read = run("rwmem", "-s 32 0xc0000200")?;
+    ensure!(read.out.ends_with(&format!("{:#010x}\n", word(0x200))), "{read:?}");
+    let write = run("rwmem", &format!("-w w -s 32 0xc0000200={:#x}", !word(0x200) as u32))?;
+    ensure!(write.status == Some(0), "{write:?}");
+    // The last place is the kernel's own memory: nothing is written.
+    let refused = run("rwmem", "-s 32 0xc0000300=0 0x50000000=0")?;
+    ensure!(refused.status == Some(1) && refused.err.starts_with("rwmem: "), "{refused:?}");
+    host.changed(seed, &[0x100..0x104, 0x200..0x204], |offset| !pattern::byte(seed, START + offset))
+}
+
 /// Two windows that fill the free memory, and in whose names a hyphen and digits are no numbers.
 const TWO: &str = "windows=dsp-0@0xc0000000+1M,f00d@0xc0100000+2M";
 
@@ -560,5 +590,82 @@ fn windows_complete_by_name(_: &mut Host) -> Result<()> {
     ensure!(!numbers.out.contains("3d"), "{numbers:?}");
     let all = proposed(2, "--window ''")?;
     ensure!(all.out.contains("3d") && all.out.contains("dsp-0"), "{all:?}");
+    Ok(())
+}
+
+/// The examples in the help of a command, without what is said about them.
+fn examples(command: &str) -> Result<Vec<String>> {
+    let help = devmap(&format!("help {command}"))?.out;
+    let list = help.lines().skip_while(|line| !line.starts_with("Example")).skip(1);
+    let lines = list.map_while(|line| line.strip_prefix("  "));
+    Ok(lines.map(|line| line.split("  ").next().unwrap_or_default().to_owned()).collect())
+}
+
+/// Those that take no file: tests on the host run the others.
+fn the_examples_of_the_help_do_what_they_say(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::with(&["windows=sdram@0xc0000000+3M"])?;
+    let mut ran = 0;
+    for command in ["read", "write", "modify", "wait", "dump", "info", "windows", "check", "explain", "lab"] {
+        for example in examples(command)?.iter().filter(|line| !line.contains("| jq")) {
+            if command == "wait" {
+                devmap("write 0xc0000064 3")?.printed("")?;
+            }
+            let result = shell(example)?;
+            ensure!((result.status, result.err.as_str()) == (Some(0), ""), "{example}: {result:?}");
+            ran += 1;
+        }
+    }
+    ensure!(ran >= 25, "only {ran} examples ran");
+    Ok(())
+}
+
+fn a_script_waits_for_what_another_process_stores(host: &mut Host) -> Result<()> {
+    let mut expected = Expected::new(host, 106)?;
+    let _loaded = Loaded::with(&["windows=sdram@0xc0000000+3M"])?;
+    let scratch = Scratch::new()?;
+    let script = "write sdram+0x10=1 sdram+0x20=0\n\
+                  wait sdram+0x20:0 --value 1 --timeout 1min   # the other process\n\
+                  modify sdram+0x10 --set 0x100\n\
+                  write sdram+0x2ffffc=5 -w 8\n\
+                  wait sdram+0x10 --value 0 --timeout 10ms\n\
+                  write sdram+0x30=0\n";
+    let path = scratch.file("script", script.as_bytes())?;
+    let mut child = Command::new("devmap")
+        .args(["run", &path])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let memory = user::map()?;
+    let start = Instant::now();
+    while memory.read::<u32>(0x10)? != 1 {
+        ensure!(start.elapsed() < Duration::from_secs(60) && child.try_wait()?.is_none(), "it has not begun");
+        thread::sleep(Duration::from_millis(10));
+    }
+    memory.write::<u32>(0x20, 3)?;
+    let output = child.wait_with_output()?;
+    let (out, err) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
+    let lines = "sdram+0x00000020:0:0: 0x1\nsdram+0x00000010: 0x00000001 -> 0x00000101\n";
+    ensure!((output.status.code(), out.as_str()) == (Some(5), lines), "{:?}: {out:?}, {err:?}", output.status);
+    let says = "script:5: timed out: sdram+0x00000010 is 0x00000101, and the bits 0xffffffff are not 0x00000000\n";
+    ensure!(err.starts_with("devmap: /") && err.ends_with(says), "{err:?}");
+    expected.put(0x10, &[1, 1, 0, 0]);
+    expected.put(0x20, &[3, 0, 0, 0]);
+    expected.put(0x2f_fffc, &[5]);
+    expected.holds(host)
+}
+
+fn the_chart_shows_ram_windows_and_what_is_free(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::with(&["windows=sdram@0xc0000000+2M,0xc0200000+64K"])?;
+    let ran = devmap("windows")?;
+    let lines: Vec<_> = ran.out.lines().map(str::trim).collect();
+    let has = |start: &str, end: &str| lines.iter().any(|line| line.starts_with(start) && line.ends_with(end));
+    ensure!(has("| sdram", "2M     /dev/map1") && has("# System RAM", "") && has(":", "G"), "{ran:?}");
+    // What is known of /proc/iomem, by its name.
+    let named = shell("devmap explain 'iomem/map: sdram+0x10' 4")?;
+    ensure!(named.out.starts_with("asked for  0xc0000010-0xc0000013, 4 bytes\n"), "{named:?}");
+    let hidden = devmap_as_user("explain iomem/sdram+4")?;
+    let says = "the kernel hides the addresses in /proc/iomem from this process: run as root";
+    ensure!(hidden.status == Some(2) && hidden.err.contains(says), "{hidden:?}");
     Ok(())
 }
