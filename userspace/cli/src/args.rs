@@ -64,8 +64,8 @@ pub struct Args {
 #[group(skip)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Options {
-    /// The device: /dev/map, /dev/mem, a UIO node; or the node of a window, as /dev/map1, or a regular file, whose
-    /// addresses are offsets
+    /// The device: /dev/map, /dev/mem, a UIO node; or the node of a window, as /dev/map1, a PCI device's resource0 in
+    /// sysfs, or a regular file, whose addresses are offsets
     #[arg(long, value_name = "PATH", default_value = DEFAULT_DEVICE, env = "DEVMAP_DEVICE", overrides_with = "device")]
     pub device: PathBuf,
 
@@ -351,7 +351,7 @@ Examples:
     /// Print a completion script for a shell
     #[command(after_help = "\
 Example:
-  devmap completions bash > /usr/share/bash-completion/completions/devmap")]
+  devmap completions bash > ~/.local/share/bash-completion/completions/devmap")]
     Completions(CompletionsArgs),
 
     /// Write the man pages into a directory

@@ -91,7 +91,7 @@ pub fn info(ctx: &mut Context) -> Result<(), Failure> {
     let device = ctx.open(None, Access::Read)?;
     let (mut number, mut bytes, mut maps) = (None, None, Vec::new());
     let kind = match device.kind() {
-        Kind::Character { major, minor } => {
+        Kind::Character { major, minor, .. } => {
             number = Some(format!("{major}:{minor}"));
             "character device"
         }
@@ -116,7 +116,7 @@ pub fn info(ctx: &mut Context) -> Result<(), Failure> {
             bytes = Some(bar.range.length());
             "PCI BAR"
         }
-        Kind::Window { major, minor, window } => {
+        Kind::Window { major, minor, window, .. } => {
             number = Some(format!("{major}:{minor}"));
             bytes = Some(window.range.length());
             "window"

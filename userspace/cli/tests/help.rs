@@ -38,6 +38,7 @@ fn directory() -> tempfile::TempDir {
     fs::write(path("setup.script"), "write 0xc0000020=1\n").unwrap();
     assert!(Command::new("gzip").args(["-k", "-S", ".gz"]).arg(path("image.bin")).status().unwrap().success());
     fs::rename(path("image.bin.gz"), path("image.gz")).unwrap();
+    fs::create_dir_all(path(".local/share/bash-completion/completions")).unwrap();
     // It has a hole of 3 GiB.
     File::create(path("device")).unwrap().set_len(START + (3 << 20)).unwrap();
     directory
@@ -49,7 +50,7 @@ fn run(directory: &Path, line: &str) -> Ran {
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("set -e; {line}")]).current_dir(directory);
-    Ran::new(shell.env("PATH", path).env("DEVMAP_DEVICE", directory.join("device")))
+    Ran::new(shell.env("PATH", path).env("HOME", directory).env("DEVMAP_DEVICE", directory.join("device")))
 }
 
 /// Why an example does not run here; `None` if it does.
@@ -60,7 +61,6 @@ fn needs(line: &str) -> Option<&'static str> {
             Some("the driver")
         }
         _ if line.contains("| jq") => Some("jq"),
-        _ if line.contains("> /usr") => Some("a place of the system"),
         "devmap watch 0xc0000000+64" => Some("Ctrl-C"),
         _ => None,
     }
@@ -101,5 +101,5 @@ fn the_examples_of_every_command_do_what_they_say() {
 fn only_what_needs_more_than_a_file_runs_in_the_guests_alone() {
     let in_guests: Vec<_> =
         commands().into_iter().filter(|name| examples(name).iter().all(|line| needs(line).is_some())).collect();
-    assert_eq!(in_guests, ["windows", "check", "completions"]);
+    assert_eq!(in_guests, ["windows", "check"]);
 }

@@ -75,6 +75,7 @@ pub struct Device {
 #[non_exhaustive]
 pub enum Kind {
     /// A character device whose mmap offset is the address: `/dev/map`, `/dev/mem`, and any unknown device.
+    #[non_exhaustive]
     Character {
         /// Its major number.
         major: u64,
@@ -82,6 +83,7 @@ pub enum Kind {
         minor: u64,
     },
     /// The node of a window of the map driver. An address is an offset in the window.
+    #[non_exhaustive]
     Window {
         /// The driver's major number.
         major: u64,
