@@ -13,9 +13,10 @@
 use std::io::{self, Write};
 
 use devmap::{Endian, Operation, PhysRange, Width};
+use lexopt::Arg::{Short, Value};
+use lexopt::Parser;
 
-use super::options::{Argument, Arguments};
-use super::{extent, is_help, map, number, open, print, range, width_64};
+use super::{extent, is_help, map, number, open, print, range, unknown, value, width_64};
 use crate::failure::{self, Failure};
 use crate::place::check_values;
 
@@ -70,13 +71,13 @@ pub fn md(arguments: &[String]) -> Result<(), Failure> {
         return print(MD_USAGE);
     }
     let options = Options::parse("md", 's', arguments).map_err(Failure::Usage)?;
-    let text = match options.operands[..] {
+    let text = match &options.operands[..] {
         [] => "0",
         [text] => text,
         [_, more, ..] => return Err(Failure::Usage(format!("`{more}` is one argument too many: give one region"))),
     };
     let (region, rest) = region(text, options.width).map_err(Failure::Usage)?;
-    let mapping = map(&open(options.file, Operation::Read)?, region, Operation::Read, options.width)?;
+    let mapping = map(&open(options.file.as_deref(), Operation::Read)?, region, Operation::Read, options.width)?;
     if rest != 0 {
         failure::say(format!("md: `{text}` ends within a value of {}, which is left out", options.width));
     }
@@ -97,7 +98,7 @@ pub fn mw(arguments: &[String]) -> Result<(), Failure> {
         return print(MW_USAGE);
     }
     let options = Options::parse("mw", 'd', arguments).map_err(Failure::Usage)?;
-    let [offset, ref data @ ..] = options.operands[..] else {
+    let [offset, data @ ..] = &options.operands[..] else {
         return Err(Failure::Usage("the offset is missing: give it, and then the data".into()));
     };
     let values: Result<Vec<u64>, String> = data.iter().map(|text| number(text)).collect();
@@ -108,7 +109,7 @@ pub fn mw(arguments: &[String]) -> Result<(), Failure> {
     check_values(&values, options.width)?;
     let bytes = options.width.bytes();
     let range = range(offset, start, (values.len() * bytes) as u64).map_err(Failure::Usage)?;
-    let mapping = map(&open(options.file, Operation::Write)?, range, Operation::Write, options.width)?;
+    let mapping = map(&open(options.file.as_deref(), Operation::Write)?, range, Operation::Write, options.width)?;
     for (index, value) in values.into_iter().enumerate() {
         mapping.write_value(options.width, index * bytes, value)?;
     }
@@ -117,38 +118,38 @@ pub fn mw(arguments: &[String]) -> Result<(), Failure> {
 
 /// The options of both, and what is not an option.
 #[derive(Debug, PartialEq, Eq)]
-struct Options<'a> {
+struct Options {
     width: Width,
-    file: Option<&'a str>,
+    file: Option<String>,
     swapped: bool,
-    operands: Vec<&'a str>,
+    operands: Vec<String>,
 }
 
-impl<'a> Options<'a> {
+impl Options {
     /// Reads the arguments of `command`, whose option `file` names a file.
-    fn parse(command: &str, file: char, arguments: &'a [String]) -> Result<Self, String> {
+    fn parse(command: &str, file: char, arguments: &[String]) -> Result<Self, String> {
         let mut options = Self { width: Width::Bits32, file: None, swapped: false, operands: Vec::new() };
-        let mut arguments = Arguments::new(arguments);
-        while let Some(argument) = arguments.next()? {
+        let mut arguments = Parser::from_args(arguments);
+        while let Some(argument) = arguments.next().map_err(unknown)? {
             match argument {
-                Argument::Short('b') => options.width = Width::Bits8,
-                Argument::Short('w') => options.width = Width::Bits16,
-                Argument::Short('l') => options.width = Width::Bits32,
-                Argument::Short('q') => {
+                Short('b') => options.width = Width::Bits8,
+                Short('w') => options.width = Width::Bits16,
+                Short('l') => options.width = Width::Bits32,
+                Short('q') => {
                     options.width = width_64().ok_or("-q: this processor has no access of 64 bits: use -l")?;
                 }
-                Argument::Short('x') if command == "md" => options.swapped = true,
-                Argument::Short(letter) if letter == file => {
-                    let path = arguments.value(argument)?;
+                Short('x') if command == "md" => options.swapped = true,
+                Short(letter) if letter == file => {
+                    let path = value(&mut arguments)?;
                     if path.starts_with("mdio:") {
                         return Err(format!(
                             "`{path}`: the registers of a PHY are not memory: use the original memtool"
                         ));
                     }
-                    options.file = Some(path.strip_prefix("mmap:").unwrap_or(path));
+                    options.file = Some(path.strip_prefix("mmap:").unwrap_or(&path).into());
                 }
-                Argument::Operand(text) => options.operands.push(text),
-                _ => return Err(format!("there is no option {argument}: see {command} --help")),
+                Value(text) => options.operands.push(text.to_string_lossy().into()),
+                other => return Err(unknown(other.unexpected())),
             }
         }
         Ok(options)
@@ -198,7 +199,7 @@ fn line(address: u64, bytes: &[u8], width: Width, swapped: bool) -> String {
 mod tests {
     use super::*;
 
-    fn parse<'a>(arguments: &'a [String]) -> Result<Options<'a>, String> {
+    fn parse(arguments: &[String]) -> Result<Options, String> {
         Options::parse("md", 's', arguments)
     }
 
@@ -243,14 +244,14 @@ mod tests {
     #[test]
     fn the_last_width_counts_and_a_file_may_have_a_prefix() {
         let arguments = split("-bxq 0 -ws mmap:f 5");
-        let expected = Options { width: Width::Bits16, file: Some("f"), swapped: true, operands: vec!["0", "5"] };
+        let expected = Options { width: Width::Bits16, file: Some("f".into()), swapped: true, operands: split("0 5") };
         if Width::WIDEST == Width::Bits64 {
             assert_eq!(parse(&arguments), Ok(expected));
         }
         for (wrong, says) in [
-            ("-d f", "there is no option -d: see md --help"),
-            ("--width=8", "no option --width"),
-            ("-s", "-s takes a value"),
+            ("-d f", "invalid option '-d': see --help"),
+            ("--width=8", "invalid option '--width'"),
+            ("-s", "missing argument for option '-s'"),
             ("-s mdio:eth0.1", "not memory"),
         ] {
             let error = parse(&split(wrong)).unwrap_err();

@@ -9,7 +9,6 @@
 mod devmem;
 mod devmem2;
 mod memtool;
-mod options;
 mod rwmem;
 
 use std::env;
@@ -47,6 +46,16 @@ fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
+}
+
+/// The value of the option that `arguments` has just returned.
+fn value(arguments: &mut lexopt::Parser) -> Result<String, String> {
+    Ok(arguments.value().map_err(unknown)?.to_string_lossy().into())
+}
+
+/// What is wrong with an option.
+fn unknown(error: lexopt::Error) -> String {
+    format!("{error}: see --help")
 }
 
 /// 64 bits, if this processor has such accesses.

@@ -16,9 +16,10 @@
 use std::io::{self, Write};
 
 use devmap::{Endian, Mapping, Operation, PhysRange, Width};
+use lexopt::Arg::{Long, Short, Value};
+use lexopt::Parser;
 
-use super::options::{Argument, Arguments};
-use super::{extent, is_help, map, number, open, print, range};
+use super::{extent, is_help, map, number, open, print, range, unknown, value};
 use crate::failure::Failure;
 use crate::output::{Format, Formatted, Hex};
 use crate::place::Field;
@@ -52,7 +53,7 @@ pub fn run(arguments: &[String]) -> Result<(), Failure> {
     let mut mapped = Vec::with_capacity(places.len());
     for place in places {
         let operation = if place.value.is_some() { Operation::Write } else { Operation::Read };
-        let mapping = map(&open(settings.file, operation)?, place.range, operation, settings.layout.width)?;
+        let mapping = map(&open(settings.file.as_deref(), operation)?, place.range, operation, settings.layout.width)?;
         mapped.push((place, mapping.with_endian(settings.layout.endian)));
     }
     let mut out: Box<dyn Write> = match settings.shown {
@@ -127,18 +128,18 @@ enum Shown {
 
 /// The options, and what is not an option.
 #[derive(Debug, PartialEq, Eq)]
-struct Settings<'a> {
-    file: Option<&'a str>,
+struct Settings {
+    file: Option<String>,
     layout: Layout,
     mode: Mode,
     shown: Shown,
     format: Format,
     raw: bool,
-    operands: Vec<&'a str>,
+    operands: Vec<String>,
 }
 
-impl<'a> Settings<'a> {
-    fn parse(arguments: &'a [String]) -> Result<Self, String> {
+impl Settings {
+    fn parse(arguments: &[String]) -> Result<Self, String> {
         let mut settings = Self {
             file: None,
             layout: Layout { width: Width::Bits32, endian: Endian::Little, swapped: false },
@@ -148,47 +149,40 @@ impl<'a> Settings<'a> {
             raw: false,
             operands: Vec::new(),
         };
-        let mut arguments = Arguments::new(arguments);
-        while let Some(argument) = arguments.next()? {
+        let mut arguments = Parser::from_args(arguments);
+        while let Some(argument) = arguments.next().map_err(unknown)? {
             match argument {
-                Argument::Short('s' | 'd') | Argument::Long("data") => {
-                    settings.layout = Layout::parse(arguments.value(argument)?)?;
-                }
-                Argument::Short('w') | Argument::Long("write") => {
+                Short('s' | 'd') | Long("data") => settings.layout = Layout::parse(&value(&mut arguments)?)?,
+                Short('w') | Long("write") => {
                     let modes = [("w", Mode::Write), ("rw", Mode::ReadWrite), ("rwr", Mode::ReadWriteRead)];
-                    settings.mode = choose(argument, arguments.value(argument)?, modes)?;
+                    settings.mode = choose("--write", &value(&mut arguments)?, modes)?;
                 }
-                Argument::Short('p') | Argument::Long("print") => {
+                Short('p') | Long("print") => {
                     let shown = [("q", Shown::Nothing), ("r", Shown::Values), ("rf", Shown::Fields)];
-                    settings.shown = choose(argument, arguments.value(argument)?, shown)?;
+                    settings.shown = choose("--print", &value(&mut arguments)?, shown)?;
                 }
-                Argument::Short('f') | Argument::Long("format") => {
+                Short('f') | Long("format") => {
                     let bases = [("x", Format::Hex), ("b", Format::Binary), ("d", Format::Decimal)];
-                    settings.format = choose(argument, arguments.value(argument)?, bases)?;
+                    settings.format = choose("--format", &value(&mut arguments)?, bases)?;
                 }
-                Argument::Short('b') | Argument::Long("binary") => settings.format = Format::Binary,
-                Argument::Long("decimal") => settings.format = Format::Decimal,
-                Argument::Short('R') | Argument::Long("raw") => settings.raw = true,
-                Argument::Short('v') | Argument::Long("verbose") => (),
-                Argument::Long("mmap") => settings.file = Some(arguments.value(argument)?),
-                Argument::Short('r') | Argument::Long("regs" | "ignore-base" | "list") => {
-                    return Err(format!("{argument}: {NO_NAMES}"));
-                }
-                Argument::Short('a' | 'S') | Argument::Long("addr" | "i2c") => {
-                    return Err(format!("{argument}: {NO_I2C}"));
-                }
-                Argument::Operand(text) => settings.operands.push(text),
-                _ => return Err(format!("there is no option {argument}: see rwmem --help")),
+                Short('b') | Long("binary") => settings.format = Format::Binary,
+                Long("decimal") => settings.format = Format::Decimal,
+                Short('R') | Long("raw") => settings.raw = true,
+                Short('v') | Long("verbose") => (),
+                Long("mmap") => settings.file = Some(value(&mut arguments)?),
+                Short('r') | Long("regs" | "ignore-base" | "list") => return Err(NO_NAMES.into()),
+                Short('a' | 'S') | Long("addr" | "i2c") => return Err(NO_I2C.into()),
+                Value(text) => settings.operands.push(text.to_string_lossy().into()),
+                other => return Err(unknown(other.unexpected())),
             }
         }
-        match settings.operands[..] {
-            ["mmap"] => return Err("the file is missing: give it after mmap".into()),
-            ["mmap", file, ref places @ ..] => {
-                settings.file = Some(file);
-                settings.operands = places.to_vec();
+        match settings.operands.first().map(String::as_str) {
+            Some("mmap") if settings.operands.len() == 1 => {
+                return Err("the file is missing: give it after mmap".into());
             }
-            ["list", ..] => return Err(format!("list: {NO_NAMES}")),
-            ["i2c", ..] => return Err(format!("i2c: {NO_I2C}")),
+            Some("mmap") => settings.file = settings.operands.drain(..2).next_back(),
+            Some("list") => return Err(NO_NAMES.into()),
+            Some("i2c") => return Err(NO_I2C.into()),
             _ => (),
         }
         Ok(settings)
@@ -344,7 +338,7 @@ fn columns(format: Format, width: Width) -> usize {
 }
 
 /// What the value of `option` stands for.
-fn choose<T>(option: Argument, value: &str, among: [(&str, T); 3]) -> Result<T, String> {
+fn choose<T>(option: &str, value: &str, among: [(&str, T); 3]) -> Result<T, String> {
     let names = among.each_ref().map(|(name, _)| *name);
     let found = among.into_iter().find(|(name, _)| *name == value);
     found.map(|(_, meaning)| meaning).ok_or_else(|| format!("`{option} {value}`: give one of {}", names.join(", ")))
@@ -433,13 +427,15 @@ mod tests {
             ("-s 24 0", "`24` is not the size of an access: give one of 8, 16, 32"),
             ("-s 16BE 0", "and then le, be, les or bes"),
             ("-d 0x10", "`0x10` is not the size"),
-            ("-w r 0", "`-w r`: give one of w, rw, rwr"),
+            ("-w r 0", "`--write r`: give one of w, rw, rwr"),
             ("--print=x 0", "`--print x`: give one of q, r, rf"),
-            ("--regs f 0", "--regs: register databases are not read"),
-            ("list", "list: register databases are not read"),
-            ("i2c 1:0x50 0", "i2c: devices on an I2C bus"),
-            ("--i2c=1:0x50 0", "--i2c: devices on an I2C bus"),
-            ("-z", "there is no option -z"),
+            ("--regs f 0", "register databases are not read"),
+            ("list", "register databases are not read"),
+            ("i2c 1:0x50 0", "devices on an I2C bus"),
+            ("--i2c=1:0x50 0", "devices on an I2C bus"),
+            ("-z", "invalid option '-z': see --help"),
+            ("--raw=1 0", "unexpected argument for option '--raw'"),
+            ("0 -s", "missing argument for option '-s'"),
         ] {
             let error = places(wrong).unwrap_err();
             assert!(error.contains(says), "{wrong}: {error}");
