@@ -85,6 +85,7 @@
 //! |---|---|
 //! | `std`, the default | what maps is left out; [values](Value), their [byte orders](Endian) and [registers](register) at addresses that a program already has need no standard library |
 //! | `safe-mmio` | no [`Block`], a bridge to the structures of registers of the crate of this name |
+//! | `svd` | no [`registers`] by the names that a CMSIS-SVD file gives them |
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(unsafe_code)]
@@ -128,6 +129,8 @@ mod permissions;
 #[cfg(feature = "std")]
 mod raw;
 pub mod register;
+#[cfg(feature = "svd")]
+pub mod registers;
 #[cfg(feature = "std")]
 mod uio;
 mod value;

@@ -26,6 +26,8 @@ mod sealed {
 
 /// What a register is for.
 pub trait Access: sealed::Sealed + Copy + fmt::Debug + Send + Sync + 'static {
+    /// Whether it is loaded.
+    const READS: bool;
     /// Whether it is stored to.
     const WRITES: bool;
 }
@@ -49,18 +51,19 @@ pub enum ReadOnly {}
 pub enum WriteOnly {}
 
 macro_rules! access {
-    ($type:ty, writes: $writes:literal, $($for:ident),+) => {
+    ($type:ty, reads: $reads:literal, writes: $writes:literal, $($for:ident),+) => {
         impl sealed::Sealed for $type {}
         impl Access for $type {
+            const READS: bool = $reads;
             const WRITES: bool = $writes;
         }
         $(impl $for for $type {})+
     };
 }
 
-access!(ReadWrite, writes: true, Readable, Writable);
-access!(ReadOnly, writes: false, Readable);
-access!(WriteOnly, writes: true, Writable);
+access!(ReadWrite, reads: true, writes: true, Readable, Writable);
+access!(ReadOnly, reads: true, writes: false, Readable);
+access!(WriteOnly, reads: false, writes: true, Writable);
 
 /// One value at a fixed place in a [`Mapping`](crate::Mapping), such as a register of a device.
 ///
@@ -145,6 +148,12 @@ impl<T: Value, A: Access> Register<'_, T, A> {
     pub const unsafe fn from_ptr(pointer: *mut T, endian: Endian) -> Self {
         // SAFETY: By the contract, for the lifetime that the caller chooses.
         Self::new(unsafe { Place::new(pointer) }, endian)
+    }
+
+    /// The same register, whose value has the byte order `endian`.
+    #[cfg(feature = "svd")]
+    pub(crate) fn with_endian(self, endian: Endian) -> Self {
+        Self { endian, ..self }
     }
 
     /// The register at a place that was checked for these accesses.

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What can be wrong with a description, or with a name that is looked up in it.
+
+use std::borrow::Cow;
+use std::io;
+use std::path::PathBuf;
+
+use crate::error::errno_text;
+use crate::Width;
+
+/// Why a file does not describe registers. Its text is one line: where, what is wrong, and the remedy.
+///
+/// ```
+/// use devmap::registers::Description;
+///
+/// let error = Description::parse("board.svd", "<device>\n  <name>board</name>").unwrap_err();
+/// assert!(error.to_string().starts_with("board.svd:2:21: it is no XML: "), "{error}");
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DescriptionError {
+    /// The file could not be read.
+    #[error("cannot read {}: {}; give the path of a CMSIS-SVD file", path.display(), errno_text(cause))]
+    Read {
+        /// Its path.
+        path: PathBuf,
+        /// The error of open(2) or read(2).
+        #[source]
+        cause: io::Error,
+    },
+    /// Something in the file is wrong.
+    #[error("{file}:{line}:{column}: {what}; {remedy}")]
+    Content {
+        /// The name of the file.
+        file: String,
+        /// The line, from 1.
+        line: u32,
+        /// The column, from 1, in characters.
+        column: u32,
+        /// What is wrong.
+        what: String,
+        /// What to do about it.
+        remedy: Cow<'static, str>,
+    },
+}
+
+/// What is wrong at a byte of the file.
+#[derive(Clone, Debug)]
+pub(super) struct Fault {
+    pub(super) at: usize,
+    pub(super) what: String,
+    pub(super) remedy: Cow<'static, str>,
+}
+
+impl Fault {
+    pub(super) fn new(at: usize, what: impl Into<String>, remedy: impl Into<Cow<'static, str>>) -> Self {
+        Self { at, what: what.into(), remedy: remedy.into() }
+    }
+
+    /// The error for this byte of the text of the file.
+    pub(super) fn error(self, file: &str, text: &[u8]) -> DescriptionError {
+        let before = &text[..self.at.min(text.len())];
+        let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
+        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+        let column = 1 + String::from_utf8_lossy(&before[line_start..]).chars().count();
+        let [line, column] = [line, column].map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        DescriptionError::Content { file: file.into(), line, column, what: self.what, remedy: self.remedy }
+    }
+}
+
+/// Why a path or a pattern names nothing. Its text is one line, with the names that come nearest.
+///
+/// ```
+/// # let text = include_str!("../../examples/svd/pl011.svd");
+/// use devmap::registers::Description;
+///
+/// let board = Description::parse("pl011.svd", text)?;
+/// let error = board.find("UART0.LCHR").unwrap_err();
+/// assert_eq!(error.to_string(), "UART0 has no LCHR; did you mean LCRH?");
+/// # Ok::<(), devmap::registers::DescriptionError>(())
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FindError {
+    /// There is no such name.
+    #[error("{within} has no {name}; {}", hint(near))]
+    Unknown {
+        /// What it was looked for in.
+        within: String,
+        /// The name.
+        name: String,
+        /// The names there that come nearest, the nearest first.
+        near: Vec<String>,
+    },
+    /// Nothing has the pattern.
+    #[error("nothing in {within} has the pattern {pattern}; look at its names with a pattern such as *")]
+    Nothing {
+        /// The file.
+        within: String,
+        /// The pattern.
+        pattern: String,
+    },
+    /// The name is that of several.
+    #[error("{name} could be {}; give one of these", candidates.join(" or "))]
+    Ambiguous {
+        /// The name.
+        name: String,
+        /// What it could be.
+        candidates: Vec<String>,
+    },
+    /// It is an array or a cluster, which has registers but is none.
+    #[error("{path} is {what}, not a register; name one of it, such as {example}")]
+    Several {
+        /// Its path.
+        path: String,
+        /// What it is.
+        what: String,
+        /// A longer path.
+        example: String,
+    },
+    /// The path does not end where it should.
+    #[error(
+        "{path} is no path: {what}; write PERIPHERAL.REGISTER.FIELD, with the names of clusters before the register's"
+    )]
+    Syntax {
+        /// The path.
+        path: String,
+        /// Why not.
+        what: &'static str,
+    },
+    /// The pattern is too wide.
+    #[error("{pattern} stands for too much: more than {limit} {what}; give more of the names")]
+    TooMany {
+        /// The pattern.
+        pattern: String,
+        /// How many there may be.
+        limit: usize,
+        /// Of what.
+        what: &'static str,
+    },
+    /// What the file says there is wrong.
+    #[error(transparent)]
+    Description(#[from] DescriptionError),
+}
+
+/// The remedy for an unknown name.
+fn hint(near: &[String]) -> String {
+    match near {
+        [] => "look at its names with a pattern such as *".into(),
+        near => format!("did you mean {}?", near.join(" or ")),
+    }
+}
+
+/// Why a field cannot have a value.
+///
+/// ```
+/// # let text = include_str!("../../examples/svd/pl011.svd");
+/// use devmap::registers::{Description, Item};
+///
+/// let board = Description::parse("pl011.svd", text)?;
+/// let Item::Field(length) = board.find("UART0.LCRH.WLEN")? else { unreachable!() };
+/// let error = length.encode("Bits9").unwrap_err().to_string();
+/// assert!(error.starts_with("UART0.LCRH.WLEN has no value Bits9; give one of Bits5, "), "{error}");
+/// let error = length.encode(4).unwrap_err();
+/// assert_eq!(error.to_string(), "UART0.LCRH.WLEN cannot hold 0x4; give a number up to 0x3");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The number has more bits than the field.
+    #[error("{field} cannot hold {number:#x}; give a number up to {max:#x}")]
+    TooLarge {
+        /// The path of the field.
+        field: String,
+        /// The number.
+        number: u64,
+        /// The greatest that fits.
+        max: u64,
+    },
+    /// No value has this name.
+    #[error("{field} has no value {name}; {}", listed(names, *max))]
+    Unknown {
+        /// The path of the field.
+        field: String,
+        /// The name.
+        name: String,
+        /// The names there are.
+        names: Vec<String>,
+        /// The greatest number that fits.
+        max: u64,
+    },
+    /// The name stands for all numbers without a name.
+    #[error("{field} has no number for {name}, which stands for all others; give a number up to {max:#x}")]
+    NoNumber {
+        /// The path of the field.
+        field: String,
+        /// The name.
+        name: String,
+        /// The greatest number that fits.
+        max: u64,
+    },
+}
+
+/// The remedy for an unknown name of a value.
+fn listed(names: &[String], max: u64) -> String {
+    match names {
+        [] => format!("it has no names: give a number up to {max:#x}"),
+        names => format!("give one of {}, or a number up to {max:#x}", names.join(", ")),
+    }
+}
+
+/// Why a register of a description cannot be had from a mapping.
+///
+/// ```no_run
+/// # let (mapping, register): (devmap::Mapping, devmap::registers::Register<'_>) = panic!();
+/// use devmap::register::ReadOnly;
+///
+/// match register.accessor::<u32, ReadOnly>(&mapping) {
+///     Ok(status) => println!("{:#x}", status.read()),
+///     Err(error) => eprintln!("{error}"),
+/// }
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AccessorError {
+    /// It has another width.
+    #[error("{register} has {width}, not {asked}; give the type of this width")]
+    Width {
+        /// The path of the register.
+        register: String,
+        /// Its width.
+        width: Width,
+        /// The width that was asked for.
+        asked: Width,
+    },
+    /// It cannot be accessed so.
+    #[error("{register} is {access}, so it cannot be {asked}; choose ReadOnly or WriteOnly as it is")]
+    Access {
+        /// The path of the register.
+        register: String,
+        /// How it can be accessed, in the words of the schema.
+        access: &'static str,
+        /// What was asked for.
+        asked: &'static str,
+    },
+    /// The mapping does not have it.
+    #[error(transparent)]
+    Mapping(#[from] crate::Error),
+}
