@@ -51,6 +51,15 @@ pub fn build(tools: &Tools, ui: &Ui) -> Result<Programs> {
         (directory.join("examples/clock"), "/usr/bin/clock"),
         (directory.join("examples/factorial"), "/usr/bin/factorial"),
     ]);
+    // What describes the registers of devices that the guests have.
+    let descriptions = crate::root().join("userspace/lib/examples/svd");
+    for (name, guest) in [
+        ("pl031.svd", "/usr/share/pl031.svd"),
+        ("pl061.svd", "/usr/share/pl061.svd"),
+        ("edu.svd", "/usr/share/edu.svd"),
+    ] {
+        programs.push((descriptions.join(name), guest));
+    }
     Ok(Programs(programs))
 }
 

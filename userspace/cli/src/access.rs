@@ -6,30 +6,34 @@
 
 use std::fmt;
 
-use devmap::{Operation, Width};
+use clap::ValueEnum;
+use devmap::{Endian, Operation, Width};
 use serde::Serialize;
 
 use crate::assignment::Assignment;
 use crate::compare::Differing;
 use crate::context::{Access, Context};
+use crate::decode::Decoded;
 use crate::failure::Failure;
 use crate::json;
 use crate::location::{Area, Location};
 use crate::output::{Format, Formatted, Hex, Output};
 use crate::place::{check_values, Field, Place};
+use crate::snapshot::{changes, lines, FieldChange};
+use crate::target::{Known, Purpose, Target};
 use crate::view::View;
 
 /// A value that was read.
 #[derive(Serialize)]
-struct Found {
-    address: Location,
+pub struct Found {
+    pub address: Location,
     width: u32,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "field_as_text")]
     field: Option<Field>,
     #[serde(flatten, serialize_with = "json::value")]
-    value: Hex,
+    pub value: Hex,
     #[serde(skip)]
-    format: Format,
+    pub format: Format,
     /// Print the value alone.
     #[serde(skip)]
     quiet: bool,
@@ -66,12 +70,16 @@ struct Written {
 /// A value that was changed.
 #[derive(Serialize)]
 struct Modified {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    register: Option<String>,
     address: Location,
     width: u32,
     #[serde(flatten, serialize_with = "json::before")]
     before: Hex,
     #[serde(flatten, serialize_with = "json::after")]
     after: Hex,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fields: Vec<FieldChange>,
     verified: bool,
     #[serde(skip)]
     format: Format,
@@ -79,8 +87,13 @@ struct Modified {
 
 impl fmt::Display for Modified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.register {
+            Some(register) => write!(f, "{register}: ")?,
+            None => write!(f, "{}: ", self.address)?,
+        }
         let [before, after] = [self.before, self.after].map(|value| Formatted(value, self.format));
-        write!(f, "{}: {before} -> {after}", self.address)
+        write!(f, "{before} -> {after}")?;
+        lines(&self.fields).iter().try_for_each(|line| write!(f, "\n{line}"))
     }
 }
 
@@ -105,33 +118,65 @@ impl Change {
         }
         Ok(Self { mask: mask | set | clear, value: value | set })
     }
+
+    /// The change of a field of `known`, with what becomes of the others that it would disturb.
+    fn beside(self, known: &Known, neighbours: Option<Neighbours>) -> Result<Self, Failure> {
+        let Some(field) = &known.field else { return Ok(self) };
+        let hazards = known.register.hazards(field);
+        let Some(first) = hazards.first() else { return Ok(self) };
+        let others = hazards.iter().fold(0, |mask, hazard| mask | hazard.field.mask());
+        match neighbours {
+            None => Err(Failure::Usage(format!(
+                "writing {} alone would write {} too: {}; say what becomes of it, by --neighbours keep, zero or one, or \
+                 write all of {}",
+                field.path(),
+                first.field.path(),
+                first.reason,
+                known.register.path()
+            ))),
+            Some(Neighbours::Keep) => Ok(self),
+            Some(Neighbours::Zero) => Ok(Self { mask: self.mask | others, value: self.value }),
+            Some(Neighbours::One) => Ok(Self { mask: self.mask | others, value: self.value | others }),
+        }
+    }
+}
+
+/// What is written to fields that a write of another one of their register would disturb.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Neighbours {
+    /// What was read
+    Keep,
+    /// Zeros
+    Zero,
+    /// Ones
+    One,
 }
 
 /// Values to read, one after the other.
 pub struct Reading {
     view: View,
+    place: Place,
     width: Width,
-    field: Option<Field>,
+    known: Option<Known>,
 }
 
 impl Reading {
-    /// Maps `places`.
-    pub fn of(ctx: &Context, places: &[Place]) -> Result<Vec<Self>, Failure> {
-        let width = ctx.value_width();
-        let areas: Vec<_> =
-            places.iter().map(|place| place.area(width)).collect::<Result<_, _>>().map_err(Failure::Usage)?;
-        let views = ctx.map_each(&areas, Access::Read)?;
-        for view in &views {
+    /// Maps `places`; of many that a name stands for, those that reading changes only if `force` is set.
+    pub fn of(ctx: &Context, places: &[Place], force: bool) -> Result<Vec<Self>, Failure> {
+        let targets = ctx.targets(places, if force { Purpose::ReadAll } else { Purpose::Read })?;
+        let areas: Vec<_> = targets.iter().map(Target::area).collect::<Result<_, _>>()?;
+        let views = ctx.map_each(&areas, Access::Read)?.into_iter().zip(targets);
+        let readings = views.map(|(view, Target { place, width, endian, known })| {
             view.bulk().with_width(width).check(Operation::Read, 0, view.len())?;
-        }
-        let fields = places.iter().map(|place| place.field());
-        Ok(views.into_iter().zip(fields).map(|(view, field)| Self { view, width, field }).collect())
+            Ok(Self { view: view.with_endian(endian), place, width, known })
+        });
+        readings.collect()
     }
 
     /// Loads the value at `offset`, and returns it as it is shown.
     pub fn load(&self, offset: usize) -> Result<Hex, Failure> {
         let whole = self.view.read_value(self.width, offset)?;
-        Ok(match self.field {
+        Ok(match self.place.field() {
             Some(field) => Hex { value: field.get(whole), bits: field.bits() },
             None => Hex::of(whole, self.width),
         })
@@ -139,27 +184,56 @@ impl Reading {
 
     /// Prints `value`, which was loaded at `offset`.
     pub fn show(&self, ctx: &mut Context, offset: usize, value: Hex, quiet: bool) -> Result<(), Failure> {
-        let (width, field, format) = (self.width.bits(), self.field, ctx.format);
-        Ok(ctx.out.emit(&Found { address: self.view.at(offset), width, field, value, format, quiet })?)
+        let (address, width, field, format) = (self.view.at(offset), self.width.bits(), self.place.field(), ctx.format);
+        let found = Found { address, width, field, value, format, quiet };
+        match &self.known {
+            Some(known) if !quiet => Ok(ctx.out.emit(&Decoded { known, found })?),
+            _ => Ok(ctx.out.emit(&found)?),
+        }
     }
 
     /// Prints every value.
     pub fn run(&self, ctx: &mut Context, quiet: bool) -> Result<(), Failure> {
-        for offset in (0..self.view.len()).step_by(self.width.bytes()) {
+        for offset in self.offsets() {
             self.show(ctx, offset, self.load(offset)?, quiet)?;
         }
         Ok(())
+    }
+
+    /// The offsets of its values.
+    pub fn offsets(&self) -> impl Iterator<Item = usize> {
+        (0..self.view.len()).step_by(self.width.bytes())
+    }
+
+    /// How many bits each of its values has.
+    pub fn bits(&self) -> u32 {
+        self.place.field().map_or(self.width.bits(), Field::bits)
     }
 
     /// The memory that is read.
     pub fn view(&self) -> &View {
         &self.view
     }
+
+    /// What is known of it.
+    pub fn known(&self) -> Option<&Known> {
+        self.known.as_ref()
+    }
+
+    /// The place, which is no name.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// The width of its values.
+    pub fn width(&self) -> Width {
+        self.width
+    }
 }
 
 /// Prints every value of `places`.
-pub fn read(ctx: &mut Context, places: &[Place], quiet: bool) -> Result<(), Failure> {
-    Reading::of(ctx, places)?.iter().try_for_each(|reading| reading.run(ctx, quiet))
+pub fn read(ctx: &mut Context, places: &[Place], quiet: bool, force: bool) -> Result<(), Failure> {
+    Reading::of(ctx, places, force)?.iter().try_for_each(|reading| reading.run(ctx, quiet))
 }
 
 /// Values to write.
@@ -167,6 +241,7 @@ pub struct Writing {
     view: View,
     width: Width,
     what: What,
+    known: Option<Known>,
 }
 
 /// What is written.
@@ -178,29 +253,40 @@ enum What {
 }
 
 impl Writing {
-    /// Maps the places of `assignments`.
-    pub fn of(ctx: &Context, assignments: &[Assignment]) -> Result<Vec<Self>, Failure> {
-        let width = ctx.value_width();
-        let parts: Vec<_> = assignments.iter().map(|it| part(it, width)).collect::<Result<_, _>>()?;
-        Self::map(ctx, width, Operation::Write, parts)
+    /// Maps the places of `assignments`. What a bit field of a register would do to others is refused, unless
+    /// `neighbours` says what becomes of them.
+    pub fn of(ctx: &Context, assignments: &[Assignment], neighbours: Option<Neighbours>) -> Result<Vec<Self>, Failure> {
+        let parts = assignments.iter().map(|assignment| {
+            let target = ctx.target(assignment.place, Purpose::Write)?;
+            part(&target, assignment, neighbours)
+        });
+        let parts: Vec<_> = parts.collect::<Result<_, _>>()?;
+        Self::map(ctx, Operation::Write, parts)
     }
 
-    /// Maps the value at `location`, to change it.
-    pub fn change(ctx: &Context, location: Location, change: Change) -> Result<Self, Failure> {
-        let width = ctx.value_width();
+    /// Maps the value at `place`, to change it.
+    pub fn change(ctx: &Context, place: Place, change: Change) -> Result<Self, Failure> {
+        let target = ctx.target(place, Purpose::Write)?;
+        let (width, endian) = (target.width, target.endian);
+        if let Place::Field(location, field) = target.place {
+            return Err(Failure::Usage(format!(
+                "{location}{field} is a bit field: modify the whole value, or write it"
+            )));
+        }
         check_values(&[change.mask, change.value], width)?;
-        let area = location.area(width.bytes()).map_err(Failure::Usage)?;
-        let mut one = Self::map(ctx, width, Operation::Modify, vec![(area, What::Bits(change))])?;
+        let part = Part { area: target.area()?, width, endian, what: What::Bits(change), known: target.known };
+        let mut one = Self::map(ctx, Operation::Modify, vec![part])?;
         Ok(one.remove(0))
     }
 
-    fn map(ctx: &Context, width: Width, operation: Operation, parts: Vec<(Area, What)>) -> Result<Vec<Self>, Failure> {
-        let areas: Vec<_> = parts.iter().map(|(area, _)| *area).collect();
-        let views = ctx.map_each(&areas, Access::Write)?;
-        for view in &views {
+    fn map(ctx: &Context, operation: Operation, parts: Vec<Part>) -> Result<Vec<Self>, Failure> {
+        let areas: Vec<_> = parts.iter().map(|part| part.area).collect();
+        let views = ctx.map_each(&areas, Access::Write)?.into_iter().zip(parts);
+        let writings = views.map(|(view, Part { width, endian, what, known, .. })| {
             view.bulk().with_width(width).check(operation, 0, view.len())?;
-        }
-        Ok(views.into_iter().zip(parts).map(|(view, (_, what))| Self { view, width, what }).collect())
+            Ok(Self { view: view.with_endian(endian), width, what, known })
+        });
+        writings.collect()
     }
 
     /// Writes them, and prints what bits replaced.
@@ -232,17 +318,20 @@ impl Writing {
     }
 
     fn modify(&self, ctx: &mut Context, change: Change, verify: bool) -> Result<(), Failure> {
-        let (&Self { ref view, width, .. }, Change { mask, value }) = (self, change);
+        let (&Self { ref view, width, ref known, .. }, Change { mask, value }) = (self, change);
         let before = view.modify_value(width, 0, mask, value)?;
         ctx.after_stores(view, 0, view.len())?;
         if verify {
             read_back(&mut ctx.out, view, width, 0, mask, value)?;
         }
+        let after = (before & !mask) | value;
         ctx.out.emit(&Modified {
+            register: known.as_ref().map(|known| known.register.path().into()),
             address: view.at(0),
             width: width.bits(),
             before: Hex::of(before, width),
-            after: Hex::of((before & !mask) | value, width),
+            after: Hex::of(after, width),
+            fields: known.as_ref().map(|known| changes(known, before, after, ctx.format)).unwrap_or_default(),
             verified: verify,
             format: ctx.format,
         })?;
@@ -250,14 +339,27 @@ impl Writing {
     }
 }
 
+/// A part of memory, and what is written there.
+struct Part {
+    area: Area,
+    width: Width,
+    endian: Endian,
+    what: What,
+    known: Option<Known>,
+}
+
 /// The memory of an assignment, and what is written there.
-fn part(assignment: &Assignment, width: Width) -> Result<(Area, What), Failure> {
-    let Assignment { place, values } = assignment;
-    match *place {
+fn part(target: &Target, assignment: &Assignment, neighbours: Option<Neighbours>) -> Result<Part, Failure> {
+    let &Target { place, width, endian, ref known } = target;
+    let values = assignment.values(known.as_ref())?;
+    let (area, what) = match place {
         Place::Address(location) => {
-            check_values(values, width)?;
+            check_values(&values, width)?;
+            if known.is_some() && values.len() != 1 {
+                return Err(Failure::Usage(format!("a register takes one value, not {}", values.len())));
+            }
             let area = location.area(values.len() * width.bytes()).map_err(Failure::Usage)?;
-            Ok((area, What::Values(values.clone())))
+            (area, What::Values(values))
         }
         Place::Field(location, field) => {
             let [value] = values[..] else {
@@ -269,23 +371,36 @@ fn part(assignment: &Assignment, width: Width) -> Result<(Area, What), Failure> 
                     field.max()
                 ))
             })?;
-            let area = place.area(width).map_err(Failure::Usage)?;
-            Ok((area, What::Bits(Change { mask: field.mask(), value })))
+            let change = Change { mask: field.mask(), value };
+            let change = match known {
+                Some(known) => change.beside(known, neighbours)?,
+                None => change,
+            };
+            (place.area(width).map_err(Failure::Usage)?, What::Bits(change))
         }
-        Place::Range(area) => Err(Failure::Usage(format!(
-            "write stores values one after the other from an address on; to repeat one over {area} use fill"
-        ))),
-    }
+        Place::Range(area) => {
+            return Err(Failure::Usage(format!(
+                "write stores values one after the other from an address on; to repeat one over {area} use fill"
+            )))
+        }
+        Place::Register(symbol) => return Err(Failure::Usage(format!("{symbol} is not resolved"))),
+    };
+    Ok(Part { area, width, endian, what, known: known.clone() })
 }
 
 /// Does all of `assignments`, in their order.
-pub fn write(ctx: &mut Context, assignments: &[Assignment], verify: bool) -> Result<(), Failure> {
-    Writing::of(ctx, assignments)?.iter().try_for_each(|writing| writing.run(ctx, verify))
+pub fn write(
+    ctx: &mut Context,
+    assignments: &[Assignment],
+    neighbours: Option<Neighbours>,
+    verify: bool,
+) -> Result<(), Failure> {
+    Writing::of(ctx, assignments, neighbours)?.iter().try_for_each(|writing| writing.run(ctx, verify))
 }
 
-/// Changes bits of the value at `location`.
-pub fn modify(ctx: &mut Context, location: Location, change: Change, verify: bool) -> Result<(), Failure> {
-    Writing::change(ctx, location, change)?.run(ctx, verify)
+/// Changes bits of the value at `place`.
+pub fn modify(ctx: &mut Context, place: Place, change: Change, verify: bool) -> Result<(), Failure> {
+    Writing::change(ctx, place, change)?.run(ctx, verify)
 }
 
 /// Fails unless the bits of `mask` at `offset` are those of `expected`. Programs get the difference.

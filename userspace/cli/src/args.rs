@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{ArgGroup, Parser, Subcommand};
+use clap::{ArgAction, ArgGroup, Parser, Subcommand};
 use clap_complete::Shell;
 use devmap::driver::Name;
 use devmap::page::PageSize;
 use devmap::{Endian, Width, DEFAULT_DEVICE};
 
-use crate::assignment::{item, target, Item, Target};
+use crate::access::Neighbours;
+use crate::assignment::{first, item, First, Item};
 use crate::base::{pci, window, Base};
 use crate::explain::{asked, Asked};
 use crate::generate::{places, windows};
@@ -21,7 +22,8 @@ use crate::location::Location;
 use crate::memtest::Algorithm;
 use crate::number::{count, duration, number, page_size};
 use crate::output::Format;
-use crate::place::{address, place, range, Extent, Place};
+use crate::place::{address, place, range, value, Extent, Place};
+use crate::symbol::Symbol;
 
 /// Reads and writes physical memory, with accesses of exactly the requested width.
 ///
@@ -88,6 +90,11 @@ pub struct Options {
     #[arg(long, value_name = "FORMAT", default_value = "hex", value_parser = formats(), overrides_with = "format")]
     pub format: Format,
 
+    /// A description of registers (CMSIS-SVD), whose names are places; several may be given, in DEVMAP_SVD with : between
+    /// them [default: those in ~/.config/devmap and /etc/devmap]
+    #[arg(long, value_name = "FILE", env = "DEVMAP_SVD", value_delimiter = ':', action = ArgAction::Append)]
+    pub svd: Vec<PathBuf>,
+
     /// For a cached window that a device shares without looking into the caches: drop cached lines before reading, and
     /// write them back after writing
     #[arg(long, overrides_with = "sync_cache")]
@@ -145,7 +152,8 @@ Examples:
   devmap read 0xc0000000+16 -w 8       sixteen bytes
   devmap read 0xc0000010:7:4           the bits 7 to 4 of a value
   v=$(devmap read -q 0xc0000064)       the bare value, for a script
-  devmap read 0xc0000064 --format binary")]
+  devmap read 0xc0000064 --format binary
+  devmap read --svd board.svd UART0.CR               a register by its name, with its fields")]
     Read(ReadArgs),
 
     /// Store values at places, one store each, reading nothing
@@ -156,7 +164,8 @@ Examples:
   devmap write 0xc0000064 3 -w 8       one byte
   devmap write 0xc0000000 1 2 3        three values of 32 bits, one after the other
   devmap write 0xc0000010=1 0xc0000020=2           a value for each place, in this order
-  devmap write 0xc0000010:7:4 5        a bit field: one load, then one store")]
+  devmap write 0xc0000010:7:4 5        a bit field: one load, then one store
+  devmap write --svd board.svd UART0.LCRH.WLEN=Bits8         a field of a register")]
     #[command(override_usage = "\
 devmap write [OPTIONS] <PLACE> <VALUE>...
        devmap write [OPTIONS] <PLACE=VALUE>...")]
@@ -168,8 +177,8 @@ Examples:
   devmap modify 0xc0000010 --set 0x80 --clear 0x3
   devmap modify 0xc0000010 --mask 0xff00 0x1200    bits 15 to 8 become 0x12")]
     #[command(override_usage = "\
-devmap modify [OPTIONS] <ADDRESS> [--set <BITS>] [--clear <BITS>]
-       devmap modify [OPTIONS] <ADDRESS> --mask <BITS> <VALUE>")]
+devmap modify [OPTIONS] <PLACE> [--set <BITS>] [--clear <BITS>]
+       devmap modify [OPTIONS] <PLACE> --mask <BITS> <VALUE>")]
     Modify(ModifyArgs),
 
     /// Wait until a value, or bits of it, are what they should be
@@ -192,6 +201,36 @@ Examples:
   devmap run setup.script
   echo 'write 0xc0000000=1' | devmap run -")]
     Run(RunArgs),
+
+    /// List and search the registers that descriptions have
+    #[command(after_help = "\
+Without a pattern, the peripherals; of a peripheral, its registers; of a register, its fields and their values. * stands \
+for any text in a name, and ? for a character. A description is a CMSIS-SVD file, by --svd, DEVMAP_SVD, or in \
+~/.config/devmap or /etc/devmap.
+
+Examples:
+  devmap registers --svd board.svd
+  devmap registers --svd board.svd UART0
+  devmap registers --svd board.svd UART0.CR
+  devmap registers --svd board.svd '*.*CR'")]
+    Registers(RegistersArgs),
+
+    /// Print the values of registers, for `diff`
+    #[command(after_help = "\
+Registers that reading changes are left out, unless --force is given.
+
+Example:
+  devmap snapshot --svd board.svd UART0 > before")]
+    Snapshot(SnapshotArgs),
+
+    /// Compare registers with a snapshot, or two snapshots, field by field
+    #[command(after_help = "\
+The exit status is 1 if something is different.
+
+Examples:
+  devmap diff --svd board.svd before           with the registers now
+  devmap diff --svd board.svd before after")]
+    Diff(DiffArgs),
 
     /// Print a range in hexadecimal and as text
     #[command(after_help = "\
@@ -371,20 +410,26 @@ pub struct ReadArgs {
     /// Print the values alone
     #[arg(short, long)]
     pub quiet: bool,
+    /// Also read registers that reading changes, where a peripheral or a pattern stands for them
+    #[arg(long)]
+    pub force: bool,
 }
 
 #[derive(Debug, PartialEq, clap::Args)]
 #[group(skip)]
 pub struct WriteArgs {
     /// ADDRESS, NAME+OFFSET, or ADDRESS:HIGH:LOW; or one of them with =VALUE
-    #[arg(value_name = "PLACE", value_parser = target, add = places())]
-    pub first: Target,
+    #[arg(value_name = "PLACE", value_parser = first, add = places())]
+    pub first: First,
     /// The values, or more places with theirs
     #[arg(value_name = "VALUE", value_parser = item, add = places(), allow_negative_numbers = true)]
     pub others: Vec<Item>,
     /// Read the values back, and fail if they differ
     #[arg(long)]
     pub verify: bool,
+    /// What becomes of other fields of the register that writing back what was read would change
+    #[arg(long, value_enum)]
+    pub neighbours: Option<Neighbours>,
 }
 
 #[derive(Debug, PartialEq, clap::Args)]
@@ -412,6 +457,34 @@ pub struct WaitArgs {
 
 #[derive(Debug, PartialEq, clap::Args)]
 #[group(skip)]
+pub struct RegistersArgs {
+    /// The name of a peripheral, register or field, or a pattern
+    #[arg(value_parser = Symbol::parse)]
+    pub pattern: Option<Symbol>,
+}
+
+#[derive(Debug, PartialEq, clap::Args)]
+#[group(skip)]
+pub struct SnapshotArgs {
+    /// The names of peripherals or registers, or patterns
+    #[arg(value_name = "PLACE", value_parser = place, required = true)]
+    pub places: Vec<Place>,
+    /// Also read registers that reading changes
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Debug, PartialEq, clap::Args)]
+#[group(skip)]
+pub struct DiffArgs {
+    /// A snapshot
+    pub before: PathBuf,
+    /// A later one [default: the registers now]
+    pub after: Option<PathBuf>,
+}
+
+#[derive(Debug, PartialEq, clap::Args)]
+#[group(skip)]
 pub struct RunArgs {
     /// The script, or - for standard input
     pub script: PathBuf,
@@ -421,9 +494,9 @@ pub struct RunArgs {
 #[group(skip)]
 #[command(group(ArgGroup::new("change").required(true).multiple(true).args(["set", "clear", "mask"])))]
 pub struct ModifyArgs {
-    /// The address of the value
-    #[arg(value_parser = address, add = places())]
-    pub address: Location,
+    /// ADDRESS, NAME+OFFSET, or the name of a register
+    #[arg(value_name = "PLACE", value_parser = value, add = places())]
+    pub place: Place,
     /// What the bits of the mask become
     #[arg(value_parser = number, requires = "mask", allow_negative_numbers = true)]
     pub value: Option<u64>,

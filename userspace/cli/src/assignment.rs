@@ -2,20 +2,30 @@
 
 //! What `write` writes where.
 
+use devmap::registers::{EncodeError, Field};
+
 use crate::failure::Failure;
 use crate::number::number;
 use crate::place::{place, Place};
+use crate::target::Known;
 
 /// A place, and the values to store from it on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assignment {
     pub place: Place,
-    pub values: Vec<u64>,
+    values: Vec<Value>,
+}
+
+/// A number, or the name of a value of a field, which lives as long as the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    Number(u64),
+    Name(&'static str),
 }
 
 /// The first argument: where values go that follow, or PLACE=VALUE.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum First {
     Place(Place),
     Assignment(Assignment),
 }
@@ -23,15 +33,15 @@ pub enum Target {
 /// A further argument: a value for the place, or PLACE=VALUE.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
-    Value(u64),
+    Value(Value),
     Assignment(Assignment),
 }
 
 /// Reads a place, or PLACE=VALUE.
-pub fn target(text: &str) -> Result<Target, String> {
+pub fn first(text: &str) -> Result<First, String> {
     match assignment(text)? {
-        Some(assignment) => Ok(Target::Assignment(assignment)),
-        None => place(text).map(Target::Place),
+        Some(assignment) => Ok(First::Assignment(assignment)),
+        None => place(text).map(First::Place),
     }
 }
 
@@ -39,22 +49,48 @@ pub fn target(text: &str) -> Result<Target, String> {
 pub fn item(text: &str) -> Result<Item, String> {
     match assignment(text)? {
         Some(assignment) => Ok(Item::Assignment(assignment)),
-        None => number(text).map(Item::Value),
+        None => value(text).map(Item::Value),
     }
 }
 
 /// Reads PLACE=VALUE; `None` if there is no = in the text.
 fn assignment(text: &str) -> Result<Option<Assignment>, String> {
     // The name of a line in /proc/iomem may have one, a value never.
-    let Some((place_text, value)) = text.rsplit_once('=') else { return Ok(None) };
-    Ok(Some(Assignment { place: place(place_text)?, values: vec![number(value)?] }))
+    let Some((place_text, value_text)) = text.rsplit_once('=') else { return Ok(None) };
+    Ok(Some(Assignment { place: place(place_text)?, values: vec![value(value_text)?] }))
+}
+
+/// Reads a value. What begins with a letter may be the name of one.
+fn value(text: &str) -> Result<Value, String> {
+    match number(text) {
+        Err(_) if text.starts_with(|c: char| c.is_alphabetic() || c == '_') => Ok(Value::Name(text.to_owned().leak())),
+        number => number.map(Value::Number),
+    }
+}
+
+impl Assignment {
+    /// The numbers that its values are in what is known of the place.
+    pub fn values(&self, known: Option<&Known>) -> Result<Vec<u64>, Failure> {
+        let field = known.and_then(|known| known.field.as_ref());
+        let encoded = |bits: Result<u64, EncodeError>, field: &Field<'_>| match bits {
+            Ok(bits) => Ok(field.get(bits)),
+            Err(error) => Err(Failure::Usage(error.to_string())),
+        };
+        let number = |value: &Value| match (*value, field) {
+            (Value::Number(number), None) => Ok(number),
+            (Value::Number(number), Some(field)) => encoded(field.encode(number), field),
+            (Value::Name(name), Some(field)) => encoded(field.encode(name), field),
+            (Value::Name(name), None) => number(name).map_err(Failure::Usage),
+        };
+        self.values.iter().map(number).collect()
+    }
 }
 
 /// All of them: either every argument is PLACE=VALUE, or the first is a place and the others are its values.
-pub fn assignments(first: Target, others: Vec<Item>) -> Result<Vec<Assignment>, Failure> {
+pub fn assignments(first: First, others: Vec<Item>) -> Result<Vec<Assignment>, Failure> {
     let mixed = || Failure::Usage("write either PLACE VALUE..., or only PLACE=VALUE...".into());
     match first {
-        Target::Place(place) => {
+        First::Place(place) => {
             let values = others.into_iter().map(|item| match item {
                 Item::Value(value) => Ok(value),
                 Item::Assignment(_) => Err(mixed()),
@@ -65,7 +101,7 @@ pub fn assignments(first: Target, others: Vec<Item>) -> Result<Vec<Assignment>, 
             }
             Ok(vec![Assignment { place, values }])
         }
-        Target::Assignment(first) => {
+        First::Assignment(first) => {
             let others = others.into_iter().map(|item| match item {
                 Item::Value(_) => Err(mixed()),
                 Item::Assignment(assignment) => Ok(assignment),
@@ -81,14 +117,17 @@ mod tests {
 
     fn parse(text: &str) -> Result<Vec<Assignment>, String> {
         let mut words = text.split(' ');
-        let first = target(words.next().unwrap())?;
+        let first = first(words.next().unwrap())?;
         let others = words.map(item).collect::<Result<_, _>>()?;
         assignments(first, others).map_err(|failure| failure.to_string())
     }
 
     #[test]
     fn values_follow_one_place_or_each_has_its_own() {
-        let of = |text: &str, values: &[u64]| Assignment { place: place(text).unwrap(), values: values.to_vec() };
+        let of = |text: &str, values: &[u64]| Assignment {
+            place: place(text).unwrap(),
+            values: values.iter().copied().map(Value::Number).collect(),
+        };
         assert_eq!(parse("0x10 1 2 3"), Ok(vec![of("0x10", &[1, 2, 3])]));
         assert_eq!(
             parse("0x10=1 sdram+4:7:4=0x5 4=4K"),
@@ -101,6 +140,7 @@ mod tests {
             ("0x10=", "`` is not a number"),
             ("=1", "`` is not a number"),
             ("1=2=3", "`1=2` is not a number"),
+            ("0 1z", "`1z` is not a number"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(says), "{text}: {error}");

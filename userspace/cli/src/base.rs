@@ -54,6 +54,11 @@ impl Base {
         }
     }
 
+    /// Whether `text` begins with a name that may have points and capitals.
+    pub fn has_path(text: &str) -> bool {
+        text.split(['+', '@']).next().is_some_and(|name| name.contains('/'))
+    }
+
     /// A BAR, of the part of `text` behind its first /.
     fn pci<'a>(text: &str, rest: &'a str) -> Result<(Self, &'a str), String> {
         let wrong = || format!("`{text}` does not begin with a BAR: write {PCI}, as in pci/0000:01:00.0/0");
@@ -89,14 +94,20 @@ impl Base {
 
 /// The map of a UIO device that is called `name`, or has this number.
 pub fn uio_map<'a>(device: &str, maps: &'a [UioMap], name: &str) -> Result<&'a UioMap, String> {
-    let number = name.parse().ok();
-    maps.iter().find(|map| map.name == name || Some(map.index) == number).ok_or_else(|| {
-        let names: Vec<_> = maps.iter().map(|map| format!("{} ({})", map.index, map.name)).collect();
-        match names.is_empty() {
-            true => format!("{device} has no map {name}: it has no memory"),
-            false => format!("{device} has no map {name}: its maps are {}", names.join(", ")),
+    if let Some(map) = name.parse().ok().and_then(|index: u64| maps.iter().find(|map| map.index == index)) {
+        return Ok(map);
+    }
+    let mut called = maps.iter().filter(|map| map.name == name);
+    match (called.next(), called.count()) {
+        (Some(map), 0) => Ok(map),
+        // The kernel calls all maps of a device of the device tree as this one.
+        (Some(_), others) => Err(format!("{device} has {} maps {name}: give the number of one, from 0 on", others + 1)),
+        (None, _) if maps.is_empty() => Err(format!("{device} has no map {name}: it has no memory")),
+        (None, _) => {
+            let names: Vec<_> = maps.iter().map(|map| format!("{} ({})", map.index, map.name)).collect();
+            Err(format!("{device} has no map {name}: its maps are {}", names.join(", ")))
         }
-    })
+    }
 }
 
 /// Reads a BAR without the pci/ before it.

@@ -11,11 +11,13 @@ use devmap::{page, Bulk, Device, Endian, Error, Kind, Mapping, OpenOptions, Phys
 
 use crate::args::{Options, ValueOptions};
 use crate::base::{uio_map, Base};
+use crate::catalog::Catalog;
 use crate::failure::{self, Failure};
 use crate::location::{Area, Location};
 use crate::output::{Format, Output};
 use crate::place::Extent;
 use crate::sigbus::{self, Memory};
+use crate::target::Located;
 use crate::view::View;
 
 /// The longest part of what has a name that places in it share one mapping of, in bytes.
@@ -38,6 +40,7 @@ pub struct Context {
     pub format: Format,
     /// Where numbers without a name count from.
     start: Option<Location>,
+    catalog: Catalog,
     width: Option<Width>,
     sync_cache: bool,
     o_sync: bool,
@@ -47,12 +50,12 @@ pub struct Context {
 
 impl Context {
     pub fn new(options: Options) -> Self {
-        let Options { device, base, window, pci, values, format, sync_cache, o_sync, json } = options;
+        let Options { device, base, window, pci, values, format, svd, sync_cache, o_sync, json } = options;
         let ValueOptions { width, endian } = values;
         let first_of = |base| Location { base: Some(base), address: 0 };
         let start = base.or(window.map(Base::Window).map(first_of)).or(pci.map(first_of));
-        let (out, kept) = (Output::new(json), RefCell::default());
-        Self { device, endian, out, format, start, width, sync_cache, o_sync, kept }
+        let (out, kept, catalog) = (Output::new(json), RefCell::default(), Catalog::new(svd));
+        Self { device, endian, out, format, start, catalog, width, sync_cache, o_sync, kept }
     }
 
     /// The width of a value.
@@ -68,6 +71,16 @@ impl Context {
     /// Sets the width and the byte order of values, and returns those that were set before.
     pub fn set_values(&mut self, width: Option<Width>, endian: Endian) -> (Option<Width>, Endian) {
         (std::mem::replace(&mut self.width, width), std::mem::replace(&mut self.endian, endian))
+    }
+
+    /// The descriptions of registers.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Where numbers without a name count from, if it is not address 0.
+    pub fn start(&self) -> Option<Location> {
+        self.start
     }
 
     /// `location`, from where --base says if it has no name.
@@ -130,9 +143,8 @@ impl Context {
         self.map(self.locate_extent(extent.into())?, Access::Write)
     }
 
-    /// Maps all of `areas`. Those that lie on one page, or near each other in what has a name, share a mapping.
+    /// Maps all of `areas`, which were located. Those that lie on one page, or near each other in what has a name, share a mapping.
     pub fn map_each(&self, areas: &[Area], access: Access) -> Result<Vec<View>, Failure> {
-        let areas: Vec<_> = areas.iter().map(|area| self.locate_area(*area)).collect::<Result<_, _>>()?;
         let mut hulls: Vec<Area> = Vec::new();
         let hull_of: Vec<_> = areas
             .iter()
@@ -149,7 +161,8 @@ impl Context {
                 }
             })
             .collect();
-        let views: Vec<_> = hulls.iter().map(|hull| self.map((*hull).into(), access)).collect::<Result<_, _>>()?;
+        let views: Vec<_> =
+            hulls.iter().map(|hull| self.map(Located::Area(*hull), access)).collect::<Result<_, _>>()?;
         let parts = areas.iter().zip(hull_of).map(|(area, hull)| {
             // A hull is mapped, so its offsets fit.
             let start = (area.range.start() - hulls[hull].range.start()) as usize;
@@ -158,16 +171,11 @@ impl Context {
         parts.collect()
     }
 
-    fn locate_extent(&self, extent: Extent) -> Result<Extent, Failure> {
-        match extent {
-            Extent::Area(area) => Ok(self.locate_area(area)?.into()),
-            Extent::Whole(_) => Ok(extent),
-        }
-    }
-
-    /// Maps `extent`, which was located.
-    fn map(&self, extent: Extent, access: Access) -> Result<View, Failure> {
-        let base = extent.base();
+    fn map(&self, located: Located, access: Access) -> Result<View, Failure> {
+        let base = match located {
+            Located::Area(area) => area.base,
+            Located::Whole(base) => Some(base),
+        };
         let device = self.keep_open(base, access)?;
         // Ranges of a UIO device are physical.
         let memory = match (base, device.kind()) {
@@ -177,12 +185,12 @@ impl Context {
             _ => None,
         };
         let origin = memory.map_or(0, |memory| memory.start());
-        let mapping = match extent {
-            Extent::Area(Area { range, .. }) => {
+        let mapping = match located {
+            Located::Area(Area { range, .. }) => {
                 let moved = origin.checked_add(range.start()).and_then(|start| PhysRange::new(start, range.length()));
                 device.map(moved.ok_or(Error::TooLong { range })?)
             }
-            Extent::Whole(_) => memory.map_or_else(|| device.map_all(), |memory| device.map(memory)),
+            Located::Whole(_) => memory.map_or_else(|| device.map_all(), |memory| device.map(memory)),
         }?;
         let (what, remedy) = match device.kind() {
             Kind::File => ("the file was truncated while mapped", "keep others from truncating it"),

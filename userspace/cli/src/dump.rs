@@ -25,6 +25,8 @@ struct Line<'a> {
     bytes: &'a [u8],
     /// Show values of this width and order; otherwise bytes.
     values: Option<(Width, Endian)>,
+    /// The names of registers that lie in it.
+    names: &'a [String],
     /// Whether the output shows colours. They take most of the time, also where they are removed again.
     coloured: bool,
 }
@@ -67,6 +69,10 @@ impl fmt::Display for Line<'_> {
             self.paint(&mut text, style_of(*byte), |text| text.push(shown))?;
         }
         text.push('|');
+        for name in self.names {
+            text.push_str("  ");
+            text.push_str(name);
+        }
         f.write_str(&text)
     }
 }
@@ -93,8 +99,10 @@ fn push_hex(text: &mut String, value: u64, digits: usize) {
 
 /// A line for programs.
 #[derive(Serialize)]
-struct Json {
+struct Json<'a> {
     address: Location,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    registers: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<String>,
     #[serde(flatten, skip_serializing_if = "Option::is_none", serialize_with = "json::values")]
@@ -110,6 +118,7 @@ impl Serialize for Line<'_> {
         };
         Json {
             address: self.address,
+            registers: self.names,
             bytes: self.values.is_none().then(digits),
             values: self.values.map(|_| self.groups().collect()),
         }
@@ -135,6 +144,7 @@ pub fn dump(ctx: &mut Context, extent: Extent, all: bool) -> Result<(), Failure>
     bulk.check(Operation::Read, 0, mapping.len())?;
     let values = ctx.fixed_width().map(|width| (width, ctx.endian));
     let (every_line, coloured) = (all || ctx.out.is_json(), ctx.out.is_coloured());
+    let registers = ctx.catalog().registers_in(mapping.physical())?;
     let mut buffer = Vec::new();
     let mut before = [0; LINE];
     let mut omitting = false;
@@ -145,7 +155,10 @@ pub fn dump(ctx: &mut Context, extent: Extent, all: bool) -> Result<(), Failure>
             let at = offset + index * LINE;
             // The first and the last line are always printed, so that the end is visible.
             let inner = at > 0 && at + LINE < mapping.len();
-            if !every_line && inner && bytes == before {
+            let start = mapping.physical().start() + at as u64;
+            let named = registers.range(start..).take_while(|(address, _)| **address - start < LINE as u64);
+            let names: Vec<_> = named.map(|(_, register)| register.path().to_owned()).collect();
+            if !every_line && inner && names.is_empty() && bytes == before {
                 if !omitting {
                     ctx.print("*\n")?;
                 }
@@ -156,7 +169,7 @@ pub fn dump(ctx: &mut Context, extent: Extent, all: bool) -> Result<(), Failure>
             if let Ok(whole) = bytes.try_into() {
                 before = whole;
             }
-            ctx.out.emit(&Line { address: mapping.at(at), bytes, values, coloured })?;
+            ctx.out.emit(&Line { address: mapping.at(at), bytes, values, names: &names, coloured })?;
         }
         Ok(true)
     })
@@ -167,7 +180,7 @@ mod tests {
     use super::*;
 
     fn line(bytes: &[u8], values: Option<(Width, Endian)>, coloured: bool) -> String {
-        Line { address: 0xc000_0000.into(), bytes, values, coloured }.to_string()
+        Line { address: 0xc000_0000.into(), bytes, values, names: &[], coloured }.to_string()
     }
 
     /// Without colours, which change nothing else.

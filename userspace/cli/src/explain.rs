@@ -141,6 +141,13 @@ pub fn explain(
         }
         (Asked::Address(start), length) => (start, length),
         (Asked::Range(Extent::Area(area)), None) => (area.start(), Some(area.range.length())),
+        (Asked::Range(Extent::Register(symbol)), None) => {
+            let area = ctx.area_of(symbol)?;
+            (area.start(), Some(area.range.length()))
+        }
+        (Asked::Range(Extent::Register(symbol)), Some(_)) => {
+            return Err(Failure::Usage(format!("{symbol} has a length already: omit the other one")))
+        }
         (Asked::Range(Extent::Whole(base)), length) => (Location { base: Some(base), address: 0 }, length),
     };
     let start = ctx.locate(start)?;

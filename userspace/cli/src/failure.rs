@@ -5,6 +5,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use devmap::registers::FindError;
 use devmap::{errno_text, Error};
 use serde::Serialize;
 
@@ -26,6 +27,9 @@ pub enum Failure {
     /// Another file could not be read or written.
     #[error("cannot {doing} {}: {}", path.display(), errno_text(error))]
     File { doing: &'static str, path: PathBuf, error: io::Error },
+    /// A description of registers is wrong.
+    #[error("{0}")]
+    Description(#[from] devmap::registers::DescriptionError),
     /// Standard output could not be written.
     #[error("cannot write the output: {}", errno_text(.0))]
     Output(#[from] io::Error),
@@ -80,7 +84,7 @@ impl Failure {
                 _ => Self::ABSENT,
             },
             Self::Refused => Self::ABSENT,
-            Self::File { .. } | Self::Output(_) => 4,
+            Self::File { .. } | Self::Description(_) | Self::Output(_) => 4,
             Self::TimedOut(_) => 5,
             Self::At { failure, .. } => failure.status(),
             Self::Interrupted(_) => Self::INTERRUPTED,
@@ -122,4 +126,14 @@ pub fn report(json: bool, name: &str, result: Result<(), Failure>) -> Result<(),
 /// Prints a line on standard error, if that can still be written: a terminal may be gone.
 pub fn say(line: String) {
     let _ = io::stderr().write_all((line + "\n").as_bytes());
+}
+
+/// A name that is not found is an argument's fault; a description that is wrong is not.
+impl From<FindError> for Failure {
+    fn from(error: FindError) -> Self {
+        match error {
+            FindError::Description(error) => error.into(),
+            error => Self::Usage(error.to_string()),
+        }
+    }
 }

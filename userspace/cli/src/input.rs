@@ -77,6 +77,9 @@ impl Input {
                 self.length,
                 area.range.length()
             ))),
+            Place::Register(symbol) => {
+                Err(Failure::Usage(format!("{symbol} is the name of a register: give an address or a range")))
+            }
             Place::Field(location, field) => {
                 Err(Failure::Usage(format!("{location}{field} is a bit field: give an address or a range")))
             }

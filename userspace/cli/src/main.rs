@@ -10,11 +10,13 @@ mod assignment;
 mod bar;
 mod base;
 mod blocks;
+mod catalog;
 mod chart;
 mod check;
 mod compare;
 mod compat;
 mod context;
+mod decode;
 mod drawing;
 mod dump;
 mod explain;
@@ -33,12 +35,16 @@ mod output;
 mod place;
 mod probe;
 mod quick;
+mod registers;
 mod screen;
 mod script;
 mod search;
 mod sigbus;
+mod snapshot;
+mod symbol;
 mod table;
 mod tally;
+mod target;
 mod test;
 mod transfer;
 mod view;
@@ -93,24 +99,29 @@ fn dispatch(args: Args) -> Result<(), Failure> {
     let ctx = &mut Context::new(args.options);
     match args.command {
         None => ctx.print(INTRODUCTION),
-        Some(Command::Read(args)) => access::read(ctx, &args.places, args.quiet),
-        Some(Command::Write(args)) => access::write(ctx, &assignments(args.first, args.others)?, args.verify),
+        Some(Command::Read(args)) => access::read(ctx, &args.places, args.quiet, args.force),
+        Some(Command::Write(args)) => {
+            access::write(ctx, &assignments(args.first, args.others)?, args.neighbours, args.verify)
+        }
         Some(Command::Modify(args)) => {
             let change = access::Change::new(args.mask.zip(args.value), args.set, args.clear)?;
-            access::modify(ctx, args.address, change, args.verify)
+            access::modify(ctx, args.place, change, args.verify)
         }
         Some(Command::Wait(args)) => {
             let WaitArgs { place, value, mask, timeout, interval, quiet } = args;
             wait::Waiting::of(ctx, place, mask, value, timeout, interval)?.run(ctx, quiet)
         }
         Some(Command::Run(args)) => script::run(ctx, &args.script),
+        Some(Command::Registers(args)) => registers::registers(ctx, args.pattern),
+        Some(Command::Snapshot(args)) => snapshot::snapshot(ctx, &args.places, args.force),
+        Some(Command::Diff(args)) => snapshot::diff(ctx, &args.before, args.after.as_deref()),
         Some(Command::Dump(args)) => dump::dump(ctx, args.range, args.all),
         Some(Command::Fill(args)) => transfer::fill(ctx, args.range, args.value, args.verify),
-        Some(Command::Load(args)) => transfer::load(ctx, &args.file, args.place, args.verify),
+        Some(Command::Load(args)) => transfer::load(ctx, &args.file, ctx.plain(args.place)?, args.verify),
         Some(Command::Save(args)) => transfer::save(ctx, args.range, &args.file),
         Some(Command::Copy(args)) => transfer::copy(ctx, args.range, args.target, args.verify),
         Some(Command::Compare(args)) => compare::compare(ctx, args.range, args.other),
-        Some(Command::Verify(args)) => compare::verify(ctx, &args.file, args.place),
+        Some(Command::Verify(args)) => compare::verify(ctx, &args.file, ctx.plain(args.place)?),
         Some(Command::Search(args)) => {
             let pattern = search::Pattern::new(ctx, &args.values, args.text, args.bytes.as_deref())?;
             search::search(ctx, args.range, &pattern, args.max_count)
@@ -122,7 +133,7 @@ fn dispatch(args: Args) -> Result<(), Failure> {
         Some(Command::Check(CheckArgs { place, read: _, write, exec, private })) => {
             // Every command reads, even one that only checks for writing.
             let protection = Protection { read: true, write, execute: exec };
-            check::check(ctx, place, protection, if private { Sharing::Private } else { Sharing::Shared })
+            check::check(ctx, ctx.plain(place)?, protection, if private { Sharing::Private } else { Sharing::Shared })
         }
         Some(Command::Explain(args)) => explain::explain(ctx, args.asked, args.length, args.page_size),
         Some(Command::Lab(args)) => lab::lab(ctx, args.experiment, args.address),

@@ -11,6 +11,7 @@ use crate::base::Base;
 use crate::iomem;
 use crate::location::{Area, Location};
 use crate::number::number;
+use crate::symbol::Symbol;
 
 /// A place in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum Place {
     Field(Location, Field),
     /// Every value of this range.
     Range(Area),
+    /// What has this name in a description of registers.
+    Register(Symbol),
 }
 
 /// A range, whose end may be that of what has a name.
@@ -30,16 +33,8 @@ pub enum Extent {
     Area(Area),
     /// All of what has this name.
     Whole(Base),
-}
-
-impl Extent {
-    /// The base that it names, if it names one.
-    pub fn base(self) -> Option<Base> {
-        match self {
-            Self::Area(area) => area.base,
-            Self::Whole(base) => Some(base),
-        }
-    }
+    /// All of what has this name in a description of registers.
+    Register(Symbol),
 }
 
 impl From<Area> for Extent {
@@ -56,9 +51,10 @@ pub struct Field {
 }
 
 impl Place {
-    /// Its bytes, with values of `width`.
+    /// Its bytes, with values of `width`. A name must have been resolved.
     pub fn area(self, width: Width) -> Result<Area, String> {
         match self {
+            Self::Register(symbol) => Err(format!("{symbol} is the name of a register: give its address")),
             Self::Range(area) => Ok(area),
             Self::Address(location) => location.area(width.bytes()),
             Self::Field(location, field) if field.high < width.bits() => location.area(width.bytes()),
@@ -73,6 +69,7 @@ impl Place {
         match self {
             Self::Address(location) | Self::Field(location, _) => location.base,
             Self::Range(area) => area.base,
+            Self::Register(_) => None,
         }
     }
 
@@ -80,7 +77,7 @@ impl Place {
     pub fn field(self) -> Option<Field> {
         match self {
             Self::Field(_, field) => Some(field),
-            Self::Address(_) | Self::Range(_) => None,
+            Self::Address(_) | Self::Range(_) | Self::Register(_) => None,
         }
     }
 }
@@ -140,6 +137,15 @@ pub fn address(text: &str) -> Result<Location, String> {
         Place::Address(location) => Ok(location),
         Place::Range(area) => Err(format!("`{text}` is a range: give its address alone, {}", area.start())),
         Place::Field(location, _) => Err(format!("`{text}` is a bit field: give its address alone, {location}")),
+        Place::Register(_) => Err(format!("`{text}` is the name of a register: give an address")),
+    }
+}
+
+/// Reads an address, or the name of a register.
+pub fn value(text: &str) -> Result<Place, String> {
+    match place(text)? {
+        register @ Place::Register(_) => Ok(register),
+        _ => address(text).map(Place::Address),
     }
 }
 
@@ -148,6 +154,7 @@ pub fn range(text: &str) -> Result<Extent, String> {
     match parse(text)? {
         Parsed::Whole(extent) => Ok(extent),
         Parsed::Place(Place::Range(area)) => Ok(area.into()),
+        Parsed::Place(Place::Register(symbol)) => Ok(Extent::Register(symbol)),
         Parsed::Place(Place::Address(Location { base: Some(_), .. })) => Err(format!(
             "`{text}` is one address, since the first number after a name is an offset: \
              write {text}+LENGTH or {text}-LAST"
@@ -160,12 +167,14 @@ pub fn range(text: &str) -> Result<Extent, String> {
 ///
 /// The first character decides. A digit begins a number, and so a place of the device. A letter begins a name, which
 /// reaches up to the first + or : and may have digits and - in it; after + comes the place in what has the name, whose
-/// numbers are offsets. So no text has two meanings, whatever windows there are. A name with / is not that of a window.
+/// numbers are offsets. So no text has two meanings, whatever windows there are. A name with / is not that of a window,
+/// and one with a capital or a point is that of a register.
 pub fn place(text: &str) -> Result<Place, String> {
     Ok(match parse(text)? {
         Parsed::Place(place) => place,
         Parsed::Whole(Extent::Area(area)) => Place::Address(area.start()),
         Parsed::Whole(Extent::Whole(base)) => Place::Address(Location { base: Some(base), address: 0 }),
+        Parsed::Whole(Extent::Register(symbol)) => Place::Register(symbol),
     })
 }
 
@@ -182,6 +191,9 @@ fn parse(text: &str) -> Result<Parsed, String> {
     }
     if let Some(rest) = text.strip_prefix("iomem/") {
         return in_iomem(text, rest);
+    }
+    if !Base::has_path(text) && Symbol::is(text) {
+        return Symbol::parse(text).map(|symbol| Parsed::Place(Place::Register(symbol)));
     }
     let (base, rest) = Base::split(text)?;
     match rest.strip_prefix('+') {
@@ -211,6 +223,8 @@ fn in_iomem(text: &str, rest: &str) -> Result<Parsed, String> {
         Place::Range(area) => Place::Range(moved(area.range.start(), area.range.length())?.into()),
         Place::Address(location) => Place::Address(moved(location.address, 1)?.start().into()),
         Place::Field(location, field) => Place::Field(moved(location.address, 1)?.start().into(), field),
+        // Numbers are none.
+        name @ Place::Register(_) => name,
     }))
 }
 
@@ -224,19 +238,25 @@ fn place_of_numbers(text: &str, numbers: &str, base: Option<Base>) -> Result<Pla
     }
     let location = |address| Ok(Location { base, address: number(address)? });
     if let Some((address, field)) = numbers.split_once(':') {
-        let (high, low) = field.split_once(':').unwrap_or((field, field));
-        let bit = |bit: &str| match number(bit)? {
-            number @ 0..64 => Ok(number as u32),
-            _ => Err(format!("`{text}`: there is no bit {bit}; the highest is 63")),
-        };
-        let (high, low) = (bit(high)?, bit(low)?);
-        if high < low {
-            let before = text.strip_suffix(field).unwrap_or_default();
-            return Err(format!("`{text}`: the high bit comes first, as in {before}{low}:{high}"));
-        }
-        return Ok(Place::Field(location(address)?, Field { high, low }));
+        let field = bits(text, field)?;
+        return Ok(Place::Field(location(address)?, field));
     }
     location(numbers).map(Place::Address)
+}
+
+/// Reads the bit field `field`, HIGH:LOW or BIT, that `text` ends with.
+pub fn bits(text: &str, field: &str) -> Result<Field, String> {
+    let (high, low) = field.split_once(':').unwrap_or((field, field));
+    let bit = |bit: &str| match number(bit)? {
+        number @ 0..64 => Ok(number as u32),
+        _ => Err(format!("`{text}`: there is no bit {bit}; the highest is 63")),
+    };
+    let (high, low) = (bit(high)?, bit(low)?);
+    if high < low {
+        let before = text.strip_suffix(field).unwrap_or_default();
+        return Err(format!("`{text}`: the high bit comes first, as in {before}{low}:{high}"));
+    }
+    Ok(Field { high, low })
 }
 
 #[cfg(test)]
@@ -299,10 +319,14 @@ mod tests {
         assert_eq!(place("4"), Ok(Place::Address(4.into())));
         assert!(place("3d+4").unwrap_err().contains("write 0x3d for hexadecimal"));
         assert!(place("-regs").is_err() && place("").is_err());
-        for wrong in ["SDRAM", "sdram 1+4", "Sdram+4", "a.b", "é", &"z".repeat(32)] {
+        for wrong in ["sdram 1+4", "é", &"z".repeat(32)] {
             assert!(place(wrong).unwrap_err().contains("is not the name of a window"), "{wrong}");
         }
         assert!(place(&"z".repeat(31)).is_ok());
+        for name in ["SDRAM", "Sdram.CR", "a.b", "adc@fpga.STATUS:3"] {
+            assert!(matches!(place(name), Ok(Place::Register(_))), "{name}");
+        }
+        assert!(matches!(range("UART0"), Ok(Extent::Register(_))));
     }
 
     #[test]

@@ -120,16 +120,18 @@ fn prepare(ctx: &mut Context, line: Line) -> Result<Step, Failure> {
     };
     match line {
         Line::Read { args, values } => with(ctx, &values, &mut |ctx| {
-            Ok(Step::Read { readings: Reading::of(ctx, &args.places)?, quiet: args.quiet })
+            Ok(Step::Read { readings: Reading::of(ctx, &args.places, args.force)?, quiet: args.quiet })
         }),
         Line::Write { args, values } => {
             let all = assignments(args.first, args.others)?;
-            with(ctx, &values, &mut |ctx| Ok(Step::Write { writings: Writing::of(ctx, &all)?, verify: args.verify }))
+            with(ctx, &values, &mut |ctx| {
+                Ok(Step::Write { writings: Writing::of(ctx, &all, args.neighbours)?, verify: args.verify })
+            })
         }
         Line::Modify { args, values } => {
             let change = Change::new(args.mask.zip(args.value), args.set, args.clear)?;
             with(ctx, &values, &mut |ctx| {
-                Ok(Step::Write { writings: vec![Writing::change(ctx, args.address, change)?], verify: args.verify })
+                Ok(Step::Write { writings: vec![Writing::change(ctx, args.place, change)?], verify: args.verify })
             })
         }
         Line::Wait { args, values } => with(ctx, &values, &mut |ctx| {

@@ -4,7 +4,7 @@
 
 use std::ops::{Deref, Range};
 
-use devmap::{Device, Error, Kind, Mapping, PhysRange};
+use devmap::{Device, Endian, Error, Kind, Mapping, PhysRange};
 
 use crate::base::Base;
 use crate::location::{Area, Location};
@@ -32,6 +32,11 @@ impl View {
         };
         let physical = memory.checked_add(range.start()).and_then(|start| PhysRange::new(start, range.length()));
         Self { mapping, start, physical: physical.unwrap_or(range) }
+    }
+
+    /// The same with values in the byte order `endian`.
+    pub fn with_endian(self, endian: Endian) -> Self {
+        Self { mapping: self.mapping.with_endian(endian), ..self }
     }
 
     /// The byte at `offset`.

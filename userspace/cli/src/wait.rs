@@ -31,12 +31,17 @@ impl Waiting {
         timeout: Option<Duration>,
         interval: Duration,
     ) -> Result<Self, Failure> {
-        let width = ctx.value_width();
+        if let Place::Range(area) = place {
+            return Err(Failure::Usage(format!("{area} is a range: wait for one value or bit field of it")));
+        }
+        let reading = match Reading::of(ctx, &[place], true)? {
+            mut one if one.len() == 1 => one.remove(0),
+            _ => return Err(Failure::Usage("wait for one register or field, not for several".into())),
+        };
+        let width = reading.width();
+        let place = reading.place();
         let all = match place {
-            Place::Range(area) => {
-                return Err(Failure::Usage(format!("{area} is a range: wait for one value or bit field of it")))
-            }
-            Place::Address(_) => width.max(),
+            Place::Address(_) | Place::Range(_) | Place::Register(_) => width.max(),
             Place::Field(location, field) if value > field.max() || mask.is_some_and(|mask| mask > field.max()) => {
                 return Err(Failure::Usage(format!(
                     "{location}{field} is never that: its greatest value is {:#x}",
@@ -50,7 +55,6 @@ impl Waiting {
         if value & !mask != 0 {
             return Err(Failure::Usage(format!("the value {value:#x} has bits outside of the mask {mask:#x}")));
         }
-        let reading = Reading::of(ctx, &[place])?.remove(0);
         Ok(Self { reading, mask, value, timeout, interval })
     }
 

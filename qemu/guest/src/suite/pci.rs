@@ -90,6 +90,14 @@ fn a_program_drives_the_device_through_its_bar(_: &mut Host) -> Result<()> {
     devmap("read 0")?.printed("0x00000000: 0x010000ed\n")?;
     devmap("write 4 0x12345678")?.printed("")?;
     devmap("read 4")?.printed("0x00000004: 0xedcba987\n")?;
+    // Its registers by name, where the bus has put them.
+    let named = |arguments: &str| program::devmap(&format!("{arguments} --svd /usr/share/edu.svd"));
+    let register = |name: &str| format!("EDU@pci/{address}/0.{name}");
+    named(&format!("read -q {}", register("LIVENESS")))?.printed("0xedcba987\n")?;
+    named(&format!("write {}=5", register("FACTORIAL")))?.printed("")?;
+    named(&format!("wait {} --value 0 --timeout 10s -q", register("STATUS.COMPUTING")))?.printed("0x0\n")?;
+    named(&format!("read -q {} --format decimal", register("FACTORIAL")))?.printed("120\n")?;
+    named(&format!("write {}=1", register("ID")))?.failed(2, &["is read-only: it cannot be written"])?;
     devmap("read 0x100000")?.failed(3, &["the file ends after 0x100000 bytes"])?;
     fs::write(place.join("enable"), "0")?;
     Ok(())

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The descriptions of registers, and what a name means in them.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use devmap::registers::{Description, FindError, Item, Register};
+use devmap::PhysRange;
+
+use crate::failure::Failure;
+
+/// Where descriptions are looked for if none is given, beside the user's own directory.
+const DIRECTORY: &str = "/etc/devmap";
+
+/// All descriptions, which are read when the first name is looked up, and live as long as the process.
+pub struct Catalog {
+    /// Those that the arguments or the environment give.
+    files: Vec<PathBuf>,
+    read: OnceCell<&'static [Description]>,
+}
+
+impl Catalog {
+    pub fn new(files: Vec<PathBuf>) -> Self {
+        Self { files, read: OnceCell::new() }
+    }
+
+    /// Every description.
+    pub fn descriptions(&self) -> Result<&'static [Description], Failure> {
+        if let Some(read) = self.read.get() {
+            return Ok(read);
+        }
+        let files = if self.files.is_empty() {
+            directories().iter().flat_map(|path| files_in(path)).collect()
+        } else {
+            self.files.clone()
+        };
+        let read: Vec<_> = files.iter().map(Description::open).collect::<Result<_, _>>()?;
+        Ok(self.read.get_or_init(|| read.leak()))
+    }
+
+    /// What has this path.
+    pub fn find(&self, path: &str) -> Result<Item<'static>, Failure> {
+        self.first(path, |description| description.find(path))
+    }
+
+    /// Everything that has the pattern.
+    pub fn search(&self, pattern: &str) -> Result<Vec<Item<'static>>, Failure> {
+        self.first(pattern, |description| description.search(pattern))
+    }
+
+    /// What the first description finds that finds anything.
+    fn first<T>(&self, path: &str, find: impl Fn(&'static Description) -> Result<T, FindError>) -> Result<T, Failure> {
+        let descriptions = self.descriptions()?;
+        let mut best = None;
+        for description in descriptions {
+            match find(description) {
+                Ok(found) => return Ok(found),
+                // One that knows the peripheral has the better hint.
+                Err(error) if best.is_none() || has_peripheral(description, path) => best = Some(error),
+                Err(_) => (),
+            }
+        }
+        Err(best.map_or_else(|| self.is_empty(), Failure::from))
+    }
+
+    /// The failure of everything that needs a description.
+    pub fn is_empty(&self) -> Failure {
+        Failure::Usage(format!(
+            "no description of registers is known: give one by --svd FILE, by DEVMAP_SVD, or in {DIRECTORY}"
+        ))
+    }
+
+    /// The registers that lie in `range`, by their physical addresses; none unless the arguments or the environment give
+    /// a description.
+    pub fn registers_in(&self, range: PhysRange) -> Result<BTreeMap<u64, Register<'static>>, Failure> {
+        let mut found = BTreeMap::new();
+        if self.files.is_empty() {
+            return Ok(found);
+        }
+        for peripheral in self.descriptions()?.iter().flat_map(|description| description.peripherals()) {
+            // One that is described wrongly has no names to show.
+            if peripheral.range().is_ok_and(|block| block.overlaps(&range)) {
+                let registers = peripheral.registers().flatten();
+                found.extend(
+                    registers
+                        .map(|register| (register.address(), register))
+                        .filter(|(at, _)| PhysRange::new(*at, 1).is_some_and(|byte| range.contains(&byte))),
+                );
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn has_peripheral(description: &Description, path: &str) -> bool {
+    let peripheral = path.split(['.', ':']).next().unwrap_or_default();
+    description.find(peripheral).is_ok()
+}
+
+/// Where descriptions are looked for: the system's, and the user's.
+fn directories() -> Vec<PathBuf> {
+    let of_user = env::var_os("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(Path::new(&env::var_os("HOME")?).join(".config")))
+        .map(|directory| directory.join("devmap"));
+    of_user.into_iter().chain([PathBuf::from(DIRECTORY)]).collect()
+}
+
+/// The descriptions in a directory, by name.
+fn files_in(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut files: Vec<_> = entries.map(|entry| entry.path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svd")));
+    files.sort();
+    files
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Registers by the names of a description, on a file that plays the serial port of arm64's board. In the guests they are
+//! on what QEMU has.
+
+mod common;
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::process::Command;
+
+use common::{program, start, Ran};
+use tempfile::TempDir;
+
+const SVD: &str = "../lib/examples/svd/pl011.svd";
+
+/// Where the description has the port, and some of its registers.
+const PORT: u64 = 0x0900_0000;
+const FLAGS: u64 = PORT + 0x18;
+const LINES: u64 = PORT + 0x2c;
+const CONTROL: u64 = PORT + 0x30;
+
+/// A file in which the port's registers are.
+struct Board {
+    directory: TempDir,
+    memory: File,
+}
+
+impl Board {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let memory =
+            File::options().read(true).write(true).create_new(true).open(directory.path().join("memory")).unwrap();
+        memory.set_len(PORT + 0x2000).unwrap();
+        Self { directory, memory }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = program();
+        command.arg("--device").arg(self.directory.path().join("memory"));
+        command.env("DEVMAP_SVD", SVD).env("XDG_CONFIG_HOME", self.directory.path());
+        command
+    }
+
+    fn devmap(&self, line: &str) -> Ran {
+        Ran::new(self.command().args(line.split_whitespace()))
+    }
+
+    fn set(&self, address: u64, value: u32) {
+        self.memory.write_all_at(&value.to_le_bytes(), address).unwrap();
+    }
+
+    fn get(&self, address: u64) -> u32 {
+        let mut bytes = [0; 4];
+        self.memory.read_exact_at(&mut bytes, address).unwrap();
+        u32::from_le_bytes(bytes)
+    }
+
+    /// A file beside the memory.
+    fn file(&self, name: &str, contents: &str) -> String {
+        let path = self.directory.path().join(name);
+        fs::write(&path, contents).unwrap();
+        path.display().to_string()
+    }
+}
+
+#[test]
+fn a_register_is_decoded() {
+    let board = Board::new();
+    board.set(LINES, 0x61);
+    board.devmap("read UART0.LCRH").printed(
+        "UART0.LCRH: 0x00000061\n\
+         \u{20} BRK   0    0x1            Sends a break\n\
+         \u{20} PEN   1    0x0  Disabled  No parity bit\n\
+         \u{20} EPS   2    0x0  Odd       An odd number of ones\n\
+         \u{20} STP2  3    0x0  One       One stop bit\n\
+         \u{20} FEN   4    0x0  Disabled  One character at a time\n\
+         \u{20} WLEN  6:5  0x3  Bits8     8 bits\n\
+         \u{20} SPS   7    0x0            Stick parity: the parity bit is the inverse of EPS\n",
+    );
+    // In every spelling.
+    for path in ["UART0.LCRH.WLEN", "UART0.LCRH:WLEN", "uart0.lcrh.wlen"] {
+        board.devmap(&format!("read {path}")).printed("UART0.LCRH.WLEN: 0x3 Bits8\n");
+    }
+    board
+        .devmap("read -q UART0.LCRH UART0.LCRH.WLEN UART0.LCRH:0 0x0900002c")
+        .printed("0x00000061\n0x3\n0x1\n0x00000061\n");
+    board.devmap("read UART0.LCRH.WLEN --format decimal --json").printed(
+        "{\"register\":\"UART0.LCRH.WLEN\",\"address\":\"0x0900002c\",\"width\":32,\"field\":\"6:5\",\"value\":\"0x3\",\
+         \"number\":3,\"enumerated\":\"Bits8\"}\n",
+    );
+    let json = board.devmap("read UART0.LCRH --json").out;
+    assert!(
+        json.contains(
+            r#"{"name":"WLEN","bits":"6:5","value":"0x3","number":3,"enumerated":"Bits8","description":"8 bits"}"#
+        ),
+        "{json}"
+    );
+}
+
+#[test]
+fn many_are_read_without_a_change_of_the_device() {
+    let board = Board::new();
+    let ran = board.devmap("read -q UART0");
+    let left_out = "devmap: left out: reading UART0.DR changes the device: give --force, or its name alone\n\
+                    devmap: left out: UART0.ICR is write-only: it cannot be read\n";
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), left_out));
+    let all = board.devmap("read -q UART0 --force");
+    assert_eq!(all.out.lines().count(), ran.out.lines().count() + 1);
+    board.devmap("read -q UART0.DR").printed("0x00000000\n");
+    board.devmap("read -q UART0.?BRD").printed("0x00000000\n0x00000000\n");
+    board.devmap("read UART0.ICR").failed(2, "UART0.ICR is write-only: it cannot be read");
+}
+
+#[test]
+fn a_field_is_written_by_number_or_name_and_the_others_stay() {
+    let board = Board::new();
+    board.set(LINES, 0x93);
+    board
+        .devmap("write UART0.LCRH.WLEN=bits8")
+        .printed("UART0.LCRH: 0x00000093 -> 0x000000f3\n  WLEN  0x0 Bits5 -> 0x3 Bits8\n");
+    board
+        .devmap("write UART0.LCRH.WLEN 1")
+        .printed("UART0.LCRH: 0x000000f3 -> 0x000000b3\n  WLEN  0x3 Bits8 -> 0x1 Bits6\n");
+    board.devmap("write UART0.CR=0x301 UART0.LCRH=0x70").printed("");
+    assert_eq!((board.get(CONTROL), board.get(LINES)), (0x301, 0x70));
+    board.devmap("modify UART0.CR --set 0x80").printed("UART0.CR: 0x00000301 -> 0x00000381\n  LBE  0x0 -> 0x1\n");
+    for (line, says) in [
+        ("write UART0.CR=1 UART0.FR=1", "UART0.FR is read-only: it cannot be written"),
+        (
+            "write UART0.CR=1 UART0.LCRH.WLEN=Bits9",
+            "has no value Bits9; give one of Bits5, Bits6, Bits7, Bits8, or a number",
+        ),
+        ("write UART0.CR=1 UART0.LCRH.WLEN=4", "UART0.LCRH.WLEN cannot hold 0x4"),
+        ("write UART0.CR=1 UART0.ICR.RXIC=1", "is a field of a register that cannot be read: write all of UART0.ICR"),
+        ("write UART0.CR=Fast", "`Fast` is not a number"),
+        ("write UART0.CR=1 UART0.CRX=1", "UART0 has no CRX; did you mean CR?"),
+        ("write UART0.CR 1 2", "a register takes one value, not 2"),
+        ("write UART0.CR 1 -w 8", "UART0.CR has 32 bits: omit --width"),
+        ("write UART0=1", "stands for several registers: give the name of one"),
+        ("write UART0.*=1", "several registers"),
+        ("read UART0.LCRH.WLEN:1", "a field has no bits of its own"),
+    ] {
+        board.devmap(line).failed(2, says);
+    }
+    assert_eq!((board.get(CONTROL), board.get(LINES)), (0x381, 0x70));
+}
+
+#[test]
+fn what_a_write_would_do_to_other_fields_is_asked() {
+    let board = Board::new();
+    let svd = board.file(
+        "timer.svd",
+        r#"<device schemaVersion="1.3"><name>T</name><version>1</version><description>d</description>
+        <addressUnitBits>8</addressUnitBits><width>32</width>
+        <peripherals><peripheral><name>TIMER</name><baseAddress>0x100</baseAddress><registers>
+        <register><name>STATUS</name><addressOffset>0x0</addressOffset><size>32</size><fields>
+        <field><name>RUN</name><bitRange>[0:0]</bitRange></field>
+        <field><name>DONE</name><bitRange>[1:1]</bitRange><modifiedWriteValues>oneToClear</modifiedWriteValues></field>
+        </fields></register></registers></peripheral></peripherals></device>"#,
+    );
+    let devmap = |line: &str| board.devmap(&format!("{line} --svd {svd}"));
+    board.set(0x100, 2);
+    devmap("write TIMER.STATUS.RUN=1").failed(
+        2,
+        "writing TIMER.STATUS.RUN alone would write TIMER.STATUS.DONE too: writing a one back clears the bit; say what \
+         becomes of it, by --neighbours keep, zero or one, or write all of TIMER.STATUS",
+    );
+    assert_eq!(board.get(0x100), 2);
+    for (how, stored) in [("keep", 3), ("zero", 1), ("one", 3)] {
+        board.set(0x100, 2);
+        assert_eq!(devmap(&format!("write TIMER.STATUS.RUN=1 --neighbours {how}")).status, Some(0));
+        assert_eq!(board.get(0x100), stored, "{how}");
+    }
+}
+
+#[test]
+fn a_peripheral_may_be_elsewhere() {
+    let board = Board::new();
+    board.set(0x1030, 0x301);
+    for place in ["UART0@0x1000.CR", "uart0@4K.CR", "UART0.CR --base 0x1000"] {
+        board.devmap(&format!("read -q {place}")).printed("0x00000301\n");
+    }
+    let listed = board.devmap("registers UART0@0x1000.CR --json").out;
+    assert!(
+        listed.starts_with("{\"path\":\"UART0.CR\",\"address\":\"0x00001030\",\"bits\":\"32\",\"access\":\"rw\""),
+        "{listed}"
+    );
+    board.devmap("read UART0@fpga.CR").failed(2, "fpga is the name of a window of /dev/map");
+    board.devmap("dump UART0@0x1000+0x30.CR").misused("behind @ is where the peripheral begins");
+}
+
+#[test]
+fn a_snapshot_is_compared_by_fields() {
+    let board = Board::new();
+    board.set(CONTROL, 0x301);
+    board.set(FLAGS, 0x90);
+    let before = board.file("before", &board.devmap("snapshot UART0").out);
+    board.devmap(&format!("diff {before}")).printed("");
+    board.set(CONTROL, 0x201);
+    let after = board.file("after", &board.devmap("snapshot UART0").out);
+    for line in [format!("diff {before}"), format!("diff {before} {after}")] {
+        let ran = board.devmap(&line);
+        ran.failed(1, "1 register different");
+        assert_eq!(ran.out, "UART0.CR: 0x00000301 -> 0x00000201\n  TXE  0x1 Enabled -> 0x0 Disabled\n");
+    }
+    let wrong = board.file("wrong", "UART0.CR 0x1\nnonsense\n");
+    board.devmap(&format!("diff {wrong}")).failed(2, "wrong:2: `nonsense` is no line of a snapshot");
+    board.devmap("diff /no/such/file").failed(4, "cannot read /no/such/file");
+    board.devmap("snapshot 0x100").failed(2, "a snapshot is of registers with names");
+}
+
+#[test]
+fn watch_shows_the_fields_that_change() {
+    let board = Board::new();
+    let mut command = board.command();
+    let child = start(command.args(["watch", "UART0.CR", "--interval", "1", "--count", "300"]));
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    board.set(CONTROL, 0x100);
+    let ran = Ran::wait(child);
+    assert_eq!(
+        ran.out,
+        "UART0.CR: 0x00000000\nUART0.CR: 0x00000000 -> 0x00000100\n  TXE  0x0 Disabled -> 0x1 Enabled\n"
+    );
+    assert_eq!(ran.err, "devmap: watched UART0.CR, samples: 300, changes: 1\n");
+}
+
+#[test]
+fn a_dump_names_the_registers_that_it_passes() {
+    let board = Board::new();
+    let ran = board.devmap("dump 0x09000000+0x80");
+    let named: Vec<_> = ran.out.lines().filter_map(|line| Some(line.split_once("|  ")?.1)).collect();
+    assert_eq!(named[..3], ["UART0.DR  UART0.RSR", "UART0.FR", "UART0.ILPR  UART0.IBRD  UART0.FBRD  UART0.LCRH"]);
+    assert!(!board.devmap("dump 0x100+0x20").out.contains("UART0"));
+}
+
+#[test]
+fn a_description_that_is_none_says_where() {
+    let board = Board::new();
+    let wrong = board.file("wrong.svd", "<device>\n  <name>x</nam>\n</device>\n");
+    board.devmap(&format!("read UART0.CR --svd {wrong}")).failed(4, "wrong.svd:2:");
+    board.devmap("read UART0.CR --svd /no/such.svd").failed(4, "cannot read /no/such.svd: No such file");
+    // None is given, and there is none in the directories.
+    let mut command = board.command();
+    command.env_remove("DEVMAP_SVD").args(["read", "UART0.CR"]);
+    if !std::path::Path::new("/etc/devmap").exists() {
+        Ran::new(&mut command).failed(2, "no description of registers is known: give one by --svd FILE");
+    }
+    // The user's own.
+    fs::create_dir(board.directory.path().join("devmap")).unwrap();
+    fs::copy(SVD, board.directory.path().join("devmap/board.svd")).unwrap();
+    Ran::new(command.arg("-q")).printed("0x00000000\n");
+}
