@@ -30,16 +30,16 @@ pub(super) fn block(description: &Description, listed: &Listed) -> Result<Block,
 pub(super) fn check_overlaps(description: &Description, listed: &Listed) -> Result<(), Fault> {
     let mut registers = Vec::new();
     flatten(&description.resolved(listed)?.entries, 0, &mut registers);
+    registers.retain(|(_, _, register)| register.alternate.is_none());
     registers.sort_by_key(|(offset, ..)| *offset);
     for (later, (offset, entry, register)) in registers.iter().enumerate() {
         // The longest has 8 bytes.
         let before = registers[..later].iter().rev().take_while(|(other, ..)| offset - other < 8);
         for (other_offset, other_entry, other) in before {
             let apart = other_offset + other.width.bytes() as u64 <= *offset;
-            let alternate = register.alternate.is_some() || other.alternate.is_some();
             let disjoint = !register.access.can_read() && !other.access.can_write()
                 || !register.access.can_write() && !other.access.can_read();
-            if !(apart || alternate || disjoint) {
+            if !(apart || disjoint) {
                 let [name, other] = [entry, other_entry].map(|entry| entry.name.element(0));
                 let what = format!("the register {name} at {offset:#x} overlaps {other}");
                 return Err(Fault::new(
@@ -135,7 +135,7 @@ impl<'d> Derivation<'d> {
         loop {
             let last = chain[chain.len() - 1];
             let Some(name) = &last.peripheral.derived_from else { return Ok(chain) };
-            self.spend(1, last.place.at)?;
+            self.spend(chain.len() as u64, last.place.at)?;
             let next = self.description.named(name).ok_or_else(|| unknown(last.place.at, "peripheral", name))?;
             let next = self.description.parsed(next)?;
             if chain.iter().any(|parsed| parsed.place.at == next.place.at) {
@@ -190,7 +190,7 @@ impl<'d> Derivation<'d> {
             entries = self.entries(&inner(source), properties, alternate, around)?;
             around.pop();
         }
-        let name = Name::new(&own.name, dimensions(&chain).as_ref());
+        let name = self.name(&chain)?;
         Ok(Entry { name, offset: own.address_offset.into(), kind: Kind::Cluster(entries) })
     }
 
@@ -202,7 +202,10 @@ impl<'d> Derivation<'d> {
     ) -> Result<Entry, Fault> {
         let (element, at) = (own.element, own.place.at);
         let chain = self.registers(own);
-        let name = Name::new(&element.name, chain.as_ref().ok().and_then(|chain| dimensions(chain)).as_ref());
+        let name = match &chain {
+            Ok(chain) => self.name(chain)?,
+            Err(_) => Name::new(&element.name, None),
+        };
         let register = chain.and_then(|chain| self.merged(&chain, properties, alternate, at));
         Ok(Entry { name, offset: element.address_offset.into(), kind: Kind::Register(register) })
     }
@@ -256,7 +259,7 @@ impl<'d> Derivation<'d> {
         let chain = self.fields(own)?;
         let elements = || chain.iter().map(|source| source.element);
         let own = chain[0].element;
-        let name = Name::new(&own.name, dimensions(&chain).as_ref());
+        let name = self.name(&chain)?;
         let (low, bits) = (own.bit_range.offset, own.bit_range.width);
         let end = u64::from(low) + u64::from(bits) + name.distance(name.count().saturating_sub(1));
         if bits == 0 {
@@ -361,7 +364,7 @@ impl<'d> Derivation<'d> {
             let last = &chain[chain.len() - 1];
             let Some(path) = derived_from(last.element) else { return Ok(chain) };
             let at = last.place.at;
-            self.spend(1, at)?;
+            self.spend(chain.len() as u64, at)?;
             let next = find(&last.scope, path);
             self.spend(0, at)?;
             let next = next.ok_or_else(|| unknown(at, kind, path))?;
@@ -469,6 +472,15 @@ impl<'d> Derivation<'d> {
                 }
             }
         })
+    }
+
+    /// The name of the element at the start of the chain.
+    fn name<T: svd::Name>(&self, chain: &[Source<'d, MaybeArray<T>>]) -> Result<Name, Fault> {
+        let own = &chain[0];
+        let dim = dimensions(chain);
+        let labels = dim.as_ref().and_then(|dim| dim.dim_index.as_ref()).map_or(0, Vec::len);
+        self.spend(labels as u64, own.place.at)?;
+        Ok(Name::new(own.element.name(), dim.as_ref()))
     }
 
     /// Counts the steps, of which there are not without end.

@@ -30,6 +30,12 @@ const DEEPEST: usize = 64;
 /// How long a file may be. The longest of vendors have about a tenth of that.
 const LONGEST: u64 = 128 << 20;
 
+/// How many bytes a name may have.
+const LONGEST_NAME: usize = 1024;
+
+/// What registers inherit.
+const PROPERTIES: [&str; 5] = ["size", "access", "protection", "resetValue", "resetMask"];
+
 const SCHEMA: &str = "write it as the CMSIS-SVD schema says";
 
 /// A CMSIS-SVD file: what a device has, by name.
@@ -225,7 +231,10 @@ impl Description {
         };
         let nodes: Vec<_> = element("peripherals")?.children().filter(Node::is_element).collect();
         let mut places = HashMap::new();
+        let mut left = MOST.into();
         for (place, node) in nodes.iter().enumerate() {
+            check_dimensions(*node, 0, &mut left)?;
+            check_name(required(*node, "name")?, 0)?;
             places.entry(content(required(*node, "name")?)?.to_owned()).or_insert(place);
         }
         let listed = |&node: &Node<'_, '_>| {
@@ -254,12 +263,13 @@ impl Description {
         };
         let peripherals = nodes.iter().map(listed).collect::<Result<_, _>>()?;
         if level.is_strict() {
-            for node in &nodes {
-                check(*node, 0)?;
-            }
+            check(device, 0, &mut MOST.into())?;
             svd::Device::parse(&device, &config(level)).map_err(|error| refused(device, level, 0, &error))?;
         }
-        let properties = parse_in(device, &config(level), 0)?;
+        let properties = RegisterProperties::parse(&device, &config(level)).map_err(|error| {
+            let mut properties = device.children().filter(|child| PROPERTIES.contains(&child.tag_name().name()));
+            wrong(properties.find(|child| accept(*child, level).is_err()).unwrap_or(device), 0, &error)
+        })?;
         Ok(Self {
             file: file.into(),
             text: String::new(),
@@ -308,7 +318,7 @@ impl Description {
     pub(super) fn description_of<'d>(&'d self, listed: &'d Listed) -> Option<&'d str> {
         let mut listed = listed;
         // One that is derived from itself has none.
-        for _ in 0..=self.peripherals.len() {
+        for _ in 0..DEEPEST {
             if let Some(description) = &listed.description {
                 return Some(description);
             }
@@ -323,7 +333,7 @@ impl Description {
             let start = listed.range.start;
             let document = document(&self.text[listed.range.clone()], start)?;
             let node = document.root_element();
-            check(node, start)?;
+            check(node, start, &mut MOST.into())?;
             let peripheral = parse_in(node, &config(self.level), start)?;
             Ok(Parsed { peripheral, place: Place::new(node, start) })
         });
@@ -526,7 +536,6 @@ where
 
 /// What an array says of its elements.
 fn dimensions(node: Node<'_, '_>, level: ValidateLevel) -> Result<Option<DimElement>, Fault> {
-    check_dimensions(node, 0)?;
     child(node, "dimIncrement").map(|_| parse_in(node, &config(level), 0)).transpose()
 }
 
@@ -588,19 +597,20 @@ fn accept(node: Node<'_, '_>, level: ValidateLevel) -> Result<(), String> {
     }
 }
 
-/// Checks what svd-parser would take too long for, or not survive.
-fn check(node: Node<'_, '_>, start: usize) -> Result<(), Fault> {
+/// Checks what svd-parser would take too long for, or not survive. There are so many indices `left` that it may make.
+fn check(node: Node<'_, '_>, start: usize, left: &mut u64) -> Result<(), Fault> {
     node.descendants().filter(Node::is_element).try_for_each(|node| {
-        check_dimensions(node, start)?;
+        check_dimensions(node, start, left)?;
         match node.tag_name().name() {
             "field" => check_bits(node, start),
+            "name" => check_name(node, start),
             _ => Ok(()),
         }
     })
 }
 
 /// Checks the number of elements of an array.
-fn check_dimensions(node: Node<'_, '_>, start: usize) -> Result<(), Fault> {
+fn check_dimensions(node: Node<'_, '_>, start: usize, left: &mut u64) -> Result<(), Fault> {
     let Some(dim) = child(node, "dim") else { return Ok(()) };
     let fault =
         |node: Node<'_, '_>, what, remedy: &'static str| Err(Fault::new(start + node.range().start, what, remedy));
@@ -620,15 +630,27 @@ fn check_dimensions(node: Node<'_, '_>, start: usize) -> Result<(), Fault> {
     let text = index.text().unwrap_or_default().trim();
     let bounds =
         text.split_once('-').and_then(|(first, last)| Some((first.parse::<u32>().ok()?, last.parse::<u32>().ok()?)));
-    let indices = bounds.map(|(first, last)| (u64::from(last) + 1).saturating_sub(first.into()));
-    match indices {
-        Some(indices) if indices != u64::from(count) => fault(
-            index,
-            format!("the array has {count} elements, but {indices} indices"),
-            "correct <dim> or <dimIndex>",
-        ),
-        _ => Ok(()),
+    let Some((first, last)) = bounds else { return Ok(()) };
+    let indices = (u64::from(last) + 1).saturating_sub(first.into());
+    if indices != u64::from(count) {
+        let what = format!("the array has {count} elements, but {indices} indices");
+        return fault(index, what, "correct <dim> or <dimIndex>");
     }
+    match left.checked_sub(indices) {
+        Some(rest) => {
+            *left = rest;
+            Ok(())
+        }
+        None => fault(index, format!("the arrays have more than {MOST} indices"), "leave out <dimIndex>"),
+    }
+}
+
+/// Checks the length of a name, which is compared with others.
+fn check_name(node: Node<'_, '_>, start: usize) -> Result<(), Fault> {
+    if node.text().is_some_and(|name| name.len() > LONGEST_NAME) {
+        return Err(Fault::new(start + node.range().start, "the name is too long", "give a short one"));
+    }
+    Ok(())
 }
 
 /// Checks the bits of a field.

@@ -14,8 +14,8 @@ use crate::Width;
 /// ```
 /// use devmap::registers::Description;
 ///
-/// let error = Description::parse("board.svd", "<device>\n  <name>board</name>").unwrap_err();
-/// assert!(error.to_string().starts_with("board.svd:2:21: it is no XML: "), "{error}");
+/// let error = Description::parse("board.svd", "<device>\n  <name>board</nome>").unwrap_err();
+/// assert!(error.to_string().starts_with("board.svd:2:14: it is no XML: "), "{error}");
 /// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -102,7 +102,7 @@ pub enum FindError {
         pattern: String,
     },
     /// The name is that of several.
-    #[error("{name} could be {}; give one of these", candidates.join(" or "))]
+    #[error("{name} could be {}", choice(candidates))]
     Ambiguous {
         /// The name.
         name: String,
@@ -142,6 +142,16 @@ pub enum FindError {
     /// What the file says there is wrong.
     #[error(transparent)]
     Description(#[from] DescriptionError),
+}
+
+/// What something could be, and the remedy.
+fn choice(candidates: &[String]) -> String {
+    match candidates {
+        [first, rest @ ..] if rest.iter().all(|other| other == first) => {
+            format!("any of {} with the same name; give its address", candidates.len())
+        }
+        several => format!("{}; give one of these", several.join(" or ")),
+    }
 }
 
 /// The remedy for an unknown name.

@@ -8,6 +8,9 @@ use super::error::FindError;
 use super::item::{Item, Peripheral, Register, Registers};
 use super::name::{is_pattern, Name, Spelling};
 
+/// How many bytes a path or a pattern may have.
+const LONGEST: usize = 4096;
+
 /// How much a pattern may stand for.
 const MOST_FOUND: usize = 100_000;
 
@@ -17,6 +20,9 @@ const MOST_COMPARED: usize = 1_000_000;
 /// How many names a path is compared with for the nearest, and how many of these are shown.
 const MOST_NEAR: usize = 10_000;
 const SHOWN: usize = 3;
+
+/// How many bytes names may have for that.
+const LONGEST_NEAR: usize = 100;
 
 /// A path, in its parts.
 struct Parts<'p> {
@@ -32,7 +38,9 @@ impl<'p> Parts<'p> {
             None => (path, None),
         };
         let names: Vec<_> = before.split('.').chain(field).collect();
-        let what = if names.iter().any(|name| name.is_empty()) {
+        let what = if path.len() > LONGEST {
+            "it is too long"
+        } else if names.iter().any(|name| name.is_empty()) {
             "a name is empty"
         } else if before.contains(':') || field.is_some_and(|field| field.contains('.')) {
             "something follows the field"
@@ -98,11 +106,10 @@ impl Description {
             }
         }
         match (register, entries) {
-            (Some(register), _) if parts.field => {
-                let what = "the last name is that of a register";
-                let _ = register;
-                Err(FindError::Syntax { path: path.into(), what })
-            }
+            (Some(_), _) if parts.field => Err(FindError::Syntax {
+                path: path.into(),
+                what: "its last name is that of a register, not of a field",
+            }),
             (Some(register), _) => Ok(Item::Register(register)),
             (None, Some(entries)) => {
                 let first = entries.iter().find(|entry| entry.name.count() > 0);
@@ -132,11 +139,11 @@ impl Description {
     /// ```
     pub fn search(&self, pattern: &str) -> Result<Vec<Item<'_>>, FindError> {
         if !is_pattern(pattern) {
-            return match self.find(pattern) {
-                // A cluster is several, too.
-                Err(FindError::Several { .. }) => self.matches(pattern),
-                found => found.map(|item| vec![item]),
-            };
+            match self.find(pattern) {
+                // A cluster has registers; an array without an index has not this name.
+                Err(several @ FindError::Several { .. }) => return self.matches(pattern).map_err(|_| several),
+                found => return found.map(|item| vec![item]),
+            }
         }
         self.matches(pattern)
     }
@@ -194,7 +201,7 @@ impl<'d> Search<'d, '_> {
                 let offset = offset + entry.offset + entry.name.distance(element);
                 match &entry.kind {
                     Kind::Register(definition) => {
-                        if names.len() > 1 || self.field != (names.len() == 1) && self.field {
+                        if names.len() > 1 || self.field && names.is_empty() {
                             continue;
                         }
                         let register = peripheral.register(definition, entry, element, path, offset)?;
@@ -283,6 +290,7 @@ fn pick<'n>(
     }
     let lower = text.to_ascii_lowercase();
     let all = names.flat_map(|name| (0..name.count()).map(|element| name.element(element))).take(MOST_NEAR);
+    let all = all.filter(|name| text.len().max(name.len()) <= LONGEST_NEAR);
     let mut near: Vec<_> = all
         .map(|name| (strsim::osa_distance(&lower, &name.to_ascii_lowercase()), name))
         // As many as half of the letters, but not all of a short name.
