@@ -2,7 +2,16 @@
 
 //! Registers by name, from CMSIS-SVD files.
 
-use devmap::registers::Description;
+mod common;
+
+use common::FakeDevice;
+use devmap::register::{ReadOnly, ReadWrite, WriteOnly};
+use devmap::registers::{
+    Access, AccessorError, Description, DescriptionError, Field, FindError, Item, ModifiedWriteValues, Protection,
+    ReadAction, Register, Usage,
+};
+use devmap::{Endian, PhysRange, Width};
+use proptest::prelude::*;
 
 const EXAMPLES: [(&str, &str); 4] = [
     ("pl011.svd", include_str!("../examples/svd/pl011.svd")),
@@ -11,10 +20,810 @@ const EXAMPLES: [(&str, &str); 4] = [
     ("edu.svd", include_str!("../examples/svd/edu.svd")),
 ];
 
+/// A device with this in it, which begins in line 2.
+fn device(content: &str) -> String {
+    format!("<device><name>D</name>\n{content}</device>\n")
+}
+
+/// A device with peripherals, the first of which begins in line 2.
+fn peripherals(content: &str) -> String {
+    format!("<device><name>D</name><peripherals>\n{content}</peripherals></device>\n")
+}
+
+/// A device with a peripheral `P` at 0x1000, whose registers begin in line 3.
+fn registers(content: &str) -> String {
+    peripherals(&format!(
+        "<peripheral><name>P</name><baseAddress>0x1000</baseAddress><registers>\n{content}</registers></peripheral>"
+    ))
+}
+
+/// A register at an offset.
+fn at(name: &str, offset: u64, rest: &str) -> String {
+    format!("<register><name>{name}</name><addressOffset>{offset:#x}</addressOffset>{rest}</register>\n")
+}
+
+/// A register `R` of a peripheral `P` at 0x1000, whose fields begin in line 5.
+fn fields(content: &str) -> String {
+    registers(&format!(
+        "<register><name>R</name><addressOffset>0</addressOffset>\n<fields>\n{content}</fields></register>"
+    ))
+}
+
+/// A field with the bits.
+fn bits(name: &str, high: u32, low: u32, rest: &str) -> String {
+    format!("<field><name>{name}</name><bitRange>[{high}:{low}]</bitRange>{rest}</field>\n")
+}
+
+fn described(xml: &str) -> Description {
+    Description::parse("d.svd", xml).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn register<'d>(description: &'d Description, path: &str) -> Register<'d> {
+    match description.find(path) {
+        Ok(Item::Register(register)) => register,
+        other => panic!("{path} is {other:?}"),
+    }
+}
+
+fn field<'d>(description: &'d Description, path: &str) -> Field<'d> {
+    match description.find(path) {
+        Ok(Item::Field(field)) => field,
+        other => panic!("{path} is {other:?}"),
+    }
+}
+
+fn found(description: &Description, pattern: &str) -> Vec<String> {
+    let items = description.search(pattern).unwrap_or_else(|error| panic!("{error}"));
+    items.iter().map(|item| item.path().to_owned()).collect()
+}
+
+fn all(description: &Description, peripheral: &str) -> Vec<(String, u64)> {
+    let Ok(Item::Peripheral(peripheral)) = description.find(peripheral) else { panic!() };
+    let registers = peripheral.registers().map(|register| register.unwrap_or_else(|error| panic!("{error}")));
+    registers.map(|register| (register.path().to_owned(), register.address())).collect()
+}
+
+/// The error of opening the file, or of what it has.
+fn error(xml: &str) -> String {
+    let opened = match Description::parse("d.svd", xml) {
+        Ok(opened) => opened,
+        Err(error) => return error.to_string(),
+    };
+    let errors = opened.peripherals().flat_map(|peripheral| peripheral.registers().filter_map(Result::err));
+    let error = errors.map(|error| error.to_string()).next();
+    error.expect("nothing is wrong")
+}
+
 #[test]
 fn the_examples_keep_the_schema() {
     for (name, text) in EXAMPLES {
         Description::parse_strict(name, text).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[test]
+fn the_examples_decode() {
+    let [pl011, pl031, pl061, edu] = EXAMPLES.map(|(_, text)| described(text));
+    let flags = register(&pl011, "UART0.FR");
+    assert_eq!((flags.reset_value(), flags.reset_mask(), flags.access()), (Some(0x90), 0xf8, Access::ReadOnly));
+    let set: Vec<_> =
+        flags.decode(0x98).filter(|part| part.number == 1).map(|part| part.field.name().to_owned()).collect();
+    assert_eq!(set, ["BUSY", "RXFE", "TXFE"]);
+    let levels = register(&pl011, "UART0.IFLS");
+    let names: Vec<_> = levels.decode(0x3a).map(|part| part.value.unwrap().name()).collect();
+    assert_eq!(names, ["Half", "Reserved"]);
+    assert_eq!(field(&pl011, "UART0.ICR.TXIC").modified_write_values(), Some(ModifiedWriteValues::OneToClear));
+    assert_eq!(register(&pl011, "UART0.ICR").decode(!0).count(), 0);
+    assert_eq!(register(&pl031, "RTC.RTCICR").address(), 0x0901_001c);
+    assert_eq!(register(&pl061, "GPIO.GPIODATA[255]").address(), 0x0903_03fc);
+    assert_eq!(found(&pl061, "GPIO.GPIODIR.PIN?").len(), 8);
+    assert_eq!(register(&pl061, "GPIO.GPIOPCellID2").address(), 0x0903_0ff8);
+    assert_eq!(field(&pl061, "GPIO.GPIOIE.PIN7").encode("enabled").unwrap(), 0x80);
+    let parts: Vec<_> = register(&edu, "EDU.ID").decode(0x0100_00ed).map(|part| part.number).collect();
+    assert_eq!(parts, [0xed, 0, 1]);
+    assert_eq!(register(&edu, "EDU.DMACMD").width(), Width::Bits64);
+    assert_eq!(edu.peripherals().next().unwrap().range().unwrap(), PhysRange::new(0, 0x10_0000).unwrap());
+}
+
+#[test]
+fn arrays_have_elements_by_index_and_by_name() {
+    let description = described(&peripherals(
+        "<peripheral><dim>4</dim><dimIncrement>0x100</dimIncrement><name>GPIO[%s]</name><baseAddress>0x1000</baseAddress>\
+         <registers>\
+         <register><dim>8</dim><dimIncrement>4</dimIncrement><name>DATA[%s]</name><description>Of %s</description>\
+         <addressOffset>0x10</addressOffset></register>\
+         <register><dim>3</dim><dimIncrement>2</dimIncrement><dimIndex>A,B, C</dimIndex><name>X%s_Y</name>\
+         <addressOffset>0x40</addressOffset><size>16</size></register>\
+         <register><dim>2</dim><dimIncrement>1</dimIncrement><dimIndex>3-4</dimIndex><name>Z%s</name>\
+         <addressOffset>0x50</addressOffset><size>8</size></register>\
+         <register><dim>2</dim><dimIncrement>1</dimIncrement><dimIndex>P-Q</dimIndex><name>W%s</name>\
+         <addressOffset>0x60</addressOffset><size>8</size></register>\
+         </registers></peripheral>",
+    ));
+    let data = register(&description, "GPIO[3].DATA[7]");
+    assert_eq!((data.address(), data.offset()), (0x132c, 0x2c));
+    assert_eq!(data.description().unwrap(), "Of 7");
+    assert_eq!(data.peripheral().name(), "GPIO[3]");
+    assert_eq!(register(&description, "gpio3.data7").path(), "GPIO[3].DATA[7]");
+    for (path, canonical, address) in [
+        ("GPIO[0].XB_Y", "GPIO[0].XB_Y", 0x1042),
+        ("GPIO[0].X[C]_Y", "GPIO[0].XC_Y", 0x1044),
+        ("GPIO[0].Z4", "GPIO[0].Z4", 0x1051),
+        ("GPIO[0].Z[3]", "GPIO[0].Z3", 0x1050),
+        ("GPIO[0].WQ", "GPIO[0].WQ", 0x1061),
+    ] {
+        let register = register(&description, path);
+        assert_eq!((register.path(), register.address()), (canonical, address));
+    }
+    for wrong in ["GPIO[4]", "GPIO[0].DATA[8]", "GPIO[0].DATA[01]", "GPIO[0].Z0", "GPIO[0].DATA[]", "GPIO[0].DATA[+1]"]
+    {
+        assert!(matches!(description.find(wrong), Err(FindError::Unknown { .. })), "{wrong}");
+    }
+    assert_eq!(
+        description.find("GPIO[0].DATA").unwrap_err().to_string(),
+        "GPIO[0].DATA is an array of 8, not a register; name one of it, such as GPIO[0].DATA[0]"
+    );
+    assert_eq!(description.peripherals().count(), 4);
+    assert_eq!(all(&description, "GPIO2").len(), 15);
+}
+
+#[test]
+fn clusters_nest_and_are_arrays() {
+    let description = described(&registers(
+        "<cluster><dim>3</dim><dimIncrement>0x20</dimIncrement><name>CH[%s]</name><addressOffset>0x100</addressOffset>\
+         <size>16</size>\
+         <register><name>CTRL</name><addressOffset>2</addressOffset></register>\
+         <cluster><dim>2</dim><dimIncrement>8</dimIncrement><name>Q%s</name><addressOffset>8</addressOffset>\
+         <register><name>LEN</name><addressOffset>4</addressOffset><size>32</size></register></cluster>\
+         </cluster>",
+    ));
+    assert_eq!(register(&description, "P.CH[2].CTRL").address(), 0x1142);
+    assert_eq!(register(&description, "P.CH[2].CTRL").width(), Width::Bits16);
+    assert_eq!(register(&description, "P.CH1.Q[1].LEN").path(), "P.CH[1].Q1.LEN");
+    assert_eq!(register(&description, "P.CH1.Q[1].LEN").address(), 0x1134);
+    let paths: Vec<_> = all(&description, "P").into_iter().map(|(path, _)| path).collect();
+    assert_eq!(paths[..4], ["P.CH[0].CTRL", "P.CH[0].Q0.LEN", "P.CH[0].Q1.LEN", "P.CH[1].CTRL"]);
+    assert_eq!(found(&description, "P.CH[2]"), ["P.CH[2].CTRL", "P.CH[2].Q0.LEN", "P.CH[2].Q1.LEN"]);
+    assert_eq!(found(&description, "P.*.CTRL").len(), 3);
+    assert_eq!(found(&description, "P.CH?.CTRL").len(), 3);
+    assert_eq!(found(&description, "p.ch1.q?.len").len(), 2);
+    assert_eq!(
+        description.find("P.CH[0]").unwrap_err().to_string(),
+        "P.CH[0] is a cluster, not a register; name one of it, such as P.CH[0].CTRL"
+    );
+    let Ok(Item::Peripheral(peripheral)) = description.find("P") else { panic!() };
+    assert_eq!(peripheral.range().unwrap(), PhysRange::new(0x1000, 0x158).unwrap());
+}
+
+#[test]
+fn properties_are_inherited() {
+    let description = described(&device(
+        "<size>8</size><access>read-only</access><resetValue>0x1234</resetValue><resetMask>0xffffffff</resetMask>\
+         <protection>s</protection><peripherals>\
+         <peripheral><name>A</name><baseAddress>0</baseAddress><registers>\
+         <register><name>R</name><addressOffset>0</addressOffset></register></registers></peripheral>\
+         <peripheral><name>B</name><baseAddress>0</baseAddress><size>16</size><access>write-only</access><registers>\
+         <register><name>R</name><addressOffset>0</addressOffset></register>\
+         <cluster><name>C</name><addressOffset>8</addressOffset><size>64</size><access>writeOnce</access>\
+         <register><name>R</name><addressOffset>0</addressOffset></register>\
+         <register><name>S</name><addressOffset>8</addressOffset><size>32</size><access>read-writeOnce</access>\
+         <resetMask>0xf</resetMask><protection>p</protection></register></cluster></registers></peripheral>\
+         </peripherals>",
+    ));
+    let of = |path: &str| {
+        let register = register(&description, path);
+        (
+            register.width().bits(),
+            register.access(),
+            register.reset_value(),
+            register.reset_mask(),
+            register.protection(),
+        )
+    };
+    let secure = Some(Protection::Secure);
+    assert_eq!(of("A.R"), (8, Access::ReadOnly, Some(0x34), 0xff, secure));
+    assert_eq!(of("B.R"), (16, Access::WriteOnly, Some(0x1234), 0xffff, secure));
+    assert_eq!(of("B.C.R"), (64, Access::WriteOnce, Some(0x1234), 0xffff_ffff, secure));
+    assert_eq!(of("B.C.S"), (32, Access::ReadWriteOnce, Some(0x1234), 0xf, Some(Protection::Privileged)));
+    let plain = described(&registers(&at("R", 0, "")));
+    let register = register(&plain, "P.R");
+    assert_eq!((register.width(), register.access()), (Width::Bits32, Access::ReadWrite));
+    assert_eq!((register.reset_value(), register.endian()), (None, Endian::Native));
+}
+
+#[test]
+fn the_byte_order_is_that_of_the_processor() {
+    for (endian, expected) in [("big", Endian::Big), ("little", Endian::Little), ("selectable", Endian::Native)] {
+        let register_of = at("R", 0, "");
+        let description = described(&device(&format!(
+            "<cpu><endian>{endian}</endian></cpu><peripherals><peripheral><name>P</name><baseAddress>0</baseAddress>\
+             <registers>{register_of}</registers></peripheral></peripherals>"
+        )));
+        assert_eq!(register(&description, "P.R").endian(), expected);
+    }
+}
+
+#[test]
+fn peripherals_are_derived() {
+    let description = described(&peripherals(
+        "<peripheral derivedFrom='B'><name>C</name><baseAddress>0x3000</baseAddress></peripheral>\
+         <peripheral derivedFrom='A'><name>B</name><baseAddress>0x2000</baseAddress><size>8</size></peripheral>\
+         <peripheral><name>A</name><description> What\n it is </description><baseAddress>0x1000</baseAddress>\
+         <addressBlock><offset>0x10</offset><size>0x100</size><usage>registers</usage></addressBlock>\
+         <registers><register><name>R</name><addressOffset>4</addressOffset></register></registers></peripheral>\
+         <peripheral derivedFrom='A'><name>D</name><baseAddress>0</baseAddress>\
+         <registers><register><name>S</name><addressOffset>4</addressOffset></register></registers></peripheral>",
+    ));
+    let register = register(&description, "C.R");
+    assert_eq!((register.address(), register.width()), (0x3004, Width::Bits8));
+    let peripheral = register.peripheral();
+    assert_eq!(peripheral.description().unwrap(), "What it is");
+    assert_eq!(peripheral.range().unwrap(), PhysRange::new(0x3000, 0x110).unwrap());
+    assert_eq!(all(&description, "D"), [("D.S".into(), 4)]);
+}
+
+#[test]
+fn clusters_registers_fields_and_values_are_derived() {
+    let values = "<enumeratedValues><name>V</name><usage>read</usage>\
+                  <enumeratedValue><name>Off</name><value>0</value></enumeratedValue></enumeratedValues>";
+    let content = String::new()
+        + &at(
+            "A",
+            0,
+            &format!(
+                "<description>An A</description><size>16</size><readAction>clear</readAction><fields>{}{}</fields>",
+                bits("F", 3, 0, &format!("<access>read-only</access>{values}")),
+                "<field derivedFrom='F'><name>G</name><bitOffset>4</bitOffset><bitWidth>2</bitWidth></field>"
+            ),
+        )
+        + "<register derivedFrom='A'><name>B</name><addressOffset>4</addressOffset></register>\
+           <register derivedFrom='P.B'><name>C</name><addressOffset>8</addressOffset><size>8</size></register>\
+           <cluster><name>K</name><addressOffset>0x10</addressOffset>\
+           <register derivedFrom='A'><name>R</name><addressOffset>0</addressOffset></register></cluster>\
+           <cluster derivedFrom='K'><name>L</name><addressOffset>0x20</addressOffset></cluster>\
+           <register derivedFrom='L.R'><name>M</name><addressOffset>0x30</addressOffset></register>"
+        + &at(
+            "N",
+            0x40,
+            &format!(
+                "<fields>{}{}{}{}</fields>",
+                "<field derivedFrom='P.A.F'><name>F</name><lsb>8</lsb><msb>11</msb></field>",
+                bits("G", 1, 0, "<enumeratedValues derivedFrom='V'/>"),
+                bits("H", 3, 2, "<enumeratedValues derivedFrom='P.A.F.V'><usage>write</usage></enumeratedValues>"),
+                bits("I", 5, 4, "<enumeratedValues derivedFrom='A.F'/>")
+            ),
+        );
+    let description = described(&registers(&content));
+    for path in ["P.B", "P.C", "P.K.R", "P.L.R", "P.M"] {
+        let register = register(&description, path);
+        assert_eq!(register.width().bits(), if path == "P.C" { 8 } else { 16 }, "{path}");
+        assert_eq!(
+            (register.description().unwrap().as_ref(), register.read_action()),
+            ("An A", Some(ReadAction::Clear))
+        );
+        let parts: Vec<_> =
+            register.fields().map(|field| (field.name().to_owned(), field.high(), field.low())).collect();
+        assert_eq!(parts, [("F".into(), 3, 0), ("G".into(), 5, 4)], "{path}");
+        let second = field(&description, &format!("{path}.G"));
+        assert_eq!((second.access(), second.values().next().unwrap().name()), (Access::ReadOnly, "Off"));
+        assert_eq!(second.read_action(), Some(ReadAction::Clear));
+    }
+    assert_eq!(register(&description, "P.L.R").address(), 0x1020);
+    assert_eq!(field(&description, "P.N.F").mask(), 0xf00);
+    for path in ["P.N.F", "P.N.G", "P.N.H", "P.N.I"] {
+        let usage = if path == "P.N.H" { Usage::Write } else { Usage::Read };
+        assert_eq!(field(&description, path).values().next().unwrap().usage(), usage, "{path}");
+    }
+}
+
+#[test]
+fn an_array_can_be_derived() {
+    let description = described(&registers(
+        "<register><dim>2</dim><dimIncrement>4</dimIncrement><dimIndex>A,B</dimIndex><name>X%s</name>\
+         <addressOffset>0</addressOffset><size>8</size></register>\
+         <register derivedFrom='X%s'><name>Y%s</name><addressOffset>0x10</addressOffset></register>\
+         <register derivedFrom='XA'><name>Z</name><addressOffset>0x20</addressOffset></register>",
+    ));
+    assert_eq!(register(&description, "P.YB").address(), 0x1014);
+    assert_eq!(register(&description, "P.Z").width(), Width::Bits8);
+}
+
+#[test]
+fn alternates_name_what_they_replace() {
+    let content = at("A", 0, "")
+        + &at("B", 0, "<alternateRegister>A</alternateRegister>")
+        + &at("C", 0, "<alternateGroup>G</alternateGroup>")
+        + "<cluster><name>K</name><alternateCluster>L</alternateCluster><addressOffset>0</addressOffset>"
+        + &at("R", 0, "")
+        + "</cluster>";
+    let description = described(&registers(&content));
+    let alternates = ["P.A", "P.B", "P.C", "P.K.R"].map(|path| register(&description, path).alternate());
+    assert_eq!(alternates, [None, Some("A"), Some("G"), Some("L")]);
+}
+
+#[test]
+fn fields_have_their_bits_in_any_notation() {
+    let description = described(&fields(
+        "<field><name>A</name><bitOffset>4</bitOffset><bitWidth>3</bitWidth></field>\
+         <field><name>B</name><lsb>7</lsb><msb>7</msb></field>\
+         <field><name>C</name><bitRange>[15:8]</bitRange></field>\
+         <field><dim>4</dim><dimIncrement>2</dimIncrement><name>D%s</name><bitRange>[17:16]</bitRange></field>",
+    ));
+    let masks = ["A", "B", "C", "D0", "D3", "D[3]"].map(|name| field(&description, &format!("P.R.{name}")).mask());
+    assert_eq!(masks, [0x70, 0x80, 0xff00, 0x3_0000, 0xc0_0000, 0xc0_0000]);
+    let c = field(&description, "P.R:C");
+    assert_eq!((c.get(0x1234_5678), c.max(), c.encode(0x56).unwrap()), (0x56, 0xff, 0x5600));
+}
+
+#[test]
+fn values_have_names_for_reading_and_writing() {
+    let value = |name: &str, value: &str| format!("<enumeratedValue><name>{name}</name>{value}</enumeratedValue>");
+    let read = value("Idle", "<value>0</value>")
+        + &value("Any", "<value>#1x1x</value>")
+        + &value("Rest", "<isDefault>true</isDefault>");
+    let write =
+        value("Go", "<value>0b1</value>") + &value("go", "<value>2</value>") + &value("0x3", "<value>4</value>");
+    let description = described(&fields(&bits(
+        "F",
+        7,
+        4,
+        &format!(
+            "<enumeratedValues><usage>read</usage>{read}</enumeratedValues>\
+             <enumeratedValues><usage>write</usage>{write}</enumeratedValues>"
+        ),
+    )));
+    let f = field(&description, "P.R.F");
+    let names = [0, 10, 11, 14, 15, 8, 1].map(|number| f.value_of(number).unwrap().name());
+    assert_eq!(names, ["Idle", "Any", "Any", "Any", "Any", "Rest", "Rest"]);
+    let rest = f.values().nth(2).unwrap();
+    assert_eq!((rest.number(), rest.is_default(), f.values().nth(1).unwrap().any()), (None, true, 0b101));
+    assert_eq!((f.encode("Go").unwrap(), f.encode("go").unwrap(), f.encode("0x3").unwrap()), (0x10, 0x20, 0x40));
+    assert_eq!((f.encode("3").unwrap(), f.encode(15).unwrap()), (0x30, 0xf0));
+    for (wrong, line) in [
+        ("GO", "P.R.F has no value GO; give one of Go, go, 0x3, or a number up to 0xf"),
+        ("Idle", "P.R.F has no value Idle; give one of Go, go, 0x3, or a number up to 0xf"),
+        ("16", "P.R.F cannot hold 0x10; give a number up to 0xf"),
+    ] {
+        assert_eq!(f.encode(wrong).unwrap_err().to_string(), line);
+    }
+    let both = described(&fields(&bits(
+        "F",
+        1,
+        0,
+        &format!("<enumeratedValues>{read}</enumeratedValues>").replace("#1x1x", "1"),
+    )));
+    assert_eq!(
+        field(&both, "P.R.F").encode("Rest").unwrap_err().to_string(),
+        "P.R.F has no number for Rest, which stands for all others; give a number up to 0x3"
+    );
+}
+
+#[test]
+fn a_modification_disturbs_what_is_not_as_it_reads() {
+    let content = bits("A", 0, 0, "")
+        + &bits("B", 1, 1, "<access>write-only</access>")
+        + &bits("C", 2, 2, "<modifiedWriteValues>oneToClear</modifiedWriteValues>")
+        + &bits("D", 3, 3, "<access>read-only</access><readAction>clear</readAction>")
+        + &bits("E", 4, 4, "<modifiedWriteValues>modify</modifiedWriteValues>")
+        + &bits("F", 5, 5, "<access>read-writeOnce</access><modifiedWriteValues>zeroToSet</modifiedWriteValues>")
+        + &bits("G", 6, 6, "<access>read-only</access>");
+    let description = described(&fields(&content));
+    let hazards = |path: &str| {
+        let field = field(&description, path);
+        let hazards = field.register().hazards(&field);
+        hazards.iter().map(|hazard| format!("{}: {}", hazard.field.name(), hazard.reason)).collect::<Vec<_>>()
+    };
+    let expected = [
+        "B: it cannot be read, so what is written back to it is not what it holds",
+        "C: writing a one back clears the bit",
+        "D: reading clears it",
+        "F: it takes the first write alone, and this would be it",
+        "F: writing a zero back sets the bit",
+    ];
+    assert_eq!(hazards("P.R.A"), expected);
+    assert_eq!(hazards("P.R.C"), [&expected[..1], &expected[2..]].concat());
+    // What the register says holds for its fields, but not for those that are not written.
+    let register_of =
+        at("R", 0, &format!("<modifiedWriteValues>oneToClear</modifiedWriteValues><fields>{content}</fields>"));
+    let description = described(&registers(&register_of));
+    let modified = |name| field(&description, &format!("P.R.{name}")).modified_write_values();
+    assert_eq!((modified("A"), modified("E"), modified("G")), (Some(ModifiedWriteValues::OneToClear), None, None));
+}
+
+#[test]
+fn names_are_taken_exactly_then_without_case() {
+    let content = at("CR", 0, "") + &at("Cr", 4, "") + &at("SR", 8, "") + &at("A", 12, "") + &at("A", 16, "");
+    let description = described(&registers(&content));
+    assert_eq!(register(&description, "P.Cr").address(), 0x1004);
+    assert_eq!(register(&description, "p.sr").path(), "P.SR");
+    for (path, line) in [
+        ("P.cr", "P.cr could be P.CR or P.Cr; give one of these"),
+        ("P.A", "P.A could be any of 2 with the same name; give its address"),
+        ("P.SP", "P has no SP; did you mean SR?"),
+        ("P.LONGNAME", "P has no LONGNAME; look at its names with a pattern such as *"),
+        ("Q.CR", "d.svd has no Q; did you mean P?"),
+        ("P.SR.F", "P.SR has no F; look at its names with a pattern such as *"),
+        ("", " is no path: a name is empty; write PERIPHERAL.REGISTER.FIELD, with the names of clusters before the register's"),
+    ] {
+        assert_eq!(description.find(path).unwrap_err().to_string(), line);
+    }
+    for path in [".", "P.", "P:SR", "P.SR:", "P.SR:F.G", "P:SR:F", &"P".repeat(5000)] {
+        assert!(matches!(description.find(path), Err(FindError::Syntax { .. })), "{path}");
+        assert!(matches!(description.search(path), Err(FindError::Syntax { .. })), "{path}");
+    }
+}
+
+#[test]
+fn patterns_find_all_that_have_them() {
+    let description = described(&fields(&(bits("TXE", 0, 0, "") + &bits("RXE", 1, 1, ""))));
+    assert_eq!(found(&description, "*"), ["P"]);
+    assert_eq!(found(&description, "*.*"), ["P.R"]);
+    assert_eq!(found(&description, "*.*.TX*"), ["P.R.TXE"]);
+    assert_eq!(found(&description, "*.*:?xe"), ["P.R.TXE", "P.R.RXE"]);
+    assert_eq!(found(&description, "p.r.txe"), ["P.R.TXE"]);
+    for pattern in ["X*", "P.R.X*", "P.*.*.*", "*.*.*.*.*"] {
+        assert!(matches!(description.search(pattern), Err(FindError::Nothing { .. })), "{pattern}");
+    }
+    let array = "<register><dim>900000</dim><dimIncrement>4</dimIncrement><name>R[%s]</name>\
+                 <addressOffset>0</addressOffset></register>";
+    let large = described(&registers(array));
+    assert_eq!(register(&large, "P.R[899999]").address(), 0x1000 + 4 * 899_999);
+    assert_eq!(found(&large, "P.R[89999?]").len(), 10);
+    let line = large.search("P.R[1*]").unwrap_err().to_string();
+    assert_eq!(line, "P.R[1*] stands for too much: more than 100000 results; give more of the names");
+    let many = described(&registers(&(array.to_owned() + &array.replace("R[", "S[").replace("900000", "140000"))));
+    assert!(matches!(many.search("P.X*"), Err(FindError::TooMany { limit: 1_000_000, .. })));
+}
+
+#[test]
+fn a_register_is_had_from_a_mapping_of_its_peripheral() {
+    let fake = FakeDevice::new(&[0; 0x2000]);
+    let content =
+        at("A", 4, "") + &at("B", 8, "<access>read-only</access>") + &at("C", 12, "<access>write-only</access>");
+    let xml = registers(&content);
+    let description = described(&xml);
+    let [a, b, c] = ["P.A", "P.B", "P.C"].map(|path| register(&description, path));
+    let range = a.peripheral().range().unwrap();
+    let mapping = fake.map(range.start(), range.length()).unwrap();
+    a.accessor::<u32, ReadWrite>(&mapping).unwrap().write(0x0102_0304);
+    assert_eq!(mapping.read::<u32>(4).unwrap(), 0x0102_0304);
+    assert_eq!(b.accessor::<u32, ReadOnly>(&mapping).unwrap().read(), 0);
+    c.accessor::<u32, WriteOnly>(&mapping).unwrap().write(1);
+    let line = a.accessor::<u16, ReadWrite>(&mapping).unwrap_err().to_string();
+    assert_eq!(line, "P.A has 32 bits, not 16 bits; give the type of this width");
+    let line = b.accessor::<u32, ReadWrite>(&mapping).unwrap_err().to_string();
+    assert_eq!(line, "P.B is read-only, so it cannot be written; choose ReadOnly or WriteOnly as it is");
+    assert!(matches!(c.accessor::<u32, ReadOnly>(&mapping), Err(AccessorError::Access { asked: "read", .. })));
+    let short = mapping.slice(..8).unwrap();
+    assert!(matches!(b.accessor::<u32, ReadOnly>(&short), Err(AccessorError::Mapping(_))));
+    let big = described(&xml.replace("<name>D</name>", "<name>D</name><cpu><endian>big</endian></cpu>"));
+    assert_eq!(
+        register(&big, "P.A").accessor::<u32, ReadOnly>(&mapping).unwrap().read(),
+        u32::from_be_bytes(0x0102_0304_u32.to_ne_bytes())
+    );
+}
+
+#[test]
+fn an_error_says_where_it_is() {
+    let array = |dim: &str| {
+        registers(&format!("\n<register>\n<name>R%s</name>{dim}<addressOffset>0</addressOffset></register>"))
+    };
+    let values = |value: &str| {
+        fields(&bits("F", 1, 0, &format!(
+        "<enumeratedValues>\n<enumeratedValue><name>V</name><value>{value}</value></enumeratedValue></enumeratedValues>")))
+    };
+    let table = [
+        ("".into(), "1:1: it is no XML: "),
+        ("<a>\n<b></c></a>".into(), "2:4: it is no XML: "),
+        ("\n <svd/>".into(), "2:2: its root is <svd>, not <device>; give a CMSIS-SVD file"),
+        ("<device>\n</device>".into(), "1:1: <device> has no <peripherals>; "),
+        (device("<addressUnitBits>16</addressUnitBits><peripherals/>"), "2:1: its addresses do not count bytes; "),
+        (device("<peripherals/>\n <size>x</size>"), "3:2: <size> x is wrong: "),
+        (device("<cpu><endian>odd</endian></cpu><peripherals/>"), "2:6: <endian> odd is wrong: "),
+        (peripherals("<peripheral><name>P</name></peripheral>"), "2:1: <peripheral> has no <baseAddress>; "),
+        (
+            peripherals("<peripheral><name>P</name>\n<baseAddress>0xg</baseAddress></peripheral>"),
+            "3:1: <baseAddress> 0xg is wrong: ",
+        ),
+        (
+            peripherals("<peripheral derivedFrom='Q'><name>P</name><baseAddress>0</baseAddress></peripheral>"),
+            "2:1: there is no peripheral Q to derive it from; correct derivedFrom",
+        ),
+        (
+            peripherals("<peripheral derivedFrom='P'><name>P</name><baseAddress>0</baseAddress></peripheral>"),
+            "2:1: it is derived from itself, by way of P; end the loop of derivedFrom",
+        ),
+        (
+            peripherals(
+                "<peripheral><dim>3</dim><dimIncrement>0xffffffff</dimIncrement><name>P%s</name>\
+            <baseAddress>0xffffffff00000000</baseAddress></peripheral>",
+            ),
+            "2:1: the last peripheral of P%s is beyond the address 2^64; ",
+        ),
+        (registers("<memory/>"), "3:1: <memory> is wrong: "),
+        (
+            registers("<register>\n<name>R</name></register>"),
+            "3:1: <register> R is wrong: Expected a <addressOffset> tag, found none; ",
+        ),
+        (
+            registers(&at("R", 0, "\n<access>never</access>")),
+            "4:1: <access> never is wrong: unknown access variant 'never' found; ",
+        ),
+        (
+            registers(&at("R", 0, "<size>7</size>")),
+            "3:1: the register R has 7 bits; no access is so wide: give it a <size> of 8, 16, 32 or 64",
+        ),
+        (registers(&at("R", 0, "<size>24</size>")), "3:1: the register R has 24 bits; "),
+        (registers(&at("R", 1 << 32, "")), "3:"),
+        (
+            registers(&at("R", 0, "")).replace("0x1000", "0xfffffffffffffffd"),
+            "2:1: the peripheral ends beyond the address 2^64; ",
+        ),
+        (
+            registers("<register derivedFrom='Q'><name>R</name><addressOffset>0</addressOffset></register>"),
+            "3:1: there is no register Q to derive it from; ",
+        ),
+        (
+            registers(
+                "<register derivedFrom='S'><name>R</name><addressOffset>0</addressOffset></register>\n\
+            <register derivedFrom='P.R'><name>S</name><addressOffset>0</addressOffset></register>",
+            ),
+            "4:1: it is derived from itself, by way of P.R; ",
+        ),
+        (
+            registers("<cluster derivedFrom='K.K'><name>K</name><addressOffset>0</addressOffset></cluster>"),
+            "3:1: there is no cluster K.K ",
+        ),
+        (
+            registers(
+                "<cluster><name>K</name><addressOffset>0</addressOffset>\n\
+            <cluster derivedFrom='K'><name>L</name><addressOffset>0</addressOffset></cluster></cluster>",
+            ),
+            "4:1: it is derived from itself, by way of ",
+        ),
+        (
+            array("\n<dim>1000000000</dim><dimIncrement>4</dimIncrement>"),
+            "6:1: an array of 1000000000 elements is too large; ",
+        ),
+        (
+            array("<dim>4</dim><dimIncrement>4</dimIncrement>\n<dimIndex>0-999999999</dimIndex>"),
+            "6:1: the array has 4 elements, but 1000000000 indices; ",
+        ),
+        (
+            array("<dim>3</dim><dimIncrement>4</dimIncrement><dimIndex>A,B</dimIndex>"),
+            "4:1: <register> R%s is wrong: dimIndex tag must contain 3 indexes, found 2; ",
+        ),
+        (array("<dim>3</dim>"), "5:17: the array has no <dimIncrement>; "),
+        (fields(&bits("F", 32, 0, "")), "5:1: the field F ends at bit 32, but its register has 32 bits; "),
+        (fields(&bits("F", 1, 4, "")), "5:22: the field's high bit, 1, is below its low one, 4; "),
+        (
+            fields("<field><name>F</name><msb>1</msb>\n<lsb>4</lsb></field>"),
+            "5:22: the field's high bit, 1, is below its low one, 4; ",
+        ),
+        (fields(&bits("F", u32::MAX, 0, "")), "5:22: the field's high bit is 4294967295; "),
+        (
+            fields("<field><name>F</name><bitOffset>1</bitOffset><bitWidth>0</bitWidth></field>"),
+            "5:1: the field F has no bits; ",
+        ),
+        (
+            fields("<field derivedFrom='G'><name>F</name><bitOffset>1</bitOffset><bitWidth>1</bitWidth></field>"),
+            "5:1: there is no field G ",
+        ),
+        (fields("<field><name>F</name></field>"), "5:1: <field> F is wrong: Bit range invalid"),
+        (values("4"), "6:1: the value V does not fit in the 2 bits of its field; "),
+        (values("#xxx"), "6:1: the value V does not fit in the 2 bits of its field; "),
+        (values("ten"), "6:32: <value> ten is wrong: "),
+        (fields(&bits("F", 1, 0, "<enumeratedValues derivedFrom='V'/>")), "5:48: there is no enumeratedValues V "),
+        ("<a>".repeat(100_000), "1:193: more than 64 elements are within each other; "),
+    ];
+    for (xml, expected) in table {
+        let (line, expected) = (error(&xml), format!("d.svd:{expected}"));
+        assert!(line.starts_with(&expected), "{line}\nis not\n{expected}");
+        assert!(!line.contains('\n') && line.contains("; "), "{line}");
+    }
+    let error = Description::parse("d.svd", b"\n \xff".as_slice()).unwrap_err().to_string();
+    assert_eq!(error, "d.svd:2:2: it is no text in UTF-8; give a CMSIS-SVD file, or convert it to UTF-8");
+    let error = Description::open("/nonexistent/d.svd").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot read /nonexistent/d.svd: No such file or directory (ENOENT); give the path of a CMSIS-SVD file"
+    );
+    assert!(std::error::Error::source(&error).is_some());
+}
+
+#[test]
+fn a_wrong_register_is_no_obstacle_to_others() {
+    let description = described(&registers(&(at("A", 0, "<size>7</size>") + &at("B", 4, ""))));
+    assert_eq!(register(&description, "P.B").address(), 0x1004);
+    assert!(matches!(description.find("P.A"), Err(FindError::Description(DescriptionError::Content { line: 3, .. }))));
+    let Ok(Item::Peripheral(peripheral)) = description.find("P") else { panic!() };
+    assert!(peripheral.registers().map(|register| register.is_ok()).eq([false, true]));
+}
+
+#[test]
+fn the_strict_form_checks_the_rules_of_the_schema_and_overlaps() {
+    let (_, text) = EXAMPLES[1];
+    let strictly = |text: &str| Description::parse_strict("d.svd", text).unwrap_err().to_string();
+    let line = strictly(&text.replace("<name>RTCDR</name>", "<name>RTC-DR</name>"));
+    assert!(line.starts_with("d.svd:32:9: <register> RTC-DR is wrong: "), "{line}");
+    described(&text.replace("<name>RTCDR</name>", "<name>RTC-DR</name>"));
+    let overlapping = text.replace("<addressOffset>0x004<", "<addressOffset>0x002<");
+    described(&overlapping);
+    let line = strictly(&overlapping);
+    assert!(line.contains(": the register RTCMR at 0x2 overlaps RTCDR; "), "{line}");
+    let alternate = overlapping
+        .replace("<addressOffset>0x002<", "<alternateRegister>RTCDR</alternateRegister><addressOffset>0x002<");
+    Description::parse_strict("d.svd", alternate).unwrap();
+    assert!(strictly(&text.replace("<version>1.0</version>", "")).contains("version"));
+}
+
+#[test]
+fn descriptions_and_errors_go_to_other_threads() {
+    fn check<T: Send + Sync + 'static>() {}
+    check::<Description>();
+    check::<DescriptionError>();
+    check::<FindError>();
+    check::<AccessorError>();
+}
+
+/// Uses everything of a file.
+fn exercise(bytes: Vec<u8>, paths: &[&str]) {
+    drop(Description::parse_strict("d.svd", bytes.clone()));
+    let Ok(description) = Description::parse("d.svd", bytes) else { return };
+    for path in ["*", "*.*", "*.*.*", "*.*.*.*"].iter().chain(paths) {
+        drop(description.find(path));
+        for item in description.search(path).into_iter().flatten().take(100) {
+            drop(item.description());
+            match item {
+                Item::Peripheral(peripheral) => {
+                    drop(peripheral.range());
+                    peripheral.registers().take(100).for_each(drop);
+                }
+                Item::Register(register) => {
+                    let parts = register.decode(u64::MAX).take(100);
+                    parts.for_each(|part| drop((part.field.encode(part.number), register.hazards(&part.field))));
+                    assert!(register.address() >= register.offset());
+                }
+                Item::Field(field) => {
+                    assert!(field.high() < field.register().width().bits());
+                    assert_eq!(field.encode(field.max()).unwrap(), field.mask());
+                }
+            }
+        }
+    }
+}
+
+/// A file with something of everything.
+fn sample() -> String {
+    let rest = "<readAction>modify</readAction><fields>".to_owned()
+        + &bits("F", 3, 0, "<enumeratedValues><name>V</name><enumeratedValue><name>A</name><value>#0x1</value>\
+            </enumeratedValue></enumeratedValues>")
+        + "<field derivedFrom='F'><dim>2</dim><dimIncrement>4</dimIncrement><name>G%s</name><lsb>4</lsb><msb>5</msb></field>"
+        + "</fields>";
+    let registers = at("R", 0, &rest)
+        + "<register derivedFrom='P.R'><dim>3</dim><dimIncrement>4</dimIncrement><dimIndex>0-2</dimIndex><name>S[%s]</name>\
+           <addressOffset>0x10</addressOffset></register>\n\
+           <cluster><dim>2</dim><dimIncrement>0x20</dimIncrement><dimIndex>A,B</dimIndex><name>K%s</name>\
+           <addressOffset>0x40</addressOffset><size>16</size>\n<register derivedFrom='R'><name>T</name>\
+           <addressOffset>4</addressOffset></register></cluster>\n\
+           <cluster derivedFrom='K%s'><name>L</name><addressOffset>0x80</addressOffset></cluster>\n";
+    peripherals(&format!(
+        "<peripheral><dim>2</dim><dimIncrement>4096</dimIncrement><name>P%s</name><baseAddress>0x1000</baseAddress>\
+         <addressBlock><offset>0</offset><size>4096</size><usage>registers</usage></addressBlock>\
+         <registers>{registers}</registers></peripheral>\n\
+         <peripheral derivedFrom='P%s'><name>Q</name><baseAddress>0x8000</baseAddress></peripheral>"
+    ))
+    .replace("P.R", "P0.R")
+}
+
+#[test]
+fn the_sample_is_whole() {
+    let description = described(&sample());
+    let registers = found(&description, "*.*").len() + found(&description, "*.*.T").len();
+    assert_eq!(registers, 3 * (1 + 3 + 3 + 3), "clusters stand for their registers");
+}
+
+/// Changes a part of the file.
+fn mutation() -> impl Strategy<Value = (u8, prop::sample::Index, prop::sample::Index, prop::sample::Index)> {
+    (0..6_u8, any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<prop::sample::Index>())
+}
+
+fn mutate(
+    bytes: &mut Vec<u8>,
+    (kind, start, end, to): (u8, prop::sample::Index, prop::sample::Index, prop::sample::Index),
+) {
+    const ABSURD: [&str; 10] = [
+        "0",
+        "7",
+        "63",
+        "64",
+        "1000000000",
+        "4294967295",
+        "18446744073709551615",
+        "-1",
+        "0xffffffffffffffff",
+        "0-4294967295",
+    ];
+    if bytes.is_empty() {
+        return;
+    }
+    // Whole tags and texts, as long as there are some.
+    let cuts: Vec<_> = (0..bytes.len())
+        .filter(|&at| matches!(bytes[at], b'<' | b'>'))
+        .map(|at| at + usize::from(bytes[at] == b'>'))
+        .collect();
+    let cut = |index: prop::sample::Index| {
+        if cuts.is_empty() {
+            index.index(bytes.len())
+        } else {
+            cuts[index.index(cuts.len())]
+        }
+    };
+    let (start_at, end_at, to) = (cut(start), cut(end), cut(to));
+    let (first, last) = (start_at.min(end_at), start_at.max(end_at).min(start_at.min(end_at) + 400));
+    let part = bytes[first..last].to_vec();
+    match kind {
+        0 => drop(bytes.drain(first..last)),
+        1 => drop(bytes.splice(to..to, part)),
+        2 => {
+            bytes.drain(first..last);
+            let to = to.min(bytes.len());
+            bytes.splice(to..to, part);
+        }
+        3 => bytes.truncate(last),
+        4 => {
+            let digits = (0..bytes.len())
+                .filter(|&at| bytes[at].is_ascii_digit() && (at == 0 || matches!(bytes[at - 1], b'>' | b'[' | b':')));
+            let digits: Vec<_> = digits.collect();
+            if !digits.is_empty() {
+                let at = digits[start.index(digits.len())];
+                let length = bytes[at..].iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+                bytes.splice(at..at + length, ABSURD[end.index(ABSURD.len())].bytes());
+            }
+        }
+        _ => {
+            let names = ["P%s", "P0.R", "R", "S", "F", "K%s", "L", "L.T", "KA.T", "P0.R.F", "V", "Q", "G%s"];
+            let from = (0..bytes.len()).filter(|&at| bytes[at..].starts_with(b"derivedFrom='")).collect::<Vec<_>>();
+            if !from.is_empty() {
+                let at = from[start.index(from.len())] + b"derivedFrom='".len();
+                let length = bytes[at..].iter().take_while(|&&byte| byte != b'\'').count();
+                bytes.splice(at..at + length, names[end.index(names.len())].bytes());
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_described_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..300), text in "[<>/a-z='\" &;!?\\-\\[\\]]{0,200}") {
+        exercise(bytes, &[]);
+        exercise(text.into_bytes(), &[]);
+    }
+
+    #[test]
+    fn a_changed_file_is_described_or_an_error(changes in prop::collection::vec(mutation(), 1..6)) {
+        let mut bytes = sample().into_bytes();
+        changes.into_iter().for_each(|change| mutate(&mut bytes, change));
+        exercise(bytes, &["P0.R.F", "Q.KA.T", "P?.S[*]", "p1.s2.g1", "Q.L.T"]);
+    }
+
+    #[test]
+    fn any_path_finds_something_or_is_an_error(
+        path in "[PQRSTKLFGAB0-2%s\\[\\].:*?]{0,12}", other in ".{0,40}",
+        names in prop::collection::vec("[PQRSK*?][0-2]?|\\*|[FG]", 1..5),
+    ) {
+        let description = described(&sample());
+        for path in [path, other, names.join(".")] {
+            if let Ok(item) = description.find(&path) {
+                // What is found is found by its own path again.
+                let again = description.find(item.path()).unwrap();
+prop_assert_eq!(again.path(), item.path());
+            }
+            for item in description.search(&path).into_iter().flatten() {
+                let again = description.find(item.path()).unwrap();
+prop_assert_eq!(again.path(), item.path());
+            }
+        }
     }
 }
 

@@ -570,14 +570,16 @@ fn accept(node: Node<'_, '_>, level: ValidateLevel) -> Result<(), String> {
     {
         T::parse(&node, config).map(drop).map_err(|error| error.to_string())
     }
-    let is_block = node.parent_element().is_some_and(|parent| parent.has_tag_name("addressBlock"));
+    let around = node.parent_element().map_or("", |parent| parent.tag_name().name());
     match node.tag_name().name() {
+        _ if around == "peripherals" => parsed::<svd::Peripheral>(node, config),
+        _ if around == "registers" => parsed::<svd::RegisterCluster>(node, config),
+        _ if around == "fields" => parsed::<svd::Field>(node, config),
         "peripherals" | "registers" | "fields" => {
             node.children().filter(Node::is_element).try_for_each(|child| accept(child, level))
         }
-        "peripheral" => parsed::<svd::Peripheral>(node, config),
+        // In a cluster.
         "register" | "cluster" => parsed::<svd::RegisterCluster>(node, config),
-        "field" => parsed::<svd::Field>(node, config),
         "enumeratedValues" => parsed::<svd::EnumeratedValues>(node, config),
         "enumeratedValue" => parsed::<svd::EnumeratedValue>(node, config),
         "addressBlock" => parsed::<svd::AddressBlock>(node, config),
@@ -587,8 +589,8 @@ fn accept(node: Node<'_, '_>, level: ValidateLevel) -> Result<(), String> {
         "protection" => parsed::<svd::Protection>(node, config),
         "readAction" => parsed::<svd::ReadAction>(node, config),
         "modifiedWriteValues" => parsed::<svd::ModifiedWriteValues>(node, config),
-        "usage" if !is_block => parsed::<svd::Usage>(node, config),
-        "usage" => parsed::<svd::AddressBlockUsage>(node, config),
+        "usage" if around == "addressBlock" => parsed::<svd::AddressBlockUsage>(node, config),
+        "usage" => parsed::<svd::Usage>(node, config),
         "size" | "addressOffset" | "dim" | "dimIncrement" | "bitOffset" | "bitWidth" | "lsb" | "msb" | "offset" => {
             parsed::<u32>(node, &())
         }
