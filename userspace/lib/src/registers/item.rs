@@ -91,17 +91,41 @@ impl<'d> Peripheral<'d> {
     }
 
     /// The name, which is its path, too.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Peripheral(serial) = board.find("UART0")? else { unreachable!() };
+    /// assert_eq!(serial.name(), "UART0");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// What the file says of it, in one line.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Peripheral(serial) = board.find("UART0")? else { unreachable!() };
+    /// assert_eq!(serial.description().unwrap(), "Serial port");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn description(&self) -> Option<Cow<'_, str>> {
         described(self.document.description_of(self.listed), &self.listed.name, self.element)
     }
 
     /// The physical address that the offsets of its registers count from. For a device on a bus that gives it its
     /// address, such as PCI, 0.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Peripheral(serial) = board.find("UART0")? else { unreachable!() };
+    /// assert_eq!(serial.base(), 0x0900_0000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn base(&self) -> u64 {
         // It was checked for the last element.
         self.listed.base + self.listed.name.distance(self.element)
@@ -271,74 +295,189 @@ pub struct Register<'d> {
 
 impl<'d> Register<'d> {
     /// Its path, from the peripheral on.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Register(control) = board.find("UART0.CR")? else { unreachable!() };
+    /// assert_eq!(control.path(), "UART0.CR");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn path(&self) -> &str {
         &self.names.path
     }
 
     /// Its name, the last of the path.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Register(control) = board.find("UART0.CR")? else { unreachable!() };
+    /// assert_eq!(control.name(), "CR");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn name(&self) -> &str {
         &self.names.name
     }
 
     /// What the file says of it, in one line.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Register(control) = board.find("UART0.CR")? else { unreachable!() };
+    /// assert_eq!(control.description().unwrap(), "What is enabled");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn description(&self) -> Option<Cow<'_, str>> {
         described(self.definition.description.as_deref(), self.names.pattern, self.names.element)
     }
 
     /// The peripheral that has it.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Register(control) = board.find("UART0.CR")? else { unreachable!() };
+    /// let range = control.peripheral().range()?;
+    /// assert!(range.start() <= control.address());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn peripheral(&self) -> &Peripheral<'d> {
         &self.peripheral
     }
 
     /// How many bytes it is from the [base](Peripheral::base) of its peripheral.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Register(control) = board.find("UART0.CR")? else { unreachable!() };
+    /// assert_eq!(control.offset(), 0x30);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
     /// Its physical address: the peripheral's base and the offset.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Register(control) = board.find("UART0.CR")? else { unreachable!() };
+    /// assert_eq!(control.address(), 0x0900_0030);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn address(&self) -> u64 {
         // It was checked for the end of the peripheral's last element.
         self.peripheral.base() + self.offset
     }
 
     /// How wide an access of it is.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/edu.svd");
+    /// # let board = devmap::registers::Description::parse("edu.svd", text)?;
+    /// # let devmap::registers::Item::Register(source) = board.find("EDU.DMASRC")? else { unreachable!() };
+    /// assert_eq!(source.width(), devmap::Width::Bits64);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn width(&self) -> Width {
         self.definition.width
     }
 
     /// The order of its bytes: that of the device's processor. [`Endian::Native`] if the file does not say it, or says
     /// that it can be switched.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Register(control) = board.find("UART0.CR")? else { unreachable!() };
+    /// assert_eq!(control.endian(), devmap::Endian::Little);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn endian(&self) -> Endian {
         self.peripheral.document.endian()
     }
 
     /// What may be done to it.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Register(flags) = board.find("UART0.FR")? else { unreachable!() };
+    /// assert!(flags.access().can_read() && !flags.access().can_write());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn access(&self) -> Access {
         self.definition.access
     }
 
     /// What reading it does, beyond that.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Register(data) = board.find("UART0.DR")? else { unreachable!() };
+    /// // It takes a character from the FIFO.
+    /// assert_eq!(data.read_action(), Some(devmap::registers::ReadAction::ModifyExternal));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn read_action(&self) -> Option<ReadAction> {
         self.definition.read_action
     }
 
     /// Who may access it, if not everybody.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Register(control) = board.find("UART0.CR")? else { unreachable!() };
+    /// assert_eq!(control.protection(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn protection(&self) -> Option<Protection> {
         self.definition.protection
     }
 
     /// Its value after a reset, as far as the [mask](Self::reset_mask) has ones.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Register(control) = board.find("UART0.CR")? else { unreachable!() };
+    /// assert_eq!(control.reset_value(), Some(0x300));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reset_value(&self) -> Option<u64> {
         self.definition.reset
     }
 
     /// The bits whose value after a reset is known.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Register(flags) = board.find("UART0.FR")? else { unreachable!() };
+    /// // The lines of a modem are in any state.
+    /// assert_eq!(flags.reset_mask(), 0xf8);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reset_mask(&self) -> u64 {
         self.definition.reset_mask
     }
 
     /// What else is at its address: the name of another register, or of a group of alternates, or the cluster or
     /// peripheral that its own is an alternate of.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Register(control) = board.find("UART0.CR")? else { unreachable!() };
+    /// assert_eq!(control.alternate(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn alternate(&self) -> Option<&'d str> {
         self.definition.alternate.as_deref()
     }
@@ -522,56 +661,144 @@ pub struct Field<'d> {
 
 impl<'d> Field<'d> {
     /// Its path, from the peripheral on.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Field(length) = board.find("UART0.LCRH.WLEN")? else { unreachable!() };
+    /// assert_eq!(length.path(), "UART0.LCRH.WLEN");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn path(&self) -> &str {
         &self.names.path
     }
 
     /// Its name, the last of the path.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Field(length) = board.find("UART0.LCRH.WLEN")? else { unreachable!() };
+    /// assert_eq!(length.name(), "WLEN");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn name(&self) -> &str {
         &self.names.name
     }
 
     /// What the file says of it, in one line.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Field(length) = board.find("UART0.LCRH.WLEN")? else { unreachable!() };
+    /// assert_eq!(length.description().unwrap(), "The length of a character");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn description(&self) -> Option<Cow<'_, str>> {
         described(self.definition.description.as_deref(), self.names.pattern, self.names.element)
     }
 
     /// The register that has it.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Field(length) = board.find("UART0.LCRH.WLEN")? else { unreachable!() };
+    /// assert_eq!(length.register().path(), "UART0.LCRH");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn register(&self) -> &Register<'d> {
         &self.register
     }
 
     /// Its least significant bit, counted from 0.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Field(length) = board.find("UART0.LCRH.WLEN")? else { unreachable!() };
+    /// assert_eq!(length.low(), 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn low(&self) -> u32 {
         self.low
     }
 
     /// Its most significant bit.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Field(length) = board.find("UART0.LCRH.WLEN")? else { unreachable!() };
+    /// assert_eq!(length.high(), 6);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn high(&self) -> u32 {
         self.low + self.definition.bits - 1
     }
 
     /// Its bits in the register.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Field(length) = board.find("UART0.LCRH.WLEN")? else { unreachable!() };
+    /// assert_eq!(length.mask(), 0x60);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn mask(&self) -> u64 {
         self.max() << self.low
     }
 
     /// The greatest number that fits.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Field(length) = board.find("UART0.LCRH.WLEN")? else { unreachable!() };
+    /// assert_eq!(length.max(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn max(&self) -> u64 {
         u64::MAX >> (64 - self.definition.bits)
     }
 
     /// What may be done to it.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/edu.svd");
+    /// # let board = devmap::registers::Description::parse("edu.svd", text)?;
+    /// # let devmap::registers::Item::Field(busy) = board.find("EDU.STATUS.COMPUTING")? else { unreachable!() };
+    /// assert!(!busy.access().can_write());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn access(&self) -> Access {
         self.definition.access
     }
 
     /// What reading it does, beyond that.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Field(length) = board.find("UART0.LCRH.WLEN")? else { unreachable!() };
+    /// assert_eq!(length.read_action(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn read_action(&self) -> Option<ReadAction> {
         self.definition.read_action
     }
 
     /// What writing does, if the field does not become what is written.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/edu.svd");
+    /// # let board = devmap::registers::Description::parse("edu.svd", text)?;
+    /// # let devmap::registers::Item::Field(done) = board.find("EDU.IRQACK.DMA")? else { unreachable!() };
+    /// assert_eq!(done.modified_write_values(), Some(devmap::registers::ModifiedWriteValues::OneToClear));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn modified_write_values(&self) -> Option<ModifiedWriteValues> {
         self.definition.modified_write_values
     }
@@ -591,11 +818,27 @@ impl<'d> Field<'d> {
     }
 
     /// The number in its bits if the register is `whole`.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Field(length) = board.find("UART0.LCRH.WLEN")? else { unreachable!() };
+    /// assert_eq!(length.get(0x71), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get(&self, whole: u64) -> u64 {
         whole >> self.low & self.max()
     }
 
     /// The value that the number has when it is read.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Field(length) = board.find("UART0.LCRH.WLEN")? else { unreachable!() };
+    /// assert_eq!(length.value_of(3).unwrap().name(), "Bits8");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn value_of(&self, number: u64) -> Option<EnumeratedValue<'d>> {
         let read = || self.values().filter(|value| value.usage() != Usage::Write);
         read().find(|value| value.has(number)).or_else(|| read().find(EnumeratedValue::is_default))
@@ -607,6 +850,15 @@ impl<'d> Field<'d> {
     /// # Errors
     ///
     /// [`EncodeError`] if the number is too large, or no value that is written has the name.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Field(length) = board.find("UART0.LCRH.WLEN")? else { unreachable!() };
+    /// assert_eq!(length.encode("Bits8")?, 0x60);
+    /// assert!(length.encode(4).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn encode<'s>(&self, setting: impl Into<Setting<'s>>) -> Result<u64, EncodeError> {
         let number = match setting.into() {
             Setting::Number(number) => number,
@@ -725,31 +977,80 @@ pub struct EnumeratedValue<'d>(&'d definition::Value);
 
 impl<'d> EnumeratedValue<'d> {
     /// Its name.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Field(level) = board.find("UART0.IFLS.TXIFLSEL")? else { unreachable!() };
+    /// assert_eq!(level.value_of(2).unwrap().name(), "Half");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn name(&self) -> &'d str {
         &self.0.name
     }
 
     /// What the file says of it, in one line.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Field(level) = board.find("UART0.IFLS.TXIFLSEL")? else { unreachable!() };
+    /// assert_eq!(level.value_of(2).unwrap().description(), Some("One half"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn description(&self) -> Option<&'d str> {
         self.0.description.as_deref()
     }
 
     /// Its number, with 0 for the bits that may be anything; `None` for a default without a number.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Field(level) = board.find("UART0.IFLS.TXIFLSEL")? else { unreachable!() };
+    /// let numbers: Vec<_> = level.values().map(|value| value.number()).collect();
+    /// assert_eq!(numbers, [Some(0), Some(1), Some(2), Some(3), Some(4), None]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn number(&self) -> Option<u64> {
         self.0.number
     }
 
     /// The bits that may be anything: those with an `x` in the file.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Field(level) = board.find("UART0.IFLS.TXIFLSEL")? else { unreachable!() };
+    /// assert_eq!(level.value_of(2).unwrap().any(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn any(&self) -> u64 {
         self.0.any
     }
 
     /// Whether it stands for all numbers without a name of their own.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Field(level) = board.find("UART0.IFLS.TXIFLSEL")? else { unreachable!() };
+    /// assert!(level.value_of(7).unwrap().is_default());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_default(&self) -> bool {
         self.0.is_default
     }
 
     /// Whether it is what the number means when it is read, when it is written, or both.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/pl011.svd");
+    /// # let board = devmap::registers::Description::parse("pl011.svd", text)?;
+    /// # let devmap::registers::Item::Field(level) = board.find("UART0.IFLS.TXIFLSEL")? else { unreachable!() };
+    /// assert_eq!(level.value_of(2).unwrap().usage(), devmap::registers::Usage::ReadWrite);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn usage(&self) -> Usage {
         self.0.usage
     }
