@@ -38,6 +38,10 @@ use crate::symbol::Symbol;
 /// and pci/0000:01:00.0/0 a BAR of a PCI device, in the same way. iomem/NAME is the range that a line of /proc/iomem
 /// gives this name.
 ///
+/// A name with a capital, a point or a bracket is that of a register in a description: UART0.CR, UART0.CR.TXE for a field
+/// of it, UART0.CR:7:4 for its bits, and UART0 or UART0.C* for several. UART0@PLACE.CR is in a peripheral that begins at
+/// PLACE.
+///
 /// With --json every result is an object on a line. A value is a string of all its hexadecimal digits and, if 53 bits
 /// hold it, also a number: `number` beside `value`, `numbers` beside `values` if they hold each, and KEY_number beside
 /// any other KEY. What --verify finds to differ is an object with `address`, `found` and `expected`. A failure is an
