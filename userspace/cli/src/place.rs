@@ -261,8 +261,62 @@ pub fn bits(text: &str, field: &str) -> Result<Field, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::assignment::{first, item};
     use crate::base;
+
+    /// Pieces of what arguments are made of.
+    fn pieces() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "",
+            "+",
+            "-",
+            ":",
+            "@",
+            ".",
+            "/",
+            "=",
+            "[",
+            "]",
+            "*",
+            "?",
+            "0",
+            "7",
+            "0x10",
+            "4K",
+            "18446744073709551615",
+            "sdram",
+            "uio0",
+            "pci",
+            "0000:01:00.0",
+            "iomem",
+            "UART0",
+            "CR",
+            "GPIO[3]",
+            "é",
+            " ",
+            "_",
+        ]);
+        prop::collection::vec(piece, 0..9).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+        #[test]
+        fn whatever_is_typed_is_a_place_or_an_error_of_one_line(text in prop_oneof![pieces(), any::<String>()]) {
+            let mut errors = vec![place(&text).map(drop), range(&text).map(drop), address(&text).map(drop)];
+            errors.extend([value(&text).map(drop), first(&text).map(drop), item(&text).map(drop)]);
+            for error in errors.into_iter().filter_map(Result::err) {
+                prop_assert!(!error.is_empty() && (error.lines().count() == 1 || text.contains(['\n', '\r'])), "{error}");
+            }
+            // What is shown is read back.
+            if let Ok(place @ Place::Address(location)) = place(&text) {
+                prop_assert_eq!(super::place(&location.to_string()), Ok(place));
+            }
+        }
+    }
 
     #[test]
     fn ranges() {
