@@ -666,6 +666,50 @@ fn descriptions_and_errors_go_to_other_threads() {
     check::<AccessorError>();
 }
 
+#[test]
+fn a_hostile_file_is_an_error_at_once() {
+    // Each cluster has the one before twice: 2^40 registers in all.
+    let mut clusters =
+        format!("<cluster><name>K0</name><addressOffset>0</addressOffset>{}</cluster>\n", at("R", 0, ""));
+    for level in 1..40 {
+        let twice = ["A", "B"].map(|name| {
+            format!(
+                "<cluster derivedFrom='P.K{}'><name>{name}</name><addressOffset>0</addressOffset></cluster>",
+                level - 1
+            )
+        });
+        clusters +=
+            &format!("<cluster><name>K{level}</name><addressOffset>0</addressOffset>{}</cluster>\n", twice.concat());
+    }
+    assert!(error(&registers(&clusters)).contains("the peripheral has more than 1048576 elements"));
+    // Arrays of arrays of arrays.
+    let array = |within: &str| {
+        format!(
+            "<cluster><dim>1000</dim><dimIncrement>4</dimIncrement><name>K[%s]</name>\
+             <addressOffset>0</addressOffset>{within}</cluster>"
+        )
+    };
+    let arrays = registers(&array(&array(&array(&at("R", 0, "")))));
+    assert!(error(&arrays).contains("the peripheral has more than 1048576 registers and clusters"));
+    // Many arrays, each with a range of many indices.
+    let index =
+        "<register><dim>1000000</dim><dimIncrement>0</dimIncrement><dimIndex>0-999999</dimIndex><name>R%s</name>\
+                 <addressOffset>0</addressOffset></register>\n";
+    let line = error(&registers(&index.repeat(1000)));
+    assert!(line.starts_with("d.svd:4:") && line.contains("the arrays have more than 1048576 indices"), "{line}");
+    // A long chain.
+    let chain: String = (0..5000)
+        .map(|at| {
+            format!("<peripheral derivedFrom='P{}'><name>P{at}</name><baseAddress>0</baseAddress></peripheral>", at + 1)
+        })
+        .collect();
+    let description = described(&peripherals(&chain));
+    assert!(description.find("P0.R").unwrap_err().to_string().contains("there is no peripheral P5000 "));
+    assert_eq!(description.find("P0").unwrap().description(), None);
+    // A long name, which each name of a path would be compared with.
+    assert!(error(&registers(&at(&"N".repeat(5000), 0, ""))).contains("the name is too long"));
+}
+
 /// Uses everything of a file.
 fn exercise(bytes: Vec<u8>, paths: &[&str]) {
     drop(Description::parse_strict("d.svd", bytes.clone()));
