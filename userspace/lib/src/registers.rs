@@ -45,6 +45,8 @@
 //!   and the device. Without anything there, a register has 32 bits and can be read and written.
 //! * Something derived that has registers, fields or values itself has these alone, as for the generators of the
 //!   embedded working group of Rust.
+//! * Addresses count bytes. Several vendors write something else in `addressUnitBits`, but mean bytes; only the strict
+//!   form takes it for an error.
 //! * `prependToName`, `appendToName`, `headerStructName` and the like are for generated source code: names are what
 //!   stands in `name`.
 //! * An array has at most 2<sup>20</sup> elements, and so has a peripheral with everything in it.

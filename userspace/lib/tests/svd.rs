@@ -517,7 +517,6 @@ fn an_error_says_where_it_is() {
         ("<a>\n<b></c></a>".into(), "2:4: it is no XML: "),
         ("\n <svd/>".into(), "2:2: its root is <svd>, not <device>; give a CMSIS-SVD file"),
         ("<device>\n</device>".into(), "1:1: <device> has no <peripherals>; "),
-        (device("<addressUnitBits>16</addressUnitBits><peripherals/>"), "2:1: its addresses do not count bytes; "),
         (device("<peripherals/>\n <size>x</size>"), "3:2: <size> x is wrong: "),
         (device("<cpu><endian>odd</endian></cpu><peripherals/>"), "2:6: <endian> odd is wrong: "),
         (peripherals("<peripheral><name>P</name></peripheral>"), "2:1: <peripheral> has no <baseAddress>; "),
@@ -654,6 +653,9 @@ fn the_strict_form_checks_the_rules_of_the_schema_and_overlaps() {
     let alternate = overlapping
         .replace("<addressOffset>0x002<", "<alternateRegister>RTCDR</alternateRegister><addressOffset>0x002<");
     Description::parse_strict("d.svd", alternate).unwrap();
+    let units = text.replace("<addressUnitBits>8<", "<addressUnitBits>32<");
+    described(&units);
+    assert!(strictly(&units).starts_with("d.svd:17:3: its addresses do not count bytes; "));
     assert!(strictly(&text.replace("<version>1.0</version>", "")).contains("version"));
 }
 

@@ -216,10 +216,12 @@ impl Description {
             return Err(Fault::new(device.range().start, what, "give a CMSIS-SVD file"));
         }
         let element = |name| required(device, name);
-        let units = child(device, "addressUnitBits").map(|units| parse::<u32>(units, &())).transpose()?;
-        if units.is_some_and(|bits| bits != 8) {
-            let at = element("addressUnitBits")?.range().start;
-            return Err(Fault::new(at, "its addresses do not count bytes", "describe it with addressUnitBits of 8"));
+        if level.is_strict() {
+            let units = element("addressUnitBits")?;
+            if parse::<u32>(units, &())? != 8 {
+                let what = "its addresses do not count bytes";
+                return Err(Fault::new(units.range().start, what, "describe it with <addressUnitBits> of 8"));
+            }
         }
         let endian = match child(device, "cpu").and_then(|cpu| child(cpu, "endian")) {
             Some(endian) => match parse::<svd::Endian>(endian, &config(level))? {
