@@ -49,7 +49,8 @@
 //!   form takes it for an error.
 //! * `prependToName`, `appendToName`, `headerStructName` and the like are for generated source code: names are what
 //!   stands in `name`.
-//! * An array has at most 2<sup>20</sup> elements, and so has a peripheral with everything in it.
+//! * An array has at most 2<sup>20</sup> elements, and so has a peripheral with everything in it; a
+//!   file has at most four times as many with everything derived.
 
 mod definition;
 mod derivation;

@@ -161,7 +161,7 @@ fn arrays_have_elements_by_index_and_by_name() {
     }
     assert_eq!(
         description.find("GPIO[0].DATA").unwrap_err().to_string(),
-        "GPIO[0].DATA is an array of 8, not a register; name one of it, such as GPIO[0].DATA[0]"
+        "GPIO[0].DATA is an array of 8; name what is in it, such as GPIO[0].DATA[0]"
     );
     assert_eq!(description.peripherals().count(), 4);
     assert_eq!(all(&description, "GPIO2").len(), 15);
@@ -189,7 +189,7 @@ fn clusters_nest_and_are_arrays() {
     assert_eq!(found(&description, "p.ch1.q?.len").len(), 2);
     assert_eq!(
         description.find("P.CH[0]").unwrap_err().to_string(),
-        "P.CH[0] is a cluster, not a register; name one of it, such as P.CH[0].CTRL"
+        "P.CH[0] is a cluster; name what is in it, such as P.CH[0].CTRL"
     );
     let Ok(Item::Peripheral(peripheral)) = description.find("P") else { panic!() };
     assert_eq!(peripheral.range().unwrap(), PhysRange::new(0x1000, 0x158).unwrap());
@@ -668,22 +668,34 @@ fn descriptions_and_errors_go_to_other_threads() {
     check::<AccessorError>();
 }
 
+/// Clusters, each of which has the one before twice: with this many of them, 2^`levels` registers in all.
+fn doubled(levels: u32) -> String {
+    let mut clusters = format!("<cluster><name>K0</name><addressOffset>0</addressOffset>{}</cluster>", at("R", 0, ""));
+    for level in 1..levels {
+        let before = level - 1;
+        let twice = ["A", "B"].map(|name| {
+            format!("<cluster derivedFrom='P.K{before}'><name>{name}</name><addressOffset>0</addressOffset></cluster>")
+        });
+        let twice = twice.concat();
+        clusters += &format!("<cluster><name>K{level}</name><addressOffset>0</addressOffset>{twice}</cluster>");
+    }
+    clusters
+}
+
+#[test]
+#[ignore = "without optimization it takes half a minute"]
+fn many_peripherals_that_are_derived_are_an_error() {
+    let others = (0..1000)
+        .map(|at| format!("<peripheral derivedFrom='P'><name>P{at}</name><baseAddress>0</baseAddress></peripheral>"));
+    let others = others.collect::<String>() + "</peripherals>";
+    let description = described(&registers(&doubled(14)).replace("</peripherals>", &others));
+    let error = description.search("*.X").unwrap_err().to_string();
+    assert!(error.contains("too many elements are derived from others"), "{error}");
+}
+
 #[test]
 fn a_hostile_file_is_an_error_at_once() {
-    // Each cluster has the one before twice: 2^40 registers in all.
-    let mut clusters =
-        format!("<cluster><name>K0</name><addressOffset>0</addressOffset>{}</cluster>\n", at("R", 0, ""));
-    for level in 1..40 {
-        let twice = ["A", "B"].map(|name| {
-            format!(
-                "<cluster derivedFrom='P.K{}'><name>{name}</name><addressOffset>0</addressOffset></cluster>",
-                level - 1
-            )
-        });
-        clusters +=
-            &format!("<cluster><name>K{level}</name><addressOffset>0</addressOffset>{}</cluster>\n", twice.concat());
-    }
-    assert!(error(&registers(&clusters)).contains("the peripheral has more than 1048576 elements"));
+    assert!(error(&registers(&doubled(40))).contains("too many elements are derived from others"));
     // Arrays of arrays of arrays.
     let array = |within: &str| {
         format!(
@@ -873,11 +885,14 @@ prop_assert_eq!(again.path(), item.path());
     }
 }
 
-/// A file of about 5 MB, as those of large microcontrollers: 100 peripherals with 40 registers of 8 fields each, some
+/// A file of about 5 MB, as those of large microcontrollers: 80 peripherals with 40 registers of 5 fields each, some
 /// with values.
 fn large() -> String {
-    let mut text = String::from("<device><name>large</name><size>32</size><access>read-write</access><peripherals>\n");
-    for peripheral in 0..100 {
+    let mut text = String::from(
+        "<device><name>large</name><version>1</version><description>A large one</description>\
+         <addressUnitBits>8</addressUnitBits><width>32</width><size>32</size><access>read-write</access><peripherals>\n",
+    );
+    for peripheral in 0..80 {
         let base = 0x4000_0000 + 0x1000 * peripheral;
         text += &format!(
             "  <peripheral>\n    <name>P{peripheral}</name>\n    <description>Peripheral {peripheral}</description>\n    \
@@ -930,7 +945,7 @@ fn the_time_for_a_large_file() {
         board.find("P50.R20.F3").unwrap();
         println!("opened after {opened:?}, found after {:?}", begin.elapsed());
         let begin = std::time::Instant::now();
-        Description::parse_strict("large.svd", text.as_str()).unwrap_err();
+        Description::parse_strict("large.svd", text.as_str()).unwrap();
         println!("strictly after {:?}", begin.elapsed());
     }
 }

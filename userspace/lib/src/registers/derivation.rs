@@ -3,6 +3,7 @@
 //! From the elements of a peripheral to what they mean: with everything inherited and derived, but arrays as arrays.
 
 use std::cell::Cell;
+use std::sync::atomic::Ordering;
 
 use svd_parser::svd::{self, Access, DimElement, MaybeArray, ModifiedWriteValues, Name as _, RegisterProperties};
 
@@ -14,6 +15,9 @@ use crate::Width;
 
 /// How many elements are looked at or made for one peripheral, where making one counts for [`MADE`].
 const STEPS: u64 = MADE * MOST as u64;
+
+/// The same for all peripherals of a file.
+pub(super) const STEPS_IN_ALL: u64 = 4 * STEPS;
 const MADE: u64 = 64;
 
 /// How many lookups may need each other.
@@ -21,8 +25,14 @@ const DEEPEST: u32 = 32;
 
 /// What a peripheral consists of.
 pub(super) fn block(description: &Description, listed: &Listed) -> Result<Block, Fault> {
-    let derivation = Derivation { description, steps: Cell::new(STEPS), depth: Cell::new(0) };
-    derivation.block(listed)
+    let most = description.steps().load(Ordering::Relaxed).min(STEPS);
+    let derivation = Derivation { description, steps: Cell::new(most), depth: Cell::new(0) };
+    let block = derivation.block(listed);
+    // Threads that resolve others at the same time may take some more.
+    let used = most - derivation.steps.get();
+    let left = description.steps().load(Ordering::Relaxed).saturating_sub(used);
+    description.steps().store(left, Ordering::Relaxed);
+    block
 }
 
 /// Checks that no two registers of a peripheral overlap, unless one of them is an alternate, or one is only read and the
@@ -488,7 +498,7 @@ impl<'d> Derivation<'d> {
         let left = self.steps.get().saturating_sub(steps);
         self.steps.set(left);
         if left == 0 {
-            let what = format!("the peripheral has more than {MOST} elements, with what is derived");
+            let what = "too many elements are derived from others";
             return Err(Fault::new(at, what, "look for something derived from what is around it"));
         }
         Ok(())

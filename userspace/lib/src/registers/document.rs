@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::OnceLock;
 
 use roxmltree::{Document, Node};
@@ -59,6 +60,8 @@ pub struct Description {
     /// Where in the list each name is.
     places: HashMap<String, usize>,
     level: ValidateLevel,
+    /// What is left for what is derived.
+    steps: AtomicU64,
 }
 
 /// What is known of a peripheral, or of an array of them, before anything of it is needed.
@@ -281,6 +284,7 @@ impl Description {
             peripherals,
             places,
             level,
+            steps: AtomicU64::new(derivation::STEPS_IN_ALL),
         })
     }
 
@@ -294,6 +298,10 @@ impl Description {
 
     pub(super) fn file(&self) -> &str {
         &self.file
+    }
+
+    pub(super) fn steps(&self) -> &AtomicU64 {
+        &self.steps
     }
 
     pub(super) fn endian(&self) -> Endian {

@@ -109,8 +109,8 @@ pub enum FindError {
         /// What it could be.
         candidates: Vec<String>,
     },
-    /// It is an array or a cluster, which has registers but is none.
-    #[error("{path} is {what}, not a register; name one of it, such as {example}")]
+    /// It is an array or a cluster, of which something is to be named.
+    #[error("{path} is {what}; name what is in it, such as {example}")]
     Several {
         /// Its path.
         path: String,
