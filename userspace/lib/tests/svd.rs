@@ -590,7 +590,7 @@ fn an_error_says_where_it_is() {
         ),
         (
             array("<dim>3</dim><dimIncrement>4</dimIncrement><dimIndex>A,B</dimIndex>"),
-            "4:1: <register> R%s is wrong: dimIndex tag must contain 3 indexes, found 2; ",
+            "5:59: the array has 3 elements, but 2 indices; correct <dim> or <dimIndex>",
         ),
         (array("<dim>3</dim>"), "5:17: the array has no <dimIncrement>; "),
         (fields(&bits("F", 32, 0, "")), "5:1: the field F ends at bit 32, but its register has 32 bits; "),
@@ -656,6 +656,8 @@ fn the_strict_form_checks_the_rules_of_the_schema_and_overlaps() {
     let units = text.replace("<addressUnitBits>8<", "<addressUnitBits>32<");
     described(&units);
     assert!(strictly(&units).starts_with("d.svd:17:3: its addresses do not count bytes; "));
+    let line = strictly(&text.replace("[7:0]", "[32:0]"));
+    assert!(line.contains(": the field ID ends at bit 32, but its register has 32 bits; "), "{line}");
     assert!(strictly(&text.replace("<version>1.0</version>", "")).contains("version"));
 }
 
@@ -720,6 +722,12 @@ fn a_hostile_file_is_an_error_at_once() {
     let description = described(&peripherals(&chain));
     assert!(description.find("P0.R").unwrap_err().to_string().contains("there is no peripheral P5000 "));
     assert_eq!(description.find("P0").unwrap().description(), None);
+    // Many arrays with the indices of a large one.
+    let large =
+        "<peripheral><dim>100000</dim><dimIncrement>4</dimIncrement><dimIndex>0-99999</dimIndex><name>P%s</name>\
+                 <baseAddress>0</baseAddress></peripheral>";
+    let others = "<peripheral derivedFrom='P%s'><name>Q%s</name><baseAddress>0</baseAddress></peripheral>".repeat(1000);
+    assert!(error(&peripherals(&(large.to_owned() + &others))).contains("the arrays have more than 1048576 indices"));
     // A long name, which each name of a path would be compared with.
     assert!(error(&registers(&at(&"N".repeat(5000), 0, ""))).contains("the name is too long"));
 }

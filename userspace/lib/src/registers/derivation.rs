@@ -35,11 +35,11 @@ pub(super) fn block(description: &Description, listed: &Listed) -> Result<Block,
     block
 }
 
-/// Checks that no two registers of a peripheral overlap, unless one of them is an alternate, or one is only read and the
+/// Checks that all registers of a peripheral are described rightly, and that no two overlap, unless one of them is an alternate, or one is only read and the
 /// other only written.
-pub(super) fn check_overlaps(description: &Description, listed: &Listed) -> Result<(), Fault> {
+pub(super) fn check_registers(description: &Description, listed: &Listed) -> Result<(), Fault> {
     let mut registers = Vec::new();
-    flatten(&description.resolved(listed)?.entries, 0, &mut registers);
+    flatten(&description.resolved(listed)?.entries, 0, &mut registers)?;
     registers.retain(|(_, _, register)| register.alternate.is_none());
     registers.sort_by_key(|(offset, ..)| *offset);
     for (later, (offset, entry, register)) in registers.iter().enumerate() {
@@ -64,16 +64,23 @@ pub(super) fn check_overlaps(description: &Description, listed: &Listed) -> Resu
 }
 
 /// All registers, with their offsets.
-fn flatten<'d>(entries: &'d [Entry], start: u64, registers: &mut Vec<(u64, &'d Entry, &'d Register)>) {
+fn flatten<'d>(
+    entries: &'d [Entry],
+    start: u64,
+    registers: &mut Vec<(u64, &'d Entry, &'d Register)>,
+) -> Result<(), Fault> {
     for entry in entries {
         for element in 0..entry.name.count() {
             let offset = start + entry.offset + entry.name.distance(element);
             match &entry.kind {
-                Kind::Register(register) => registers.extend(register.iter().map(|register| (offset, entry, register))),
-                Kind::Cluster(entries) => flatten(entries, offset, registers),
+                Kind::Register(register) => {
+                    registers.push((offset, entry, register.as_ref().map_err(Fault::clone)?));
+                }
+                Kind::Cluster(entries) => flatten(entries, offset, registers)?,
             }
         }
     }
+    Ok(())
 }
 
 struct Derivation<'d> {

@@ -242,12 +242,14 @@ impl Description {
             check_name(required(*node, "name")?, 0)?;
             places.entry(content(required(*node, "name")?)?.to_owned()).or_insert(place);
         }
-        let listed = |&node: &Node<'_, '_>| {
+        let mut listed = |&node: &Node<'_, '_>| {
             let text = content(required(node, "name")?)?;
             let derived_from = node.attribute("derivedFrom").map(str::to_owned);
             let mut dim = dimensions(node, level)?;
-            if let (None, Some(of)) = (&dim, derived_from.as_ref().and_then(|of| places.get(of))) {
-                // What is called like an array is one if what it is derived from is; others do not need it.
+            let of = derived_from.as_ref().filter(|_| dim.is_none() && text.contains("%s"));
+            if let Some(of) = of.and_then(|of| places.get(of)) {
+                // What is called like an array is one if what it is derived from is.
+                check_dimensions(nodes[*of], 0, &mut left)?;
                 dim = dimensions(nodes[*of], level)?;
             }
             let name = Name::new(text, dim.as_ref());
@@ -266,7 +268,7 @@ impl Description {
                 block: OnceLock::new(),
             })
         };
-        let peripherals = nodes.iter().map(listed).collect::<Result<_, _>>()?;
+        let peripherals = nodes.iter().map(&mut listed).collect::<Result<_, _>>()?;
         if level.is_strict() {
             check(device, 0, &mut MOST.into())?;
             svd::Device::parse(&device, &config(level)).map_err(|error| refused(device, level, 0, &error))?;
@@ -290,10 +292,7 @@ impl Description {
 
     /// What the strict form checks beyond the schema.
     fn check(&self) -> Result<(), Fault> {
-        self.peripherals.iter().try_for_each(|listed| {
-            self.resolved(listed)?;
-            derivation::check_overlaps(self, listed)
-        })
+        self.peripherals.iter().try_for_each(|listed| derivation::check_registers(self, listed))
     }
 
     pub(super) fn file(&self) -> &str {
@@ -640,10 +639,14 @@ fn check_dimensions(node: Node<'_, '_>, start: usize, left: &mut u64) -> Result<
     }
     let Some(index) = child(node, "dimIndex") else { return Ok(()) };
     let text = index.text().unwrap_or_default().trim();
-    let bounds =
-        text.split_once('-').and_then(|(first, last)| Some((first.parse::<u32>().ok()?, last.parse::<u32>().ok()?)));
-    let Some((first, last)) = bounds else { return Ok(()) };
-    let indices = (u64::from(last) + 1).saturating_sub(first.into());
+    let indices = match text.split_once('-') {
+        None => text.split(',').count() as u64,
+        Some((first, last)) => match (first.parse::<u32>(), last.parse::<u32>()) {
+            (Ok(first), Ok(last)) => (u64::from(last) + 1).saturating_sub(first.into()),
+            // A range of letters is short.
+            _ => return Ok(()),
+        },
+    };
     if indices != u64::from(count) {
         let what = format!("the array has {count} elements, but {indices} indices");
         return fault(index, what, "correct <dim> or <dimIndex>");
