@@ -260,6 +260,10 @@ fn peripherals_are_derived() {
     assert_eq!(peripheral.description().unwrap(), "What it is");
     assert_eq!(peripheral.range().unwrap(), PhysRange::new(0x3000, 0x110).unwrap());
     assert_eq!(all(&description, "D"), [("D.S".into(), 4)]);
+    let reserved =
+        "<addressBlock><offset>0</offset><size>0x800</size><usage>reserved</usage></addressBlock><registers>";
+    let description = described(&registers(&at("R", 0, "")).replace("<registers>", reserved));
+    assert_eq!(description.peripherals().next().unwrap().range().unwrap(), PhysRange::new(0x1000, 4).unwrap());
 }
 
 #[test]
@@ -473,6 +477,38 @@ fn patterns_find_all_that_have_them() {
     assert_eq!(line, "P.R[1*] stands for too much: more than 100000 results; give more of the names");
     let many = described(&registers(&(array.to_owned() + &array.replace("R[", "S[").replace("900000", "140000"))));
     assert!(matches!(many.search("P.X*"), Err(FindError::TooMany { limit: 1_000_000, .. })));
+}
+
+#[test]
+fn a_colon_in_a_pattern_is_before_a_field() {
+    let within = at("A", 0, &format!("<fields>{}</fields>", bits("A", 0, 0, "")));
+    let content = format!("<cluster><name>K</name><addressOffset>0</addressOffset>{within}</cluster>{within}");
+    let description = described(&registers(&content));
+    assert_eq!(found(&description, "P.*.*"), ["P.K.A", "P.A.A"]);
+    assert_eq!(found(&description, "P.*:*"), ["P.A.A"]);
+    assert_eq!(found(&description, "P.K.*:*"), ["P.K.A.A"]);
+    let nested = content
+        .replace("<name>K</name>", "<name>K</name><addressOffset>0</addressOffset><cluster><name>L</name>")
+        .replace("</cluster>", "</cluster></cluster>");
+    let description = described(&registers(&nested));
+    assert_eq!(found(&description, "P.K.*"), ["P.K.L.A"]);
+    assert!(matches!(description.search("P.K:*"), Err(FindError::Nothing { .. })));
+}
+
+#[test]
+fn xml_is_taken_as_it_is_written() {
+    let plain = registers(&at("R", 0, ""));
+    let elements = "<a b='>'>".repeat(100);
+    for around in [format!("<!-- {elements} -->"), format!("<?pi {elements} ?>")] {
+        assert_eq!(found(&described(&(around + &plain)), "*.*"), ["P.R"]);
+    }
+    let text = format!("<description><![CDATA[{elements}]]></description>");
+    let description = described(&registers(&at("R", 0, &text)));
+    assert_eq!(register(&description, "P.R").description().unwrap(), elements);
+    assert_eq!(found(&described(&format!("\u{feff}{plain}")), "*.*"), ["P.R"]);
+    let empty = "<a b='/>'/>".repeat(100);
+    assert_eq!(found(&described(&plain.replace("<name>D</name>", &format!("<name>D</name>{empty}"))), "*.*"), ["P.R"]);
+    assert!(error(&"<a b='/>'>".repeat(100)).contains("more than 64 elements are within each other"));
 }
 
 #[test]

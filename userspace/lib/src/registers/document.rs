@@ -468,7 +468,9 @@ fn too_deep(text: &str) -> Option<usize> {
             rest.find("-->")
         } else if rest.starts_with("<![CDATA[") {
             rest.find("]]>")
-        } else if rest.starts_with("<?") || rest.starts_with("<!") {
+        } else if rest.starts_with("<?") {
+            rest.find("?>")
+        } else if rest.starts_with("<!") {
             rest.find('>')
         } else if rest.starts_with("</") {
             depth = depth.saturating_sub(1);
