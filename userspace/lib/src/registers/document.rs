@@ -186,10 +186,6 @@ impl Description {
     }
 
     fn new(file: &str, content: Vec<u8>, level: ValidateLevel) -> Result<Self, DescriptionError> {
-        let content = match content.strip_prefix("\u{feff}".as_bytes()) {
-            Some(rest) => rest.to_vec(),
-            None => content,
-        };
         let text = match String::from_utf8(content) {
             Ok(text) => text,
             Err(error) => {
