@@ -19,7 +19,7 @@ use crate::json;
 use crate::location::{Area, Location};
 use crate::output::{Format, Formatted, Hex, Output};
 use crate::place::{check_values, Field, Place};
-use crate::snapshot::{changes, lines, FieldChange};
+use crate::snapshot::{lines, register_changes, FieldChange};
 use crate::target::{Known, Purpose, Target};
 use crate::view::View;
 
@@ -93,7 +93,7 @@ impl fmt::Display for Modified {
         }
         let [before, after] = [self.before, self.after].map(|value| Formatted(value, self.format));
         write!(f, "{before} -> {after}")?;
-        lines(&self.fields).iter().try_for_each(|line| write!(f, "\n{line}"))
+        lines(&self.fields, self.format).iter().try_for_each(|line| write!(f, "\n{line}"))
     }
 }
 
@@ -119,17 +119,24 @@ impl Change {
         Ok(Self { mask: mask | set | clear, value: value | set })
     }
 
-    /// The change of a field of `known`, with what becomes of the others that it would disturb.
+    /// The change of bits of `known`, with what becomes of the fields that it would disturb.
     fn beside(self, known: &Known, neighbours: Option<Neighbours>) -> Result<Self, Failure> {
-        let Some(field) = &known.field else { return Ok(self) };
-        let hazards = known.register.hazards(field);
+        let hazards = known.register.hazards(self.mask);
+        if neighbours.is_none() && known.is_changed_by_reading() {
+            return Err(Failure::Usage(format!(
+                "writing {} alone reads the register first, which changes the device: write all of {}, or say \
+                 --neighbours keep",
+                known.path(),
+                known.register.path()
+            )));
+        }
         let Some(first) = hazards.first() else { return Ok(self) };
-        let others = hazards.iter().fold(0, |mask, hazard| mask | hazard.field.mask());
+        let others = hazards.iter().fold(0, |mask, hazard| mask | hazard.field.mask()) & !self.mask;
         match neighbours {
             None => Err(Failure::Usage(format!(
                 "writing {} alone would write {} too: {}; say what becomes of it, by --neighbours keep, zero or one, or \
                  write all of {}",
-                field.path(),
+                known.path(),
                 first.field.path(),
                 first.reason,
                 known.register.path()
@@ -220,6 +227,15 @@ impl Reading {
         self.known.as_ref()
     }
 
+    /// What the value at `offset` is called.
+    pub fn name(&self, offset: usize) -> String {
+        match (&self.known, self.place.field()) {
+            (Some(known), _) => known.argument(),
+            (None, Some(field)) => format!("{}{field}", self.view.at(offset)),
+            (None, None) => self.view.at(offset).to_string(),
+        }
+    }
+
     /// The place, which is no name.
     pub fn place(&self) -> Place {
         self.place
@@ -233,7 +249,11 @@ impl Reading {
 
 /// Prints every value of `places`.
 pub fn read(ctx: &mut Context, places: &[Place], quiet: bool, force: bool) -> Result<(), Failure> {
-    Reading::of(ctx, places, force)?.iter().try_for_each(|reading| reading.run(ctx, quiet))
+    Reading::of(ctx, places, force)?.iter().try_for_each(|reading| {
+        reading.run(ctx, quiet)?;
+        // A bus error at the next one would take it along.
+        Ok(ctx.out.finish()?)
+    })
 }
 
 /// Values to write.
@@ -265,8 +285,17 @@ impl Writing {
     }
 
     /// Maps the value at `place`, to change it.
-    pub fn change(ctx: &Context, place: Place, change: Change) -> Result<Self, Failure> {
-        let target = ctx.target(place, Purpose::Write)?;
+    pub fn change(
+        ctx: &Context,
+        place: Place,
+        change: Change,
+        neighbours: Option<Neighbours>,
+    ) -> Result<Self, Failure> {
+        let target = ctx.target(place, Purpose::Change)?;
+        let change = match &target.known {
+            Some(known) => change.beside(known, neighbours)?,
+            None => change,
+        };
         let (width, endian) = (target.width, target.endian);
         if let Place::Field(location, field) = target.place {
             return Err(Failure::Usage(format!(
@@ -287,6 +316,15 @@ impl Writing {
             Ok(Self { view: view.with_endian(endian), width, what, known })
         });
         writings.collect()
+    }
+
+    /// Fails if what is to be verified cannot be read.
+    pub fn can_verify(writings: &[Self], verify: bool) -> Result<(), Failure> {
+        let mut known = writings.iter().filter_map(|writing| writing.known.as_ref());
+        match known.find_map(Known::refuses_reading).filter(|_| verify) {
+            Some(why) => Err(Failure::Usage(format!("{why}, so --verify is not possible"))),
+            None => Ok(()),
+        }
     }
 
     /// Writes them, and prints what bits replaced.
@@ -319,6 +357,7 @@ impl Writing {
 
     fn modify(&self, ctx: &mut Context, change: Change, verify: bool) -> Result<(), Failure> {
         let (&Self { ref view, width, ref known, .. }, Change { mask, value }) = (self, change);
+        ctx.before_loads(view)?;
         let before = view.modify_value(width, 0, mask, value)?;
         ctx.after_stores(view, 0, view.len())?;
         if verify {
@@ -326,12 +365,12 @@ impl Writing {
         }
         let after = (before & !mask) | value;
         ctx.out.emit(&Modified {
-            register: known.as_ref().map(|known| known.register.path().into()),
+            register: known.as_ref().map(Known::register_argument),
             address: view.at(0),
             width: width.bits(),
             before: Hex::of(before, width),
             after: Hex::of(after, width),
-            fields: known.as_ref().map(|known| changes(known, before, after, ctx.format)).unwrap_or_default(),
+            fields: known.as_ref().map(|known| register_changes(known, before, after)).unwrap_or_default(),
             verified: verify,
             format: ctx.format,
         })?;
@@ -395,12 +434,20 @@ pub fn write(
     neighbours: Option<Neighbours>,
     verify: bool,
 ) -> Result<(), Failure> {
-    Writing::of(ctx, assignments, neighbours)?.iter().try_for_each(|writing| writing.run(ctx, verify))
+    let writings = Writing::of(ctx, assignments, neighbours)?;
+    Writing::can_verify(&writings, verify)?;
+    writings.iter().try_for_each(|writing| writing.run(ctx, verify))
 }
 
 /// Changes bits of the value at `place`.
-pub fn modify(ctx: &mut Context, place: Place, change: Change, verify: bool) -> Result<(), Failure> {
-    Writing::change(ctx, place, change)?.run(ctx, verify)
+pub fn modify(
+    ctx: &mut Context,
+    place: Place,
+    change: Change,
+    neighbours: Option<Neighbours>,
+    verify: bool,
+) -> Result<(), Failure> {
+    Writing::change(ctx, place, change, neighbours)?.run(ctx, verify)
 }
 
 /// Fails unless the bits of `mask` at `offset` are those of `expected`. Programs get the difference.

@@ -94,9 +94,9 @@ pub struct Options {
     #[arg(long, value_name = "FORMAT", default_value = "hex", value_parser = formats(), overrides_with = "format")]
     pub format: Format,
 
-    /// A description of registers (CMSIS-SVD), whose names are places; several may be given, in DEVMAP_SVD with : between
-    /// them [default: those in ~/.config/devmap and /etc/devmap]
-    #[arg(long, value_name = "FILE", env = "DEVMAP_SVD", value_delimiter = ':', action = ArgAction::Append)]
+    /// A description of registers (CMSIS-SVD), whose names are places; several may be given [default: those that DEVMAP_SVD
+    /// names, with : between them, or else those in ~/.config/devmap and /etc/devmap]
+    #[arg(long, value_name = "FILE", action = ArgAction::Append)]
     pub svd: Vec<PathBuf>,
 
     /// For a cached window that a device shares without looking into the caches: drop cached lines before reading, and
@@ -122,9 +122,9 @@ pub struct ValueOptions {
     #[arg(short, long, value_name = "BITS", value_parser = widths(), overrides_with = "width")]
     pub width: Option<Width>,
 
-    /// The byte order of a value, also as le or be
-    #[arg(long, value_name = "ORDER", default_value = "native", value_parser = endians(), overrides_with = "endian")]
-    pub endian: Endian,
+    /// The byte order of a value, also as le or be [default: native]
+    #[arg(long, value_name = "ORDER", value_parser = endians(), overrides_with = "endian")]
+    pub endian: Option<Endian>,
 }
 
 const EXIT_STATUS: &str = "\
@@ -402,6 +402,26 @@ Example:
     Man(ManArgs),
 }
 
+impl Command {
+    /// Whether it does nothing but print: it may end when nobody reads that any more.
+    pub fn only_prints(&self) -> bool {
+        matches!(
+            self,
+            Self::Read(_)
+                | Self::Dump(_)
+                | Self::Search(_)
+                | Self::Watch(_)
+                | Self::Registers(_)
+                | Self::Snapshot(_)
+                | Self::Save(_)
+                | Self::Info(_)
+                | Self::Windows(_)
+                | Self::Explain(_)
+                | Self::Completions(_)
+        )
+    }
+}
+
 // The arguments of each command. They have no doc comments, since those would replace the help of the command, and no
 // groups, since nothing refers to them.
 
@@ -516,6 +536,9 @@ pub struct ModifyArgs {
     /// Read the value back, and fail if it differs
     #[arg(long)]
     pub verify: bool,
+    /// What becomes of other fields of a register that writing back what was read would change
+    #[arg(long, value_enum)]
+    pub neighbours: Option<Neighbours>,
 }
 
 #[derive(Debug, PartialEq, clap::Args)]

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use devmap::driver::Name;
-use devmap::UioMap;
+use devmap::{PhysRange, UioMap};
 
 /// Memory that has a name. The texts are those of arguments, and live as long as the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub enum Base {
         /// 0 to 5.
         bar: u8,
     },
+    /// No name: the addresses of the device, whatever --base says; within a line of /proc/iomem, or a peripheral.
+    Absolute { within: Option<PhysRange> },
 }
 
 /// How names of UIO maps are written.
@@ -85,7 +87,7 @@ impl Base {
     /// The path that is opened for it; `None` for a window, which the driver finds.
     pub fn path(self) -> Option<PathBuf> {
         match self {
-            Self::Window(_) => None,
+            Self::Window(_) | Self::Absolute { .. } => None,
             Self::Uio { device, .. } => Some(format!("/dev/{device}").into()),
             Self::Pci { address, bar } => Some(format!("/sys/bus/pci/devices/{address}/resource{bar}").into()),
         }
@@ -143,6 +145,7 @@ impl fmt::Display for Base {
             Self::Window(name) => name.fmt(f),
             Self::Uio { device, map } => write!(f, "{device}/{map}"),
             Self::Pci { address, bar } => write!(f, "pci/{address}/{bar}"),
+            Self::Absolute { .. } => Ok(()),
         }
     }
 }

@@ -20,16 +20,21 @@ const DIRECTORY: &str = "/etc/devmap";
 pub struct Catalog {
     /// Those that the arguments or the environment give.
     files: Vec<PathBuf>,
-    read: OnceCell<&'static [Description]>,
+    read: OnceCell<&'static [(PathBuf, Description)]>,
 }
 
 impl Catalog {
+    /// The catalog of these files, or else of those that the environment names.
     pub fn new(files: Vec<PathBuf>) -> Self {
-        Self { files, read: OnceCell::new() }
+        let of_environment = || {
+            let names = env::var_os("DEVMAP_SVD").unwrap_or_default();
+            env::split_paths(&names).filter(|path| !path.as_os_str().is_empty()).collect()
+        };
+        Self { files: if files.is_empty() { of_environment() } else { files }, read: OnceCell::new() }
     }
 
-    /// Every description.
-    pub fn descriptions(&self) -> Result<&'static [Description], Failure> {
+    /// Every file with its description.
+    fn files(&self) -> Result<&'static [(PathBuf, Description)], Failure> {
         if let Some(read) = self.read.get() {
             return Ok(read);
         }
@@ -38,33 +43,55 @@ impl Catalog {
         } else {
             self.files.clone()
         };
-        let read: Vec<_> = files.iter().map(Description::open).collect::<Result<_, _>>()?;
+        let read = files.into_iter().map(|path| Description::open(&path).map(|description| (path, description)));
+        let read: Vec<_> = read.collect::<Result<_, _>>()?;
         Ok(self.read.get_or_init(|| read.leak()))
+    }
+
+    /// Every description.
+    pub fn descriptions(&self) -> Result<impl Iterator<Item = &'static Description>, Failure> {
+        Ok(self.files()?.iter().map(|(_, description)| description))
     }
 
     /// What has this path.
     pub fn find(&self, path: &str) -> Result<Item<'static>, Failure> {
-        self.first(path, |description| description.find(path))
+        let found = self.in_each(path, |description| description.find(path))?;
+        match &found[..] {
+            [(_, one)] => Ok(one.clone()),
+            several => {
+                let files: Vec<_> = several.iter().map(|(file, _)| file.display().to_string()).collect();
+                Err(Failure::Usage(format!("{path} is in {}: give one of them by --svd", files.join(" and in "))))
+            }
+        }
     }
 
     /// Everything that has the pattern.
     pub fn search(&self, pattern: &str) -> Result<Vec<Item<'static>>, Failure> {
-        self.first(pattern, |description| description.search(pattern))
+        let found = self.in_each(pattern, |description| description.search(pattern))?;
+        Ok(found.into_iter().flat_map(|(_, items)| items).collect())
     }
 
-    /// What the first description finds that finds anything.
-    fn first<T>(&self, path: &str, find: impl Fn(&'static Description) -> Result<T, FindError>) -> Result<T, Failure> {
-        let descriptions = self.descriptions()?;
-        let mut best = None;
-        for description in descriptions {
+    /// What each description finds that finds anything: at least one.
+    fn in_each<T>(
+        &self,
+        path: &str,
+        find: impl Fn(&'static Description) -> Result<T, FindError>,
+    ) -> Result<Vec<(&'static Path, T)>, Failure> {
+        let (mut found, mut best) = (Vec::new(), None);
+        for (file, description) in self.files()? {
             match find(description) {
-                Ok(found) => return Ok(found),
+                Ok(items) => found.push((file.as_path(), items)),
+                // What it says there is wrong, whatever others say.
+                Err(error @ FindError::Description(_)) => return Err(error.into()),
                 // One that knows the peripheral has the better hint.
                 Err(error) if best.is_none() || has_peripheral(description, path) => best = Some(error),
                 Err(_) => (),
             }
         }
-        Err(best.map_or_else(|| self.is_empty(), Failure::from))
+        match found.is_empty() {
+            true => Err(best.map_or_else(|| self.is_empty(), Failure::from)),
+            false => Ok(found),
+        }
     }
 
     /// The failure of everything that needs a description.
@@ -81,7 +108,7 @@ impl Catalog {
         if self.files.is_empty() {
             return Ok(found);
         }
-        for peripheral in self.descriptions()?.iter().flat_map(|description| description.peripherals()) {
+        for peripheral in self.descriptions()?.flat_map(Description::peripherals) {
             // One that is described wrongly has no names to show.
             if peripheral.range().is_ok_and(|block| block.overlaps(&range)) {
                 let registers = peripheral.registers().flatten();
@@ -105,6 +132,8 @@ fn has_peripheral(description: &Description, path: &str) -> bool {
 fn directories() -> Vec<PathBuf> {
     let of_user = env::var_os("XDG_CONFIG_HOME")
         .map(PathBuf::from)
+        // As the specification of these directories says.
+        .filter(|path| path.is_absolute())
         .or_else(|| Some(Path::new(&env::var_os("HOME")?).join(".config")))
         .map(|directory| directory.join("devmap"));
     of_user.into_iter().chain([PathBuf::from(DIRECTORY)]).collect()

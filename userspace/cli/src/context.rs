@@ -44,6 +44,8 @@ pub struct Context {
     width: Option<Width>,
     sync_cache: bool,
     o_sync: bool,
+    /// What is mapped for single values, so that many share a mapping.
+    mapped: RefCell<Vec<(Area, Access, View)>>,
     /// What stays open, with what it was opened for.
     kept: RefCell<Vec<(Option<Base>, Access, &'static Device)>>,
 }
@@ -52,10 +54,23 @@ impl Context {
     pub fn new(options: Options) -> Self {
         let Options { device, base, window, pci, values, format, svd, sync_cache, o_sync, json } = options;
         let ValueOptions { width, endian } = values;
+        let endian = endian.unwrap_or_default();
         let first_of = |base| Location { base: Some(base), address: 0 };
         let start = base.or(window.map(Base::Window).map(first_of)).or(pci.map(first_of));
         let (out, kept, catalog) = (Output::new(json), RefCell::default(), Catalog::new(svd));
-        Self { device, endian, out, format, start, catalog, width, sync_cache, o_sync, kept }
+        Self {
+            device,
+            endian,
+            out,
+            format,
+            start,
+            catalog,
+            width,
+            sync_cache,
+            o_sync,
+            mapped: RefCell::default(),
+            kept,
+        }
     }
 
     /// The width of a value.
@@ -107,7 +122,10 @@ impl Context {
         if self.o_sync {
             options = options.sync(true);
         }
-        let Some(base) = base else { return Ok(options.open(&self.device)?) };
+        let base = match base {
+            None | Some(Base::Absolute { .. }) => return Ok(options.open(&self.device)?),
+            Some(base) => base,
+        };
         // An address without its 0x may look like a name, but not where only a name can be.
         let is_option = self.start.is_some_and(|start| start.base == Some(base));
         let hint = if is_option { String::new() } else { hint(base) };
@@ -121,7 +139,7 @@ impl Context {
         }
         match base {
             Base::Window(name) => Self::open_window(&options, name, &hint),
-            Base::Uio { .. } | Base::Pci { .. } => Ok(options.open(base.path().unwrap_or_default())?),
+            _ => Ok(options.open(base.path().unwrap_or_default())?),
         }
     }
 
@@ -135,47 +153,53 @@ impl Context {
 
     /// Maps `extent` for reading.
     pub fn map_for_reading(&self, extent: impl Into<Extent>) -> Result<View, Failure> {
-        self.map(self.locate_extent(extent.into())?, Access::Read)
+        self.map(self.locate_extent(extent.into(), Access::Read)?, Access::Read)
     }
 
     /// Maps `extent` for reading and writing.
     pub fn map_for_writing(&self, extent: impl Into<Extent>) -> Result<View, Failure> {
-        self.map(self.locate_extent(extent.into())?, Access::Write)
+        self.map(self.locate_extent(extent.into(), Access::Write)?, Access::Write)
     }
 
     /// Maps all of `areas`, which were located. Those that lie on one page, or near each other in what has a name, share a mapping.
     pub fn map_each(&self, areas: &[Area], access: Access) -> Result<Vec<View>, Failure> {
         let mut hulls: Vec<Area> = Vec::new();
-        let hull_of: Vec<_> = areas
-            .iter()
-            .map(|area| {
-                match hulls.iter_mut().enumerate().find_map(|(i, hull)| Some((i, joined(*hull, *area)?, hull))) {
-                    Some((index, all, hull)) => {
-                        *hull = all;
-                        index
-                    }
-                    None => {
-                        hulls.push(*area);
-                        hulls.len() - 1
-                    }
-                }
-            })
-            .collect();
-        let views: Vec<_> =
-            hulls.iter().map(|hull| self.map(Located::Area(*hull), access)).collect::<Result<_, _>>()?;
-        let parts = areas.iter().zip(hull_of).map(|(area, hull)| {
-            // A hull is mapped, so its offsets fit.
-            let start = (area.range.start() - hulls[hull].range.start()) as usize;
-            Ok(views[hull].slice(start..start + area.range.length() as usize)?)
+        for area in areas {
+            match hulls.iter_mut().find_map(|hull| Some((joined(*hull, *area)?, hull))) {
+                Some((all, hull)) => *hull = all,
+                None => hulls.push(*area),
+            }
+        }
+        let mut mapped = self.mapped.borrow_mut();
+        let holds = |(of, how, _): &&(Area, Access, View), area: &Area| {
+            (of.base, *how) == (area.base, access) && of.range.contains(&area.range)
+        };
+        for hull in hulls {
+            if !mapped.iter().any(|one| holds(&one, &hull)) {
+                mapped.push((hull, access, self.map(Located::Area(hull), access)?));
+            }
+        }
+        let parts = areas.iter().map(|area| {
+            let one = mapped.iter().find(|one| holds(one, area));
+            let (hull, _, view) = one.expect("it lies in one of the hulls, and each is mapped");
+            // What is mapped has offsets that fit.
+            let start = (area.range.start() - hull.range.start()) as usize;
+            Ok(view.slice(start..start + area.range.length() as usize)?)
         });
         parts.collect()
     }
 
     fn map(&self, located: Located, access: Access) -> Result<View, Failure> {
         let base = match located {
-            Located::Area(area) => area.base,
+            Located::Area(area) | Located::Registers(area, _) => area.base,
             Located::Whole(base) => Some(base),
         };
+        let width = match located {
+            Located::Registers(_, width) => Some(width),
+            _ => None,
+        };
+        // It says nothing about the device.
+        let base = base.filter(|base| !matches!(base, Base::Absolute { .. }));
         let device = self.keep_open(base, access)?;
         // Ranges of a UIO device are physical.
         let memory = match (base, device.kind()) {
@@ -186,9 +210,21 @@ impl Context {
         };
         let origin = memory.map_or(0, |memory| memory.start());
         let mapping = match located {
-            Located::Area(Area { range, .. }) => {
+            Located::Area(area @ Area { range, .. }) | Located::Registers(area @ Area { range, .. }, _) => {
                 let moved = origin.checked_add(range.start()).and_then(|start| PhysRange::new(start, range.length()));
-                device.map(moved.ok_or(Error::TooLong { range })?)
+                let moved = moved.ok_or(Error::TooLong { range })?;
+                let within = match area.base {
+                    Some(Base::Absolute { within }) => within,
+                    // The device may have another map behind it.
+                    _ => memory,
+                };
+                if let Some(within) = within.filter(|within| !within.contains(&moved)) {
+                    return Err(Failure::Usage(format!(
+                        "{area} goes beyond the end of what has the name: it has {:#x} bytes",
+                        within.length()
+                    )));
+                }
+                device.map(moved)
             }
             Located::Whole(_) => memory.map_or_else(|| device.map_all(), |memory| device.map(memory)),
         }?;
@@ -213,7 +249,7 @@ impl Context {
             gone: line([error.as_str(), &window, " was removed; run the command again when it is back"].concat()),
         });
         self.before_loads(&mapping)?;
-        Ok(View::new(device, mapping.with_endian(self.endian), base, origin))
+        Ok(View::new(device, mapping.with_endian(self.endian), base, origin).with_width(width))
     }
 
     /// With --sync-cache, makes the next loads fetch what is in the memory. A new mapping needs no call.
@@ -245,12 +281,17 @@ impl Context {
         Ok(device)
     }
 
-    /// Bulk operations on `mapping`, with accesses of the width that --width gives.
-    pub fn bulk<'m>(&self, mapping: &'m Mapping) -> Bulk<'m> {
-        match self.width {
-            Some(width) => mapping.bulk().with_width(width),
-            None => mapping.bulk(),
+    /// Bulk operations on `view`, with accesses of the width that --width gives, or else that its registers have.
+    pub fn bulk<'m>(&self, view: &'m View) -> Bulk<'m> {
+        match self.width.or(view.width()) {
+            Some(width) => view.bulk().with_width(width),
+            None => view.bulk(),
         }
+    }
+
+    /// Prints a line on standard error that is no failure; with --json as an object.
+    pub fn note(&self, text: &str) {
+        failure::note(self.out.is_json(), "devmap", text);
     }
 
     /// Prints plain text.

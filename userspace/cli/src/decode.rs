@@ -22,12 +22,12 @@ pub struct Decoded<'a> {
 /// A field with its value.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Part {
-    name: String,
+    pub name: String,
     bits: String,
     #[serde(flatten, serialize_with = "json::value")]
-    value: Hex,
+    pub value: Hex,
     #[serde(skip_serializing_if = "Option::is_none")]
-    enumerated: Option<String>,
+    pub enumerated: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
 }
@@ -51,20 +51,6 @@ impl Part {
         }
     }
 
-    /// Its name within the register.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Its value, by its name if it has one.
-    pub fn shown(&self, format: Format) -> String {
-        let value = Formatted(self.value, format);
-        match &self.enumerated {
-            Some(name) => format!("{value} {name}"),
-            None => value.to_string(),
-        }
-    }
-
     fn cells(&self, format: Format) -> [String; 5] {
         let (name, bits) = (format!("  {}", self.name), self.bits.clone());
         let enumerated = self.enumerated.clone().unwrap_or_default();
@@ -81,9 +67,9 @@ pub fn parts(known: &Known, value: u64) -> Vec<Part> {
 impl Decoded<'_> {
     /// The fields of a whole register; of a field, its value alone.
     fn parts(&self) -> Vec<Part> {
-        match &self.known.field {
-            None => parts(self.known, self.found.value.value),
-            Some(_) => Vec::new(),
+        match self.known.is_whole() {
+            true => parts(self.known, self.found.value.value),
+            false => Vec::new(),
         }
     }
 
@@ -97,7 +83,7 @@ impl Decoded<'_> {
 impl fmt::Display for Decoded<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let format = self.found.format;
-        write!(f, "{}: {}", self.known.path(), Formatted(self.found.value, format))?;
+        write!(f, "{}: {}", self.known.argument(), Formatted(self.found.value, format))?;
         self.enumerated().map_or(Ok(()), |name| write!(f, " {name}"))?;
         let cells: Vec<_> = self.parts().iter().map(|part| part.cells(format)).collect();
         let rows: Vec<_> = cells.iter().map(|row| row.each_ref().map(String::as_str)).collect();
@@ -108,7 +94,7 @@ impl fmt::Display for Decoded<'_> {
 /// For programs.
 #[derive(Serialize)]
 struct Json<'a> {
-    register: &'a str,
+    register: String,
     #[serde(flatten)]
     found: &'a Found,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -119,7 +105,7 @@ struct Json<'a> {
 
 impl Serialize for Decoded<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (register, enumerated) = (self.known.path(), self.enumerated());
+        let (register, enumerated) = (self.known.argument(), self.enumerated());
         Json { register, found: &self.found, enumerated, fields: self.parts() }.serialize(serializer)
     }
 }

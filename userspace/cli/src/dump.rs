@@ -2,6 +2,7 @@
 
 //! `dump`: a range in hexadecimal and as text.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -144,7 +145,14 @@ pub fn dump(ctx: &mut Context, extent: Extent, all: bool) -> Result<(), Failure>
     bulk.check(Operation::Read, 0, mapping.len())?;
     let values = ctx.fixed_width().map(|width| (width, ctx.endian));
     let (every_line, coloured) = (all || ctx.out.is_json(), ctx.out.is_coloured());
-    let registers = ctx.catalog().registers_in(mapping.physical())?;
+    let registers = match ctx.catalog().registers_in(mapping.physical()) {
+        Ok(registers) => registers,
+        // A dump needs no names.
+        Err(failure) => {
+            ctx.note(&failure.to_string());
+            BTreeMap::new()
+        }
+    };
     let mut buffer = Vec::new();
     let mut before = [0; LINE];
     let mut omitting = false;

@@ -108,12 +108,24 @@ pub fn line(json: bool, name: &str, error: &str, status: u8) -> String {
     }
 }
 
-/// Prints why the command failed. The error is the exit status.
-pub fn report(json: bool, name: &str, result: Result<(), Failure>) -> Result<(), u8> {
+/// Prints a line that is no failure.
+pub fn note(json: bool, name: &str, text: &str) {
+    #[derive(Serialize)]
+    struct Note<'a> {
+        note: &'a str,
+    }
+    say(match json {
+        true => serde_json::to_string(&Note { note: text }).expect("text is always JSON"),
+        false => [name, ": ", text].concat(),
+    });
+}
+
+/// Prints why the command failed. The error is the exit status. A reader of the output that has seen enough is no
+/// failure of a command that `only_prints`.
+pub fn report(json: bool, name: &str, only_prints: bool, result: Result<(), Failure>) -> Result<(), u8> {
     match result {
         Ok(()) => Ok(()),
-        // The reader of the output has seen enough.
-        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(Failure::Output(error)) if only_prints && error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(failure) => {
             if !failure.is_printed() {
                 say(line(json, name, &failure.to_string(), failure.status()));

@@ -37,6 +37,11 @@ impl From<PhysRange> for Area {
 }
 
 impl Location {
+    /// An address of the device, whatever --base says.
+    pub fn absolute(address: u64) -> Self {
+        Self { base: Some(Base::Absolute { within: None }), address }
+    }
+
     /// The location `offset` bytes further on.
     pub fn plus(self, offset: usize) -> Self {
         Self { address: self.address.wrapping_add(offset as u64), ..self }
@@ -74,7 +79,10 @@ impl Area {
 
 /// What precedes the number.
 fn prefix(f: &mut fmt::Formatter<'_>, base: Option<Base>) -> fmt::Result {
-    base.map_or(Ok(()), |base| write!(f, "{base}+"))
+    match base {
+        None | Some(Base::Absolute { .. }) => Ok(()),
+        Some(base) => write!(f, "{base}+"),
+    }
 }
 
 impl fmt::Display for Location {

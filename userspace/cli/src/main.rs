@@ -92,7 +92,9 @@ fn main() -> ExitCode {
     }
     generate::complete();
     let args = quick::parse(&arguments).unwrap_or_else(|| Args::parse_from(arguments));
-    failure::report(args.options.json, "devmap", dispatch(args)).map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)
+    let only_prints = args.command.as_ref().is_none_or(Command::only_prints);
+    failure::report(args.options.json, "devmap", only_prints, dispatch(args))
+        .map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)
 }
 
 fn dispatch(args: Args) -> Result<(), Failure> {
@@ -105,7 +107,7 @@ fn dispatch(args: Args) -> Result<(), Failure> {
         }
         Some(Command::Modify(args)) => {
             let change = access::Change::new(args.mask.zip(args.value), args.set, args.clear)?;
-            access::modify(ctx, args.place, change, args.verify)
+            access::modify(ctx, args.place, change, args.neighbours, args.verify)
         }
         Some(Command::Wait(args)) => {
             let WaitArgs { place, value, mask, timeout, interval, quiet } = args;
@@ -117,7 +119,7 @@ fn dispatch(args: Args) -> Result<(), Failure> {
         Some(Command::Diff(args)) => snapshot::diff(ctx, &args.before, args.after.as_deref()),
         Some(Command::Dump(args)) => dump::dump(ctx, args.range, args.all),
         Some(Command::Fill(args)) => transfer::fill(ctx, args.range, args.value, args.verify),
-        Some(Command::Load(args)) => transfer::load(ctx, &args.file, ctx.plain(args.place)?, args.verify),
+        Some(Command::Load(args)) => transfer::load(ctx, &args.file, args.place, args.verify),
         Some(Command::Save(args)) => transfer::save(ctx, args.range, &args.file),
         Some(Command::Copy(args)) => transfer::copy(ctx, args.range, args.target, args.verify),
         Some(Command::Compare(args)) => compare::compare(ctx, args.range, args.other),

@@ -212,17 +212,20 @@ fn in_iomem(text: &str, rest: &str) -> Result<Parsed, String> {
         None => (rest, None),
     };
     let range = iomem::find(name)?;
-    let Some(offset) = offset else { return Ok(Parsed::Whole(Area::from(range).into())) };
+    let base = Some(Base::Absolute { within: Some(range) });
+    let Some(offset) = offset else { return Ok(Parsed::Whole(Extent::Area(Area { base, range }))) };
     let beyond = || format!("`{text}` goes beyond the end of {name}, which is {range}");
     let moved = |offset: u64, length: u64| {
         let start = range.start().checked_add(offset);
         let moved = start.and_then(|start| PhysRange::new(start, length)).ok_or_else(beyond)?;
         range.contains(&moved).then_some(moved).ok_or_else(beyond)
     };
+    let location =
+        |location: Location| Ok::<_, String>(Location { base, address: moved(location.address, 1)?.start() });
     Ok(Parsed::Place(match place_of_numbers(text, offset, None)? {
-        Place::Range(area) => Place::Range(moved(area.range.start(), area.range.length())?.into()),
-        Place::Address(location) => Place::Address(moved(location.address, 1)?.start().into()),
-        Place::Field(location, field) => Place::Field(moved(location.address, 1)?.start().into(), field),
+        Place::Range(area) => Place::Range(Area { base, range: moved(area.range.start(), area.range.length())? }),
+        Place::Address(address) => Place::Address(location(address)?),
+        Place::Field(address, field) => Place::Field(location(address)?, field),
         // Numbers are none.
         name @ Place::Register(_) => name,
     }))

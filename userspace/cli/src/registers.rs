@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use devmap::registers::{Access, Field, Item, Peripheral, Register};
+use devmap::registers::{Access, Description, Field, Item, Peripheral, Register};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -168,11 +168,11 @@ fn one(ctx: &Context, symbol: Symbol, item: &Item<'static>) -> Result<Row, Failu
 }
 
 fn peripherals(ctx: &Context) -> Result<Vec<Row>, Failure> {
-    let descriptions = ctx.catalog().descriptions()?;
-    if descriptions.is_empty() {
-        return Err(ctx.catalog().is_empty());
-    }
-    let all = descriptions.iter().flat_map(|description| description.peripherals());
+    let all = ctx.catalog().descriptions()?.flat_map(Description::peripherals);
     let symbol = Symbol { path: "*", at: None, bits: None };
-    all.map(|peripheral| Row::peripheral(ctx, symbol, &peripheral)).collect()
+    let rows: Vec<_> = all.map(|peripheral| Row::peripheral(ctx, symbol, &peripheral)).collect::<Result<_, _>>()?;
+    match rows.is_empty() {
+        true => Err(ctx.catalog().is_empty()),
+        false => Ok(rows),
+    }
 }

@@ -81,6 +81,8 @@ pub fn run(ctx: &mut Context, path: &Path) -> Result<(), Failure> {
             return Err(Failure::Interrupted("before this line".into()).at(at(index)));
         }
         act(ctx, &step).map_err(|failure| failure.at(at(index)))?;
+        // A bus error would take it along.
+        ctx.out.finish()?;
     }
     Ok(())
 }
@@ -113,7 +115,7 @@ fn parse(text: &str) -> Result<Option<Line>, String> {
 fn prepare(ctx: &mut Context, line: Line) -> Result<Step, Failure> {
     let with = |ctx: &mut Context, values: &ValueOptions, step: &mut dyn FnMut(&Context) -> Result<Step, Failure>| {
         let width = values.width.or(ctx.fixed_width());
-        let (width, endian) = ctx.set_values(width, values.endian);
+        let (width, endian) = ctx.set_values(width, values.endian.unwrap_or(ctx.endian));
         let step = step(ctx);
         ctx.set_values(width, endian);
         step
@@ -125,13 +127,18 @@ fn prepare(ctx: &mut Context, line: Line) -> Result<Step, Failure> {
         Line::Write { args, values } => {
             let all = assignments(args.first, args.others)?;
             with(ctx, &values, &mut |ctx| {
-                Ok(Step::Write { writings: Writing::of(ctx, &all, args.neighbours)?, verify: args.verify })
+                let writings = Writing::of(ctx, &all, args.neighbours)?;
+                Writing::can_verify(&writings, args.verify)?;
+                Ok(Step::Write { writings, verify: args.verify })
             })
         }
         Line::Modify { args, values } => {
             let change = Change::new(args.mask.zip(args.value), args.set, args.clear)?;
             with(ctx, &values, &mut |ctx| {
-                Ok(Step::Write { writings: vec![Writing::change(ctx, args.place, change)?], verify: args.verify })
+                Ok(Step::Write {
+                    writings: vec![Writing::change(ctx, args.place, change, args.neighbours)?],
+                    verify: args.verify,
+                })
             })
         }
         Line::Wait { args, values } => with(ctx, &values, &mut |ctx| {

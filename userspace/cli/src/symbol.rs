@@ -29,6 +29,9 @@ impl Symbol {
     /// Reads PERIPHERAL.REGISTER.FIELD, with @PLACE after the peripheral or :HIGH:LOW at the end.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (peripheral, at, rest) = match text.split_once('@') {
+            Some((before, _)) if before.contains(['.', ':']) => {
+                return Err(format!("`{text}`: @ and a place stand behind the peripheral, as in UART0@0x1000.CR"))
+            }
             Some((peripheral, behind)) => {
                 let (at, rest) = behind.split_at(end_of_place(behind));
                 (peripheral, Some(location(text, at)?), rest)

@@ -2,12 +2,14 @@
 
 //! Places in memory, with everything that is known of them.
 
+use std::collections::BTreeMap;
+
 use devmap::registers::{Field, Item, Peripheral, Register};
 use devmap::{Endian, PhysRange, Width};
 
 use crate::base::Base;
-use crate::context::Context;
-use crate::failure::{self, Failure};
+use crate::context::{Access, Context};
+use crate::failure::Failure;
 use crate::location::{Area, Location};
 use crate::place::{self, Extent, Place};
 use crate::symbol::Symbol;
@@ -26,17 +28,20 @@ pub struct Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Located {
     Area(Area),
+    /// Registers, whose accesses have this width.
+    Registers(Area, Width),
     /// All of it.
     Whole(Base),
 }
 
-/// A register of a description, and perhaps a field of it.
+/// A register of a description, and perhaps a field or some bits of it.
 #[derive(Clone, Debug)]
 pub struct Known {
     pub register: Register<'static>,
     pub field: Option<Field<'static>>,
+    bits: Option<place::Field>,
     /// Where its peripheral is, if not where the description says.
-    pub at: Option<Location>,
+    at: Option<Location>,
 }
 
 /// What a command does with registers.
@@ -46,6 +51,14 @@ pub enum Purpose {
     /// Also those that reading changes, if many are named at once.
     ReadAll,
     Write,
+    /// Reads first.
+    Change,
+}
+
+impl Purpose {
+    fn writes(self) -> bool {
+        matches!(self, Self::Write | Self::Change)
+    }
 }
 
 impl Context {
@@ -74,21 +87,32 @@ impl Context {
         Ok(self.targets(&[place], purpose)?.remove(0))
     }
 
-    /// `place` without names: the bytes of a register, or of a peripheral.
+    /// `place` without names of registers, for commands that read many bytes.
     pub fn plain(&self, place: Place) -> Result<Place, Failure> {
         match place {
-            Place::Register(symbol) => match self.catalog().find(symbol.path)? {
-                Item::Peripheral(peripheral) => Ok(Place::Range(self.block(symbol, &peripheral)?)),
-                Item::Register(register) => Ok(Place::Address(self.address(symbol, &register)?)),
-                Item::Field(field) => Ok(Place::Address(self.address(symbol, field.register())?)),
-            },
+            Place::Register(symbol) => Ok(Place::Range(self.area_of(symbol)?)),
             place => Ok(place),
         }
     }
 
-    /// All bytes of what has this name in a description.
+    /// All bytes of the register or peripheral that has this name, for commands that read them.
     pub fn area_of(&self, symbol: Symbol) -> Result<Area, Failure> {
-        match self.catalog().find(symbol.path)? {
+        let item = self.catalog().find(symbol.path)?;
+        let registers: Vec<_> = match (&item, symbol.bits) {
+            (Item::Peripheral(peripheral), None) => peripheral.registers().collect::<Result<_, _>>()?,
+            (Item::Register(register), None) => vec![register.clone()],
+            _ => {
+                return Err(Failure::Usage(format!("{symbol} is a part of a register: read it, or name the register")))
+            }
+        };
+        let known = registers.into_iter().map(|register| Known { register, field: None, bits: None, at: symbol.at });
+        if let Some(known) = known.clone().find(Known::is_changed_by_reading) {
+            return Err(Failure::Usage(format!(
+                "reading {} changes the device: read it by its name, or give addresses without it",
+                known.path()
+            )));
+        }
+        match item {
             Item::Peripheral(peripheral) => self.block(symbol, &peripheral),
             Item::Register(register) => self.bytes(symbol, &register),
             Item::Field(field) => self.bytes(symbol, field.register()),
@@ -106,27 +130,36 @@ impl Context {
             vec![self.catalog().find(symbol.path)?]
         };
         let several = symbol.is_pattern() || matches!(items[..], [Item::Peripheral(_)]);
+        if symbol.bits.is_some() && !matches!(items[..], [Item::Register(_)]) {
+            return Err(Failure::Usage(format!(
+                "{symbol}: only one register has bits by number: give the name of one"
+            )));
+        }
+        let known = |register, field| Known { register, field, bits: symbol.bits, at: symbol.at };
+        let mut found = Vec::new();
         for item in items {
             match item {
                 Item::Peripheral(peripheral) => {
                     for register in peripheral.registers() {
-                        self.push(
-                            symbol,
-                            Known { register: register?, field: None, at: symbol.at },
-                            purpose,
-                            several,
-                            targets,
-                        )?;
+                        found.push(known(register?, None));
                     }
                 }
-                Item::Register(register) => {
-                    self.push(symbol, Known { register, field: None, at: symbol.at }, purpose, several, targets)?;
-                }
-                Item::Field(field) => {
-                    let known = Known { register: field.register().clone(), field: Some(field), at: symbol.at };
-                    self.push(symbol, known, purpose, several, targets)?;
-                }
+                Item::Register(register) => found.push(known(register, None)),
+                Item::Field(field) => found.push(known(field.register().clone(), Some(field))),
             }
+        }
+        // One that is read together with another one that is there, too, changes with it.
+        let mut changed: BTreeMap<&str, Vec<Register<'static>>> = BTreeMap::new();
+        if several && purpose == Purpose::Read {
+            for known in &found {
+                let peripheral = known.register.peripheral();
+                changed.entry(peripheral.name()).or_insert_with(|| changed_by_reading(peripheral));
+            }
+        }
+        for known in &found {
+            let others = changed.get(known.register.peripheral().name());
+            let is_changed = others.is_some_and(|others| others.iter().any(|other| overlap(other, &known.register)));
+            self.push(symbol, known, purpose, (several, is_changed), targets)?;
         }
         Ok(())
     }
@@ -135,21 +168,21 @@ impl Context {
     fn push(
         &self,
         symbol: Symbol,
-        known: Known,
+        known: &Known,
         purpose: Purpose,
-        several: bool,
+        (several, is_changed): (bool, bool),
         targets: &mut Vec<Target>,
     ) -> Result<(), Failure> {
         let refusal = match purpose {
-            Purpose::Write => known.refuses_writing(),
+            Purpose::Write | Purpose::Change => known.refuses_writing(purpose == Purpose::Change),
             Purpose::Read | Purpose::ReadAll => known.refuses_reading().or_else(|| {
-                let asks = several && purpose == Purpose::Read && known.changes_when_read();
-                asks.then(|| format!("reading {} changes the device: give --force, or its name alone", known.path()))
+                is_changed
+                    .then(|| format!("reading {} changes the device: give --force, or its name alone", known.path()))
             }),
         };
         match refusal {
-            Some(why) if several && purpose != Purpose::Write => {
-                failure::say(format!("devmap: left out: {why}"));
+            Some(why) if several && !purpose.writes() => {
+                self.note(&format!("left out: {why}"));
                 return Ok(());
             }
             Some(why) => return Err(Failure::Usage(why)),
@@ -157,14 +190,8 @@ impl Context {
         }
         let register = &known.register;
         let location = self.address(symbol, register)?;
-        let place = match (&known.field, symbol.bits) {
-            (Some(_), Some(bits)) => {
-                return Err(Failure::Usage(format!(
-                    "{}{bits}: a field has no bits of its own: name one of both",
-                    known.path()
-                )))
-            }
-            (Some(field), None) => Place::Field(location, place::Field { high: field.high(), low: field.low() }),
+        let place = match (&known.field, known.bits) {
+            (Some(field), _) => Place::Field(location, place::Field { high: field.high(), low: field.low() }),
             (None, Some(bits)) => Place::Field(location, bits),
             (None, None) => Place::Address(location),
         };
@@ -176,15 +203,15 @@ impl Context {
             Endian::Native => self.endian,
             endian => endian,
         };
-        targets.push(Target { place, width, endian, known: Some(known) });
+        targets.push(Target { place, width, endian, known: Some(known.clone()) });
         Ok(())
     }
 
     /// Where the register is: from where its peripheral is said to be, by the name or by --base, or by the description.
     pub fn address(&self, symbol: Symbol, register: &Register<'static>) -> Result<Location, Failure> {
-        let (start, offset) = match symbol.at.or(self.start()) {
+        let (start, offset) = match symbol.at.or(self.start()).map(settled) {
             Some(start) => (start, register.offset()),
-            None => (Location::from(register.peripheral().base()), register.offset()),
+            None => (Location::absolute(register.peripheral().base()), register.offset()),
         };
         match start.address.checked_add(offset) {
             Some(address) => Ok(Location { address, ..start }),
@@ -195,7 +222,7 @@ impl Context {
     /// The bytes of a peripheral.
     pub fn block(&self, symbol: Symbol, peripheral: &Peripheral<'static>) -> Result<Area, Failure> {
         let range = peripheral.range()?;
-        let Some(start) = symbol.at.or(self.start()) else { return Ok(range.into()) };
+        let start = symbol.at.or(self.start()).map_or(Location::absolute(range.start()), settled);
         match PhysRange::new(start.address, range.length()) {
             Some(range) => Ok(Area { base: start.base, range }),
             None => Err(Failure::Usage(format!("{} from {start} on goes beyond the last address", peripheral.name()))),
@@ -212,14 +239,57 @@ impl Context {
         })
     }
 
-    /// `extent` in the same way.
-    pub fn locate_extent(&self, extent: Extent) -> Result<Located, Failure> {
+    /// `extent` in the same way. What has the name of a register is for reading.
+    pub fn locate_extent(&self, extent: Extent, access: Access) -> Result<Located, Failure> {
         match extent {
             Extent::Area(area) => self.locate_area(area).map(Located::Area),
-            Extent::Register(symbol) => self.area_of(symbol).map(Located::Area),
+            Extent::Register(symbol) if access == Access::Write => {
+                Err(Failure::Usage(format!("{symbol} is the name of a register: write it, or give addresses")))
+            }
+            Extent::Register(symbol) => {
+                let area = self.area_of(symbol)?;
+                Ok(Located::Registers(area, self.common_width(symbol)?))
+            }
             Extent::Whole(base) => Ok(Located::Whole(base)),
         }
     }
+
+    /// The width of all registers that have this name.
+    fn common_width(&self, symbol: Symbol) -> Result<Width, Failure> {
+        let mut widths: Vec<_> = match self.catalog().find(symbol.path)? {
+            Item::Peripheral(peripheral) => peripheral.registers().flatten().map(|register| register.width()).collect(),
+            Item::Register(register) => vec![register.width()],
+            Item::Field(field) => vec![field.register().width()],
+        };
+        widths.dedup();
+        match (self.fixed_width(), &widths[..]) {
+            (Some(width), _) | (None, &[width]) => Ok(width),
+            _ => Err(Failure::Usage(format!("{symbol} has registers of several widths: give --width"))),
+        }
+    }
+}
+
+/// `start`, which --base does not move any more.
+fn settled(start: Location) -> Location {
+    match start.base {
+        None => Location::absolute(start.address),
+        Some(_) => start,
+    }
+}
+
+/// The registers of a peripheral that reading changes.
+fn changed_by_reading(peripheral: &Peripheral<'static>) -> Vec<Register<'static>> {
+    peripheral.registers().flatten().filter(is_changed_by_reading).collect()
+}
+
+fn is_changed_by_reading(register: &Register<'static>) -> bool {
+    register.read_action().is_some() || register.fields().any(|field| field.read_action().is_some())
+}
+
+/// Whether they have bytes in common.
+fn overlap(one: &Register<'static>, other: &Register<'static>) -> bool {
+    let end = |register: &Register<'static>| register.offset() + register.width().bytes() as u64;
+    one.offset() < end(other) && other.offset() < end(one)
 }
 
 impl Target {
@@ -230,46 +300,63 @@ impl Target {
 }
 
 impl Known {
-    /// Its path in the description.
-    pub fn path(&self) -> &str {
-        match &self.field {
-            Some(field) => field.path(),
-            None => self.register.path(),
+    /// Its path in the description, with its bits.
+    pub fn path(&self) -> String {
+        match (&self.field, self.bits) {
+            (Some(field), _) => field.path().into(),
+            (None, Some(bits)) => format!("{}{bits}", self.register.path()),
+            (None, None) => self.register.path().into(),
         }
     }
 
-    /// Its path as the arguments have it, with where its peripheral is.
+    /// Its path as the arguments have it: with where its peripheral is, and with its bits.
     pub fn argument(&self) -> String {
+        self.at_its_place(self.path())
+    }
+
+    /// The same of the whole register.
+    pub fn register_argument(&self) -> String {
+        self.at_its_place(self.register.path().into())
+    }
+
+    fn at_its_place(&self, path: String) -> String {
         match self.at {
-            None => self.path().into(),
+            None => path,
             Some(at) => {
-                let (peripheral, rest) = self.path().split_at(self.path().find('.').unwrap_or_default());
+                let (peripheral, rest) = path.split_at(path.find('.').unwrap_or_default());
                 format!("{peripheral}@{at}{rest}")
             }
         }
     }
 
-    fn refuses_reading(&self) -> Option<String> {
+    /// Whether it is a whole register.
+    pub fn is_whole(&self) -> bool {
+        self.field.is_none() && self.bits.is_none()
+    }
+
+    /// Why it cannot be read, if it cannot.
+    pub fn refuses_reading(&self) -> Option<String> {
         let access = self.field.as_ref().map_or(self.register.access(), |field| field.access());
         (!access.can_read() || !self.register.access().can_read())
             .then(|| format!("{} is write-only: it cannot be read", self.path()))
     }
 
-    fn refuses_writing(&self) -> Option<String> {
+    /// Why it cannot be written, if it cannot; if it is a part of a register, or `reads` is set, it is read first.
+    fn refuses_writing(&self, reads: bool) -> Option<String> {
         let access = self.field.as_ref().map_or(self.register.access(), |field| field.access());
         if !access.can_write() || !self.register.access().can_write() {
             return Some(format!("{} is read-only: it cannot be written", self.path()));
         }
-        (self.field.is_some() && !self.register.access().can_read()).then(|| {
+        let (path, register) = (self.path(), self.register.path());
+        ((reads || !self.is_whole()) && !self.register.access().can_read()).then(|| {
             format!(
-                "{} is a field of a register that cannot be read: write all of {}",
-                self.path(),
-                self.register.path()
+                "{path} is in a register that cannot be read, so its other bits are not known: write all of {register}"
             )
         })
     }
 
-    fn changes_when_read(&self) -> bool {
-        self.register.read_action().is_some() || self.register.fields().any(|field| field.read_action().is_some())
+    /// Whether reading the register does something.
+    pub fn is_changed_by_reading(&self) -> bool {
+        is_changed_by_reading(&self.register)
     }
 }

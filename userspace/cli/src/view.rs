@@ -4,7 +4,7 @@
 
 use std::ops::{Deref, Range};
 
-use devmap::{Device, Endian, Error, Kind, Mapping, PhysRange};
+use devmap::{Device, Endian, Error, Kind, Mapping, PhysRange, Width};
 
 use crate::base::Base;
 use crate::location::{Area, Location};
@@ -16,6 +16,8 @@ pub struct View {
     start: Location,
     /// Addresses that do not depend on the device it was mapped from.
     physical: PhysRange,
+    /// The width of its registers, if it has such.
+    width: Option<Width>,
 }
 
 impl View {
@@ -31,7 +33,17 @@ impl View {
             _ => 0,
         };
         let physical = memory.checked_add(range.start()).and_then(|start| PhysRange::new(start, range.length()));
-        Self { mapping, start, physical: physical.unwrap_or(range) }
+        Self { mapping, start, physical: physical.unwrap_or(range), width: None }
+    }
+
+    /// The same, of registers of this width.
+    pub fn with_width(self, width: Option<Width>) -> Self {
+        Self { width, ..self }
+    }
+
+    /// The width of its registers, if it has such.
+    pub fn width(&self) -> Option<Width> {
+        self.width
     }
 
     /// The same with values in the byte order `endian`.
@@ -60,7 +72,12 @@ impl View {
         let mapping = self.mapping.slice(offsets.clone())?;
         let physical =
             PhysRange::new(self.physical.start().wrapping_add(offsets.start as u64), mapping.range().length());
-        Ok(Self { start: self.at(offsets.start), physical: physical.unwrap_or(mapping.range()), mapping })
+        Ok(Self {
+            start: self.at(offsets.start),
+            physical: physical.unwrap_or(mapping.range()),
+            mapping,
+            width: self.width,
+        })
     }
 }
 

@@ -10,12 +10,15 @@ use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::output::{Formatted, Hex};
 use crate::place::{check_values, Place};
+use crate::target::Purpose;
 
 /// What is waited for.
 pub struct Waiting {
     reading: Reading,
     /// Every bit counts that is set here.
     mask: u64,
+    /// All bits that there are.
+    all: u64,
     value: u64,
     timeout: Option<Duration>,
     interval: Duration,
@@ -34,10 +37,9 @@ impl Waiting {
         if let Place::Range(area) = place {
             return Err(Failure::Usage(format!("{area} is a range: wait for one value or bit field of it")));
         }
-        let reading = match Reading::of(ctx, &[place], true)? {
-            mut one if one.len() == 1 => one.remove(0),
-            _ => return Err(Failure::Usage("wait for one register or field, not for several".into())),
-        };
+        // Before a pattern says what it leaves out.
+        ctx.target(place, Purpose::ReadAll)?;
+        let reading = Reading::of(ctx, &[place], true)?.remove(0);
         let width = reading.width();
         let place = reading.place();
         let all = match place {
@@ -55,7 +57,7 @@ impl Waiting {
         if value & !mask != 0 {
             return Err(Failure::Usage(format!("the value {value:#x} has bits outside of the mask {mask:#x}")));
         }
-        Ok(Self { reading, mask, value, timeout, interval })
+        Ok(Self { reading, mask, all, value, timeout, interval })
     }
 
     /// Waits, and prints the value that ended it.
@@ -86,13 +88,11 @@ impl Waiting {
     /// What was waited for, and what there is.
     fn still(&self, ctx: &Context, found: Hex) -> String {
         let shown = |value| Formatted(Hex { value, ..found }, ctx.format);
-        format!(
-            "{} is {}, and the bits {} are not {}",
-            self.reading.view().at(0),
-            shown(found.value),
-            shown(self.mask),
-            shown(self.value)
-        )
+        let (name, found, value) = (self.reading.name(0), shown(found.value), shown(self.value));
+        match self.mask == self.all {
+            true => format!("{name} is {found}, not {value}"),
+            false => format!("{name} is {found}, and the bits {} are not {value}", shown(self.mask)),
+        }
     }
 }
 

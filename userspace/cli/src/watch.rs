@@ -76,7 +76,7 @@ impl fmt::Display for Change {
         }
         self.before.map_or(Ok(()), |before| write!(f, "{} -> ", Formatted(before, self.format)))?;
         Formatted(self.value, self.format).fmt(f)?;
-        lines(&self.fields).iter().try_for_each(|line| write!(f, "\n{line}"))
+        lines(&self.fields, self.format).iter().try_for_each(|line| write!(f, "\n{line}"))
     }
 }
 
@@ -90,6 +90,9 @@ struct Subject {
 impl Subject {
     fn of(ctx: &Context, place: Place) -> Result<Self, Failure> {
         let readings = Reading::of(ctx, &[place], false)?;
+        if readings.is_empty() {
+            return Err(Failure::Usage("there is nothing to watch: all was left out".into()));
+        }
         let title = match (place, &readings[..]) {
             (Place::Register(symbol), _) => symbol.to_string(),
             (_, [reading]) => {
@@ -137,7 +140,7 @@ impl Subject {
             }
             let (known, bits) = (reading.known(), reading.bits());
             let fields = match (known, before) {
-                (Some(known), Some(before)) if known.field.is_none() => changes(known, before, value, format),
+                (Some(known), Some(before)) => changes(known, before, value),
                 _ => Vec::new(),
             };
             ctx.out.emit(&Change {

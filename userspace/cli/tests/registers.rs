@@ -132,14 +132,22 @@ fn a_field_is_written_by_number_or_name_and_the_others_stay() {
             "has no value Bits9; give one of Bits5, Bits6, Bits7, Bits8, or a number",
         ),
         ("write UART0.CR=1 UART0.LCRH.WLEN=4", "UART0.LCRH.WLEN cannot hold 0x4"),
-        ("write UART0.CR=1 UART0.ICR.RXIC=1", "is a field of a register that cannot be read: write all of UART0.ICR"),
+        ("write UART0.CR=1 UART0.ICR.RXIC=1", "is in a register that cannot be read, so its other bits are not known"),
+        ("write UART0.CR=1 UART0.ICR:3:0=1", "UART0.ICR:3:0 is in a register that cannot be read"),
+        ("modify UART0.ICR --set 1", "UART0.ICR is in a register that cannot be read"),
+        (
+            "write UART0.CR=1 UART0.ICR=1 --verify",
+            "UART0.ICR is write-only: it cannot be read, so --verify is not possible",
+        ),
+        ("write UART0.CR=1 UART0.RSR:0=1", "any write clears it"),
+        ("modify UART0.RSR --set 1", "any write clears it"),
         ("write UART0.CR=Fast", "`Fast` is not a number"),
         ("write UART0.CR=1 UART0.CRX=1", "UART0 has no CRX; did you mean CR?"),
         ("write UART0.CR 1 2", "a register takes one value, not 2"),
         ("write UART0.CR 1 -w 8", "UART0.CR has 32 bits: omit --width"),
         ("write UART0=1", "stands for several registers: give the name of one"),
         ("write UART0.*=1", "several registers"),
-        ("read UART0.LCRH.WLEN:1", "a field has no bits of its own"),
+        ("read UART0.LCRH.WLEN:1", "only one register has bits by number"),
     ] {
         board.devmap(line).failed(2, says);
     }
@@ -175,6 +183,93 @@ fn what_a_write_would_do_to_other_fields_is_asked() {
 }
 
 #[test]
+fn bits_by_number_are_no_whole_register() {
+    let board = Board::new();
+    board.set(CONTROL, 0xf0f1);
+    board.devmap("read UART0.CR:15:12").printed("UART0.CR:15:12: 0xf\n");
+    let before = board.file("before", &board.devmap("snapshot UART0.CR:7:4 UART0.CR.TXE").out);
+    board.devmap(&format!("diff {before}")).printed("");
+    board.set(CONTROL, 0xf1f1);
+    let ran = board.devmap(&format!("diff {before}"));
+    assert_eq!((ran.status, ran.out.as_str()), (Some(1), "UART0.CR.TXE: 0x0 -> 0x1\n"));
+    board.devmap("read UART0:7:4").failed(2, "only one register has bits by number");
+    board.devmap("wait UART0.CR.TXE --value 0 --timeout 0").failed(5, "timed out: UART0.CR.TXE is 0x1, not 0x0");
+    board.devmap("wait UART0.ICR* --value 0 --timeout 0").failed(2, "stands for several registers");
+}
+
+#[test]
+fn many_bytes_are_read_in_accesses_of_the_registers_and_never_written() {
+    let board = Board::new();
+    board.set(CONTROL, 0x301);
+    board
+        .devmap("dump UART0.CR")
+        .printed("0x09000030  01 03 00 00                                       |....|  UART0.CR\n");
+    board.devmap("dump UART0").failed(2, "reading UART0.DR changes the device: read it by its name, or give addresses");
+    board.devmap("save UART0.CR.TXE /dev/null").failed(2, "UART0.CR.TXE is a part of a register");
+    let image = board.file("image", "abcd");
+    for line in ["fill UART0.CR 1", "fill UART0.CR.TXE 1", "test UART0.CR", &format!("load {image} UART0.CR")] {
+        board.devmap(line).failed(2, "is the name of a register");
+    }
+    assert_eq!(board.get(CONTROL), 0x301);
+}
+
+#[test]
+fn the_base_counts_once() {
+    let board = Board::new();
+    board.set(0x1030, 0x55);
+    for place in ["UART0.CR --base 0x1000", "UART0@0x1000.CR --base 0x2000"] {
+        board
+            .devmap(&format!("dump {place}"))
+            .printed("0x00001030  55 00 00 00                                       |U...|\n");
+        let explained = board.devmap(&format!("explain {place}")).out;
+        assert!(explained.starts_with("asked for  0x00001030-0x00001033, 4 bytes\n"), "{explained}");
+    }
+}
+
+#[test]
+fn all_descriptions_are_searched_and_an_ambiguous_name_says_where() {
+    let board = Board::new();
+    let devmap = |line: &str| {
+        let mut command = board.command();
+        command.env("DEVMAP_SVD", format!("{SVD}:../lib/examples/svd/pl031.svd:")).args(line.split_whitespace());
+        Ran::new(&mut command)
+    };
+    let names = devmap("registers *.*CR").out;
+    assert!(names.contains("UART0.CR ") && names.contains("RTC.RTCCR "), "{names}");
+    let copy = board.file("copy.svd", &fs::read_to_string(SVD).unwrap());
+    let twice = board.devmap(&format!("read UART0.CR --svd {SVD} --svd {copy}"));
+    twice.failed(2, "copy.svd: give one of them by --svd");
+    // Empty is none.
+    let mut command = board.command();
+    Ran::new(command.env("DEVMAP_SVD", "").args(["read", "-q", "0"])).printed("0x00000000\n");
+    // A dump does without.
+    let ran = board.devmap("dump 0+4 --svd /no/such.svd");
+    assert_eq!((ran.status, ran.err.starts_with("devmap: cannot read /no/such.svd")), (Some(0), true), "{ran:?}");
+}
+
+#[test]
+fn what_shares_its_address_with_a_register_that_reading_changes_is_left_out() {
+    let board = Board::new();
+    let svd = board.file(
+        "serial.svd",
+        r#"<device schemaVersion="1.3"><name>S</name><version>1</version><description>d</description>
+        <addressUnitBits>8</addressUnitBits><width>8</width><peripherals><peripheral><name>COM</name>
+        <baseAddress>0x100</baseAddress><registers>
+        <register><name>RBR</name><addressOffset>0</addressOffset><size>8</size><access>read-only</access><readAction>modify</readAction></register>
+        <register><name>DLL</name><alternateRegister>RBR</alternateRegister><addressOffset>0</addressOffset><size>8</size></register>
+        <register><name>LSR</name><addressOffset>5</addressOffset><size>8</size></register>
+        </registers></peripheral></peripherals></device>"#,
+    );
+    let ran = board.devmap(&format!("read -q COM --svd {svd} --json"));
+    assert_eq!(ran.out.lines().count(), 1, "{ran:?}");
+    let notes: Vec<_> = ran.err.lines().collect();
+    assert!(
+        notes.len() == 2 && notes.iter().all(|note| note.starts_with("{\"note\":\"left out: reading COM.")),
+        "{ran:?}"
+    );
+}
+
+#[test]
 fn a_peripheral_may_be_elsewhere() {
     let board = Board::new();
     board.set(0x1030, 0x301);
@@ -187,6 +282,10 @@ fn a_peripheral_may_be_elsewhere() {
         "{listed}"
     );
     board.devmap("read UART0@fpga.CR").failed(2, "fpga is the name of a window of /dev/map");
+    board
+        .devmap("write UART0@0x1000.CR.UARTEN=0")
+        .printed("UART0@0x00001000.CR: 0x00000301 -> 0x00000300\n  UARTEN  0x1 Enabled -> 0x0 Disabled\n");
+    board.devmap("write UART0.CR@0x1000=7").misused("@ and a place stand behind the peripheral, as in UART0@0x1000.CR");
     board.devmap("dump UART0@0x1000+0x30.CR").misused("behind @ is where the peripheral begins");
 }
 
@@ -204,6 +303,16 @@ fn a_snapshot_is_compared_by_fields() {
         ran.failed(1, "1 register different");
         assert_eq!(ran.out, "UART0.CR: 0x00000301 -> 0x00000201\n  TXE  0x1 Enabled -> 0x0 Disabled\n");
     }
+    // In JSON, too, and with a register that only one of both has.
+    let json = board.file("json", &board.devmap("snapshot UART0.CR --json").out);
+    board.devmap(&format!("diff {json}")).printed("");
+    board.devmap(&format!("diff {json} {after}")).failed(1, "json has no UART0.");
+    board.devmap(&format!("diff {after} {json}")).failed(1, "json has no UART0.");
+    let ran = board.devmap(&format!("diff {before} --json --format binary"));
+    assert!(
+        ran.out.contains(r#""fields":[{"name":"TXE","before":"0x1","before_number":1,"before_enumerated":"Enabled","#),
+        "{ran:?}"
+    );
     let wrong = board.file("wrong", "UART0.CR 0x1\nnonsense\n");
     board.devmap(&format!("diff {wrong}")).failed(2, "wrong:2: `nonsense` is no line of a snapshot");
     board.devmap("diff /no/such/file").failed(4, "cannot read /no/such/file");

@@ -103,7 +103,7 @@ fn a_wait_that_is_in_vain_has_a_status_of_its_own() {
     let ran = fake.devmap(&["wait", "0", "--mask", "0xf", "--value", "4", "--timeout", "50"]);
     ran.failed(5, "timed out: 0x00000000 is 0x00000005, and the bits 0x0000000f are not 0x00000004");
     assert!(start.elapsed() >= Duration::from_millis(50));
-    fake.devmap(&["wait", "0:3:2", "--value", "2", "--timeout", "0"]).failed(5, "is 0x1, and the bits 0x3 are not 0x2");
+    fake.devmap(&["wait", "0:3:2", "--value", "2", "--timeout", "0"]).failed(5, "0x00000000:3:2 is 0x1, not 0x2");
     fake.devmap(&["wait", "0", "--value", "4", "--timeout", "1us", "--json"]);
     for (arguments, says) in [
         (&["wait", "0", "--value", "0x10", "--mask", "0xf"][..], "bits outside of the mask"),
@@ -163,6 +163,35 @@ fn a_script_with_a_mistake_does_nothing_and_one_that_fails_stops_there() {
         assert_eq!(fake.contents(), [7; 16], "{script}");
     }
     let ran = run(&fake, "write 0=1\nwait 4:0 --value 0 --timeout 1ms\nwrite 0=2\n");
-    ran.failed(5, "-:2: timed out: 0x00000004 is 0x1, and the bits 0x1 are not 0x0");
+    ran.failed(5, "-:2: timed out: 0x00000004:0:0 is 0x1, not 0x0");
     assert_eq!(fake.contents()[0], 1);
+}
+
+#[test]
+fn a_script_has_the_byte_order_of_the_command_and_few_mappings() {
+    let fake = FakeDevice::new(&[0; 0x1000]);
+    let mut child = start(fake.command().args(["--endian", "big", "run", "-"]).stdin(Stdio::piped()));
+    let many: String = (0..70_000).map(|line| format!("write {:#x}={line:#x}\n", 4 * (line % 256))).collect();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(format!("write 0x800=1\nwrite 0x804=1 --endian little\n{many}").as_bytes())
+        .unwrap();
+    Ran::wait(child).printed("");
+    assert_eq!(fake.contents()[0x800..0x808], [0, 0, 0, 1, 1, 0, 0, 0]);
+    assert_eq!(fake.contents()[0x10..0x14], (69_892_u32 - 69_892 % 256 + 4).to_be_bytes());
+}
+
+#[test]
+fn a_script_whose_output_nobody_reads_fails() {
+    let fake = FakeDevice::new(&[0; 16]);
+    let script = "read 0\ndelay 100ms\nread 4\ndelay 1ms\nwrite 8=1\n";
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("script");
+    fs::write(&path, script).unwrap();
+    let mut child = fake.command().arg("run").arg(&path).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    Ran::wait(child).failed(4, "cannot write the output: Broken pipe");
+    assert_eq!(fake.contents(), [0; 16]);
 }

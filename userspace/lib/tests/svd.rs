@@ -414,7 +414,7 @@ fn a_modification_disturbs_what_is_not_as_it_reads() {
     let description = described(&fields(&content));
     let hazards = |path: &str| {
         let field = field(&description, path);
-        let hazards = field.register().hazards(&field);
+        let hazards = field.register().hazards(field.mask());
         hazards.iter().map(|hazard| format!("{}: {}", hazard.field.name(), hazard.reason)).collect::<Vec<_>>()
     };
     let expected = [
@@ -783,7 +783,7 @@ fn exercise(bytes: Vec<u8>, paths: &[&str]) {
                 }
                 Item::Register(register) => {
                     let parts = register.decode(u64::MAX).take(100);
-                    parts.for_each(|part| drop((part.field.encode(part.number), register.hazards(&part.field))));
+                    parts.for_each(|part| drop((part.field.encode(part.number), register.hazards(part.field.mask()))));
                     assert!(register.address() >= register.offset());
                 }
                 Item::Field(field) => {

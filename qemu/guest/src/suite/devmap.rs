@@ -601,12 +601,12 @@ fn examples(command: &str) -> Result<Vec<String>> {
     Ok(lines.map(|line| line.split("  ").next().unwrap_or_default().to_owned()).collect())
 }
 
-/// Those that take no file: tests on the host run the others.
+/// Those that take no file and no description: tests on the host run the others.
 fn the_examples_of_the_help_do_what_they_say(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::with(&["windows=sdram@0xc0000000+3M"])?;
     let mut ran = 0;
     for command in ["read", "write", "modify", "wait", "dump", "info", "windows", "check", "explain", "lab"] {
-        for example in examples(command)?.iter().filter(|line| !line.contains("| jq")) {
+        for example in examples(command)?.iter().filter(|line| !line.contains("| jq") && !line.contains("--svd")) {
             if command == "wait" {
                 devmap("write 0xc0000064 3")?.printed("")?;
             }
@@ -647,7 +647,7 @@ fn a_script_waits_for_what_another_process_stores(host: &mut Host) -> Result<()>
     let (out, err) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
     let lines = "sdram+0x00000020:0:0: 0x1\nsdram+0x00000010: 0x00000001 -> 0x00000101\n";
     ensure!((output.status.code(), out.as_str()) == (Some(5), lines), "{:?}: {out:?}, {err:?}", output.status);
-    let says = "script:5: timed out: sdram+0x00000010 is 0x00000101, and the bits 0xffffffff are not 0x00000000\n";
+    let says = "script:5: timed out: sdram+0x00000010 is 0x00000101, not 0x00000000\n";
     ensure!(err.starts_with("devmap: /") && err.ends_with(says), "{err:?}");
     expected.put(0x10, &[1, 1, 0, 0]);
     expected.put(0x20, &[3, 0, 0, 0]);

@@ -15,6 +15,7 @@ use devmap::{page, Width};
 
 use super::{is_help, print, width_64, Access};
 use crate::failure::Failure;
+use crate::place::check_values;
 
 const USAGE: &str = "\
 Usage: devmem2 [--readback] ADDRESS [TYPE [DATA]]
@@ -39,6 +40,7 @@ pub fn run(arguments: &[String]) -> Result<(), Failure> {
             _ => return None,
         })
     })?;
+    check_values(access.value.as_slice(), access.width)?;
     let (device, mapping) = access.map()?;
     let at = mapping.as_ptr().addr() as u64;
     let mut out = io::stdout().lock();

@@ -33,7 +33,9 @@ pub fn run(name: &str) -> Option<ExitCode> {
         _ => return None,
     };
     let arguments: Vec<String> = env::args_os().skip(1).map(|argument| argument.to_string_lossy().into()).collect();
-    Some(report(false, name, program(&arguments)).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS))
+    // What is written after the reader has gone would be missing.
+    let only_prints = name == "md";
+    Some(report(false, name, only_prints, program(&arguments)).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS))
 }
 
 /// Whether the usage is wanted. No number, width or file is called so.

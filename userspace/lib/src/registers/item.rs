@@ -532,7 +532,7 @@ impl<'d> Register<'d> {
         })
     }
 
-    /// What reading the register, changing `field` and writing it back does to the other fields.
+    /// What reading the register, changing the bits of `mask` and writing it back does to the fields that have others.
     ///
     /// ```
     /// # let text = include_str!("../../examples/svd/edu.svd");
@@ -540,11 +540,11 @@ impl<'d> Register<'d> {
     ///
     /// let card = Description::parse("edu.svd", text)?;
     /// let Item::Field(interrupt) = card.find("EDU.STATUS.IRQ")? else { unreachable!() };
-    /// assert!(interrupt.register().hazards(&interrupt).is_empty());
+    /// assert!(interrupt.register().hazards(interrupt.mask()).is_empty());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn hazards(&self, field: &Field<'_>) -> Vec<Hazard<'d>> {
-        let others = self.fields().filter(|other| other.path() != field.path());
+    pub fn hazards(&self, mask: u64) -> Vec<Hazard<'d>> {
+        let others = self.fields().filter(|field| field.mask() & !mask != 0);
         others.flat_map(|field| field.hazards().map(move |reason| Hazard { field: field.clone(), reason })).collect()
     }
 
