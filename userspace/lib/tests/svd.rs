@@ -768,6 +768,16 @@ fn a_hostile_file_is_an_error_at_once() {
     assert!(error(&registers(&at(&"N".repeat(5000), 0, ""))).contains("the name is too long"));
 }
 
+#[test]
+fn what_begins_a_comment_does_not_end_it() {
+    let hidden = |begin: &str, end: &str| format!("{}{begin}{}{end}", "<a>".repeat(60), "</a>".repeat(60)).repeat(300);
+    for (begin, end) in [("<!-->", "-->"), ("<!--->", "-->"), ("<![CDATA[", "]]>"), ("<?a ", "?>"), ("<?>", "?>")] {
+        let line = error(&hidden(begin, end));
+        assert!(line.contains("more than 64 elements are within each other"), "{line}");
+    }
+    assert_eq!(described(&device("<!--></device>--><peripherals/>")).name(), "D");
+}
+
 /// Uses everything of a file.
 fn exercise(bytes: Vec<u8>, paths: &[&str]) {
     drop(Description::parse_strict("d.svd", bytes.clone()));

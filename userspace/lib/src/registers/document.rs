@@ -460,12 +460,14 @@ fn too_deep(text: &str) -> Option<usize> {
     while let Some(start) = text[at..].find('<') {
         let tag = at + start;
         let rest = &text[tag..];
+        // What ends them does not overlap what begins them: `<!-->` does not end the comment.
+        let after = |begin: &str, end| rest[begin.len()..].find(end).map(|at| begin.len() + at);
         let end = if rest.starts_with("<!--") {
-            rest.find("-->")
+            after("<!--", "-->")
         } else if rest.starts_with("<![CDATA[") {
-            rest.find("]]>")
+            after("<![CDATA[", "]]>")
         } else if rest.starts_with("<?") {
-            rest.find("?>")
+            after("<?", "?>")
         } else if rest.starts_with("<!") {
             rest.find('>')
         } else if rest.starts_with("</") {
