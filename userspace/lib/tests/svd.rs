@@ -778,6 +778,34 @@ fn what_begins_a_comment_does_not_end_it() {
     assert_eq!(described(&device("<!--></device>--><peripherals/>")).name(), "D");
 }
 
+/// Peripherals P0, P1 and so on, each of which has a cluster C with X in it, which is derived from the C of the next.
+fn nested_by_derivation(count: u32) -> String {
+    let peripheral = |at: u32| {
+        let within = match at + 1 {
+            next if next == count => self::at("R", 0, ""),
+            next => {
+                format!("<cluster derivedFrom='P{next}.C'><name>X</name><addressOffset>0</addressOffset></cluster>")
+            }
+        };
+        format!(
+            "<peripheral><name>P{at}</name><baseAddress>0</baseAddress><registers>\n<cluster><name>C</name>\
+             <addressOffset>0</addressOffset>{within}</cluster></registers></peripheral>"
+        )
+    };
+    peripherals(&(0..count).map(peripheral).collect::<String>())
+}
+
+#[test]
+fn clusters_are_not_nested_without_end_by_derivation() {
+    let description = described(&nested_by_derivation(64));
+    let path = format!("P0.C{}.R", ".X".repeat(63));
+    assert_eq!(register(&description, &path).path(), path);
+    for count in [65, 66, 2000] {
+        let line = described(&nested_by_derivation(count)).find("P0.C").unwrap_err().to_string();
+        assert!(line.contains("more than 64 clusters are within each other; "), "{line}");
+    }
+}
+
 /// Uses everything of a file.
 fn exercise(bytes: Vec<u8>, paths: &[&str]) {
     drop(Description::parse_strict("d.svd", bytes.clone()));

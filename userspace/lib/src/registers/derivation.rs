@@ -23,6 +23,9 @@ const MADE: u64 = 64;
 /// How many lookups may need each other.
 const DEEPEST: u32 = 32;
 
+/// How many clusters may be within each other, with everything derived.
+const MOST_LEVELS: usize = 64;
+
 /// What a peripheral consists of.
 pub(super) fn block(description: &Description, listed: &Listed) -> Result<Block, Fault> {
     let most = description.steps().load(Ordering::Relaxed).min(STEPS);
@@ -201,6 +204,11 @@ impl<'d> Derivation<'d> {
             // A cluster within what it is derived from would be within itself without end.
             if around.contains(&source.place.at) {
                 return Err(looped(chain[0].place.at, &own.name));
+            }
+            // What is derived adds levels to those of the elements, and each is one of the stack.
+            if around.len() == MOST_LEVELS {
+                let what = format!("more than {MOST_LEVELS} clusters are within each other");
+                return Err(Fault::new(chain[0].place.at, what, "derive less from what is derived itself"));
             }
             around.push(source.place.at);
             let alternate = own.alternate_cluster.as_deref().or(alternate);
