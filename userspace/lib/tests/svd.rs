@@ -806,6 +806,24 @@ fn clusters_are_not_nested_without_end_by_derivation() {
     }
 }
 
+#[test]
+fn a_path_in_derived_from_has_no_names_without_end() {
+    let x = "<cluster derivedFrom='P.C'><name>X</name><addressOffset>0</addressOffset></cluster>";
+    let c = format!("<cluster><name>C</name><addressOffset>0</addressOffset>{}{x}</cluster>", at("R", 0, ""));
+    for names in [100, 20_000] {
+        let path = format!("P.C{}.R", ".X".repeat(names));
+        let register =
+            format!("<register derivedFrom='{path}'><name>S</name><addressOffset>0</addressOffset></register>");
+        let other = format!(
+            "<peripheral><name>Q</name><baseAddress>0</baseAddress><registers>{register}</registers></peripheral>\
+             </peripherals>"
+        );
+        let description = described(&registers(&c).replace("</peripherals>", &other));
+        let line = description.find("Q.S").unwrap_err().to_string();
+        assert!(line.contains("there is no register P.C.X.X.X."), "{line}");
+    }
+}
+
 /// Uses everything of a file.
 fn exercise(bytes: Vec<u8>, paths: &[&str]) {
     drop(Description::parse_strict("d.svd", bytes.clone()));

@@ -402,10 +402,11 @@ impl<'d> Derivation<'d> {
 
     /// The register or cluster with this path: from the innermost elements around on, and from the device.
     fn entry(&self, scope: &Scope<'d>, path: &str) -> Option<Source<'d, svd::RegisterCluster>> {
-        // A path can lead through a cluster that is derived, and so on.
-        if self.depth.get() == DEEPEST {
+        // A path can lead through a cluster that is derived, and so on. More names than levels lead nowhere.
+        if self.depth.get() == DEEPEST || path.split('.').nth(MOST_LEVELS + 2).is_some() {
             return None;
         }
+        self.spend(path.len() as u64, 0).ok()?;
         self.depth.set(self.depth.get() + 1);
         let names: Vec<_> = path.split('.').collect();
         let within = (1..=scope.levels.len()).rev().find_map(|depth| {
@@ -423,24 +424,29 @@ impl<'d> Derivation<'d> {
 
     /// What the names lead to, from the innermost elements of the scope.
     fn descend(&self, mut scope: Scope<'d>, names: &[&str]) -> Option<Source<'d, svd::RegisterCluster>> {
-        let (name, names) = names.split_first()?;
+        let (last, clusters) = names.split_last()?;
+        for name in clusters {
+            let (element, place) = self.child(&scope, name)?;
+            let svd::RegisterCluster::Cluster(element) = element else { return None };
+            if element.children.is_empty() {
+                let chain = self.clusters(Source { element, place, scope }).ok()?;
+                scope = inner(chain.iter().find(|source| !source.element.children.is_empty())?);
+            } else {
+                scope.levels.push((&element.children, &place.within));
+            }
+        }
+        let (element, place) = self.child(&scope, last)?;
+        Some(Source { element, place, scope })
+    }
+
+    /// What has the name among the innermost elements of the scope.
+    fn child(&self, scope: &Scope<'d>, name: &str) -> Option<(&'d svd::RegisterCluster, &'d Place)> {
         let &(elements, places) = scope.levels.last()?;
         self.spend(elements.len() as u64, 0).ok()?;
-        let (element, place) = elements.iter().zip(places).find(|(element, _)| match element {
+        elements.iter().zip(places).find(|(element, _)| match element {
             svd::RegisterCluster::Register(register) => is_called(register, name),
             svd::RegisterCluster::Cluster(cluster) => is_called(cluster, name),
-        })?;
-        if names.is_empty() {
-            return Some(Source { element, place, scope });
-        }
-        let svd::RegisterCluster::Cluster(element) = element else { return None };
-        if element.children.is_empty() {
-            let chain = self.clusters(Source { element, place, scope }).ok()?;
-            scope = inner(chain.iter().find(|source| !source.element.children.is_empty())?);
-        } else {
-            scope.levels.push((&element.children, &place.within));
-        }
-        self.descend(scope, names)
+        })
     }
 
     /// The field with this path: of the same register, or with the register's path before its name.
