@@ -824,6 +824,27 @@ fn a_path_in_derived_from_has_no_names_without_end() {
     }
 }
 
+#[test]
+fn indices_of_arrays_are_counted_when_names_are_compared() {
+    let index = "<register><dim>100000</dim><dimIncrement>0</dimIncrement><dimIndex>0-99999</dimIndex><name>T%s</name>\
+                 <addressOffset>0</addressOffset></register>\n";
+    let derived = |from: &str, name: &str, count: usize| {
+        let one =
+            format!("<register derivedFrom='{from}'><name>{name}</name><addressOffset>0</addressOffset></register>");
+        registers(&(index.to_owned() + &one.repeat(count)))
+    };
+    let begin = time();
+    let description = described(&derived("T", "S", 400));
+    assert_eq!(found(&description, "P.T9999?").len(), 10);
+    assert!(time() - begin < std::time::Duration::from_secs(3), "{:?}", time() - begin);
+    let line = error(&derived("T99999", "S", 400));
+    assert!(line.contains("too many elements are derived from others"), "{line}");
+    let line = error(&derived("T", "S%s", 400));
+    assert!(line.contains("too many elements are derived from others"), "{line}");
+    let few = described(&derived("T[7]", "S%s", 1));
+    assert_eq!(found(&few, "P.S9999?").len(), 10);
+}
+
 /// Uses everything of a file.
 fn exercise(bytes: Vec<u8>, paths: &[&str]) {
     drop(Description::parse_strict("d.svd", bytes.clone()));

@@ -10,7 +10,7 @@ use svd_parser::svd::{self, Access, DimElement, MaybeArray, ModifiedWriteValues,
 use super::definition::{Block, Entry, Field, Kind, Register, Value};
 use super::document::{one_line, Description, Listed, Parsed, Place, MOST};
 use super::error::Fault;
-use super::name::Name;
+use super::name::{array_is_called, Name};
 use crate::Width;
 
 /// How many elements are looked at or made for one peripheral, where making one counts for [`MADE`].
@@ -19,6 +19,10 @@ const STEPS: u64 = MADE * MOST as u64;
 /// The same for all peripherals of a file.
 pub(super) const STEPS_IN_ALL: u64 = 4 * STEPS;
 const MADE: u64 = 64;
+
+/// What comparing an index of an array counts for, and what copying one does.
+const COMPARED: u64 = 8;
+const COPIED: u64 = 16;
 
 /// How many lookups may need each other.
 const DEEPEST: u32 = 32;
@@ -444,8 +448,8 @@ impl<'d> Derivation<'d> {
         let &(elements, places) = scope.levels.last()?;
         self.spend(elements.len() as u64, 0).ok()?;
         elements.iter().zip(places).find(|(element, _)| match element {
-            svd::RegisterCluster::Register(register) => is_called(register, name),
-            svd::RegisterCluster::Cluster(cluster) => is_called(cluster, name),
+            svd::RegisterCluster::Register(register) => self.is_called(register, name),
+            svd::RegisterCluster::Cluster(cluster) => self.is_called(cluster, name),
         })
     }
 
@@ -463,7 +467,7 @@ impl<'d> Derivation<'d> {
             },
         };
         self.spend(fields.0.len() as u64, 0).ok()?;
-        let (element, place) = fields.0.iter().zip(fields.1).find(|(field, _)| is_called(field, name))?;
+        let (element, place) = fields.0.iter().zip(fields.1).find(|(field, _)| self.is_called(field, name))?;
         Some(Source { element, place, scope })
     }
 
@@ -505,12 +509,22 @@ impl<'d> Derivation<'d> {
         })
     }
 
+    /// Whether something derived from the element would call it so.
+    fn is_called<T: svd::Name>(&self, element: &MaybeArray<T>, name: &str) -> bool {
+        match element {
+            MaybeArray::Single(info) => info.name() == name,
+            MaybeArray::Array(info, dim) => {
+                array_is_called(info.name(), dim, name, |labels| self.spend(COMPARED * labels, 0).is_ok())
+            }
+        }
+    }
+
     /// The name of the element at the start of the chain.
     fn name<T: svd::Name>(&self, chain: &[Source<'d, MaybeArray<T>>]) -> Result<Name, Fault> {
         let own = &chain[0];
         let dim = dimensions(chain);
         let labels = dim.as_ref().and_then(|dim| dim.dim_index.as_ref()).map_or(0, Vec::len);
-        self.spend(labels as u64, own.place.at)?;
+        self.spend(COPIED * labels as u64, own.place.at)?;
         Ok(Name::new(own.element.name(), dim.as_ref()))
     }
 
@@ -550,12 +564,6 @@ fn set_of<'d>(field: &Source<'d, svd::Field>, name: Option<&str>) -> Option<Sour
     let mut sets = field.element.enumerated_values.iter().zip(&field.place.within);
     let (element, place) = sets.find(|(set, _)| name.is_none() || set.name.as_deref() == name)?;
     Some(Source { element, place, scope: field.scope.clone() })
-}
-
-/// Whether something derived from the element would call it so.
-fn is_called<T: svd::Name>(element: &MaybeArray<T>, name: &str) -> bool {
-    element.name() == name
-        || matches!(element, MaybeArray::Array(info, dim) if Name::new(info.name(), Some(dim)).is_called(name))
 }
 
 /// What the array at the start of the chain says of its elements, or has from what it is derived from.

@@ -315,7 +315,7 @@ impl Description {
     pub(super) fn named(&self, name: &str) -> Option<&Listed> {
         match self.places.get(name) {
             Some(&place) => self.peripherals.get(place),
-            None => self.peripherals.iter().find(|listed| listed.name.is_called(name)),
+            None => self.peripherals.iter().find(|listed| listed.name.is_called(name, |_| true)),
         }
     }
 

@@ -31,28 +31,25 @@ struct Array {
 impl Name {
     /// The name that the file has, and what it says of the array.
     pub(super) fn new(text: &str, dim: Option<&DimElement>) -> Self {
-        let (Some(dim), Some((before, after))) = (dim, text.split_once(PLACEHOLDER)) else {
+        let (Some(dim), Some((before, after, bracketed))) = (dim, split(text)) else {
             return Self { before: text.into(), after: String::new(), array: None };
         };
-        let brackets = before.strip_suffix('[').zip(after.strip_prefix(']'));
-        let (before, after) = brackets.unwrap_or((before, after));
         let labels = dim.dim_index.as_ref();
         let array = Array {
             count: dim.dim,
             increment: dim.dim_increment,
-            bracketed: brackets.is_some(),
+            bracketed,
             labels: labels.map(|labels| labels.iter().map(|label| label.trim().into()).collect()),
         };
         Self { before: before.into(), after: after.into(), array: Some(array) }
     }
 
-    /// Whether it is that of an element, or of the array, as something derived from it says.
-    pub(super) fn is_called(&self, text: &str) -> bool {
-        self.stem().is_some_and(|stem| stem == text)
-            || Spelling::ALL
-                .iter()
-                .filter(|&&spelling| spelling != Spelling::Caseless)
-                .any(|&spelling| self.find(text, spelling).is_some())
+    /// Whether something derived from it would call it, or an element of the array, so. Counts what it compares.
+    pub(super) fn is_called(&self, text: &str, spend: impl FnOnce(u64) -> bool) -> bool {
+        match &self.array {
+            None => self.before == text,
+            Some(array) => is_called(&self.before, &self.after, array.count, array.labels.as_deref(), text, spend),
+        }
     }
 
     /// How many elements there are.
@@ -120,6 +117,44 @@ impl Name {
                 .array
                 .as_ref()
                 .is_some_and(|array| has_pattern(&self.spelled(element, !array.bracketed), pattern, spelling))
+    }
+}
+
+/// What comes before and after the index, and whether that is in brackets.
+fn split(text: &str) -> Option<(&str, &str, bool)> {
+    let (before, after) = text.split_once(PLACEHOLDER)?;
+    let brackets = before.strip_suffix('[').zip(after.strip_prefix(']'));
+    let (before, after) = brackets.unwrap_or((before, after));
+    Some((before, after, brackets.is_some()))
+}
+
+/// Whether something derived from an array with this name would call it, or an element, so. Counts what it compares.
+pub(super) fn array_is_called(array: &str, dim: &DimElement, text: &str, spend: impl FnOnce(u64) -> bool) -> bool {
+    array == text
+        || split(array)
+            .is_some_and(|(before, after, _)| is_called(before, after, dim.dim, dim.dim_index.as_deref(), text, spend))
+}
+
+fn is_called(
+    before: &str,
+    after: &str,
+    count: u32,
+    labels: Option<&[String]>,
+    text: &str,
+    spend: impl FnOnce(u64) -> bool,
+) -> bool {
+    let Some(label) = text.strip_prefix(before).and_then(|rest| rest.strip_suffix(after)) else { return false };
+    if label.is_empty() {
+        // It is the array without an index.
+        return true;
+    }
+    let label = label.strip_prefix('[').and_then(|label| label.strip_suffix(']')).unwrap_or(label);
+    match labels {
+        Some(labels) => {
+            spend(labels.len() as u64)
+                && labels.iter().take(count as usize).any(|other| other.len() >= label.len() && other.trim() == label)
+        }
+        None => label.parse().is_ok_and(|element: u32| element < count && element.to_string() == label),
     }
 }
 
