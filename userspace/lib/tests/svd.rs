@@ -845,6 +845,27 @@ fn indices_of_arrays_are_counted_when_names_are_compared() {
     assert_eq!(found(&few, "P.S9999?").len(), 10);
 }
 
+#[test]
+fn lines_are_not_counted_for_each_error() {
+    let rest = "<dim>10000</dim><dimIncrement>4</dimIncrement><size>7</size>";
+    let wrong = registers(&(at("A", 0, "") + &at("R%s", 4, rest)));
+    for (before, position) in [("\n".repeat(1 << 18), "262148:1"), ("\u{e9}".repeat(1 << 17), "4:1")] {
+        let text = wrong.replacen("<name>", &format!("<description>{before}</description><name>"), 1);
+        let description = described(&text);
+        let Ok(Item::Peripheral(peripheral)) = description.find("P") else { panic!() };
+        let begin = time();
+        let errors: Vec<_> = peripheral.registers().filter_map(Result::err).collect();
+        assert!(time() - begin < std::time::Duration::from_secs(2), "{:?}", time() - begin);
+        assert_eq!(errors.len(), 10_000);
+        let line = errors[9_999].to_string();
+        assert!(line.starts_with(&format!("d.svd:{position}: the register R%s has 7 bits")), "{line}");
+    }
+    // All in one line.
+    let text = format!("<device><description>{}</description>", "\u{20ac}\u{e9}".repeat(10_000));
+    let line = Description::parse("d.svd", text + "<name>D</nome></device>").unwrap_err().to_string();
+    assert!(line.starts_with("d.svd:1:20043: it is no XML: "), "{line}");
+}
+
 /// Uses everything of a file.
 fn exercise(bytes: Vec<u8>, paths: &[&str]) {
     drop(Description::parse_strict("d.svd", bytes.clone()));

@@ -17,7 +17,7 @@ use svd_parser::{Config, Parse, Target};
 
 use super::definition::Block;
 use super::derivation;
-use super::error::{DescriptionError, Fault};
+use super::error::{DescriptionError, Fault, Lines};
 use super::item::Peripheral;
 use super::name::Name;
 use crate::Endian;
@@ -53,6 +53,7 @@ const SCHEMA: &str = "write it as the CMSIS-SVD schema says";
 pub struct Description {
     file: String,
     text: String,
+    lines: OnceLock<Lines>,
     name: String,
     endian: Endian,
     properties: RegisterProperties,
@@ -191,10 +192,12 @@ impl Description {
             Err(error) => {
                 let at = error.utf8_error().valid_up_to();
                 let fault = Fault::new(at, "it is no text in UTF-8", "give a CMSIS-SVD file, or convert it to UTF-8");
-                return Err(fault.error(file, error.as_bytes()));
+                return Err(fault.error(file, error.as_bytes(), &Lines::new(error.as_bytes())));
             }
         };
-        let mut description = Self::index(file, &text, level).map_err(|fault| fault.error(file, text.as_bytes()))?;
+        let content = text.as_bytes();
+        let mut description =
+            Self::index(file, &text, level).map_err(|fault| fault.error(file, content, &Lines::new(content)))?;
         description.text = text;
         if level.is_strict() {
             description.check().map_err(|fault| description.error(fault))?;
@@ -276,6 +279,7 @@ impl Description {
         Ok(Self {
             file: file.into(),
             text: String::new(),
+            lines: OnceLock::new(),
             name: content(element("name")?)?.into(),
             endian,
             properties,
@@ -355,7 +359,8 @@ impl Description {
     }
 
     pub(super) fn error(&self, fault: Fault) -> DescriptionError {
-        fault.error(&self.file, self.text.as_bytes())
+        let text = self.text.as_bytes();
+        fault.error(&self.file, text, self.lines.get_or_init(|| Lines::new(text)))
     }
 
     /// The error for a peripheral of which nothing is known but its base.

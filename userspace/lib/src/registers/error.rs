@@ -59,13 +59,55 @@ impl Fault {
     }
 
     /// The error for this byte of the text of the file.
-    pub(super) fn error(self, file: &str, text: &[u8]) -> DescriptionError {
-        let before = &text[..self.at.min(text.len())];
-        let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
-        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
-        let column = 1 + String::from_utf8_lossy(&before[line_start..]).chars().count();
-        let [line, column] = [line, column].map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+    pub(super) fn error(self, file: &str, text: &[u8], lines: &Lines) -> DescriptionError {
+        let (line, column) = lines.position(text, self.at);
         DescriptionError::Content { file: file.into(), line, column, what: self.what, remedy: self.remedy }
+    }
+}
+
+/// Where lines and columns are in a text, so that not each error counts them from the start.
+#[derive(Debug)]
+pub(super) struct Lines(Vec<Counted>);
+
+/// How far apart the places are at which the position is known.
+const APART: usize = 4096;
+
+/// How many lines are before a byte, and how many characters in its line.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    lines: u32,
+    characters: u32,
+}
+
+impl Counted {
+    fn after(self, bytes: &[u8]) -> Self {
+        let line_start = bytes.iter().rposition(|&byte| byte == b'\n').map(|newline| newline + 1);
+        let lines = bytes.iter().filter(|&&byte| byte == b'\n').count();
+        // All bytes of a character but the first begin with 10.
+        let characters = bytes[line_start.unwrap_or(0)..].iter().filter(|&&byte| byte & 0xc0 != 0x80).count();
+        let [lines, characters] = [lines, characters].map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        let before = if line_start.is_some() { 0 } else { self.characters };
+        Self { lines: self.lines.saturating_add(lines), characters: before.saturating_add(characters) }
+    }
+}
+
+impl Lines {
+    pub(super) fn new(text: &[u8]) -> Self {
+        let mut counted = Counted::default();
+        let places = text.chunks(APART).map(|chunk| {
+            let before = counted;
+            counted = before.after(chunk);
+            before
+        });
+        Self(places.collect())
+    }
+
+    /// The line and the column of a byte, from 1.
+    fn position(&self, text: &[u8], at: usize) -> (u32, u32) {
+        let at = at.min(text.len());
+        let place = (at / APART).min(self.0.len().saturating_sub(1));
+        let counted = self.0.get(place).copied().unwrap_or_default().after(&text[place * APART..at]);
+        (counted.lines.saturating_add(1), counted.characters.saturating_add(1))
     }
 }
 
