@@ -866,6 +866,52 @@ fn lines_are_not_counted_for_each_error() {
     assert!(line.starts_with("d.svd:1:20043: it is no XML: "), "{line}");
 }
 
+#[test]
+fn peripherals_are_arrays_by_way_of_others_and_of_elements() {
+    let derived = |name: &str, of: &str| {
+        format!("<peripheral derivedFrom='{of}'><name>{name}</name><baseAddress>0</baseAddress></peripheral>\n")
+    };
+    let array = "<peripheral><dim>2</dim><dimIncrement>16</dimIncrement><name>T%s</name><description>It</description>\
+                 <baseAddress>0</baseAddress></peripheral>\n";
+    let text = derived("Y%s", "Z%s")
+        + array
+        + &derived("U%s", "T%s")
+        + &derived("V%s", "U%s")
+        + &derived("W%s", "T0")
+        + &derived("X%s", "W[1]")
+        + &derived("S", "X1")
+        + &derived("R%s", "S")
+        + &derived("Z%s", "Y%s");
+    let description = described(&peripherals(&text));
+    let names: Vec<_> = description.peripherals().map(|peripheral| peripheral.name().to_owned()).collect();
+    let expected = "Y%s T0 T1 U0 U1 V0 V1 W0 W1 X0 X1 S R0 R1 Z%s";
+    assert_eq!(names.join(" "), expected);
+    for name in expected.split(' ').filter(|name| !name.contains('%')) {
+        assert_eq!(description.find(name).unwrap().description().unwrap(), "It", "{name}");
+    }
+}
+
+#[test]
+fn what_peripherals_are_derived_from_is_looked_up_once() {
+    let array = |at: usize, of: &str| {
+        format!(
+            "<peripheral derivedFrom='{of}'><dim>2</dim><dimIncrement>0</dimIncrement><name>P{at}x%s</name>\
+             <baseAddress>0</baseAddress></peripheral>"
+        )
+    };
+    let arrays: String = (0..600).map(|at| array(at, &format!("P{at}x1"))).collect();
+    let description = described(&peripherals(&arrays));
+    let begin = time();
+    assert!(description.peripherals().all(|peripheral| peripheral.description().is_none()));
+    assert!(time() - begin < std::time::Duration::from_millis(500), "{:?}", time() - begin);
+    let index = "<dimIndex>0-199999</dimIndex><name>P";
+    let large = array(0, "P").replace("<dim>2<", "<dim>200000<").replace("<name>P", index);
+    let others: String = (0..20).map(|at| array(1000 + at, &format!("P0x{at}y"))).collect();
+    let others = others.replace("y'", "'");
+    let line = error(&peripherals(&(large + &others)));
+    assert!(line.contains("too many peripherals are derived from elements of arrays; "), "{line}");
+}
+
 /// Uses everything of a file.
 fn exercise(bytes: Vec<u8>, paths: &[&str]) {
     drop(Description::parse_strict("d.svd", bytes.clone()));

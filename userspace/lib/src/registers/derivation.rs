@@ -21,7 +21,7 @@ pub(super) const STEPS_IN_ALL: u64 = 4 * STEPS;
 const MADE: u64 = 64;
 
 /// What comparing an index of an array counts for, and what copying one does.
-const COMPARED: u64 = 8;
+pub(super) const COMPARED: u64 = 8;
 const COPIED: u64 = 16;
 
 /// How many lookups may need each other.
@@ -156,12 +156,13 @@ impl<'d> Derivation<'d> {
     /// The peripheral, what it is derived from, and so on.
     fn peripherals(&self, listed: &'d Listed) -> Result<Vec<&'d Parsed>, Fault> {
         let mut chain = vec![self.description.parsed(listed)?];
+        let mut listed = listed;
         loop {
             let last = chain[chain.len() - 1];
-            let Some(name) = &last.peripheral.derived_from else { return Ok(chain) };
+            let Some(name) = &listed.derived_from else { return Ok(chain) };
             self.spend(chain.len() as u64, last.place.at)?;
-            let next = self.description.named(name).ok_or_else(|| unknown(last.place.at, "peripheral", name))?;
-            let next = self.description.parsed(next)?;
+            listed = self.description.source(listed).ok_or_else(|| unknown(last.place.at, "peripheral", name))?;
+            let next = self.description.parsed(listed)?;
             if chain.iter().any(|parsed| parsed.place.at == next.place.at) {
                 return Err(looped(last.place.at, name));
             }
@@ -419,7 +420,8 @@ impl<'d> Derivation<'d> {
         });
         let found = within.or_else(|| {
             let (peripheral, names) = names.split_first()?;
-            let chain = self.peripherals(self.description.named(peripheral)?).ok()?;
+            let chain =
+                self.peripherals(self.description.named(peripheral, |names| self.spend(names, 0).is_ok())?).ok()?;
             self.descend(chain.iter().find_map(|parsed| root(parsed))?, names)
         });
         self.depth.set(self.depth.get() - 1);

@@ -16,7 +16,7 @@ use svd_parser::svd::{self, DimElement, RegisterProperties, ValidateLevel};
 use svd_parser::{Config, Parse, Target};
 
 use super::definition::Block;
-use super::derivation;
+use super::derivation::{self, COMPARED};
 use super::error::{DescriptionError, Fault, Lines};
 use super::item::Peripheral;
 use super::name::Name;
@@ -30,6 +30,9 @@ const DEEPEST: usize = 64;
 
 /// How long a file may be. The longest of vendors have about a tenth of that.
 const LONGEST: u64 = 128 << 20;
+
+/// How many names of arrays, and indices, may be compared for what peripherals are derived from.
+const MOST_COMPARED: u64 = 1 << 24;
 
 /// How many bytes a name may have.
 const LONGEST_NAME: usize = 1024;
@@ -60,6 +63,8 @@ pub struct Description {
     peripherals: Vec<Listed>,
     /// Where in the list each name is.
     places: HashMap<String, usize>,
+    /// Where the arrays are.
+    arrays: Vec<usize>,
     level: ValidateLevel,
     /// What is left for what is derived.
     steps: AtomicU64,
@@ -70,7 +75,9 @@ pub(super) struct Listed {
     pub(super) name: Name,
     pub(super) base: u64,
     description: Option<String>,
-    derived_from: Option<String>,
+    pub(super) derived_from: Option<String>,
+    /// Where in the list that is.
+    source: Option<usize>,
     /// Its element in the text.
     range: Range<usize>,
     parsed: OnceLock<Result<Parsed, Fault>>,
@@ -241,17 +248,10 @@ impl Description {
             check_name(required(*node, "name")?, 0)?;
             places.entry(content(required(*node, "name")?)?.to_owned()).or_insert(place);
         }
-        let mut listed = |&node: &Node<'_, '_>| {
+        let places = Places::new(&nodes, places, level, &mut left)?;
+        let Places { names, arrays, sources, places } = places;
+        let listed = |(&node, (name, source)): (&Node<'_, '_>, (Name, Option<usize>))| {
             let text = content(required(node, "name")?)?;
-            let derived_from = node.attribute("derivedFrom").map(str::to_owned);
-            let mut dim = dimensions(node, level)?;
-            let of = derived_from.as_ref().filter(|_| dim.is_none() && text.contains("%s"));
-            if let Some(of) = of.and_then(|of| places.get(of)) {
-                // What is called like an array is one if what it is derived from is.
-                check_dimensions(nodes[*of], 0, &mut left)?;
-                dim = dimensions(nodes[*of], level)?;
-            }
-            let name = Name::new(text, dim.as_ref());
             let base: u64 = parse(required(node, "baseAddress")?, &())?;
             if base.checked_add(name.distance(name.count().saturating_sub(1))).is_none() {
                 let what = format!("the last peripheral of {text} is beyond the address 2^64");
@@ -261,13 +261,14 @@ impl Description {
                 name,
                 base,
                 description: child(node, "description").and_then(|node| node.text()).map(one_line),
-                derived_from,
+                derived_from: node.attribute("derivedFrom").map(str::to_owned),
+                source,
                 range: node.range(),
                 parsed: OnceLock::new(),
                 block: OnceLock::new(),
             })
         };
-        let peripherals = nodes.iter().map(&mut listed).collect::<Result<_, _>>()?;
+        let peripherals = nodes.iter().zip(names.into_iter().zip(sources)).map(listed).collect::<Result<_, _>>()?;
         if level.is_strict() {
             check(device, 0, &mut MOST.into())?;
             svd::Device::parse(&device, &config(level)).map_err(|error| refused(device, level, 0, &error))?;
@@ -285,6 +286,7 @@ impl Description {
             properties,
             peripherals,
             places,
+            arrays,
             level,
             steps: AtomicU64::new(derivation::STEPS_IN_ALL),
         })
@@ -315,12 +317,20 @@ impl Description {
         &self.peripherals
     }
 
-    /// The peripheral that something is derived from.
-    pub(super) fn named(&self, name: &str) -> Option<&Listed> {
-        match self.places.get(name) {
-            Some(&place) => self.peripherals.get(place),
-            None => self.peripherals.iter().find(|listed| listed.name.is_called(name, |_| true)),
-        }
+    /// The peripheral that something in another is derived from. Counts what it compares.
+    pub(super) fn named(&self, name: &str, mut spend: impl FnMut(u64) -> bool) -> Option<&Listed> {
+        let array = || {
+            let mut arrays = self.arrays.iter().copied();
+            arrays.find(|&place| {
+                spend(1) && self.peripherals[place].name.is_called(name, |labels| spend(COMPARED * labels))
+            })
+        };
+        self.peripherals.get(self.places.get(name).copied().or_else(array)?)
+    }
+
+    /// The peripheral that another is derived from.
+    pub(super) fn source(&self, listed: &Listed) -> Option<&Listed> {
+        self.peripherals.get(listed.source?)
     }
 
     /// The description of a peripheral, or of what it is derived from.
@@ -331,7 +341,7 @@ impl Description {
             if let Some(description) = &listed.description {
                 return Some(description);
             }
-            listed = self.named(listed.derived_from.as_ref()?)?;
+            listed = self.source(listed)?;
         }
         None
     }
@@ -367,6 +377,101 @@ impl Description {
     pub(super) fn empty(&self, listed: &Listed) -> DescriptionError {
         let what = "the peripheral has neither address blocks nor registers";
         self.error(Fault::new(listed.range.start, what, "describe either"))
+    }
+}
+
+/// The names of peripherals, and what each is derived from.
+struct Places {
+    names: Vec<Name>,
+    /// Where names of arrays are.
+    arrays: Vec<usize>,
+    /// What each is derived from.
+    sources: Vec<Option<usize>>,
+    /// Where each name of the file is.
+    places: HashMap<String, usize>,
+}
+
+impl Places {
+    fn new(
+        nodes: &[Node<'_, '_>],
+        places: HashMap<String, usize>,
+        level: ValidateLevel,
+        indices: &mut u64,
+    ) -> Result<Self, Fault> {
+        let is_array = |node: &Node<'_, '_>| child(*node, "dimIncrement").is_some();
+        let text = |place: usize| content(required(nodes[place], "name")?);
+        let named = |place: usize, of: usize| Ok(Name::new(text(place)?, dimensions(nodes[of], level)?.as_ref()));
+        let mut compared = MOST_COMPARED;
+        let mut find = |names: &[Option<Name>], arrays: &[usize], name: &str, at: usize| {
+            let mut spend = |count| {
+                compared = compared.saturating_sub(count);
+                compared > 0
+            };
+            let array = || {
+                let called = |&&place: &&usize| {
+                    spend(1)
+                        && names[place]
+                            .as_ref()
+                            .is_some_and(|array| array.is_called(name, |labels| spend(COMPARED * labels)))
+                };
+                arrays.iter().find(called).copied()
+            };
+            let found = places.get(name).copied().or_else(array);
+            if compared == 0 {
+                let what = "too many peripherals are derived from elements of arrays";
+                return Err(Fault::new(nodes[at].range().start, what, "derive them from the arrays"));
+            }
+            Ok(found)
+        };
+
+        let mut names: Vec<Option<Name>> = Vec::new();
+        for (place, node) in nodes.iter().enumerate() {
+            names.push(if is_array(node) { Some(named(place, place)?) } else { None });
+        }
+        let mut arrays: Vec<_> = (0..nodes.len()).filter(|&place| names[place].is_some()).collect();
+        for place in 0..nodes.len() {
+            if names[place].is_some() {
+                continue;
+            }
+            // What is called like an array is one if what it is derived from is.
+            let mut of = Some(place).filter(|_| text(place).is_ok_and(|text| text.contains("%s")));
+            for _ in 0..DEEPEST {
+                let Some(name) = of.and_then(|of| nodes[of].attribute("derivedFrom")) else {
+                    of = None;
+                    break;
+                };
+                of = find(&names, &arrays, name, place)?;
+                if of.is_some_and(|of| is_array(&nodes[of])) {
+                    break;
+                }
+            }
+            names[place] = Some(match of.filter(|&of| is_array(&nodes[of])) {
+                Some(of) => {
+                    check_dimensions(nodes[of], 0, indices)?;
+                    arrays.push(place);
+                    named(place, of)?
+                }
+                None => Name::new(text(place)?, None),
+            });
+        }
+        arrays.sort_unstable();
+
+        let mut known = HashMap::new();
+        let mut sources = Vec::new();
+        for (place, node) in nodes.iter().enumerate() {
+            sources.push(match node.attribute("derivedFrom") {
+                None => None,
+                Some(name) => match known.get(name) {
+                    Some(&source) => source,
+                    None => {
+                        let source = find(&names, &arrays, name, place)?;
+                        known.insert(name, source);
+                        source
+                    }
+                },
+            });
+        }
+        Ok(Self { names: names.into_iter().flatten().collect(), arrays, sources, places })
     }
 }
 
