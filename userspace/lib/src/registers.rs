@@ -50,7 +50,9 @@
 //! * `prependToName`, `appendToName`, `headerStructName` and the like are for generated source code: names are what
 //!   stands in `name`.
 //! * An array has at most 2<sup>20</sup> elements, and so has a peripheral with everything in it; a
-//!   file has at most four times as many with everything derived.
+//!   file has at most four times as many with everything derived. At most 64 clusters are within each other.
+//! * A file has at most 64 MiB, and about six million elements and texts between them; an element has at most 64
+//!   attributes. A file declares at most 64 namespaces.
 
 mod definition;
 mod derivation;

@@ -912,6 +912,38 @@ fn what_peripherals_are_derived_from_is_looked_up_once() {
     assert!(line.contains("too many peripherals are derived from elements of arrays; "), "{line}");
 }
 
+#[test]
+fn what_roxmltree_takes_too_much_for_is_an_error_before() {
+    let attributes = |count: usize| (0..count).map(|at| format!(" a{at}='>'")).collect::<String>();
+    let with = |count: usize| device("<peripherals/>").replace("<device", &format!("<device{}", attributes(count)));
+    assert_eq!(described(&with(64)).name(), "D");
+    let namespaces = |count: usize| {
+        let declared: String = (0..count).map(|at| format!("<a xmlns:n{at}='n'/>")).collect();
+        device(&format!("{declared}<peripherals/>"))
+    };
+    assert_eq!(described(&namespaces(64)).name(), "D");
+    let table = [
+        (with(65), "1:1: it has more than 64 attributes; "),
+        (with(8000), "1:1: it has more than 64 attributes; "),
+        (with(8000).split_once("><name").unwrap().0.to_owned(), "1:1: it has more than 64 attributes; "),
+        (namespaces(65), "2:1143: it has more than 64 namespaces; "),
+        (format!("<a>{}</a>", "<![CDATA[]]>".repeat(70_000)), "1:40132: it has too many sections of CDATA in a text; "),
+        ("<a/>".repeat(6 << 20) + "<a/>", "1:1: it has too many elements for a description of registers; "),
+        (" ".repeat((64 << 20) + 1), "1:1: it is too long for a description of registers; "),
+    ];
+    for (text, expected) in table {
+        let line = error(&text);
+        assert!(line.starts_with(&format!("d.svd:{expected}")), "{line}\nis not\n{expected}");
+    }
+}
+
+#[test]
+#[ignore = "it takes half a gigabyte"]
+fn texts_between_elements_have_a_limit_too() {
+    let line = error(&format!("<a>{}", "<b/> ".repeat(13 << 18)));
+    assert!(line.starts_with("d.svd:1:1: it has too many elements for a description of registers; "), "{line}");
+}
+
 /// Uses everything of a file.
 fn exercise(bytes: Vec<u8>, paths: &[&str]) {
     drop(Description::parse_strict("d.svd", bytes.clone()));

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::OnceLock;
 
-use roxmltree::{Document, Node};
+use roxmltree::{Document, Node, ParsingOptions};
 use svd_parser::svd::{self, DimElement, RegisterProperties, ValidateLevel};
 use svd_parser::{Config, Parse, Target};
 
@@ -28,8 +28,21 @@ pub(super) const MOST: u32 = 1 << 20;
 /// How deep elements may be in others; a field's value without clusters is at 11.
 const DEEPEST: usize = 64;
 
-/// How long a file may be. The longest of vendors have about a tenth of that.
-const LONGEST: u64 = 128 << 20;
+/// How long a file may be. The longest of vendors have about a fifth of that.
+const LONGEST: u64 = 64 << 20;
+
+/// How many elements, and texts between them, a file may have. They need 72 bytes each. One of the greatest length has
+/// fewer, with 12 bytes for each as those of vendors have.
+const MOST_NODES: u32 = 6 << 20;
+
+/// How many attributes an element may have, each of which is compared with each. The schema knows five for one.
+const MOST_ATTRIBUTES: usize = 64;
+
+/// How many namespaces a file may declare, which are looked through for each element.
+const MOST_NAMESPACES: usize = 64;
+
+/// How many bytes may be copied because each section of CDATA copies the text of its element before it.
+const MOST_COPIED: usize = 64 << 20;
 
 /// How many names of arrays, and indices, may be compared for what peripherals are derived from.
 const MOST_COMPARED: u64 = 1 << 24;
@@ -549,11 +562,12 @@ fn config(level: ValidateLevel) -> Config {
 
 /// The XML of a text that starts at `start` of the file.
 fn document(text: &str, start: usize) -> Result<Document<'_>, Fault> {
-    if let Some(at) = too_deep(text) {
-        let what = format!("more than {DEEPEST} elements are within each other");
-        return Err(Fault::new(start + at, what, "give a CMSIS-SVD file"));
-    }
-    Document::parse(text).map_err(|error| {
+    check_text(text).map_err(|fault| Fault { at: start + fault.at, ..fault })?;
+    let options = ParsingOptions { nodes_limit: MOST_NODES, ..ParsingOptions::default() };
+    Document::parse_with_options(text, options).map_err(|error| {
+        if let roxmltree::Error::NodesLimitReached = error {
+            return too_much(start);
+        }
         let position = error.pos();
         let line: usize = text.split_inclusive('\n').take(position.row as usize - 1).map(str::len).sum();
         let column = text[line..].char_indices().nth(position.col as usize - 1).map_or(text.len() - line, |(at, _)| at);
@@ -563,18 +577,38 @@ fn document(text: &str, start: usize) -> Result<Document<'_>, Fault> {
     })
 }
 
-/// Where elements are nested too deeply. `roxmltree` calls itself for each level, and the stack has an end.
-fn too_deep(text: &str) -> Option<usize> {
+/// The fault of a text that starts at `start`, with more elements than there is memory for.
+fn too_much(start: usize) -> Fault {
+    Fault::new(start, "it has too many elements for a description of registers", "give a CMSIS-SVD file")
+}
+
+/// Checks what `roxmltree` would take too long for, or not survive: it calls itself for each level of elements, and the
+/// stack has an end; and it compares each attribute of an element with each.
+fn check_text(text: &str) -> Result<(), Fault> {
+    // It takes memory for that many elements and attributes.
+    for byte in [b'<', b'='] {
+        if text.bytes().filter(|&other| other == byte).count() > MOST_NODES as usize {
+            return Err(too_much(0));
+        }
+    }
+    let (mut namespaces, mut copied) = (0, 0);
+    // Where the last text began.
+    let mut text_start = 0;
     let mut depth = 0_usize;
     let mut at = 0;
     while let Some(start) = text[at..].find('<') {
         let tag = at + start;
         let rest = &text[tag..];
+        let fault = |at, what| Err(Fault::new(at, what, "give a CMSIS-SVD file"));
         // What ends them does not overlap what begins them: `<!-->` does not end the comment.
         let after = |begin: &str, end| rest[begin.len()..].find(end).map(|at| begin.len() + at);
         let end = if rest.starts_with("<!--") {
             after("<!--", "-->")
         } else if rest.starts_with("<![CDATA[") {
+            copied += tag - text_start;
+            if copied > MOST_COPIED {
+                return fault(tag, "it has too many sections of CDATA in a text".into());
+            }
             after("<![CDATA[", "]]>")
         } else if rest.starts_with("<?") {
             after("<?", "?>")
@@ -585,9 +619,11 @@ fn too_deep(text: &str) -> Option<usize> {
             rest.find('>')
         } else {
             let mut quote = None;
+            let mut attributes = 0;
             let end = rest.bytes().position(|byte| match (byte, quote) {
                 (b'"' | b'\'', None) => {
                     quote = Some(byte);
+                    attributes += 1;
                     false
                 }
                 (byte, Some(open)) => {
@@ -596,17 +632,29 @@ fn too_deep(text: &str) -> Option<usize> {
                 }
                 (byte, None) => byte == b'>',
             });
-            if end.is_none_or(|end| !rest[..end].ends_with('/')) {
+            let end_or_all = end.unwrap_or(rest.len());
+            if attributes > 0 {
+                namespaces += rest[..end_or_all].matches("xmlns").count();
+            }
+            let most = [(attributes, MOST_ATTRIBUTES, "attributes"), (namespaces, MOST_NAMESPACES, "namespaces")];
+            if let Some((_, most, what)) = most.into_iter().find(|(count, most, _)| count > most) {
+                return fault(tag, format!("it has more than {most} {what}"));
+            }
+            if !rest[..end_or_all].ends_with('/') {
                 depth += 1;
             }
             end
         };
         if depth > DEEPEST {
-            return Some(tag);
+            return fault(tag, format!("more than {DEEPEST} elements are within each other"));
         }
-        at = tag + end?;
+        let Some(end) = end else { break };
+        at = tag + end;
+        if !rest.starts_with("<![CDATA[") {
+            text_start = at;
+        }
     }
-    None
+    Ok(())
 }
 
 /// The first element of this name within the node.
