@@ -212,12 +212,11 @@ impl Description {
             Err(error) => {
                 let at = error.utf8_error().valid_up_to();
                 let fault = Fault::new(at, "it is no text in UTF-8", "give a CMSIS-SVD file, or convert it to UTF-8");
-                return Err(fault.error(file, error.as_bytes(), &Lines::new(error.as_bytes())));
+                return Err(fault.only_error(file, error.as_bytes()));
             }
         };
-        let content = text.as_bytes();
         let mut description =
-            Self::index(file, &text, level).map_err(|fault| fault.error(file, content, &Lines::new(content)))?;
+            Self::index(file, &text, level).map_err(|fault| fault.only_error(file, text.as_bytes()))?;
         description.text = text;
         if level.is_strict() {
             description.check().map_err(|fault| description.error(fault))?;

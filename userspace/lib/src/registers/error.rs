@@ -58,6 +58,12 @@ impl Fault {
         Self { at, what: what.into(), remedy: remedy.into() }
     }
 
+    /// The same as [`error`](Self::error), for one that is the only one of the file.
+    pub(super) fn only_error(self, file: &str, text: &[u8]) -> DescriptionError {
+        let before = &text[..self.at.min(text.len())];
+        self.error(file, before, &Lines::new(before))
+    }
+
     /// The error for this byte of the text of the file.
     pub(super) fn error(self, file: &str, text: &[u8], lines: &Lines) -> DescriptionError {
         let (line, column) = lines.position(text, self.at);
