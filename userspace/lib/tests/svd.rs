@@ -944,6 +944,43 @@ fn texts_between_elements_have_a_limit_too() {
     assert!(line.starts_with("d.svd:1:1: it has too many elements for a description of registers; "), "{line}");
 }
 
+#[test]
+fn names_and_errors_are_one_line() {
+    let value =
+        "<enumeratedValues><enumeratedValue><name>V&#10;W</name><value>1</value></enumeratedValue></enumeratedValues>";
+    let rest = format!("<alternateRegister>N&#10;O</alternateRegister><fields>{}</fields>", bits("F\nG", 1, 0, value));
+    let text = registers(&(at("A&#10;B", 0, &rest) + &at("C&#10;\nD", 4, "<size>7</size>")));
+    let description = described(&text.replace(">D<", ">D&#10;E<"));
+    assert_eq!(description.name(), "D E");
+    assert_eq!(found(&description, "P.A*.*"), ["P.A B.F G"]);
+    let Ok(Item::Field(field)) = description.find("P.A B.F G") else { panic!() };
+    let names: Vec<_> = field.values().map(|value| value.name()).collect();
+    assert_eq!(names, ["V W"]);
+    let find = |path: &str| description.find(path).unwrap_err().to_string();
+    let from = |path: &str| {
+        let derived =
+            format!("<register derivedFrom='{path}'><name>R</name><addressOffset>0</addressOffset></register>");
+        error(&registers(&derived))
+    };
+    let errors = [
+        (find("P.C D"), "d.svd:6:1: the register C D has 7 bits; "),
+        (find("P.X\n\u{1b}[2J"), "P has no X\\n\\u{1b}[2J; "),
+        (find("P.A B.F\u{9b}"), "P.A B has no F\\u{9b}; "),
+        (find("P..\n"), "P..\\n is no path: "),
+        (description.search("X*\n").unwrap_err().to_string(), "nothing in d.svd has the pattern X*\\n; "),
+        (field.encode("X\n").unwrap_err().to_string(), "P.A B.F G has no value X\\n; give one of V W, "),
+        (from("A&#10;B"), "d.svd:3:1: there is no register A\\nB to derive it from; "),
+        (Description::parse("d\n.svd", "<a/>").unwrap_err().to_string(), "d\\n.svd:1:1: its root is <a>"),
+        (Description::open("/nonexistent/\n").unwrap_err().to_string(), "cannot read /nonexistent/\\n: "),
+        (error("<device\n!"), "d.svd:2:1: it is no XML: "),
+        (error(&registers(&at("R", 0, "<access>a&#10;b</access>"))), "d.svd:3:"),
+    ];
+    for (line, expected) in errors {
+        assert!(line.starts_with(expected), "{line}\nis not\n{expected}");
+        assert!(!line.contains(char::is_control), "{line:?}");
+    }
+}
+
 /// Uses everything of a file.
 fn exercise(bytes: Vec<u8>, paths: &[&str]) {
     drop(Description::parse_strict("d.svd", bytes.clone()));

@@ -253,7 +253,7 @@ impl<'d> Derivation<'d> {
         let properties = inherited(elements().map(|register| register.properties).chain([properties]));
         let bits = properties.size.unwrap_or(32);
         let width = Width::ALL.into_iter().find(|width| width.bits() == bits).ok_or_else(|| {
-            let what = format!("the register {} has {bits} bits", own.name);
+            let what = format!("the register {} has {bits} bits", one_line(&own.name));
             Fault::new(at, what, "no access is so wide: give it a <size> of 8, 16, 32 or 64")
         })?;
         let around = Around {
@@ -278,7 +278,7 @@ impl<'d> Derivation<'d> {
             reset: properties.reset_value.map(|value| value & width.max()),
             reset_mask: properties.reset_mask.unwrap_or(u64::MAX) & width.max(),
             description: elements().find_map(|register| register.description.as_deref()).map(one_line),
-            alternate: alternate.map(str::to_owned),
+            alternate: alternate.map(one_line),
             fields,
         })
     }
@@ -293,10 +293,19 @@ impl<'d> Derivation<'d> {
         let (low, bits) = (own.bit_range.offset, own.bit_range.width);
         let end = u64::from(low) + u64::from(bits) + name.distance(name.count().saturating_sub(1));
         if bits == 0 {
-            return Err(Fault::new(at, format!("the field {} has no bits", own.name), "give it a width of at least 1"));
+            return Err(Fault::new(
+                at,
+                format!("the field {} has no bits", one_line(&own.name)),
+                "give it a width of at least 1",
+            ));
         }
         if end > around.width.bits().into() {
-            let what = format!("the field {} ends at bit {}, but its register has {}", own.name, end - 1, around.width);
+            let what = format!(
+                "the field {} ends at bit {}, but its register has {}",
+                one_line(&own.name),
+                end - 1,
+                around.width
+            );
             return Err(Fault::new(at, what, "correct its bits, or the register's <size>"));
         }
         let access = elements().find_map(|field| field.access).unwrap_or(around.access);
@@ -328,11 +337,12 @@ impl<'d> Derivation<'d> {
                 self.spend(MADE, place.at)?;
                 let number = value.value.unwrap_or(0);
                 if (number | place.any) > u64::MAX >> (64 - bits) {
-                    let what = format!("the value {} does not fit in the {bits} bits of its field", value.name);
+                    let what =
+                        format!("the value {} does not fit in the {bits} bits of its field", one_line(&value.name));
                     return Err(Fault::new(place.at, what, "correct it, or the bits of the field"));
                 }
                 values.push(Value {
-                    name: value.name.clone(),
+                    name: one_line(&value.name),
                     description: value.description.as_deref().map(one_line),
                     number: value.value,
                     any: place.any,

@@ -266,7 +266,7 @@ impl Description {
             let text = content(required(node, "name")?)?;
             let base: u64 = parse(required(node, "baseAddress")?, &())?;
             if base.checked_add(name.distance(name.count().saturating_sub(1))).is_none() {
-                let what = format!("the last peripheral of {text} is beyond the address 2^64");
+                let what = format!("the last peripheral of {} is beyond the address 2^64", one_line(text));
                 return Err(Fault::new(node.range().start, what, "correct <baseAddress> or <dimIncrement>"));
             }
             Ok(Listed {
@@ -293,7 +293,7 @@ impl Description {
             file: file.into(),
             text: String::new(),
             lines: OnceLock::new(),
-            name: content(element("name")?)?.into(),
+            name: one_line(content(element("name")?)?),
             endian,
             properties,
             peripherals,
@@ -712,7 +712,7 @@ fn wrong(node: Node<'_, '_>, start: usize, error: &impl fmt::Display) -> Fault {
         Some(text) if !text.is_empty() => format!("<{tag}> {text}"),
         _ => format!("<{tag}>"),
     };
-    let error = error.to_string();
+    let error = one_line(&error.to_string());
     Fault::new(start + node.range().start, format!("{called} is wrong: {}", error.trim_start_matches('`')), SCHEMA)
 }
 

@@ -21,7 +21,7 @@ use crate::Width;
 #[non_exhaustive]
 pub enum DescriptionError {
     /// The file could not be read.
-    #[error("cannot read {}: {}; give the path of a CMSIS-SVD file", path.display(), errno_text(cause))]
+    #[error("cannot read {}: {}; give the path of a CMSIS-SVD file", shown(&path.to_string_lossy()), errno_text(cause))]
     Read {
         /// Its path.
         path: PathBuf,
@@ -30,7 +30,7 @@ pub enum DescriptionError {
         cause: io::Error,
     },
     /// Something in the file is wrong.
-    #[error("{file}:{line}:{column}: {what}; {remedy}")]
+    #[error("{}:{line}:{column}: {}; {remedy}", shown(file), shown(what))]
     Content {
         /// The name of the file.
         file: String,
@@ -43,6 +43,20 @@ pub enum DescriptionError {
         /// What to do about it.
         remedy: Cow<'static, str>,
     },
+}
+
+/// The text in one line, which a terminal takes for text alone.
+fn shown(text: &str) -> String {
+    let is_odd = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_odd(c) {
+            shown.extend(c.escape_debug());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }
 
 /// What is wrong at a byte of the file.
@@ -132,7 +146,7 @@ impl Lines {
 #[non_exhaustive]
 pub enum FindError {
     /// There is no such name.
-    #[error("{within} has no {name}; {}", hint(near))]
+    #[error("{} has no {}; {}", shown(within), shown(name), hint(near))]
     Unknown {
         /// What it was looked for in.
         within: String,
@@ -142,7 +156,11 @@ pub enum FindError {
         near: Vec<String>,
     },
     /// Nothing has the pattern.
-    #[error("nothing in {within} has the pattern {pattern}; look at its names with a pattern such as *")]
+    #[error(
+        "nothing in {} has the pattern {}; look at its names with a pattern such as *",
+        shown(within),
+        shown(pattern)
+    )]
     Nothing {
         /// The file.
         within: String,
@@ -150,7 +168,7 @@ pub enum FindError {
         pattern: String,
     },
     /// The name is that of several.
-    #[error("{name} could be {}", choice(candidates))]
+    #[error("{} could be {}", shown(name), choice(candidates))]
     Ambiguous {
         /// The name.
         name: String,
@@ -158,7 +176,7 @@ pub enum FindError {
         candidates: Vec<String>,
     },
     /// It is an array or a cluster, of which something is to be named.
-    #[error("{path} is {what}; name what is in it, such as {example}")]
+    #[error("{} is {what}; name what is in it, such as {}", shown(path), shown(example))]
     Several {
         /// Its path.
         path: String,
@@ -169,7 +187,8 @@ pub enum FindError {
     },
     /// The path does not end where it should.
     #[error(
-        "{path} is no path: {what}; write PERIPHERAL.REGISTER.FIELD, with the names of clusters before the register's"
+        "{} is no path: {what}; write PERIPHERAL.REGISTER.FIELD, with the names of clusters before the register's",
+        shown(path)
     )]
     Syntax {
         /// The path.
@@ -178,7 +197,7 @@ pub enum FindError {
         what: &'static str,
     },
     /// The pattern is too wide.
-    #[error("{pattern} stands for too much: more than {limit} {what}; give more of the names")]
+    #[error("{} stands for too much: more than {limit} {what}; give more of the names", shown(pattern))]
     TooMany {
         /// The pattern.
         pattern: String,
@@ -198,7 +217,7 @@ fn choice(candidates: &[String]) -> String {
         [first, rest @ ..] if rest.iter().all(|other| other == first) => {
             format!("any of {} with the same name; give its address", candidates.len())
         }
-        several => format!("{}; give one of these", several.join(" or ")),
+        several => format!("{}; give one of these", shown(&several.join(" or "))),
     }
 }
 
@@ -206,7 +225,7 @@ fn choice(candidates: &[String]) -> String {
 fn hint(near: &[String]) -> String {
     match near {
         [] => "look at its names with a pattern such as *".into(),
-        near => format!("did you mean {}?", near.join(" or ")),
+        near => format!("did you mean {}?", shown(&near.join(" or "))),
     }
 }
 
@@ -228,7 +247,7 @@ fn hint(near: &[String]) -> String {
 #[non_exhaustive]
 pub enum EncodeError {
     /// The number has more bits than the field.
-    #[error("{field} cannot hold {number:#x}; give a number up to {max:#x}")]
+    #[error("{} cannot hold {number:#x}; give a number up to {max:#x}", shown(field))]
     TooLarge {
         /// The path of the field.
         field: String,
@@ -238,7 +257,7 @@ pub enum EncodeError {
         max: u64,
     },
     /// No value has this name.
-    #[error("{field} has no value {name}; {}", listed(names, *max))]
+    #[error("{} has no value {}; {}", shown(field), shown(name), listed(names, *max))]
     Unknown {
         /// The path of the field.
         field: String,
@@ -250,7 +269,11 @@ pub enum EncodeError {
         max: u64,
     },
     /// The name stands for all numbers without a name.
-    #[error("{field} has no number for {name}, which stands for all others; give a number up to {max:#x}")]
+    #[error(
+        "{} has no number for {}, which stands for all others; give a number up to {max:#x}",
+        shown(field),
+        shown(name)
+    )]
     NoNumber {
         /// The path of the field.
         field: String,
@@ -265,7 +288,7 @@ pub enum EncodeError {
 fn listed(names: &[String], max: u64) -> String {
     match names {
         [] => format!("it has no names: give a number up to {max:#x}"),
-        names => format!("give one of {}, or a number up to {max:#x}", names.join(", ")),
+        names => format!("give one of {}, or a number up to {max:#x}", shown(&names.join(", "))),
     }
 }
 
@@ -284,7 +307,7 @@ fn listed(names: &[String], max: u64) -> String {
 #[non_exhaustive]
 pub enum AccessorError {
     /// It has another width.
-    #[error("{register} has {width}, not {asked}; give the type of this width")]
+    #[error("{} has {width}, not {asked}; give the type of this width", shown(register))]
     Width {
         /// The path of the register.
         register: String,
@@ -294,7 +317,7 @@ pub enum AccessorError {
         asked: Width,
     },
     /// It cannot be accessed so.
-    #[error("{register} is {access}, so it cannot be {asked}; choose ReadOnly or WriteOnly as it is")]
+    #[error("{} is {access}, so it cannot be {asked}; choose ReadOnly or WriteOnly as it is", shown(register))]
     Access {
         /// The path of the register.
         register: String,

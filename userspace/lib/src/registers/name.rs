@@ -6,6 +6,8 @@ use std::borrow::Cow;
 
 use svd_parser::svd::DimElement;
 
+use super::document::one_line;
+
 /// What stands for the index in the name of an array.
 const PLACEHOLDER: &str = "%s";
 
@@ -31,6 +33,7 @@ struct Array {
 impl Name {
     /// The name that the file has, and what it says of the array.
     pub(super) fn new(text: &str, dim: Option<&DimElement>) -> Self {
+        let text = &one_line(text);
         let (Some(dim), Some((before, after, bracketed))) = (dim, split(text)) else {
             return Self { before: text.into(), after: String::new(), array: None };
         };
@@ -39,7 +42,7 @@ impl Name {
             count: dim.dim,
             increment: dim.dim_increment,
             bracketed,
-            labels: labels.map(|labels| labels.iter().map(|label| label.trim().into()).collect()),
+            labels: labels.map(|labels| labels.iter().map(|label| one_line(label)).collect()),
         };
         Self { before: before.into(), after: after.into(), array: Some(array) }
     }
