@@ -22,6 +22,7 @@ use crate::Width;
 pub enum DescriptionError {
     /// The file could not be read.
     #[error("cannot read {}: {}; give the path of a CMSIS-SVD file", shown(&path.to_string_lossy()), errno_text(cause))]
+    #[non_exhaustive]
     Read {
         /// Its path.
         path: PathBuf,
@@ -31,6 +32,7 @@ pub enum DescriptionError {
     },
     /// Something in the file is wrong.
     #[error("{}:{line}:{column}: {}; {remedy}", shown(file), shown(what))]
+    #[non_exhaustive]
     Content {
         /// The name of the file.
         file: String,
@@ -147,6 +149,7 @@ impl Lines {
 pub enum FindError {
     /// There is no such name.
     #[error("{} has no {}; {}", shown(within), shown(name), hint(near))]
+    #[non_exhaustive]
     Unknown {
         /// What it was looked for in.
         within: String,
@@ -161,6 +164,7 @@ pub enum FindError {
         shown(within),
         shown(pattern)
     )]
+    #[non_exhaustive]
     Nothing {
         /// The file.
         within: String,
@@ -169,6 +173,7 @@ pub enum FindError {
     },
     /// The name is that of several.
     #[error("{} could be {}", shown(name), choice(candidates))]
+    #[non_exhaustive]
     Ambiguous {
         /// The name.
         name: String,
@@ -177,6 +182,7 @@ pub enum FindError {
     },
     /// It is an array or a cluster, of which something is to be named.
     #[error("{} is {what}; name what is in it, such as {}", shown(path), shown(example))]
+    #[non_exhaustive]
     Several {
         /// Its path.
         path: String,
@@ -190,6 +196,7 @@ pub enum FindError {
         "{} is no path: {what}; write PERIPHERAL.REGISTER.FIELD, with the names of clusters before the register's",
         shown(path)
     )]
+    #[non_exhaustive]
     Syntax {
         /// The path.
         path: String,
@@ -198,6 +205,7 @@ pub enum FindError {
     },
     /// The pattern is too wide.
     #[error("{} stands for too much: more than {limit} {what}; give more of the names", shown(pattern))]
+    #[non_exhaustive]
     TooMany {
         /// The pattern.
         pattern: String,
@@ -248,6 +256,7 @@ fn hint(near: &[String]) -> String {
 pub enum EncodeError {
     /// The number has more bits than the field.
     #[error("{} cannot hold {number:#x}; give a number up to {max:#x}", shown(field))]
+    #[non_exhaustive]
     TooLarge {
         /// The path of the field.
         field: String,
@@ -258,6 +267,7 @@ pub enum EncodeError {
     },
     /// No value has this name.
     #[error("{} has no value {}; {}", shown(field), shown(name), listed(names, *max))]
+    #[non_exhaustive]
     Unknown {
         /// The path of the field.
         field: String,
@@ -274,6 +284,7 @@ pub enum EncodeError {
         shown(field),
         shown(name)
     )]
+    #[non_exhaustive]
     NoNumber {
         /// The path of the field.
         field: String,
@@ -308,6 +319,7 @@ fn listed(names: &[String], max: u64) -> String {
 pub enum AccessorError {
     /// It has another width.
     #[error("{} has {width}, not {asked}; give the type of this width", shown(register))]
+    #[non_exhaustive]
     Width {
         /// The path of the register.
         register: String,
@@ -318,6 +330,7 @@ pub enum AccessorError {
     },
     /// It cannot be accessed so.
     #[error("{} is {access}, so it cannot be {asked}; choose ReadOnly or WriteOnly as it is", shown(register))]
+    #[non_exhaustive]
     Access {
         /// The path of the register.
         register: String,
