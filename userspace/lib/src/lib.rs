@@ -84,7 +84,7 @@
 //! | feature | without it |
 //! |---|---|
 //! | `std`, the default | what maps is left out; [values](Value), their [byte orders](Endian) and [registers](register) at addresses that a program already has need no standard library |
-//! | `safe-mmio` | no [`Block`], a bridge to the structures of registers of the crate of this name |
+//! | `safe-mmio` | no [`Block`], an unsafe bridge to the structures of registers of the crate of this name |
 //! | `svd` | no [`registers`] by the names that a CMSIS-SVD file gives them |
 
 #![cfg_attr(not(feature = "std"), no_std)]
