@@ -12,6 +12,7 @@ use memmap2::{MmapOptions, MmapRaw};
 use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::sys::stat::{major, minor};
+use nix::sys::statfs::{fstatfs, SYSFS_MAGIC};
 
 use crate::driver::{CacheMode, Mode, Protection, Sharing, Window};
 use crate::options::{check_type, OpenOptions};
@@ -105,7 +106,8 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// [`Error::Open`] with the error of open(2), and [`Error::NotMappable`] for directories and the like.
+    /// [`Error::Open`] with the error of open(2), and [`Error::NotMappable`] for directories and the like, and for files
+    /// of sysfs that are not at the path of a [BAR](PciBar) there, or whose BAR has I/O ports.
     ///
     /// # Examples
     ///
@@ -156,9 +158,12 @@ impl Device {
         let failed = |cause| Error::Open { path: path.into(), permissions: None, cause };
         let number = metadata.rdev();
         let kind = if metadata.is_file() {
-            match pci::bar(&file, path).map_err(failed)? {
-                Some(bar) => Kind::PciBar(bar),
-                None => Kind::File,
+            match fstatfs(&file).map_err(|errno| failed(errno.into()))?.filesystem_type() {
+                SYSFS_MAGIC => match pci::bar(&file, path).map_err(failed)? {
+                    Ok(bar) => Kind::PciBar(bar),
+                    Err(found) => return Err(Error::NotMappable { path: path.into(), found }),
+                },
+                _ => Kind::File,
             }
         } else {
             let (major, minor) = (major(number), minor(number));

@@ -503,6 +503,16 @@ fn remedy(text: Option<impl AsRef<str>>) -> String {
     text.map(|text| format!("; {}", text.as_ref())).unwrap_or_default()
 }
 
+/// The path, on one line whatever its name is.
+pub(crate) fn shown(path: &Path) -> String {
+    let text = path.display().to_string();
+    if text.contains(char::is_control) {
+        text.escape_debug().to_string()
+    } else {
+        text
+    }
+}
+
 /// `name`, in quotation marks unless it is a word.
 fn quoted(name: &str) -> String {
     if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
