@@ -19,7 +19,7 @@ const LEAST: usize = CHUNK + LINE;
 /// cache line. On device memory of arm64 each of these is a SIGBUS. Here every byte is loaded or stored exactly once,
 /// nothing outside the range is accessed, and the [cache type](Mapping::cache) decides the accesses:
 ///
-/// * Uncached, or unknown: every access is aligned, and of at most the width of a register, in ascending order. Bytes up
+/// * Uncached, unknown, or of a [BAR](crate::PciBar), whatever type that asks for: every access is aligned, and of at most the width of a register, in ascending order. Bytes up
 ///   to the first multiple of the widest access, then accesses of that width, then bytes for the rest.
 /// * Cached or write-combining, on x86_64 and arm64: the same, but whole cache lines in between are moved by vector
 ///   registers. On x86_64 these have 32 bytes (AVX2) or 16, and write-combining memory is loaded by MOVNTDQA and stored
@@ -495,7 +495,8 @@ impl<'m> Bulk<'m> {
 
     /// The memory, if vector registers may be used.
     fn vectors(self) -> Option<Memory> {
-        Memory::of(self.mapping.cache()).filter(|_| self.width.is_none())
+        // What a BAR has is not known for certain, and may be registers.
+        Memory::of(self.mapping.cache()).filter(|_| self.width.is_none() && !self.mapping.is_bar())
     }
 
     /// How far `offset` is from where an access of the widest kind may begin. A fixed width was checked.
@@ -570,8 +571,8 @@ fn check_length(operation: Operation, length: usize, width: Width) -> Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::CacheMode;
-    use crate::{Device, PhysRange};
+    use crate::driver::{CacheMode, Window};
+    use crate::{Device, Kind, PciBar, PhysRange};
 
     /// The runs of a transfer of `length` bytes from address `start` on, in memory of this cache type.
     fn parts(cache: Option<CacheMode>, start: u64, length: usize) -> Vec<(Step, usize)> {
@@ -607,6 +608,37 @@ mod tests {
             let ragged = [(BYTES, 7), (WIDE, 48), (lines, 0x380), (WIDE, 0x40), (BYTES, 1)];
             assert_eq!(parts(Some(cache), 0x49, 7 + 48 + 0x380 + 0x40 + 1), ragged);
         }
+    }
+
+    /// A BAR at 0xfebc0000 that a file plays, write-combining by its name.
+    fn bar() -> (tempfile::NamedTempFile, Mapping) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(0x4000).unwrap();
+        let range = PhysRange::new(0xfebc_0000, 0x4000).unwrap();
+        let bar = PciBar { address: "0000:00:04.0".into(), index: 0, range, cache: CacheMode::WriteCombine };
+        let mapping = Device::with_kind(file.path(), Kind::PciBar(bar)).map_all().unwrap();
+        (file, mapping)
+    }
+
+    #[test]
+    fn a_bar_is_moved_by_values_whatever_type_it_asks_for() {
+        let (_file, bar) = bar();
+        assert_eq!(bar.cache(), Some(CacheMode::WriteCombine));
+        assert_eq!(bar.bulk().parts(Width::Bits8, 0, 0x400).collect::<Vec<_>>(), [(WIDE, 0x400)]);
+        assert_eq!(bar.slice(0x40..).unwrap().bulk().vectors(), None);
+    }
+
+    #[test]
+    fn an_overlap_is_seen_through_a_bar_and_by_physical_addresses() {
+        let (file, bar) = bar();
+        assert_eq!((bar.physical(0x10), bar.slice(0x100..).unwrap().physical(0x10)), (0xfebc_0010, 0xfebc_0110));
+        // The same memory at its physical addresses, as /dev/mem has it.
+        let window = Window::new(PhysRange::new(0xfebc_0000, 0x4000).unwrap());
+        let other = Device::open(file.path()).unwrap().map_all().unwrap().in_window(window);
+        let before: Vec<u8> = (0..0x3000).map(|index| (index % 251) as u8).collect();
+        bar.bulk().write_from(0, &before).unwrap();
+        bar.slice(0..0x3000).unwrap().bulk().copy(0, &other, 0x800, 0x3000).unwrap();
+        assert_eq!(other.bulk().compare(0x800, &before).unwrap(), None);
     }
 
     #[test]

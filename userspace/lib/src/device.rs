@@ -35,7 +35,7 @@ pub const DEFAULT_DEVICE: &str = map_core::abi::NODE;
 /// | `/dev/mem` | physical | uncached, by [`O_SYNC`](OpenOptions::sync) |
 /// | another character device | its mmap offset | its own; of u-dma-buf, by [`O_SYNC`](OpenOptions::sync) |
 /// | a UIO node | physical, within one of its [maps](UioMap) | the driver's choice, usually uncached |
-/// | `resource0` and so on of a PCI device in sysfs | an offset in the [BAR](PciBar) | uncached; write-combining of `resource0_wc` |
+/// | `resource0` and so on of a PCI device in sysfs | an offset in the [BAR](PciBar) | asked for: uncached, or write-combining by `resource0_wc` |
 /// | another regular file | an offset in the file | the page cache |
 ///
 /// With a regular file, programs and tests run anywhere. Files of hugetlbfs and of a file system on persistent memory
@@ -330,8 +330,9 @@ impl Device {
             Some(_) => asked.filter(|_| self.cache_of(&pages) == asked),
         };
         let mapping = mapping.with_cache(cache);
-        Ok(match self.kind {
-            Kind::Window { window, .. } => mapping.in_window(window),
+        Ok(match &self.kind {
+            Kind::Window { window, .. } => mapping.in_window(*window),
+            Kind::PciBar(bar) => mapping.in_bar(bar),
             _ => mapping,
         })
     }

@@ -9,7 +9,7 @@ use memmap2::MmapRaw;
 use crate::driver::{CacheMode, Window};
 use crate::raw::{Fault, VolatileSlice};
 use crate::register::{Access, OwnedRegister, ReadWrite, Registers};
-use crate::{barrier, Bulk, Cursor, Endian, Error, Operation, PhysRange, Register, Result, Value};
+use crate::{barrier, Bulk, Cursor, Endian, Error, Operation, PciBar, PhysRange, Register, Result, Value};
 
 /// A range of physical memory, mapped shared into this process until it is dropped.
 ///
@@ -55,6 +55,8 @@ pub struct Mapping {
     endian: Endian,
     /// The window whose own node it was mapped from.
     window: Option<Window>,
+    /// Where the BAR begins that it was mapped from.
+    bar: Option<u64>,
     /// The cache type, if it is known.
     cache: Option<CacheMode>,
 }
@@ -64,12 +66,22 @@ impl Mapping {
     pub(crate) fn new(mmap: MmapRaw, skip: usize, range: PhysRange, writable: bool) -> Option<Self> {
         let length = usize::try_from(range.length()).ok()?;
         let memory = VolatileSlice::new(mmap, skip, length, writable)?;
-        Some(Self { memory, range, endian: Endian::Native, window: None, cache: None })
+        Some(Self { memory, range, endian: Endian::Native, window: None, bar: None, cache: None })
     }
 
     /// The same mapping, made from the node of `window`.
     pub(crate) fn in_window(self, window: Window) -> Self {
         Self { window: Some(window), ..self }
+    }
+
+    /// The same mapping, made from this BAR.
+    pub(crate) fn in_bar(self, bar: &PciBar) -> Self {
+        Self { bar: Some(bar.range.start()), ..self }
+    }
+
+    /// Whether it is of a BAR, whose cache type is only asked for.
+    pub(crate) fn is_bar(&self) -> bool {
+        self.bar.is_some()
     }
 
     /// The same mapping, whose memory has this cache type, if it is known.
@@ -133,7 +145,7 @@ impl Mapping {
     }
 
     /// The addresses of the mapping as its device counts them: physical for `/dev/map` and most others, offsets for the
-    /// node of a [window](Self::window) and for a regular file.
+    /// node of a [window](Self::window), for a [BAR](crate::PciBar) and for a regular file.
     ///
     /// # Examples
     ///
@@ -194,8 +206,9 @@ impl Mapping {
 
     /// Its cache type; `None` if it is unknown, as for a device of another driver.
     ///
-    /// That of a window comes from the driver. A regular file is in the page cache. [Bulk](Self::bulk) operations treat
-    /// an unknown type as uncached.
+    /// That of a window comes from the driver. A regular file is in the page cache. That of a [BAR](crate::PciBar) is the
+    /// one asked for: on x86 the kernel may give another, which nothing tells a program. [Bulk](Self::bulk) operations
+    /// treat an unknown type, and every BAR, as uncached.
     ///
     /// # Examples
     ///
@@ -499,8 +512,8 @@ impl Mapping {
 
     /// The physical address of `offset`, as far as it is known: for a device whose addresses are others, one of its own.
     pub(crate) fn physical(&self, offset: usize) -> u64 {
-        let window = self.window.map_or(0, |window| window.range.start());
-        window.wrapping_add(self.range.start()).wrapping_add(offset as u64)
+        let first = self.window.map(|window| window.range.start()).or(self.bar).unwrap_or(0);
+        first.wrapping_add(self.range.start()).wrapping_add(offset as u64)
     }
 
     pub(crate) fn memory(&self) -> &VolatileSlice {
