@@ -296,7 +296,7 @@ impl Device {
     /// # Ok::<(), devmap::Error>(())
     /// ```
     pub fn map(&self, range: PhysRange) -> Result<Mapping> {
-        let failed = |cause| Error::Map { path: self.path.clone(), range, cause };
+        let failed = |cause| Error::Map { path: self.path.clone(), range, bar: false, cause };
         let page_size = page::system();
         let pages = match &self.kind {
             Kind::Character { .. } => page_size.enclose(range),
@@ -371,7 +371,7 @@ impl Device {
         let verdict = self.check(pages.start, pages.length as u64, protection, Sharing::Shared);
         match verdict.ok().and_then(|verdict| verdict.explains(&cause)) {
             Some(refused) => Error::Refused { path, range, refused },
-            None => Error::Map { path, range, cause },
+            None => Error::Map { path, range, bar: matches!(self.kind, Kind::PciBar(_)), cause },
         }
     }
 

@@ -168,12 +168,14 @@ pub enum Error {
         refused: Refused,
     },
     /// mmap(2) refused the range.
-    #[error("cannot map {range} of {}: {}{}", path.display(), errno_text(cause), remedy(map_remedy(cause)))]
+    #[error("cannot map {range} of {}: {}{}", path.display(), errno_text(cause), remedy(map_remedy(cause, *bar)))]
     Map {
         /// The path of the device.
         path: PathBuf,
         /// The requested range, not the pages around it.
         range: PhysRange,
+        /// Whether the device is a BAR of a PCI device.
+        bar: bool,
         /// The error of mmap(2).
         #[source]
         cause: io::Error,
@@ -603,9 +605,17 @@ fn denied(permissions: &Permissions) -> String {
     format!("its permissions forbid it ({permissions}): {}", permissions.remedy())
 }
 
-/// The most likely meaning of an error number of mmap(2) from a driver for physical memory that answers no queries.
-fn map_remedy(cause: &io::Error) -> Option<&'static str> {
+/// The most likely meaning of an error number of mmap(2) from a driver for physical memory that answers no queries, or
+/// from a BAR.
+fn map_remedy(cause: &io::Error, bar: bool) -> Option<&'static str> {
     Some(match Errno::from_raw(cause.raw_os_error()?) {
+        Errno::EINVAL if bar => {
+            "a driver of the kernel has it for itself: unbind the device from that, or boot with iomem=relaxed"
+        }
+        Errno::EPERM if bar => {
+            "the kernel is locked down, or a driver has it for itself: see /sys/kernel/security/lockdown, unbind the \
+             device from its driver, or boot with iomem=relaxed"
+        }
         Errno::EPERM => {
             "the range holds System RAM, which belongs to the kernel, or is otherwise kept from users: \
              see /proc/iomem, and choose a range that is reserved"
@@ -632,6 +642,7 @@ mod tests {
         let refused = Error::Map {
             path: "/dev/map".into(),
             range: PhysRange::new(0x10_0000, 0x1000).unwrap(),
+            bar: false,
             cause: io::Error::from_raw_os_error(1),
         };
         let line = refused.to_string();
@@ -642,6 +653,23 @@ mod tests {
             "{line}"
         );
         assert!(!line.contains('\n'));
+    }
+
+    #[test]
+    fn a_bar_that_is_not_mapped_has_its_own_remedies() {
+        for (number, remedy) in [
+            (Errno::EINVAL, "(EINVAL); a driver of the kernel has it for itself: unbind"),
+            (Errno::EPERM, "(EPERM); the kernel is locked down, or"),
+            (Errno::ENOMEM, "(ENOMEM); the process has no address space left"),
+        ] {
+            let error = Error::Map {
+                path: "/sys/bus/pci/devices/0000:00:04.0/resource0".into(),
+                range: PhysRange::new(0, 0x1000).unwrap(),
+                bar: true,
+                cause: number.into(),
+            };
+            assert!(error.to_string().contains(remedy), "{error}");
+        }
     }
 
     #[test]

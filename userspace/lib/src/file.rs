@@ -213,7 +213,8 @@ impl FileMapping {
         let too_long = || Error::TooLong { range };
         let pages = page_size.enclose(range).ok_or_else(too_long)?;
         let mapped = PhysRange::new(range.start(), (pages.length - pages.skip) as u64).ok_or_else(too_long)?;
-        let memory = device.memory(&pages).map_err(|cause| Error::Map { path: device.path().into(), range, cause })?;
+        let failed = |cause| Error::Map { path: device.path().into(), range, bar: false, cause };
+        let memory = device.memory(&pages).map_err(failed)?;
         let mapping = Mapping::new(memory, pages.skip, mapped, device.writable()).ok_or_else(too_long)?;
         let mapping = mapping.with_cache(Some(CacheMode::Cached));
         Ok(Self { device, range, page_size, mapping })
