@@ -12,11 +12,11 @@ use memmap2::{MmapOptions, MmapRaw};
 use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::sys::stat::{major, minor};
-use nix::sys::statfs::{fstatfs, SYSFS_MAGIC};
+use nix::sys::statfs::{fstatfs, HUGETLBFS_MAGIC, SYSFS_MAGIC};
 
 use crate::driver::{CacheMode, Mode, Protection, Sharing, Window};
 use crate::options::{check_type, OpenOptions};
-use crate::page::{self, Pages};
+use crate::page::{self, PageSize, Pages};
 use crate::{pci, uio, Error, Mapping, Operation, PciBar, PhysRange, Result, UioMap};
 
 /// The node of the map driver.
@@ -39,7 +39,7 @@ pub const DEFAULT_DEVICE: &str = map_core::abi::NODE;
 /// | another regular file | an offset in the file | the page cache |
 ///
 /// With a regular file, programs and tests run anywhere. Files of hugetlbfs and of a file system on persistent memory
-/// are memory, too, and the same as regular ones here.
+/// are memory, too, and the same as regular ones here, but those of hugetlbfs are mapped by their huge pages.
 ///
 /// # Examples
 ///
@@ -59,6 +59,8 @@ pub struct Device {
     path: PathBuf,
     kind: Kind,
     writable: bool,
+    /// What is mapped is a multiple of it.
+    page_size: PageSize,
     /// Whether it is a node of the map driver, which can be asked.
     answers: bool,
 }
@@ -157,12 +159,20 @@ impl Device {
     pub(crate) fn new(file: File, path: &Path, metadata: &Metadata, writable: bool) -> Result<Self> {
         let failed = |cause| Error::Open { path: path.into(), permissions: None, cause };
         let number = metadata.rdev();
+        let mut page_size = page::system();
         let kind = if metadata.is_file() {
-            match fstatfs(&file).map_err(|errno| failed(errno.into()))?.filesystem_type() {
+            let system = fstatfs(&file).map_err(|errno| failed(errno.into()))?;
+            match system.filesystem_type() {
                 SYSFS_MAGIC => match pci::bar(&file, path).map_err(failed)? {
                     Ok(bar) => Kind::PciBar(bar),
                     Err(found) => return Err(Error::NotMappable { path: path.into(), found }),
                 },
+                HUGETLBFS_MAGIC => {
+                    let huge = u64::try_from(system.block_size()).ok().and_then(PageSize::new);
+                    // mmap(2) and munmap(2) want multiples of it.
+                    page_size = huge.ok_or_else(|| failed(Errno::EINVAL.into()))?;
+                    Kind::File
+                }
                 _ => Kind::File,
             }
         } else {
@@ -173,7 +183,7 @@ impl Device {
                 None => Kind::Character { major, minor },
             }
         };
-        let mut device = Self { file, path: path.into(), kind, writable, answers: false };
+        let mut device = Self { file, path: path.into(), kind, writable, page_size, answers: false };
         if let Kind::Character { major, minor } = device.kind {
             if let Some(mode) = device.driver_mode() {
                 device.answers = true;
@@ -297,7 +307,7 @@ impl Device {
     /// ```
     pub fn map(&self, range: PhysRange) -> Result<Mapping> {
         let failed = |cause| Error::Map { path: self.path.clone(), range, bar: false, cause };
-        let page_size = page::system();
+        let page_size = self.page_size;
         let pages = match &self.kind {
             Kind::Character { .. } => page_size.enclose(range),
             Kind::Window { window, .. } => {
@@ -373,6 +383,11 @@ impl Device {
             Some(refused) => Error::Refused { path, range, refused },
             None => Error::Map { path, range, bar: matches!(self.kind, Kind::PciBar(_)), cause },
         }
+    }
+
+    /// The size of its pages: the system's, or that of huge ones.
+    pub(crate) fn page_size(&self) -> PageSize {
+        self.page_size
     }
 
     /// Whether it was also opened for writing.
@@ -507,6 +522,30 @@ mod tests {
                 file.path().display()
             )
         );
+    }
+
+    #[test]
+    fn a_file_of_hugetlbfs_is_mapped_by_its_own_pages() {
+        use nix::sys::memfd::{memfd_create, MFdFlags};
+
+        // Not every kernel has it, and few have free pages.
+        let Ok(fd) = memfd_create("huge", MFdFlags::MFD_HUGETLB) else { return };
+        let file = File::from(fd);
+        let huge = fstatfs(&file).unwrap().block_size() as u64;
+        file.set_len(2 * huge).unwrap();
+        let device = Device::try_from(OwnedFd::from(file)).unwrap();
+        assert_eq!((device.page_size().bytes(), &device.kind), (huge, &Kind::File));
+        assert!(huge > page::system().bytes());
+        match device.map(PhysRange::new(huge + 0x10, 4).unwrap()) {
+            Ok(mapping) => {
+                mapping.write::<u32>(0, 5).unwrap();
+                let maps = || std::fs::read_to_string("/proc/self/maps").unwrap();
+                assert!(maps().contains("memfd:huge"));
+                drop(mapping);
+                assert!(!maps().contains("memfd:huge"));
+            }
+            Err(error) => assert_eq!(error.raw_os_error(), Some(Errno::ENOMEM as i32), "{error}"),
+        }
     }
 
     #[test]

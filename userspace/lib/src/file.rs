@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::driver::CacheMode;
 use crate::no_fault::{self, CopyError};
-use crate::page::{self, PageSize};
+use crate::page::PageSize;
 use crate::raw::Fault;
 use crate::{Device, Error, Kind, Mapping, Operation, PhysRange, Result, Value};
 
@@ -209,7 +209,7 @@ impl FileMapping {
         if *device.kind() != Kind::File {
             return Err(Error::NotAFile { path: device.path().into(), found: "a character device" });
         }
-        let page_size = page::system();
+        let page_size = device.page_size();
         let too_long = || Error::TooLong { range };
         let pages = page_size.enclose(range).ok_or_else(too_long)?;
         let mapped = PhysRange::new(range.start(), (pages.length - pages.skip) as u64).ok_or_else(too_long)?;
@@ -256,7 +256,8 @@ impl FileMapping {
         self.range.length() as usize
     }
 
-    /// The number of mapped bytes from the first byte of the range on, up to the end of its last page.
+    /// The number of mapped bytes from the first byte of the range on, up to the end of its last page, which is a huge one
+    /// in hugetlbfs.
     ///
     /// # Examples
     ///
@@ -688,7 +689,7 @@ mod tests {
     #[test]
     fn a_page_that_goes_away_under_a_no_fault_access_is_an_error() {
         let file = NamedTempFile::new().unwrap();
-        let page = page::system().bytes();
+        let page = crate::page::system().bytes();
         file.as_file().set_len(2 * page).unwrap();
         let mapping = FileMapping::open(file.path(), PhysRange::new(0, 2 * page).unwrap()).unwrap();
         let (memory, page) = (mapping.mapping.memory(), page as usize);
