@@ -470,12 +470,14 @@ impl TryFrom<OwnedFd> for Device {
         let path = path.read_link().unwrap_or(path);
         let failed = |cause| Error::Open { path: path.clone(), permissions: None, cause };
         let flags = fcntl(&fd, FcntlArg::F_GETFL).map_err(|errno| failed(errno.into()))?;
+        let flags = OFlag::from_bits_retain(flags);
         let file = File::from(fd);
         let metadata = file.metadata().map_err(failed)?;
         check_type(&path, &metadata)?;
-        let writable = match OFlag::from_bits_retain(flags) & OFlag::O_ACCMODE {
+        let writable = match flags & OFlag::O_ACCMODE {
             OFlag::O_RDWR => true,
-            OFlag::O_RDONLY => false,
+            // One of O_PATH has this number, too.
+            OFlag::O_RDONLY if !flags.contains(OFlag::O_PATH) => false,
             _ => return Err(Error::NotMappable { path, found: "not open for reading" }),
         };
         Self::new(file, &path, &metadata, writable)

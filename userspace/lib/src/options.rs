@@ -86,7 +86,13 @@ impl OpenOptions {
                 .then(|| Permissions::new(&metadata, self.write)),
             cause,
         })?;
-        Device::new(file, path, &metadata, self.write)
+        // A link may have changed in between.
+        let opened = file.metadata().map_err(|cause| Error::Open { path: path.into(), permissions: None, cause })?;
+        check_type(path, &opened)?;
+        if self.sync.is_none() && is_dev_mem(&opened) != sync {
+            return Err(Error::NotMappable { path: path.into(), found: "not what it was before it was opened" });
+        }
+        Device::new(file, path, &opened, self.write)
     }
 }
 
@@ -102,8 +108,11 @@ pub(crate) fn check_type(path: &Path, metadata: &Metadata) -> Result<()> {
             "a directory"
         } else if file_type.is_block_device() {
             "a block device"
-        } else {
+        } else if file_type.is_fifo() || file_type.is_socket() {
             "a pipe or socket"
+        } else {
+            // As of eventfd(2).
+            "neither a device nor a file"
         },
     })
 }

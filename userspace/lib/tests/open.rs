@@ -8,7 +8,7 @@ use std::error::Error as _;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 
 use common::FakeDevice;
 use devmap::{Device, Error, Kind, PhysRange};
@@ -52,8 +52,15 @@ fn a_descriptor_is_a_device_as_its_path_is() {
     );
     let null = Device::try_from(OwnedFd::from(File::open("/dev/null").unwrap())).unwrap();
     assert!(matches!(null.kind(), Kind::Character { major: 1, minor: 3, .. }), "{null:?}");
+    let path = of(File::options().read(true).custom_flags(OFlag::O_PATH.bits()));
+    assert!(matches!(path, Err(Error::NotMappable { found: "not open for reading", .. })), "{path:?}");
     let (socket, _other) = std::os::unix::net::UnixStream::pair().unwrap();
-    assert!(matches!(Device::try_from(OwnedFd::from(socket)), Err(Error::NotMappable { .. })));
+    let socket = Device::try_from(OwnedFd::from(socket));
+    assert!(matches!(socket, Err(Error::NotMappable { found: "a pipe or socket", .. })), "{socket:?}");
+    let mut link = File::options();
+    link.read(true).custom_flags((OFlag::O_PATH | OFlag::O_NOFOLLOW).bits());
+    let other = Device::try_from(OwnedFd::from(link.open("/proc/self/exe").unwrap()));
+    assert!(matches!(other, Err(Error::NotMappable { found: "neither a device nor a file", .. })), "{other:?}");
     // And back.
     let file = File::from(OwnedFd::from(device));
     assert_eq!(file.metadata().unwrap().len(), 16);
