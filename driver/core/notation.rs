@@ -118,14 +118,15 @@ pub fn number(text: &str) -> Result<u64, NumberError> {
         Some("0x" | "0X") => (&digits[2..], 16),
         Some("0o" | "0O") => (&digits[2..], 8),
         Some("0b" | "0B") => (&digits[2..], 2),
-        Some(start) if start.starts_with('0') && digits.bytes().all(|c| c.is_ascii_digit()) => {
-            return Err(NumberError::LeadingZero)
-        }
         _ => (digits, 10),
     };
-    let plain = || digits.chars().filter(|c| *c != '_');
-    if plain().next().is_none() {
+    if digits.is_empty() || digits.starts_with('_') || digits.ends_with('_') {
         return Err(NumberError::Malformed);
+    }
+    let plain = || digits.chars().filter(|c| *c != '_');
+    let is_decimal = radix == 10 && plain().all(|c| c.is_ascii_digit());
+    if is_decimal && digits.starts_with('0') && plain().nth(1).is_some() {
+        return Err(NumberError::LeadingZero);
     }
     let mut value = Some(0_u64);
     for character in plain() {
@@ -305,6 +306,8 @@ mod tests {
             ("0XFF", 0xff),
             ("0o17", 15),
             ("0b1010_0101", 0xa5),
+            ("1__0", 10),
+            ("0x0_7", 7),
             ("4K", 4096),
             ("3m", 3 << 20),
             ("0x10G", 16 << 30),
@@ -332,6 +335,15 @@ mod tests {
             ("+1", NumberError::Sign),
             ("c0000000", NumberError::Hexadecimal),
             ("0755", NumberError::LeadingZero),
+            ("0_755", NumberError::LeadingZero),
+            ("0_0", NumberError::LeadingZero),
+            ("00K", NumberError::LeadingZero),
+            ("_1", NumberError::Malformed),
+            ("1_", NumberError::Malformed),
+            ("1_K", NumberError::Malformed),
+            ("0x_1", NumberError::Malformed),
+            ("0b1_", NumberError::Malformed),
+            ("__", NumberError::Malformed),
             ("18446744073709551616", NumberError::TooLarge),
             ("0x40_0000_0000_0000K", NumberError::TooLarge),
             ("16777216T", NumberError::TooLarge),
