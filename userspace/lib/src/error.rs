@@ -105,7 +105,7 @@ pub enum Error {
     /// The device could not be opened.
     #[error(
         "cannot open {}: {}{}",
-        path.display(), errno_text(cause), remedy(open_remedy(path, permissions.as_ref(), cause))
+        shown(path), errno_text(cause), remedy(open_remedy(path, permissions.as_ref(), cause))
     )]
     Open {
         /// Its path.
@@ -119,7 +119,7 @@ pub enum Error {
     /// The node of a window could not be opened by the window's name.
     #[error(
         "cannot open the window {name}: its node {}: {}{}",
-        node.path().display(), errno_text(cause), remedy(node_remedy(node, permissions.as_ref(), cause))
+        shown(&node.path()), errno_text(cause), remedy(node_remedy(node, permissions.as_ref(), cause))
     )]
     OpenWindow {
         /// The name of the window.
@@ -147,7 +147,7 @@ pub enum Error {
         name: Name,
     },
     /// The path names something that cannot be mapped, such as a directory.
-    #[error("cannot map {}: it is {found}; give a character device or a regular file", path.display())]
+    #[error("cannot map {}: it is {found}; give a character device or a regular file", shown(path))]
     NotMappable {
         /// The path.
         path: PathBuf,
@@ -157,7 +157,7 @@ pub enum Error {
     /// The map driver refused the range, with a reason.
     #[error(
         "cannot map {range} of {}: {}: {refused}; {}",
-        path.display(), errno_text(&refused.errno().into()), refused.remedy()
+        shown(path), errno_text(&refused.errno().into()), refused.remedy()
     )]
     Refused {
         /// The path of the device.
@@ -168,7 +168,7 @@ pub enum Error {
         refused: Refused,
     },
     /// mmap(2) refused the range.
-    #[error("cannot map {range} of {}: {}{}", path.display(), errno_text(cause), remedy(map_remedy(cause, *bar)))]
+    #[error("cannot map {range} of {}: {}{}", shown(path), errno_text(cause), remedy(map_remedy(cause, *bar)))]
     Map {
         /// The path of the device.
         path: PathBuf,
@@ -181,7 +181,7 @@ pub enum Error {
         cause: io::Error,
     },
     /// Only the map driver answers queries. This is another device, or a map driver that is too old for queries.
-    #[error("cannot ask {}: it is {found}; only the map driver answers, whose node is {DEFAULT_DEVICE}", path.display())]
+    #[error("cannot ask {}: it is {found}; only the map driver answers, whose node is {DEFAULT_DEVICE}", shown(path))]
     NotMapDriver {
         /// The path of the device.
         path: PathBuf,
@@ -192,7 +192,7 @@ pub enum Error {
     #[error(
         "cannot understand {}: its driver answers with {what} {code}, which devmap {} does not know; \
          use a driver and a devmap of the same release",
-        path.display(), env!("CARGO_PKG_VERSION")
+        shown(path), env!("CARGO_PKG_VERSION")
     )]
     UnknownAnswer {
         /// The path of the device.
@@ -203,7 +203,7 @@ pub enum Error {
         code: u32,
     },
     /// A query to the map driver failed, whatever its answer would be.
-    #[error("cannot ask {}: {}", path.display(), errno_text(cause))]
+    #[error("cannot ask {}: {}", shown(path), errno_text(cause))]
     Ask {
         /// The path of the device.
         path: PathBuf,
@@ -212,7 +212,7 @@ pub enum Error {
         cause: io::Error,
     },
     /// The file ends before the range does.
-    #[error("cannot map {range} of {}: the file ends after {length:#x} bytes; give a range within it", path.display())]
+    #[error("cannot map {range} of {}: the file ends after {length:#x} bytes; give a range within it", shown(path))]
     PastEnd {
         /// The path of the file.
         path: PathBuf,
@@ -224,7 +224,7 @@ pub enum Error {
     /// The window ends before the range does.
     #[error(
         "cannot map {range} of {}: {} ends after {:#x} bytes; give a range within it",
-        path.display(), titled("the window", &window.name), window.range.length()
+        shown(path), titled("the window", &window.name), window.range.length()
     )]
     PastWindow {
         /// The path of the window's node.
@@ -236,7 +236,7 @@ pub enum Error {
     },
     /// The window of this node was removed, for example with its device of the device tree. Nothing works on this open
     /// node any more, and its mappings have lost their pages.
-    #[error("cannot use {}: {} was removed; open it again when it is back", path.display(), titled("its window", name))]
+    #[error("cannot use {}: {} was removed; open it again when it is back", shown(path), titled("its window", name))]
     WindowGone {
         /// The path of the node.
         path: PathBuf,
@@ -244,7 +244,7 @@ pub enum Error {
         name: Name,
     },
     /// A device that has no length cannot be mapped as a whole.
-    #[error("{} has no length, because it is {found}: give a range", path.display())]
+    #[error("{} has no length, because it is {found}: give a range", shown(path))]
     NoLength {
         /// The path of the device.
         path: PathBuf,
@@ -252,7 +252,7 @@ pub enum Error {
         found: &'static str,
     },
     /// The path of a file mapping does not name a regular file.
-    #[error("cannot map {}: it is {found}; give a regular file", path.display())]
+    #[error("cannot map {}: it is {found}; give a regular file", shown(path))]
     NotAFile {
         /// The path.
         path: PathBuf,
@@ -263,7 +263,7 @@ pub enum Error {
     #[error(
         "cannot {operation} {length:#x} bytes at offset {offset:#x}: {} ends after {file_length:#x} bytes, and has no \
          page there; grow it first",
-        path.display()
+        shown(path)
     )]
     BeyondEnd {
         /// The operation.
@@ -281,7 +281,7 @@ pub enum Error {
     #[error(
         "cannot {operation} {length:#x} bytes at offset {offset:#x}: after {done:#x} of them {} had no page left; \
          keep others from truncating the file, and its file system from filling up",
-        path.display()
+        shown(path)
     )]
     PageLost {
         /// The operation.
@@ -309,7 +309,7 @@ pub enum Error {
         cause: io::Error,
     },
     /// The length of the file could not be read or extended.
-    #[error("cannot {operation} {}: {}", path.display(), errno_text(cause))]
+    #[error("cannot {operation} {}: {}", shown(path), errno_text(cause))]
     File {
         /// The operation.
         operation: Operation,
@@ -320,7 +320,7 @@ pub enum Error {
         cause: io::Error,
     },
     /// No memory of the UIO device holds the whole range.
-    #[error("cannot map {range} of {}: {}", path.display(), nearest_map(nearest))]
+    #[error("cannot map {range} of {}: {}", shown(path), nearest_map(nearest))]
     OutsideMaps {
         /// The path of the device.
         path: PathBuf,
@@ -471,8 +471,16 @@ impl Error {
     }
 }
 
-/// For functions that return the errors of the system. The text and the [kind](Error::kind) stay the same, and
-/// [`io::Error::get_ref`] has the error of this crate.
+/// For functions that return the errors of the system. The text and the [kind](Error::kind) stay the same, but
+/// [`io::Error::raw_os_error`] is `None`. The error of this crate, with [the number](Error::raw_os_error), is what
+/// [`io::Error::get_ref`] refers to, and [`io::Error::downcast`] returns.
+///
+/// ```
+/// let error = std::io::Error::from(devmap::Device::open("/dev/no-such-device").unwrap_err());
+/// assert_eq!(error.raw_os_error(), None);
+/// let number = error.downcast::<devmap::Error>().ok().and_then(|error| error.raw_os_error());
+/// assert_eq!(number, Some(2));
+/// ```
 ///
 /// ```
 /// fn first_byte() -> std::io::Result<u8> {
@@ -591,7 +599,7 @@ fn node_remedy(node: &Node, permissions: Option<&Permissions>, cause: &io::Error
     let path = node.path();
     Some(match cause.raw_os_error().map(Errno::from_raw) {
         Some(Errno::ENOENT) => {
-            format!("mount devtmpfs, or create it with `mknod {} c {} {}`", path.display(), node.major, node.minor)
+            format!("mount devtmpfs, or create it with `mknod {} c {} {}`", shown(&path), node.major, node.minor)
         }
         Some(Errno::ENXIO | Errno::ENODEV) => "the window was removed: open it again when it is back".into(),
         Some(_) => return open_remedy(&path, None, cause).map(Cow::into_owned),
@@ -739,6 +747,14 @@ mod tests {
         // Those of a directory on the way are not known.
         let on_the_way = Error::Open { path: "/dev/map".into(), permissions: None, cause: cause() }.to_string();
         assert!(on_the_way.ends_with("forbid it: run as root, or change its group or mode"), "{on_the_way}");
+    }
+
+    #[test]
+    fn a_path_with_a_newline_stays_on_its_line() {
+        let gone = Error::WindowGone { path: "/dev/a\nb\u{1b}[m".into(), name: Name::NONE };
+        let line = gone.to_string();
+        assert!(line.starts_with("cannot use /dev/a\\nb\\u{1b}[m: its window"), "{line}");
+        assert_eq!(shown(Path::new("/dev/it's \"é\"")), "/dev/it's \"é\"");
     }
 
     #[test]
