@@ -107,6 +107,7 @@ pub enum Error {
         "cannot open {}: {}{}",
         shown(path), errno_text(cause), remedy(open_remedy(path, permissions.as_ref(), cause))
     )]
+    #[non_exhaustive]
     Open {
         /// Its path.
         path: PathBuf,
@@ -121,6 +122,7 @@ pub enum Error {
         "cannot open the window {name}: its node {}: {}{}",
         shown(&node.path()), errno_text(cause), remedy(node_remedy(node, permissions.as_ref(), cause))
     )]
+    #[non_exhaustive]
     OpenWindow {
         /// The name of the window.
         name: Name,
@@ -134,6 +136,7 @@ pub enum Error {
     },
     /// The driver has no window of this name.
     #[error("there is no window {}; {}", quoted(name), listed(names))]
+    #[non_exhaustive]
     NoWindow {
         /// The name.
         name: String,
@@ -142,12 +145,14 @@ pub enum Error {
     },
     /// The window has no node of its own, so it cannot be opened by its name.
     #[error("the window {name} has no node of its own; map its addresses from {DEFAULT_DEVICE}")]
+    #[non_exhaustive]
     NoNode {
         /// The name of the window.
         name: Name,
     },
     /// The path names something that cannot be mapped, such as a directory.
     #[error("cannot map {}: it is {found}; give a character device or a regular file", shown(path))]
+    #[non_exhaustive]
     NotMappable {
         /// The path.
         path: PathBuf,
@@ -169,6 +174,7 @@ pub enum Error {
     },
     /// mmap(2) refused the range.
     #[error("cannot map {range} of {}: {}{}", shown(path), errno_text(cause), remedy(map_remedy(cause, *bar)))]
+    #[non_exhaustive]
     Map {
         /// The path of the device.
         path: PathBuf,
@@ -182,6 +188,7 @@ pub enum Error {
     },
     /// Only the map driver answers queries. This is another device, or a map driver that is too old for queries.
     #[error("cannot ask {}: it is {found}; only the map driver answers, whose node is {DEFAULT_DEVICE}", shown(path))]
+    #[non_exhaustive]
     NotMapDriver {
         /// The path of the device.
         path: PathBuf,
@@ -194,6 +201,7 @@ pub enum Error {
          use a driver and a devmap of the same release",
         shown(path), env!("CARGO_PKG_VERSION")
     )]
+    #[non_exhaustive]
     UnknownAnswer {
         /// The path of the device.
         path: PathBuf,
@@ -204,6 +212,7 @@ pub enum Error {
     },
     /// A query to the map driver failed, whatever its answer would be.
     #[error("cannot ask {}: {}", shown(path), errno_text(cause))]
+    #[non_exhaustive]
     Ask {
         /// The path of the device.
         path: PathBuf,
@@ -213,6 +222,7 @@ pub enum Error {
     },
     /// The file ends before the range does.
     #[error("cannot map {range} of {}: the file ends after {length:#x} bytes; give a range within it", shown(path))]
+    #[non_exhaustive]
     PastEnd {
         /// The path of the file.
         path: PathBuf,
@@ -226,6 +236,7 @@ pub enum Error {
         "cannot map {range} of {}: {} ends after {:#x} bytes; give a range within it",
         shown(path), titled("the window", &window.name), window.range.length()
     )]
+    #[non_exhaustive]
     PastWindow {
         /// The path of the window's node.
         path: PathBuf,
@@ -237,6 +248,7 @@ pub enum Error {
     /// The window of this node was removed, for example with its device of the device tree. Nothing works on this open
     /// node any more, and its mappings have lost their pages.
     #[error("cannot use {}: {} was removed; open it again when it is back", shown(path), titled("its window", name))]
+    #[non_exhaustive]
     WindowGone {
         /// The path of the node.
         path: PathBuf,
@@ -245,6 +257,7 @@ pub enum Error {
     },
     /// A device that has no length cannot be mapped as a whole.
     #[error("{} has no length, because it is {found}: give a range", shown(path))]
+    #[non_exhaustive]
     NoLength {
         /// The path of the device.
         path: PathBuf,
@@ -253,6 +266,7 @@ pub enum Error {
     },
     /// The path of a file mapping does not name a regular file.
     #[error("cannot map {}: it is {found}; give a regular file", shown(path))]
+    #[non_exhaustive]
     NotAFile {
         /// The path.
         path: PathBuf,
@@ -265,6 +279,7 @@ pub enum Error {
          page there; grow it first",
         shown(path)
     )]
+    #[non_exhaustive]
     BeyondEnd {
         /// The operation.
         operation: Operation,
@@ -283,6 +298,7 @@ pub enum Error {
          keep others from truncating the file, and its file system from filling up",
         shown(path)
     )]
+    #[non_exhaustive]
     PageLost {
         /// The operation.
         operation: Operation,
@@ -301,6 +317,7 @@ pub enum Error {
          allow process_vm_readv(2) and process_vm_writev(2), or use plain accesses",
         errno_text(cause)
     )]
+    #[non_exhaustive]
     NoFaultUnavailable {
         /// The operation.
         operation: Operation,
@@ -310,6 +327,7 @@ pub enum Error {
     },
     /// The length of the file could not be read or extended.
     #[error("cannot {operation} {}: {}", shown(path), errno_text(cause))]
+    #[non_exhaustive]
     File {
         /// The operation.
         operation: Operation,
@@ -321,6 +339,7 @@ pub enum Error {
     },
     /// No memory of the UIO device holds the whole range.
     #[error("cannot map {range} of {}: {}", shown(path), nearest_map(nearest))]
+    #[non_exhaustive]
     OutsideMaps {
         /// The path of the device.
         path: PathBuf,
@@ -340,6 +359,7 @@ pub enum Error {
         "cannot {operation} {length:#x} bytes at offset {offset:#x}: the mapping {range} has {:#x} bytes",
         range.length()
     )]
+    #[non_exhaustive]
     OutOfBounds {
         /// The operation.
         operation: Operation,
@@ -352,6 +372,7 @@ pub enum Error {
     },
     /// A part of a mapping without a byte.
     #[error("cannot cut out 0 bytes at offset {offset:#x} of {range}: give at least one")]
+    #[non_exhaustive]
     Empty {
         /// The offset in bytes from the start of the mapping.
         offset: usize,
@@ -362,6 +383,7 @@ pub enum Error {
     #[error(
         "cannot {operation} {bytes} bytes in one access: this processor has none of that width; use a smaller one"
     )]
+    #[non_exhaustive]
     NoSuchWidth {
         /// The operation.
         operation: Operation,
@@ -370,6 +392,7 @@ pub enum Error {
     },
     /// The address of an access is not a multiple of its width.
     #[error("cannot {operation} {width} bytes at {address:#010x} in one access: use a multiple of {width:#x} or a smaller width")]
+    #[non_exhaustive]
     Misaligned {
         /// The operation.
         operation: Operation,
@@ -380,6 +403,7 @@ pub enum Error {
     },
     /// The mapping is not cached, so there is nothing in a cache.
     #[error("cannot {operation} the caches for {range}: its cache type is {cache}, so no cache keeps it; this is for cached windows")]
+    #[non_exhaustive]
     NotCached {
         /// The operation.
         operation: Operation,
@@ -392,6 +416,7 @@ pub enum Error {
     #[error(
         "cannot {operation} the caches for {range}: programs cannot do that on this processor; use a window that is not cached"
     )]
+    #[non_exhaustive]
     NoCacheMaintenance {
         /// The operation.
         operation: Operation,
@@ -418,6 +443,7 @@ pub enum Error {
     },
     /// A store into a read-only mapping.
     #[error("cannot {operation} {range}: it is mapped for reading only; open the device for writing too")]
+    #[non_exhaustive]
     ReadOnly {
         /// The operation.
         operation: Operation,
