@@ -18,6 +18,8 @@ pub struct Buffer {
     pub memory: Mapping,
     /// What a device is told: the attribute `phys_addr`.
     pub physical: u64,
+    /// Whether it is cached in spite of O_SYNC, by the attribute `sync_mode`.
+    pub cached: bool,
 }
 
 impl Buffer {
@@ -26,11 +28,12 @@ impl Buffer {
         let attribute = |name| fs::read_to_string(attributes.join(name));
         let size: u64 = attribute("size")?.trim().parse()?;
         let physical = devmap::number(attribute("phys_addr")?.trim())?;
+        let cached = matches!(attribute("sync_mode")?.trim(), "0" | "4");
         let range = PhysRange::new(0, size).ok_or("the buffer is empty")?;
-        // With O_SYNC the driver maps it uncached or write-combining: a device that does not look into the caches sees
-        // every store, and needs only `flush`.
+        // With O_SYNC the driver maps it uncached or write-combining, so that a device sees every store after `flush`. But
+        // it heeds O_SYNC only on arm, and not if `sync_mode` is 0 or 4. On x86 devices look into the caches.
         let memory = Device::options().sync(true).open(node)?.map(range)?;
-        Ok(Self { memory, physical })
+        Ok(Self { memory, physical, cached })
     }
 }
 
@@ -41,7 +44,11 @@ pub fn run(node: &Path, attributes: &Path) -> Result<String, Box<dyn Error>> {
     buffer.memory.bulk().fill(0, length, 0x5a_u8)?;
     buffer.memory.bulk().write_values(0, &[1_u32, 2, 3])?;
     // Before the device is told.
-    buffer.memory.flush();
+    if buffer.cached {
+        buffer.memory.clean(0, length)?;
+    } else {
+        buffer.memory.flush();
+    }
     Ok(format!("{length:#x} bytes for a device at {:#010x}", buffer.physical))
 }
 

@@ -32,8 +32,8 @@ pub const DEFAULT_DEVICE: &str = map_core::abi::NODE;
 /// |------|---------------|------------|
 /// | `/dev/map` | physical | its [window](crate::driver::Window)'s; uncached where there are none |
 /// | `/dev/mapN`, the node of a window | an offset in the window | the window's |
-/// | `/dev/mem` | physical | uncached, by [`O_SYNC`](OpenOptions::sync) |
-/// | another character device | its mmap offset | its own; of u-dma-buf, by [`O_SYNC`](OpenOptions::sync) |
+/// | `/dev/mem` | physical | uncached, by [`O_SYNC`](OpenOptions::sync); on arm64 write-combining where the kernel has it as RAM, also if it is reserved without `no-map` |
+/// | another character device | its mmap offset | its own; of u-dma-buf, see [`O_SYNC`](OpenOptions::sync) |
 /// | a UIO node | physical, within one of its [maps](UioMap) | the driver's choice, usually uncached |
 /// | `resource0` and so on of a PCI device in sysfs | an offset in the [BAR](PciBar) | asked for: uncached, or write-combining by `resource0_wc` |
 /// | another regular file | an offset in the file | the page cache |

@@ -59,6 +59,10 @@
 //! | riscv64 | I/O: in order | non-cacheable memory: reordered | `fence ow, ow`: none is seen later than a store behind it |
 //! | others | | | the full barrier between threads, which may not order accesses to devices |
 //!
+//! Those are the types of windows. The uncached BAR of a PCI device is Device-nGnRE on arm64, as registers are for drivers
+//! of the kernel: in order, none gathered, but a store may be acknowledged before the device has it, also when `flush`
+//! is over. A load from the device comes behind its stores.
+//!
 //! # The order of loads
 //!
 //! A load of write-combining or cached memory may be done before an earlier one of an uncached register. A program that

@@ -20,7 +20,7 @@ use crate::{Device, Error, Permissions, Result};
 /// ```no_run
 /// use devmap::Device;
 ///
-/// // Buffers of u-dma-buf are cached, unless they are opened with O_SYNC.
+/// // On arm, buffers of u-dma-buf are cached unless they are opened with O_SYNC, or their `sync_mode` is another.
 /// let buffer = Device::options().sync(true).open("/dev/udmabuf0")?;
 /// // For programs that wait for its interrupts in an event loop.
 /// let uio = Device::options().nonblocking(true).open("/dev/uio0")?;
@@ -48,9 +48,10 @@ impl OpenOptions {
         Self { write, ..self }
     }
 
-    /// Whether it is opened with O_SYNC, by which drivers decide on the cache type: `/dev/mem` and u-dma-buf map uncached
-    /// or write-combining with it, and cached without it. The map driver and UIO do not heed it. Without this call,
-    /// `/dev/mem` is opened with it and nothing else is.
+    /// Whether it is opened with O_SYNC, by which drivers decide on the cache type: `/dev/mem` maps uncached or
+    /// write-combining with it, and RAM cached without it. So does u-dma-buf on arm, if its attribute `sync_mode` is 1 to
+    /// 3; with 0 or 4, and on x86, it maps cached all the same, and with 5 to 7 never. The map driver and UIO do not heed
+    /// it. Without this call, `/dev/mem` is opened with it and nothing else is.
     #[must_use]
     pub fn sync(self, sync: bool) -> Self {
         Self { sync: Some(sync), ..self }

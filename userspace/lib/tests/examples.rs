@@ -51,11 +51,16 @@ fn a_buffer_is_as_long_as_its_driver_says() {
     let attributes = tempfile::tempdir().unwrap();
     fs::write(attributes.path().join("size"), "2048\n").unwrap();
     fs::write(attributes.path().join("phys_addr"), "0x0000000040100000\n").unwrap();
+    fs::write(attributes.path().join("sync_mode"), "1\n").unwrap();
     let line = udmabuf::run(fake.path(), attributes.path()).unwrap();
     assert_eq!(line, "0x800 bytes for a device at 0x40100000");
     let contents = fake.contents();
     assert_eq!(contents[..12], [1_u32, 2, 3].map(u32::to_ne_bytes).concat());
     assert!(contents[12..0x800].iter().all(|byte| *byte == 0x5a) && contents[0x800..].iter().all(|byte| *byte == 0));
+    // Then it is cached, and must be cleaned.
+    fs::write(attributes.path().join("sync_mode"), "0\n").unwrap();
+    let cleans = cfg!(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64"));
+    assert_eq!(udmabuf::run(fake.path(), attributes.path()).is_ok(), cleans);
     fs::write(attributes.path().join("size"), "0\n").unwrap();
     assert_eq!(udmabuf::run(fake.path(), attributes.path()).unwrap_err().to_string(), "the buffer is empty");
 }
