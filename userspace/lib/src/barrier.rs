@@ -18,10 +18,15 @@ pub fn flush() {
     unsafe {
         core::arch::asm!("sfence", options(nostack, preserves_flags));
     }
-    #[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
+    #[cfg(any(target_arch = "aarch64", arm_barriers = "instructions"))]
     // SAFETY: The instruction waits for stores to complete, gathered ones too, and changes nothing else.
     unsafe {
         core::arch::asm!("dsb st", options(nostack, preserves_flags));
+    }
+    #[cfg(arm_barriers = "cp15")]
+    // SAFETY: As above; it is the DSB of ARMv6, which programs may use, and waits for loads too.
+    unsafe {
+        core::arch::asm!("mcr p15, 0, {0}, c7, c10, 4", in(reg) 0_u32, options(nostack, preserves_flags));
     }
     #[cfg(any(target_arch = "riscv64", target_arch = "riscv32"))]
     // SAFETY: The instruction orders stores to memory and to devices, and changes nothing else.
@@ -50,10 +55,15 @@ pub fn acquire() {
     unsafe {
         core::arch::asm!("dmb oshld", options(nostack, preserves_flags));
     }
-    #[cfg(target_arch = "arm")]
+    #[cfg(arm_barriers = "instructions")]
     // SAFETY: As above; it has no form for loads alone.
     unsafe {
         core::arch::asm!("dmb osh", options(nostack, preserves_flags));
+    }
+    #[cfg(arm_barriers = "cp15")]
+    // SAFETY: As above; it is the DMB of ARMv6, which programs may use.
+    unsafe {
+        core::arch::asm!("mcr p15, 0, {0}, c7, c10, 5", in(reg) 0_u32, options(nostack, preserves_flags));
     }
     #[cfg(any(target_arch = "riscv64", target_arch = "riscv32"))]
     // SAFETY: The instruction orders loads from memory and from devices, and changes nothing else.

@@ -56,6 +56,7 @@
 //! | x86, x86_64 | UC-: in order | WC: gathered in buffers, emptied in any order | `sfence`: the buffers are emptied before any later store |
 //! | arm64 | Device-nGnRnE: in order, none gathered, none acknowledged early | Normal non-cacheable: gathered and reordered | `dsb st`: waits until all have completed |
 //! | arm (ARMv7) | strongly ordered: in order | Normal non-cacheable: gathered and reordered | `dsb st`: waits until all have completed |
+//! | arm (ARMv6) | strongly ordered: in order | Normal non-cacheable: gathered and reordered | the same barrier by CP15: `mcr p15, 0, r, c7, c10, 4` |
 //! | riscv64 | I/O: in order | non-cacheable memory: reordered | `fence ow, ow`: none is seen later than a store behind it |
 //! | others | | | the full barrier between threads, which may not order accesses to devices |
 //!
@@ -74,6 +75,7 @@
 //! | x86, x86_64 | `mfence`: what MOVNTDQA has fetched before is dropped, and no later load is done before it |
 //! | arm64 | `dmb oshld`: no later load is done before the earlier ones, of devices too |
 //! | arm (ARMv7) | `dmb osh` |
+//! | arm (ARMv6) | the same barrier by CP15: `mcr p15, 0, r, c7, c10, 5` |
 //! | riscv64 | `fence ir, ir` |
 //! | others | the full barrier between threads, which may not order accesses to devices |
 //!
