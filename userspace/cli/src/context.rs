@@ -161,7 +161,8 @@ impl Context {
         self.map(self.locate_extent(extent.into(), Access::Write)?, Access::Write)
     }
 
-    /// Maps all of `areas`, which were located. Those that lie on one page, or near each other in what has a name, share a mapping.
+    /// Maps all of `areas`, which were located. Those that lie on one page, or near each other in what has a name, share
+    /// a mapping.
     pub fn map_each(&self, areas: &[Area], access: Access) -> Result<Vec<View>, Failure> {
         let mut hulls: Vec<Area> = Vec::new();
         for area in areas {
@@ -305,9 +306,12 @@ fn joined(one: Area, other: Area) -> Option<Area> {
     let all = Area { base: one.base, range: one.range.hull(&other.range)? };
     let page_size = page::system();
     let near = match one.base {
+        // Between two pages of the device there may be what it does not map.
+        None | Some(Base::Absolute { .. }) => {
+            page_size.round_down(all.range.start()) == page_size.round_down(all.range.last())
+        }
         // All of it can be mapped, and only what is far apart takes page tables of its own.
         Some(_) => all.range.length() <= LONGEST_SHARED,
-        None => page_size.round_down(all.range.start()) == page_size.round_down(all.range.last()),
     };
     (one.base == other.base && near).then_some(all)
 }
@@ -349,6 +353,15 @@ mod tests {
         assert_eq!(joined("sdram+0x10+4", "sdram+17M+4"), None);
         assert_eq!(joined("sdram+0x10+4", "regs+0x10+4"), None);
         assert_eq!(joined("sdram+0x10+4", "0x10+4"), None);
+    }
+
+    #[test]
+    fn registers_where_a_description_has_them_share_one_page_only() {
+        let page = page::system().bytes();
+        let described = |text: &str| Area { base: Location::absolute(0).base, ..area(text) };
+        let joined = |one: &str, other: &str| joined(described(one), described(other)).map(|area| area.range);
+        assert_eq!(joined("0x10+4", "0x4+4"), PhysRange::new(4, 0x10));
+        assert_eq!(joined("0x10+4", &format!("{page}+4")), None);
     }
 
     #[test]
