@@ -97,30 +97,31 @@ impl Context {
 
     /// All bytes of the register or peripheral that has this name, for commands that read them.
     pub fn area_of(&self, symbol: Symbol) -> Result<Area, Failure> {
-        let item = self.catalog().find(symbol.path)?;
-        let registers: Vec<_> = match (&item, symbol.bits) {
-            (Item::Peripheral(peripheral), None) => peripheral.registers().collect::<Result<_, _>>()?,
-            (Item::Register(register), None) => vec![register.clone()],
+        Ok(self.area_and_registers(symbol)?.0)
+    }
+
+    fn area_and_registers(&self, symbol: Symbol) -> Result<(Area, Vec<Register<'static>>), Failure> {
+        let (area, registers) = match (self.catalog().find(symbol.path)?, symbol.bits) {
+            (Item::Peripheral(peripheral), None) => {
+                let registers: Vec<_> = peripheral.registers().collect::<Result<_, _>>()?;
+                (self.block(symbol, &peripheral), registers)
+            }
+            (Item::Register(register), None) => {
+                let start = self.address(symbol, &register);
+                let area = start.and_then(|start| start.area(register.width().bytes()).map_err(Failure::Usage));
+                (area, vec![register])
+            }
             _ => {
                 return Err(Failure::Usage(format!("{symbol} is a part of a register: read it, or name the register")))
             }
         };
-        let known = registers.into_iter().map(|register| Known { register, field: None, bits: None, at: symbol.at });
-        if let Some(known) = known.clone().find(Known::is_changed_by_reading) {
+        if let Some(register) = registers.iter().find(|register| is_changed_by_reading(register)) {
             return Err(Failure::Usage(format!(
                 "reading {} changes the device: read it by its name, or give addresses without it",
-                known.path()
+                register.path()
             )));
         }
-        match item {
-            Item::Peripheral(peripheral) => self.block(symbol, &peripheral),
-            Item::Register(register) => self.bytes(symbol, &register),
-            Item::Field(field) => self.bytes(symbol, field.register()),
-        }
-    }
-
-    fn bytes(&self, symbol: Symbol, register: &Register<'static>) -> Result<Area, Failure> {
-        self.address(symbol, register)?.area(register.width().bytes()).map_err(Failure::Usage)
+        Ok((area?, registers))
     }
 
     fn resolve(&self, symbol: Symbol, purpose: Purpose, targets: &mut Vec<Target>) -> Result<(), Failure> {
@@ -209,11 +210,8 @@ impl Context {
 
     /// Where the register is: from where its peripheral is said to be, by the name or by --base, or by the description.
     pub fn address(&self, symbol: Symbol, register: &Register<'static>) -> Result<Location, Failure> {
-        let (start, offset) = match symbol.at.or(self.start()).map(settled) {
-            Some(start) => (start, register.offset()),
-            None => (Location::absolute(register.peripheral().base()), register.offset()),
-        };
-        match start.address.checked_add(offset) {
+        let start = symbol.at.or(self.start()).map_or(Location::absolute(register.peripheral().base()), settled);
+        match start.address.checked_add(register.offset()) {
             Some(address) => Ok(Location { address, ..start }),
             None => Err(Failure::Usage(format!("{} from {start} on goes beyond the last address", register.path()))),
         }
@@ -247,20 +245,16 @@ impl Context {
                 Err(Failure::Usage(format!("{symbol} is the name of a register: write it, or give addresses")))
             }
             Extent::Register(symbol) => {
-                let area = self.area_of(symbol)?;
-                Ok(Located::Registers(area, self.common_width(symbol)?))
+                let (area, registers) = self.area_and_registers(symbol)?;
+                Ok(Located::Registers(area, self.common_width(symbol, &registers)?))
             }
             Extent::Whole(base) => Ok(Located::Whole(base)),
         }
     }
 
-    /// The width of all registers that have this name.
-    fn common_width(&self, symbol: Symbol) -> Result<Width, Failure> {
-        let mut widths: Vec<_> = match self.catalog().find(symbol.path)? {
-            Item::Peripheral(peripheral) => peripheral.registers().flatten().map(|register| register.width()).collect(),
-            Item::Register(register) => vec![register.width()],
-            Item::Field(field) => vec![field.register().width()],
-        };
+    /// The width of all these registers, which `symbol` stands for.
+    fn common_width(&self, symbol: Symbol, registers: &[Register<'static>]) -> Result<Width, Failure> {
+        let mut widths: Vec<_> = registers.iter().map(Register::width).collect();
         widths.dedup();
         match (self.fixed_width(), &widths[..]) {
             (Some(width), _) | (None, &[width]) => Ok(width),
