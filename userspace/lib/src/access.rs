@@ -5,7 +5,7 @@
 //! The rules that make them sound are those of the module `raw`, which makes the places. Without the standard library a
 //! program makes them itself, by [`Register::from_ptr`](crate::Register::from_ptr).
 
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "an access is a load or store through a pointer")]
 
 use core::fmt;
 use core::marker::PhantomData;

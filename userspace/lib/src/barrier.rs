@@ -3,7 +3,7 @@
 //! The order of accesses. [The order of stores](crate#the-order-of-stores) and [of loads](crate#the-order-of-loads) say
 //! when a program needs them.
 
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "Rust has no function for these instructions")]
 
 /// Orders the stores before it before the stores after it, for devices too: what [`Mapping::flush`](crate::Mapping::flush)
 /// does.

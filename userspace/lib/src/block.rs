@@ -8,7 +8,7 @@
 //! only one to the memory. Neither can be checked here, so [`Mapping::block`] is unsafe, and its callers promise both.
 //! What can be checked, is: that the block lies within the mapping, is aligned and can be written.
 
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "safe-mmio wants a pointer that its caller vouches for")]
 
 use std::fmt;
 use std::marker::PhantomData;
