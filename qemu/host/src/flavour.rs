@@ -19,8 +19,6 @@ pub struct Flavour {
     pub kernel_lines: u64,
     /// The disk space that a kernel takes, in bytes.
     pub space: u64,
-    /// How many processors its guests have.
-    pub processors: usize,
     /// The architectures that have it.
     pub arches: &'static [&'static str],
     /// The factor by which a suite's timeout is longer than on the plain kernel.
@@ -36,7 +34,6 @@ const PLAIN: Flavour = Flavour {
     append: "",
     kernel_lines: 0,
     space: 600_000_000,
-    processors: 2,
     arches: &["x86_64", "arm64"],
     timeout_factor: 1,
 };
@@ -59,8 +56,6 @@ const DEBUG: Flavour = Flavour {
     ),
     kernel_lines: 350,
     space: 1_500_000_000,
-    // With two guests side by side, the emulator then has as many threads as this machine has processors.
-    processors: 1,
     arches: &["x86_64"],
     timeout_factor: 5,
 };
@@ -72,7 +67,6 @@ const KOBJECT: Flavour = Flavour {
     append: concat!(less_memory!(), " pty.legacy_count=0"),
     kernel_lines: 0,
     space: 1_000_000_000,
-    processors: 1,
     arches: &["x86_64"],
     timeout_factor: 5,
 };

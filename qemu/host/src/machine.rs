@@ -35,7 +35,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 pub struct Hardware {
     /// Another board than the architecture's.
     pub board: Option<&'static str>,
-    /// Another number of processors than the kernel's flavour has.
+    /// Another number of processors than the architecture's.
     pub processors: Option<usize>,
     /// Another amount of RAM than the architecture's, in MiB.
     pub memory_mib: Option<u64>,

@@ -49,6 +49,7 @@ use crate::{
     programs::Programs,
     session::Artifacts,
     setup::Tools,
+    suites::SuiteSpec,
     ui::Ui,
 };
 
@@ -123,6 +124,14 @@ fn find_flavour(name: &str) -> Result<&'static Flavour, String> {
     Flavour::find(name).ok_or_else(|| {
         let names: Vec<_> = flavour::ALL.iter().map(|flavour| flavour.name).collect();
         format!("there are kernels of the flavours {}", names.join(", "))
+    })
+}
+
+/// The suite called `name`, or an error that names them all.
+fn find_suite(name: &str) -> Result<&'static SuiteSpec, String> {
+    SuiteSpec::find(name).ok_or_else(|| {
+        let names: Vec<_> = suites::ALL.iter().map(|spec| spec.name).collect();
+        format!("there are the suites {}", names.join(", "))
     })
 }
 

@@ -155,15 +155,15 @@ impl<'a> Guest<'a> {
     }
 
     fn config<'b>(&'b self, initramfs: &'b File) -> MachineConfig<'b> {
-        let flavour = self.artifacts.kernel.id.flavour;
+        let arch = self.artifacts.tools.arch;
         MachineConfig {
-            arch: self.artifacts.tools.arch,
+            arch,
             image: &self.artifacts.kernel.image,
             initramfs,
             overlays: &self.overlays,
             append: &self.append,
             // A clock that counts the instructions of one processor cannot serve another.
-            processors: if self.icount { 1 } else { self.hardware.processors.unwrap_or(flavour.processors) },
+            processors: if self.icount { 1 } else { self.hardware.processors.unwrap_or(arch.processors) },
             icount: self.icount,
             hardware: self.hardware,
             log: &self.log,

@@ -97,12 +97,12 @@ macro_rules! runtime_overlays {
 /// end.
 pub const ALL: &[SuiteSpec] = &[
     SuiteSpec {
-        name: "windows",
-        suite: Suite::Windows,
-        // Some of its tests need processes that race.
+        name: "races",
+        suite: Suite::Races,
         hardware: Hardware { processors: Some(2), ..ORDINARY_HARDWARE },
         ..ORDINARY
     },
+    SuiteSpec { name: "windows", suite: Suite::Windows, ..ORDINARY },
     SuiteSpec {
         name: "revocation",
         suite: Suite::Revocation,
@@ -114,20 +114,7 @@ pub const ALL: &[SuiteSpec] = &[
         timeout_factor: 6,
         ..ORDINARY
     },
-    SuiteSpec {
-        name: "run time",
-        suite: Suite::RunTime,
-        // It has races, too.
-        hardware: Hardware { processors: Some(2), ..ORDINARY_HARDWARE },
-        ..ORDINARY
-    },
-    SuiteSpec {
-        // In a guest of its own: with the suite before it, the debug kernel meets more orders of locks than it has room for.
-        name: "removal",
-        suite: Suite::Removal,
-        hardware: Hardware { processors: Some(2), ..ORDINARY_HARDWARE },
-        ..ORDINARY
-    },
+    SuiteSpec { name: "run time", suite: Suite::RunTime, ..ORDINARY },
     SuiteSpec { name: "devmap", suite: Suite::Devmap, ..ORDINARY },
     SuiteSpec { name: "driver", suite: Suite::Driver, ..ORDINARY },
     SuiteSpec { name: "mmap", suite: Suite::Mmap, ..ORDINARY },
@@ -228,6 +215,11 @@ pub const ALL: &[SuiteSpec] = &[
 ];
 
 impl SuiteSpec {
+    /// The entry called `name`.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        ALL.iter().find(|spec| spec.name == name)
+    }
+
     /// Whether it runs in a guest with this kernel.
     pub fn fits(&self, kernel: KernelId) -> bool {
         self.arches.contains(&kernel.arch.name)

@@ -57,6 +57,22 @@ pub struct Options {
     /// Runs only tests in guests whose names contain this text.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
+    /// Runs only these suites in guests: races, "run time", …
+    #[arg(long, value_name = "NAME", value_parser = crate::find_suite)]
+    suite: Vec<&'static SuiteSpec>,
+}
+
+impl Options {
+    /// Whether everything is to run that is not excluded by its kernel.
+    fn whole(&self) -> bool {
+        self.only.is_none() && self.suite.is_empty()
+    }
+
+    /// Whether the tests of this suite are to run, if their names fit.
+    fn has(&self, spec: &SuiteSpec) -> bool {
+        let named = self.suite.iter().any(|suite| suite.name == spec.name);
+        named || self.suite.is_empty() && (!spec.rare || self.all || self.only.is_some())
+    }
 }
 
 /// Runs everything, and fails if any test failed.
@@ -89,9 +105,9 @@ pub fn test(options: &Options, ui: &Ui) -> Result<ExitCode> {
     })?;
     let counts = tally.counts();
     if counts.total() == 0 {
-        bail!("no test in these guests has such a name");
+        bail!("these guests run no such suite, or no test with such a name");
     }
-    if options.only.is_none() {
+    if options.whole() {
         print!("{}", tally.table());
     }
     println!("{counts}");
@@ -120,7 +136,7 @@ fn prepare(
 
 /// Runs the checks that need no guest.
 fn host(options: &Options, tally: &Tally<'_>, ui: &Ui) -> Result<()> {
-    if options.only.is_some() {
+    if !options.whole() {
         return Ok(());
     }
     lint(tally, ui)?;
@@ -298,7 +314,7 @@ fn guests(
     let plan = Arc::new(plan(programs.suite().context("the tests were not built")?)?);
     let filter = options.only.as_deref().unwrap_or("");
     let runs = |spec: &SuiteSpec| plan.iter().any(|(suite, name)| *suite == spec.suite && name.contains(filter));
-    if options.only.is_none() {
+    if options.whole() {
         // Clippy on the workspace covers this machine's architecture.
         if !arch.is_of_this_machine() {
             let name = format!("{arch}: clippy of the guest's programs");
@@ -310,10 +326,9 @@ fn guests(
         }
     }
     // What clippy finds does not depend on the kernel, but clippy is there only with this machine's tool chain.
-    let mut lint = options.only.is_none();
+    let mut lint = options.whole();
     for kernel in kernels {
-        let wanted = |spec: &SuiteSpec| !spec.rare || options.all || options.only.is_some();
-        let fits = |spec: &&'static SuiteSpec| spec.fits(*kernel) && runs(spec) && wanted(spec);
+        let fits = |spec: &&'static SuiteSpec| spec.fits(*kernel) && runs(spec) && options.has(spec);
         let specs: Vec<_> = suites::ALL.iter().filter(fits).collect();
         if specs.is_empty() {
             continue;
@@ -439,6 +454,7 @@ mod tests {
                 flavour: flavours.iter().filter_map(|name| Flavour::find(name)).collect(),
                 all,
                 only: None,
+                suite: Vec::new(),
             };
             let kernels = kernels(&options)?;
             Ok::<_, anyhow::Error>(kernels.iter().map(KernelId::title).collect())

@@ -96,8 +96,8 @@ pub enum Suite {
     Windows,
     /// The driver with windows that are added at run time.
     RunTime,
-    /// Accesses to a window that is removed.
-    Removal,
+    /// What many processes do at the same time to windows that come and go.
+    Races,
     /// Stores into a window that is removed, for long.
     Revocation,
     /// The driver with windows of the device tree.

@@ -165,7 +165,7 @@ fn a_user_has_so_many_mappings_and_no_more(_: &mut Host) -> Result<()> {
     let map = |node: &File| Vma::shared(node, START, PAGE as usize);
     let fill = || {
         let Ok(node) = user::open() else { return 1 };
-        let vmas: Vec<_> = (0..MAPPINGS_PER_USER).map_while(|_| map(&node).ok()).collect();
+        let vmas: Vec<_> = (0..MAPPINGS_PER_USER).map_while(|number| map_one_of_many(&node, number).ok()).collect();
         if vmas.len() != MAPPINGS_PER_USER as usize {
             return 2;
         }
@@ -189,17 +189,21 @@ fn a_user_has_so_many_mappings_and_no_more(_: &mut Host) -> Result<()> {
     drop(busy);
     // Root has no limit.
     let node = user::open()?;
-    let vmas: Result<Vec<_>, _> = (0..=MAPPINGS_PER_USER).map(|_| map(&node)).collect();
+    let vmas: Result<Vec<_>, _> = (0..=MAPPINGS_PER_USER).map(|number| map_one_of_many(&node, number)).collect();
     ensure!(vmas.is_ok(), "root: {:?}", vmas.err());
     Ok(())
+}
+
+/// Maps one page, each time another one: x86 compares the cache type of a mapping with all others of its page.
+fn map_one_of_many(node: &File, number: u32) -> Result<Vma, Errno> {
+    Vma::shared(node, START + u64::from(number % 256) * PAGE, PAGE as usize)
 }
 
 /// A process of this user that has as many mappings as one user may have.
 fn with_all_mappings(user: u32) -> Result<Child> {
     Child::spawn_ready(|ready| {
         if let (Ok(()), Ok(node)) = (become_user(user), user::open()) {
-            let map = |_| Vma::shared(&node, START, PAGE as usize).ok();
-            let vmas: Vec<_> = (0..MAPPINGS_PER_USER).map_while(map).collect();
+            let vmas: Vec<_> = (0..MAPPINGS_PER_USER).map_while(|number| map_one_of_many(&node, number).ok()).collect();
             if vmas.len() == MAPPINGS_PER_USER as usize && ready.signal().is_ok() {
                 sleep(Duration::from_secs(60));
             }

@@ -114,7 +114,7 @@ suites! {
     PlainDev: [plain::TESTS],
     Windows: [windows::TESTS, window_node::TESTS, attack::TESTS, arch::WINDOWS],
     RunTime: [runtime::TESTS],
-    Removal: [revocation::SHORT],
+    Races: [revocation::SHORT, runtime::RACES],
     Revocation: [revocation::LONG],
     Dt: [dt::TESTS],
     DtWrong: [dt_wrong::TESTS],

@@ -31,6 +31,7 @@ use crate::{
 
 /// Enough to see that it works.
 pub const SHORT: &[Test] = &[
+    Test { name: "two_processors_share_the_work", run: two_processors_share_the_work },
     Test { name: "no_store_arrives_after_a_window_is_disabled", run: no_store_arrives_after_a_window_is_disabled },
     Test { name: "a_mapping_that_is_being_made_is_taken_away", run: a_mapping_that_is_being_made_is_taken_away },
 ];
@@ -40,6 +41,13 @@ pub const LONG: &[Test] = &[Test {
     name: "ten_thousand_windows_go_and_no_store_arrives_later",
     run: ten_thousand_windows_go_and_no_store_arrives_later,
 }];
+
+/// The races need two processors.
+fn two_processors_share_the_work(_: &mut Host) -> Result<()> {
+    let processors = thread::available_parallelism()?.get();
+    ensure!(processors >= 2, "the guest has {processors}");
+    Ok(())
+}
 
 /// The size of the window: small, so that the host looks at it often, or large, so that it has huge pages. The workers
 /// are forked afterwards.

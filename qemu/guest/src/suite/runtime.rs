@@ -32,6 +32,7 @@ use crate::{
     user::{self, open_window as node},
     vma::Vma,
     windows::{ask, MIB},
+    Test,
 };
 
 crate::tests! {
@@ -49,9 +50,12 @@ crate::tests! {
     a_directory_that_is_removed_takes_its_window_along,
     modules_stay_while_they_are_used,
     an_ordinary_user_changes_nothing,
-    directories_in_many_hands_stay_whole,
     a_thousand_windows_leave_nothing,
 }
+
+/// For a guest with two processors.
+pub const RACES: &[Test] =
+    &[Test { name: "directories_in_many_hands_stay_whole", run: directories_in_many_hands_stay_whole }];
 
 /// Where configfs is mounted, and the directory of the driver in it.
 const CONFIG: &str = "/sys/kernel/config";

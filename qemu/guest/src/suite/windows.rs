@@ -43,7 +43,6 @@ use crate::{
 };
 
 crate::tests! {
-    two_processors_share_the_work,
     every_malformed_list_is_einval_with_its_place_in_the_log,
     sixty_four_windows_can_be_mapped,
     sixty_five_windows_are_einval,
@@ -70,13 +69,6 @@ pub const MIB: u64 = 1 << 20;
 
 /// Three windows of 1 MiB, each of another kind, that fill the free memory.
 pub const THREE: &str = "windows=one@0xc0000000+1M,two@0xc0100000+1M:ro:wc,three@0xc0200000-0xc02fffff:wb";
-
-/// The races in this suite need two processors.
-fn two_processors_share_the_work(_: &mut Host) -> Result<()> {
-    let processors = thread::available_parallelism()?.get();
-    ensure!(processors >= 2, "the guest has {processors}");
-    Ok(())
-}
 
 /// Fails unless the load fails with `errno`; gives the log since then.
 fn refused(parameter: &str, errno: Errno) -> Result<String> {
