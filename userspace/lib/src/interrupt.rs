@@ -539,14 +539,15 @@ impl AsFd for Interrupt {
     }
 }
 
-/// For tokio's `AsyncFd` and other interfaces that want a number.
+/// For tokio's `AsyncFd` and other interfaces that want a number. It is the same as long as this exists.
 impl AsRawFd for Interrupts {
     fn as_raw_fd(&self) -> RawFd {
         self.as_fd().as_raw_fd()
     }
 }
 
-/// For tokio's `AsyncFd` and other interfaces that want a number.
+/// For tokio's `AsyncFd` and other interfaces that want a number. It is the same as long as this exists, and that of every
+/// other interrupt of the device, so an event loop takes it once.
 impl AsRawFd for Interrupt {
     fn as_raw_fd(&self) -> RawFd {
         self.as_fd().as_raw_fd()
@@ -619,6 +620,47 @@ mod tests {
         assert_eq!(lists[0].wait(None).unwrap(), [5]);
         come(&kernel, 17);
         assert_eq!(lists[1].wait(None).unwrap(), [2]);
+    }
+
+    #[test]
+    #[allow(unsafe_code, reason = "AsyncFd takes the number of a descriptor")]
+    fn an_event_loop_wakes_up_when_it_comes_and_when_the_device_goes() {
+        use tokio::io::{unix::AsyncFd, Interest};
+
+        let (ours, mut kernel) = std::os::unix::net::UnixStream::pair().unwrap();
+        let sysfs = sysfs("0\n");
+        let device = Device::of_uio(File::from(std::os::fd::OwnedFd::from(ours)), "/dev/uio9", sysfs.path());
+        let interrupt = device.interrupts().unwrap().first().clone();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        runtime.block_on(async {
+            let either = Interest::READABLE | Interest::ERROR;
+            // SAFETY: An interrupt keeps its device open, with the same descriptor, as long as it exists.
+            let events = unsafe { AsyncFd::register_with_interest(interrupt, either) }.unwrap();
+            let next = async || loop {
+                let mut ready = events.ready(either).await.unwrap();
+                let count = events.get_ref().take();
+                ready.clear_ready();
+                if !matches!(count, Ok(0)) {
+                    return count;
+                }
+            };
+            let come = |kernel: &mut std::os::unix::net::UnixStream, count: u32| {
+                io::Write::write_all(kernel, &count.to_ne_bytes()).unwrap();
+            };
+            for (total, count) in [(3, 3), (4, 1), (10, 6)] {
+                let waiting = tokio::spawn({
+                    let mut kernel = kernel.try_clone().unwrap();
+                    // Another task, which runs once this one waits.
+                    async move { come(&mut kernel, total) }
+                });
+                assert_eq!(next().await.unwrap(), count);
+                waiting.await.unwrap();
+            }
+            come(&mut kernel, 11);
+            assert_eq!(next().await.unwrap(), 1);
+            tokio::spawn(async move { drop(kernel) });
+            assert!(next().await.unwrap_err().is_gone());
+        });
     }
 
     #[test]
