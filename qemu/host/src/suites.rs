@@ -74,6 +74,9 @@ const ORDINARY_HARDWARE: Hardware =
 /// Windows of every kind, for the device tree.
 const WINDOWS: &str = include_str!("../../kernel/arm64-windows.dtso");
 
+/// UIO devices with interrupts, for the device tree.
+const UIO: &str = include_str!("../../kernel/arm64-uio.dtso");
+
 /// Windows with every kind of mistake, for the device tree.
 const WRONG: &str = include_str!("../../kernel/arm64-wrong.dtso");
 
@@ -153,6 +156,7 @@ pub const ALL: &[SuiteSpec] = &[
     SuiteSpec { name: "late release", suite: Suite::Kobject, flavours: &["kobject"], ..ORDINARY },
     SuiteSpec { name: "plain /dev", suite: Suite::PlainDev, dev: Dev::Plain, ..ORDINARY },
     SuiteSpec { name: "device tree", suite: Suite::Dt, overlay: Some(WINDOWS), origins: BUILT, ..ORDINARY },
+    SuiteSpec { name: "UIO interrupts", suite: Suite::Uio, overlay: Some(UIO), origins: BUILT, ..ORDINARY },
     SuiteSpec { name: "wrong device tree", suite: Suite::DtWrong, overlay: Some(WRONG), ..ORDINARY },
     SuiteSpec { name: "lockdown", suite: Suite::Lockdown, append: "lockdown=integrity", origins: BUILT, ..ORDINARY },
     SuiteSpec { name: "late lockdown", suite: Suite::LockdownLate, flavours: &["plain"], ..ORDINARY },

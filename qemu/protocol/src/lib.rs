@@ -116,6 +116,8 @@ pub enum Suite {
     OverlayWindows,
     /// The same on a kernel that is locked down.
     LockdownOverlay,
+    /// Interrupts of UIO devices, by the same programs as those of windows.
+    Uio,
     /// The command line `devmap`.
     Devmap,
     /// mmap(2) and its relatives, on the driver's node and on a file side by side.
@@ -203,6 +205,8 @@ pub enum Question {
         /// How many bytes.
         size: u64,
     },
+    /// Press the machine's power button.
+    PressPowerButton,
     /// Walk the processor's page table for this virtual address.
     PageTable {
         /// An address in a page of the process that spins on the processor.

@@ -49,7 +49,9 @@ mod revocation;
 mod runtime;
 mod status;
 mod strict;
+mod uio;
 mod user;
+mod userspace;
 mod vma;
 mod window_node;
 mod windows;
@@ -124,6 +126,7 @@ suites! {
     Overlay: [overlay::TESTS],
     OverlayWindows: [overlay_windows::TESTS],
     LockdownOverlay: [lockdown_overlay::TESTS],
+    Uio: [uio::TESTS],
     Devmap: [devmap::TESTS, bulk::TESTS, status::TESTS, compat::TESTS, arch::DEVMAP],
     Mmap: [mmap::TESTS, huge::TESTS],
     Hotplug: [hotplug::TESTS],
