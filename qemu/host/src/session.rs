@@ -263,6 +263,7 @@ fn answer(question: &Question, tables: PageTables, memory: &Memory, machine: &mu
             Ok(ToGuest::Differences(first, count))
         }
         Question::PlugMemory { size } => machine.plug_memory(size).map(|()| ToGuest::Done),
+        Question::PressPowerButton => machine.monitor().press_power_button().map(|()| ToGuest::Done),
         Question::PageTable { address } => page(tables, address, memory, machine).map(ToGuest::Page),
     }
 }
