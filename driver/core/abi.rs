@@ -37,8 +37,8 @@ pub const NAME: &CStr = c"map";
 /// The path at which devtmpfs and udev create the node, and the tools expect it.
 pub const NODE: &str = "/dev/map";
 
-/// The version of the ioctls. It is incremented when a meaning changes, not for additions.
-pub const VERSION: u32 = 1;
+/// The version of the ioctls. 1 had no interrupts: their ioctls were ENOTTY.
+pub const VERSION: u32 = 2;
 
 /// In [`MapInfo::mode`]: there are no windows.
 pub const MODE_RAW: u32 = 0;
@@ -474,7 +474,7 @@ mod tests {
     #[test]
     fn the_driver_tells_of_itself() {
         let info = MapInfo {
-            abi_version: 1,
+            abi_version: 2,
             mode: MODE_RAW,
             windows: 0,
             page_size: 0x1000,

@@ -20,8 +20,8 @@
  * 32-bit and 64-bit programs. All numbers are in native byte order.
  */
 
-/* The version of the ioctls; it is incremented when a meaning changes. */
-#define MAP_ABI_VERSION 1
+/* The version of the ioctls. 1 had no interrupts: their ioctls were ENOTTY. */
+#define MAP_ABI_VERSION 2
 
 /* The character major number, unless the parameter major overrides it. */
 #define MAP_MAJOR 126

@@ -89,6 +89,9 @@ const OVERLAY: &str = include_str!("../../kernel/arm64-overlay.dtso");
 /// Windows that can be changed, in the device tree.
 const OVERLAY_WINDOWS: &str = include_str!("../../kernel/arm64-overlay-windows.dtso");
 
+/// Windows with interrupts, in the device tree.
+const INTERRUPTS: &str = include_str!("../../kernel/arm64-interrupts.dtso");
+
 /// The overlays of `qemu/kernel/overlay` with these names.
 macro_rules! runtime_overlays {
     ($($name:literal),* $(,)?) => {
@@ -129,6 +132,16 @@ pub const ALL: &[SuiteSpec] = &[
         name: "removal",
         suite: Suite::Removal,
         hardware: Hardware { processors: Some(2), ..ORDINARY_HARDWARE },
+        ..ORDINARY
+    },
+    SuiteSpec {
+        name: "interrupts",
+        suite: Suite::Interrupts,
+        overlay: Some(INTERRUPTS),
+        runtime_overlays: runtime_overlays!["interrupt"],
+        // Handlers race with programs.
+        hardware: Hardware { processors: Some(2), ..ORDINARY_HARDWARE },
+        origins: BUILT,
         ..ORDINARY
     },
     SuiteSpec { name: "devmap", suite: Suite::Devmap, ..ORDINARY },

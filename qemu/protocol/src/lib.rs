@@ -37,6 +37,9 @@ pub const PLAIN: &str = "/root/plain";
 /// Where the guest finds the module that applies overlays to its device tree, if its suite needs one.
 pub const OVERLAY: &str = "/root/overlay.ko";
 
+/// Where the guest finds the module that raises interrupts, beside the one above.
+pub const RAISE: &str = "/root/raise.ko";
+
 /// Where the guest finds the overlay of this name.
 pub fn overlay(name: &str) -> String {
     format!("/root/{name}.dtbo")
@@ -116,6 +119,8 @@ pub enum Suite {
     OverlayWindows,
     /// The same on a kernel that is locked down.
     LockdownOverlay,
+    /// The interrupts of windows.
+    Interrupts,
     /// Interrupts of UIO devices, by the same programs as those of windows.
     Uio,
     /// The command line `devmap`.

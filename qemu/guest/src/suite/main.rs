@@ -27,6 +27,7 @@ mod hole;
 mod host;
 mod hotplug;
 mod huge;
+mod interrupts;
 mod kernel;
 mod kmemleak;
 mod kobject;
@@ -126,6 +127,7 @@ suites! {
     Overlay: [overlay::TESTS],
     OverlayWindows: [overlay_windows::TESTS],
     LockdownOverlay: [lockdown_overlay::TESTS],
+    Interrupts: [interrupts::TESTS],
     Uio: [uio::TESTS],
     Devmap: [devmap::TESTS, bulk::TESTS, status::TESTS, compat::TESTS, arch::DEVMAP],
     Mmap: [mmap::TESTS, huge::TESTS],
