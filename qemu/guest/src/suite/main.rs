@@ -54,6 +54,7 @@ mod uio;
 mod user;
 mod userspace;
 mod vma;
+mod window_irq;
 mod window_node;
 mod windows;
 
@@ -127,7 +128,7 @@ suites! {
     Overlay: [overlay::TESTS],
     OverlayWindows: [overlay_windows::TESTS],
     LockdownOverlay: [lockdown_overlay::TESTS],
-    Interrupts: [interrupts::TESTS],
+    Interrupts: [interrupts::TESTS, window_irq::TESTS],
     Uio: [uio::TESTS],
     Devmap: [devmap::TESTS, bulk::TESTS, status::TESTS, compat::TESTS, arch::DEVMAP],
     Mmap: [mmap::TESTS, huge::TESTS],
