@@ -224,7 +224,7 @@ pub mod tests {
         assert_eq!(line("rtc"), named(rtc.clone(), None));
         assert_eq!(line("rtc/alarm"), named(rtc.clone(), Some("alarm")));
         assert_eq!(line("rtc/0"), named(rtc.clone(), Some("0")));
-        // Names of the device tree may have any characters.
+        // All behind the first / is the interrupt.
         assert_eq!(line("rtc/tx,0/b"), named(rtc, Some("tx,0/b")));
         assert_eq!(line("uio12"), named(Named::Uio("uio12".into()), None));
         assert_eq!(line("uio0/0"), named(Named::Uio("uio0".into()), Some("0")));
