@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The files in `/sys/kernel/debug/map`: the windows, the number of mapped VMAs, and the number of
-//! refused calls for each reason.
+//! The files in `/sys/kernel/debug/map`: the windows, the number of mapped VMAs, the number of refused
+//! calls for each reason, and the interrupts.
 
 use kernel::seq_file::{
     seq_print,
@@ -46,6 +46,17 @@ impl Contents for Driver {
         };
         for (reason, count) in state.counts.refusals() {
             seq_print!(out, "{count:>10} {}\n", CoreDisplay(reason));
+        }
+    }
+
+    fn interrupts(out: &SeqFile) {
+        let Some(state) = state::current() else {
+            return;
+        };
+        for entry in state.windows.lock().mode().windows() {
+            if let Some(interrupts) = entry.interrupts() {
+                interrupts.show_debug(out);
+            }
         }
     }
 }

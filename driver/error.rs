@@ -4,6 +4,8 @@
 
 use kernel::{
     alloc::AllocError,
+    bindings,
+    ffi::c_int,
     fmt,
     prelude::*, //
 };
@@ -25,6 +27,9 @@ pub(crate) fn error_of(errno: Errno) -> Error {
         Errno::Overflow => EOVERFLOW,
         Errno::NoDevice => ENODEV,
         Errno::NoAddress => ENXIO,
+        Errno::Busy => EBUSY,
+        // The crate `kernel` of Linux 7.2 lacks it.
+        Errno::Already => Error::from_errno(-(bindings::EALREADY as c_int)),
     }
 }
 

@@ -15,15 +15,21 @@ use crate::{
         fs::{
             Destination,
             FileOperations,
+            Readiness,
             Source, //
         },
         io,
+        irq::WaitQueue,
         machine,
         space::AddressSpace, //
     },
     error::{
         error_of,
         Denial, //
+    },
+    interrupts::{
+        Interrupts,
+        Taken, //
     },
     ioctl,
     map_core::{
@@ -49,6 +55,8 @@ pub(crate) struct NodeFile {
     pub(crate) state: Arc<State>,
     /// The node of a window; `None` for the node of all memory.
     pub(crate) node: Option<Arc<Node>>,
+    /// What the file has taken of the interrupts of the node; `None` if there are none.
+    taken: Option<Taken>,
 }
 
 impl NodeFile {
@@ -57,6 +65,17 @@ impl NodeFile {
         self.node
             .as_ref()
             .map_or(0, |node| node.window.range.start())
+    }
+
+    /// Returns the interrupts of the node, and what the file has taken of them.
+    pub(crate) fn interrupts(&self) -> Option<(&Interrupts, &Taken)> {
+        let interrupts = self.node.as_ref()?.interrupts.as_deref()?;
+        Some((interrupts, self.taken.as_ref()?))
+    }
+
+    /// Returns a number that no other open file has.
+    pub(crate) fn number(&self) -> usize {
+        core::ptr::from_ref(self).addr()
     }
 
     /// Calls `transfer` with the node of a window, and reports a refusal.
@@ -85,6 +104,9 @@ impl NodeFile {
 
 impl Drop for NodeFile {
     fn drop(&mut self) {
+        if let Some((interrupts, _)) = self.interrupts() {
+            interrupts.file_closed(self.number());
+        }
         if let Some(node) = &self.node {
             node.file_closed();
         }
@@ -109,8 +131,10 @@ impl FileOperations for NodeFile {
             node.file_opened();
             Some(node)
         };
+        let interrupts = node.as_ref().and_then(|node| node.interrupts.as_deref());
+        let taken = interrupts.map(Interrupts::taken_now);
         // A failed allocation drops the file.
-        Ok(KBox::new(Self { state, node }, GFP_KERNEL)?)
+        Ok(KBox::new(Self { state, node, taken }, GFP_KERNEL)?)
     }
 
     fn space(&self) -> &AddressSpace {
@@ -119,6 +143,18 @@ impl FileOperations for NodeFile {
 
     fn size(&self) -> Option<u64> {
         self.node.as_ref().map(|node| node.window.range.length())
+    }
+
+    fn events(&self) -> Option<&WaitQueue> {
+        self.interrupts().map(|(interrupts, _)| interrupts.queue())
+    }
+
+    fn readiness(&self) -> Readiness {
+        match self.interrupts() {
+            Some((interrupts, _)) if !interrupts.is_present() => Readiness::Gone,
+            Some((interrupts, taken)) if interrupts.has_come(taken) => Readiness::Readable,
+            _ => Readiness::Idle,
+        }
     }
 
     fn read(&self, position: u64, to: &mut Destination<'_>) -> Result<usize> {

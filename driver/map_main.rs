@@ -31,6 +31,7 @@ mod debug;
 mod display;
 mod error;
 mod file;
+mod interrupts;
 mod ioctl;
 #[path = "core/mod.rs"]
 pub mod map_core;

@@ -33,6 +33,7 @@ use crate::{
         task, //
     },
     error::Denial,
+    interrupts::Interrupts,
     map_core::{
         may_transfer,
         transferred,
@@ -67,6 +68,7 @@ pub(crate) struct Node {
     pub(crate) minor: u32,
     /// The number of VMAs of the window that are mapped now.
     pub(crate) vmas: Atomic<i64>,
+    pub(crate) interrupts: Option<Arc<Interrupts>>,
     #[pin]
     contents: Mutex<Contents>,
 }
@@ -92,7 +94,11 @@ struct View {
 
 impl Node {
     /// Creates the node of `window`.
-    pub(crate) fn new(window: Window, minor: u32) -> Result<Arc<Self>> {
+    pub(crate) fn new(
+        window: Window,
+        minor: u32,
+        interrupts: Option<Arc<Interrupts>>,
+    ) -> Result<Arc<Self>> {
         let contents = Contents {
             gone: false,
             files: 0,
@@ -104,6 +110,7 @@ impl Node {
                 window,
                 minor,
                 vmas: Atomic::new(0),
+                interrupts,
                 contents <- new_mutex!(contents),
             }),
             GFP_KERNEL,
@@ -116,12 +123,16 @@ impl Node {
         contents.files = contents.files.saturating_add(1);
     }
 
-    /// Counts a file that is closed. With the last one the kernel mapping goes.
+    /// Counts a file that is closed. With the last one the kernel mapping goes, and all interrupts are
+    /// masked, before another file can be opened.
     pub(crate) fn file_closed(&self) {
         let mut contents = self.contents.lock();
         contents.files = contents.files.saturating_sub(1);
         if contents.files == 0 {
             contents.view = None;
+            if let Some(interrupts) = &self.interrupts {
+                interrupts.last_file_closed();
+            }
         }
     }
 
@@ -297,6 +308,10 @@ impl Attributes for Node {
         self.window.name.as_c_str()
     }
 
+    fn has_interrupts(&self) -> bool {
+        self.interrupts.is_some()
+    }
+
     fn show(&self, attribute: u32, out: &mut impl Write) -> fmt::Result {
         let Window {
             range,
@@ -315,7 +330,11 @@ impl Attributes for Node {
             4 => out.write_str(cache.as_str()),
             5 => out.write_str(origin.as_str()),
             6 => write!(out, "{}", self.vmas.load(Relaxed)),
-            _ => out.write_str(huge.as_str()),
+            7 => out.write_str(huge.as_str()),
+            _ => match &self.interrupts {
+                Some(interrupts) => interrupts.show(out),
+                None => Ok(()),
+            },
         }
     }
 }

@@ -24,15 +24,27 @@ use kernel::{
 };
 
 use crate::{
-    abstractions::of::{
-        self,
-        Regions, //
+    abstractions::{
+        irq,
+        of::{
+            self,
+            Regions, //
+        }, //
     },
-    array_vec::ArrayVec,
+    array_vec::{
+        ArrayVec,
+        Filler, //
+    },
     display::CoreDisplay,
+    interrupts::{
+        Interrupts,
+        LineError, //
+    },
     map_core::{
+        abi::IRQS,
         dt::{
             self,
+            Lines,
             Node,
             Place, //
         },
@@ -103,8 +115,9 @@ impl OfWindows {
     /// # Errors
     ///
     /// EINVAL if a node violates the binding or its window does not fit the others, EPERM if a
-    /// window is not permitted, EBUSY if part of a window is already claimed. Each error is logged,
-    /// and none of the device's windows is added.
+    /// window is not permitted, EBUSY if part of a window is already claimed or somebody has an
+    /// interrupt line, EPROBE_DEFER if an interrupt controller has no driver yet. Each error but the
+    /// last is logged, and none of the device's windows is added.
     fn new(device: &Device) -> Result<Self> {
         // Root can bind any device to any driver through sysfs.
         let node = device
@@ -118,8 +131,20 @@ impl OfWindows {
         let state = state::current().ok_or(ENODEV)?;
         // Describing windows, even invalidly, disables raw mode until reload.
         state.windows.lock().leave_raw()?;
-        let windows = read(device, node)?;
-        let added = state.add(&windows);
+        let Description {
+            windows,
+            interrupts,
+        } = read(device, node)?;
+        for (window, interrupts) in windows.iter().zip(&*interrupts) {
+            let Some(interrupts) = interrupts else {
+                continue;
+            };
+            interrupts.request().map_err(|error| {
+                dev_err!(device, "{}: {error}\n", CoreDisplay(window));
+                error.error
+            })?;
+        }
+        let added = state.add(&windows, &interrupts);
         added.map_err(|error| {
             dev_err!(device, "{error}\n");
             error.error()
@@ -134,21 +159,50 @@ impl Drop for OfWindows {
     }
 }
 
+/// The windows of a device, each with its interrupts at the same place.
+struct Description {
+    windows: ArrayVec<Window>,
+    interrupts: ArrayVec<Option<Arc<Interrupts>>>,
+}
+
+impl Filler for Option<Arc<Interrupts>> {
+    fn filler() -> Self {
+        None
+    }
+}
+
 /// Reads the windows of the enabled children of `parent`.
-fn read(device: &Device, parent: &FwNode) -> Result<ArrayVec<Window>> {
+fn read(device: &Device, parent: &FwNode) -> Result<Description> {
     let page_size = limits().page_size;
     let mut windows = ArrayVec::new()?;
+    let mut all_interrupts = ArrayVec::new()?;
     let mut good = true;
     for node in parent.children() {
         let node = &*node;
         match window(node, page_size)? {
-            Ok(window) => windows.push(with_reservation(window)).map_err(|_| {
-                dev_err!(
-                    device,
-                    "{node}: one window too many; the maximum is {MAX_WINDOWS}\n"
-                );
-                EINVAL
-            })?,
+            Ok((window, described)) => {
+                let interrupts = interrupts(node, &window, &described);
+                let interrupts = match interrupts {
+                    Ok(interrupts) => interrupts,
+                    Err(error) if error.error == EPROBE_DEFER || error.error == ENOMEM => {
+                        return Err(error.error);
+                    }
+                    Err(error) => {
+                        dev_err!(device, "{node}: {error}\n");
+                        good = false;
+                        None
+                    }
+                };
+                let pushed = windows.push(with_reservation(window)).is_ok()
+                    && all_interrupts.push(interrupts).is_ok();
+                if !pushed {
+                    dev_err!(
+                        device,
+                        "{node}: one window too many; the maximum is {MAX_WINDOWS}\n"
+                    );
+                    return Err(EINVAL);
+                }
+            }
             Err(error) => {
                 dev_err!(device, "{node}: {}\n", CoreDisplay(error));
                 good = false;
@@ -156,15 +210,40 @@ fn read(device: &Device, parent: &FwNode) -> Result<ArrayVec<Window>> {
         }
     }
     if good {
-        Ok(windows)
+        Ok(Description {
+            windows,
+            interrupts: all_interrupts,
+        })
     } else {
         Err(EINVAL)
     }
 }
 
-/// Reads the window of `node`. The outer error is one of the kernel, the inner one a violation of
-/// the binding.
-fn window(node: &FwNode, page_size: u64) -> Result<Result<Window, dt::NodeError>> {
+/// Finds the lines of the interrupts of `window` that `node` describes.
+fn interrupts(
+    node: &FwNode,
+    window: &Window,
+    described: &dt::Interrupts,
+) -> Result<Option<Arc<Interrupts>>, LineError> {
+    if described.number == 0 {
+        return Ok(None);
+    }
+    let mut numbers = [0; IRQS];
+    for (index, number) in (0..described.number).zip(&mut numbers) {
+        *number = irq::of_interrupt(node, index)
+            .map_err(|error| LineError::new(index, described, error))?;
+    }
+    Interrupts::new(window.name, described, numbers)
+        .map(Some)
+        .map_err(|error| LineError::new(0, described, error))
+}
+
+/// Reads the window of `node` and its interrupts. The outer error is one of the kernel, the inner one
+/// a violation of the binding.
+fn window(
+    node: &FwNode,
+    page_size: u64,
+) -> Result<Result<(Window, dt::Interrupts), dt::NodeError>> {
     let name = CString::try_from_fmt(fmt!("{}", node.display_name()))?;
     let (memory_region, of_boot) = if of::has(node, dt::MEMORY_REGION) {
         let (regions, of_boot) = of::memory_region(node);
@@ -177,6 +256,14 @@ fn window(node: &FwNode, page_size: u64) -> Result<Result<Window, dt::NodeError>
     } else {
         Place::Absent
     };
+    let lines = if of::has(node, dt::INTERRUPTS_EXTENDED) {
+        Lines::Extended(irq::interrupts_extended(node))
+    } else {
+        of::property(node, dt::INTERRUPTS).map_or(Lines::Absent, |value| Lines::Interrupts {
+            length: value.len(),
+            cells: irq::interrupt_cells(node),
+        })
+    };
     let node = Node {
         // Node names are ASCII. The accessor for bytes without a string conversion can panic.
         name: name.to_str().unwrap_or_default().as_bytes(),
@@ -187,9 +274,13 @@ fn window(node: &FwNode, page_size: u64) -> Result<Result<Window, dt::NodeError>
         huge: of::property(node, dt::HUGE),
         memory_region,
         reg,
+        lines,
+        interrupt_names: of::property(node, dt::INTERRUPT_NAMES),
         of_boot,
     };
-    Ok(node.window(page_size))
+    Ok(node
+        .window(page_size)
+        .and_then(|window| Ok((window, node.interrupts(page_size)?))))
 }
 
 fn place(regions: Regions) -> Place {

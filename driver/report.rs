@@ -117,11 +117,15 @@ impl Drop for LastWords {
 }
 
 /// Writes the lines of a file of a node in `/proc/PID/fdinfo`.
-pub(crate) fn fdinfo(NodeFile { state, node }: &NodeFile, out: &SeqFile) {
+pub(crate) fn fdinfo(file: &NodeFile, out: &SeqFile) {
+    let NodeFile { state, node, .. } = file;
     if let Some(node) = node {
         let mode = if node.is_gone() { "gone" } else { "window" };
         seq_print!(out, "map-mode:\t{mode}\n");
         seq_print!(out, "map-window:\t{}\n", CoreDisplay(node.window));
+        if let Some((interrupts, taken)) = file.interrupts() {
+            interrupts.show_file(taken, out);
+        }
         return;
     }
     let windows = state.windows.lock();

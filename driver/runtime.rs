@@ -78,7 +78,7 @@ fn add(window: Window) -> Result<u32, AddError> {
     let state = state::current().ok_or(ENODEV)?;
     // Describing windows, even invalidly, disables raw mode until reload.
     state.windows.lock().leave_raw()?;
-    state.add(&[window])?;
+    state.add(&[window], &[])?;
     // It is still there: only the caller removes it.
     let node = state.windows.lock().node_of(&window);
     Ok(node.ok_or(ENODEV)?.minor)

@@ -11,11 +11,15 @@
 #include <linux/cred.h>
 #include <linux/debugfs.h>
 #include <linux/device.h>
+#include <linux/eventfd.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
+#include <linux/hrtimer.h>
 #include <linux/huge_mm.h>
+#include <linux/interrupt.h>
 #include <linux/io.h>
 #include <linux/ioport.h>
+#include <linux/irq.h>
 #include <linux/memory.h>
 #include <linux/mm.h>
 #include <linux/mod_devicetable.h>
@@ -25,10 +29,12 @@
 #include <linux/notifier.h>
 #include <linux/of.h>
 #include <linux/of_address.h>
+#include <linux/of_irq.h>
 #include <linux/of_reserved_mem.h>
 #include <linux/pci.h>
 #include <linux/personality.h>
 #include <linux/pgtable.h>
+#include <linux/poll.h>
 #include <linux/pseudo_fs.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
@@ -36,6 +42,7 @@
 #include <linux/security.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
 #include <linux/timekeeping.h>
@@ -43,6 +50,7 @@
 #include <linux/uio.h>
 #include <linux/user_namespace.h>
 #include <linux/vmalloc.h>
+#include <linux/wait.h>
 
 #if defined(CONFIG_X86)
 #include <asm/e820/api.h>
@@ -723,6 +731,153 @@ int map_of_reg(const struct fwnode_handle *fwnode, u64 *start, u64 *length)
 }
 
 /*
+ * Returns the number of interrupts in the property interrupts-extended of a
+ * node; negative if one refers to no interrupt controller or lacks cells.
+ */
+int map_of_interrupts_extended(const struct fwnode_handle *fwnode)
+{
+	return of_count_phandle_with_args(to_of_node(fwnode),
+					  "interrupts-extended",
+					  "#interrupt-cells");
+}
+
+/*
+ * Finds the number of cells of an interrupt in the property interrupts of a
+ * node; false if the node has no interrupt controller.
+ */
+bool map_of_interrupt_cells(const struct fwnode_handle *fwnode, u32 *cells)
+{
+	struct device_node *controller __free(device_node) =
+		of_irq_find_parent(to_of_node(fwnode));
+
+	return controller &&
+	       !of_property_read_u32(controller, "#interrupt-cells", cells);
+}
+
+/*
+ * Returns the kernel's number of the interrupt line with this index of a node; 0
+ * or negative if there is none, -EPROBE_DEFER if the driver of its interrupt
+ * controller is not bound yet.
+ */
+int map_of_interrupt(const struct fwnode_handle *fwnode, unsigned int index)
+{
+	return of_irq_get(to_of_node(fwnode), index);
+}
+
+/*
+ * Requests an interrupt line for one handler alone. The line is disabled.
+ *
+ * The handler disables the line, and so does a process that holds a lock. If the
+ * controller is on a bus such as I2C, both would have to sleep.
+ */
+int map_irq_request(unsigned int irq,
+		    irqreturn_t (*handler)(int irq, void *data),
+		    const char *name, void *data)
+{
+	struct irq_chip *chip = irq_get_chip(irq);
+
+	if (chip && chip->irq_bus_lock)
+		return -EOPNOTSUPP;
+	return request_irq(irq, handler, IRQF_NO_AUTOEN, name, data);
+}
+
+/* The trigger type of a line, which is known after it was requested. */
+u32 map_irq_trigger(unsigned int irq)
+{
+	return irq_get_trigger_type(irq);
+}
+
+/*
+ * Makes disable_irq_nosync() disable a line at once, not when it comes again.
+ * This ends when the line is freed.
+ */
+void map_irq_set_unlazy(unsigned int irq)
+{
+	irq_set_status_flags(irq, IRQ_DISABLE_UNLAZY);
+}
+
+void map_irq_enable(unsigned int irq)
+{
+	enable_irq(irq);
+}
+
+void map_irq_disable(unsigned int irq)
+{
+	disable_irq_nosync(irq);
+}
+
+/* A lock that interrupt handlers take. */
+void map_irq_lock_init(spinlock_t *lock)
+{
+	spin_lock_init(lock);
+}
+
+unsigned long map_irq_lock(spinlock_t *lock)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(lock, flags);
+	return flags;
+}
+
+void map_irq_unlock(spinlock_t *lock, unsigned long flags)
+{
+	spin_unlock_irqrestore(lock, flags);
+}
+
+void map_wait_init(struct wait_queue_head *queue)
+{
+	init_waitqueue_head(queue);
+}
+
+void map_wait_wake(struct wait_queue_head *queue)
+{
+	wake_up_interruptible_poll(queue, EPOLLIN | EPOLLRDNORM);
+}
+
+/*
+ * Sleeps until ready() returns true, for at most this many nanoseconds; for ever
+ * if they are negative. Nobody waits for a century, so that is for ever as well,
+ * and the clock cannot overflow.
+ */
+int map_wait_sleep(struct wait_queue_head *queue, bool (*ready)(void *data),
+		   void *data, s64 timeout)
+{
+	int error;
+
+	if (timeout < 0 || timeout > KTIME_MAX / 2)
+		error = wait_event_interruptible(*queue, ready(data));
+	else
+		error = wait_event_interruptible_hrtimeout(
+			*queue, ready(data), ns_to_ktime(timeout));
+	if (error == -ETIME)
+		return MAP_TIMED_OUT;
+	return error ? MAP_SIGNAL : MAP_READY;
+}
+
+/* Has poll(2) of a file watch a queue. */
+void map_poll_wait(struct file *file, struct wait_queue_head *queue,
+		   struct poll_table_struct *table)
+{
+	poll_wait(file, queue, table);
+}
+
+struct eventfd_ctx *map_eventfd_get(int fd)
+{
+	return eventfd_ctx_fdget(fd);
+}
+
+void map_eventfd_signal(struct eventfd_ctx *eventfd)
+{
+	eventfd_signal(eventfd);
+}
+
+void map_eventfd_put(struct eventfd_ctx *eventfd)
+{
+	eventfd_ctx_put(eventfd);
+}
+
+/*
  * Whether a long transfer may go on. Before it answers, it lets other processes
  * run.
  */
@@ -911,6 +1066,24 @@ static struct attribute *map_node_attrs[] = {
 };
 ATTRIBUTE_GROUPS(map_node);
 
+/* Only a window with interrupts has this. */
+MAP_ATTRIBUTE(interrupts, 0444, 8);
+
+static struct attribute *map_irq_attrs[] = {
+	&map_attribute_interrupts.attr,
+	NULL,
+};
+
+static const struct attribute_group map_irq_group = {
+	.attrs = map_irq_attrs,
+};
+
+static const struct attribute_group *map_irq_node_groups[] = {
+	&map_node_group,
+	&map_irq_group,
+	NULL,
+};
+
 /* udev makes a link by the name of the window. */
 static int map_uevent(const struct device *dev, struct kobj_uevent_env *env)
 {
@@ -931,13 +1104,14 @@ void map_class_init(struct class *class,
 }
 
 /* Creates the device of a window, which is named by its minor number. */
-struct device *map_device_create(struct class *class, dev_t number, void *node)
+struct device *map_device_create(struct class *class, dev_t number, void *node,
+				 bool interrupts)
 {
 	return device_create_with_groups(class, NULL, number, node,
-					 map_node_groups, KBUILD_MODNAME "%u",
-					 MINOR(number));
+					 interrupts ? map_irq_node_groups :
+						      map_node_groups,
+					 KBUILD_MODNAME "%u", MINOR(number));
 }
-
 
 /* The files in debugfs. Rust writes them by their number in this order. */
 static void (*map_debug_show)(struct seq_file *out, unsigned int which);
@@ -963,6 +1137,13 @@ static int map_debug_refusals_show(struct seq_file *out, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(map_debug_refusals);
 
+static int map_debug_interrupts_show(struct seq_file *out, void *unused)
+{
+	map_debug_show(out, 3);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(map_debug_interrupts);
+
 static struct dentry *map_debug;
 
 void map_debug_create(void (*show)(struct seq_file *out, unsigned int which))
@@ -975,6 +1156,8 @@ void map_debug_create(void (*show)(struct seq_file *out, unsigned int which))
 			    &map_debug_mappings_fops);
 	debugfs_create_file("refusals", 0400, map_debug, NULL,
 			    &map_debug_refusals_fops);
+	debugfs_create_file("interrupts", 0400, map_debug, NULL,
+			    &map_debug_interrupts_fops);
 }
 
 void map_debug_remove(void)

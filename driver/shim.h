@@ -3,25 +3,35 @@
 #ifndef MAP_SHIM_H
 #define MAP_SHIM_H
 
+#include <linux/irqreturn.h>
 #include <linux/mm_types.h>
 #include <linux/sched.h>
+#include <linux/spinlock_types.h>
 #include <linux/types.h>
 
 struct class;
 struct device;
+struct eventfd_ctx;
 struct file;
 struct fwnode_handle;
 struct inode;
 struct iov_iter;
+struct poll_table_struct;
 struct seq_file;
 struct vfsmount;
 struct vm_fault;
 struct vm_area_struct;
+struct wait_queue_head;
 
 /* The access mode of a file, and a property of the process that maps it. */
 #define MAP_CALLER_READABLE 1
 #define MAP_CALLER_WRITABLE 2
 #define MAP_CALLER_READ_IMPLIES_EXEC 4
+
+/* How a sleep ends. */
+#define MAP_READY 0
+#define MAP_TIMED_OUT 1
+#define MAP_SIGNAL 2
 
 unsigned int map_major(void);
 const char *map_windows(size_t *length);
@@ -48,7 +58,8 @@ void map_class_init(struct class *class,
 		    ssize_t (*show)(const void *node, unsigned int which,
 				    char *buffer),
 		    const char *(*name)(const void *node));
-struct device *map_device_create(struct class *class, dev_t number, void *node);
+struct device *map_device_create(struct class *class, dev_t number, void *node,
+				 bool interrupts);
 void map_zap(struct vm_area_struct *vma);
 void map_set_pfn_map(struct vm_area_struct *vma);
 bool map_huge(void);
@@ -89,6 +100,29 @@ bool map_of_property(const struct fwnode_handle *fwnode, const char *name,
 int map_of_memory_region(const struct fwnode_handle *fwnode, u64 *start,
 			   u64 *length, bool *of_boot);
 int map_of_reg(const struct fwnode_handle *fwnode, u64 *start, u64 *length);
+int map_of_interrupts_extended(const struct fwnode_handle *fwnode);
+bool map_of_interrupt_cells(const struct fwnode_handle *fwnode, u32 *cells);
+int map_of_interrupt(const struct fwnode_handle *fwnode, unsigned int index);
+
+int map_irq_request(unsigned int irq,
+		    irqreturn_t (*handler)(int irq, void *data),
+		    const char *name, void *data);
+u32 map_irq_trigger(unsigned int irq);
+void map_irq_set_unlazy(unsigned int irq);
+void map_irq_enable(unsigned int irq);
+void map_irq_disable(unsigned int irq);
+void map_irq_lock_init(spinlock_t *lock);
+unsigned long map_irq_lock(spinlock_t *lock);
+void map_irq_unlock(spinlock_t *lock, unsigned long flags);
+void map_wait_init(struct wait_queue_head *queue);
+void map_wait_wake(struct wait_queue_head *queue);
+int map_wait_sleep(struct wait_queue_head *queue, bool (*ready)(void *data),
+		   void *data, s64 timeout);
+void map_poll_wait(struct file *file, struct wait_queue_head *queue,
+		   struct poll_table_struct *table);
+struct eventfd_ctx *map_eventfd_get(int fd);
+void map_eventfd_signal(struct eventfd_ctx *eventfd);
+void map_eventfd_put(struct eventfd_ctx *eventfd);
 
 void map_debug_create(void (*show)(struct seq_file *out, unsigned int which));
 void map_debug_remove(void);

@@ -31,6 +31,7 @@ use crate::{
         },
         space::AddressSpace, //
     },
+    interrupts::Interrupts,
     map_core::{
         LogLimit,
         Refusal,
@@ -78,13 +79,18 @@ impl State {
         )
     }
 
-    /// Adds the windows `new` with their devices.
+    /// Adds the windows `new` with their devices, each with the element of `interrupts` at its place, if
+    /// any.
     ///
     /// # Errors
     ///
     /// [`AddError`] if a window cannot be added. In that case nothing changes.
-    pub(crate) fn add(&self, new: &[Window]) -> Result<(), AddError> {
-        self.windows.lock().add(new)?;
+    pub(crate) fn add(
+        &self,
+        new: &[Window],
+        interrupts: &[Option<Arc<Interrupts>>],
+    ) -> Result<(), AddError> {
+        self.windows.lock().add(new, interrupts)?;
         let created = new.iter().try_for_each(|window| self.create_device(window));
         created.inspect_err(|_| self.remove(new))?;
         Ok(())
@@ -99,16 +105,22 @@ impl State {
         Ok(())
     }
 
-    /// Removes the windows `gone`, and takes their memory from every process. When this returns, no
-    /// process and no file can access it, and it is claimed by nobody.
+    /// Removes the windows `gone`, and takes their memory and their interrupts from every process. When
+    /// this returns, no process and no file can access it, it is claimed by nobody, and the lines of
+    /// the interrupts are free.
     ///
     /// A mapping that is being made is noted before its VMA can be found (`next_process()`), and
     /// its process holds mmap_lock until then. So whoever takes that lock finds the VMA.
     pub(crate) fn remove(&self, gone: &[Window]) {
         for window in gone {
-            let node = self.windows.lock().begin_removal(window);
-            let device = node.and_then(|node| self.nodes.lock().remove(&node.minor));
-            // Without a lock.
+            let Some(node) = self.windows.lock().begin_removal(window) else {
+                continue;
+            };
+            // The rest without a lock.
+            if let Some(interrupts) = &node.interrupts {
+                interrupts.remove();
+            }
+            let device = self.nodes.lock().remove(&node.minor);
             drop(device);
         }
         for window in gone {

@@ -36,6 +36,7 @@ use crate::{
         error_of,
         Denial, //
     },
+    interrupts::Interrupts,
     map_core::{
         check_window,
         decide,
@@ -99,6 +100,11 @@ impl WindowEntry {
             claim: None,
             node: None,
         }
+    }
+
+    /// Returns the interrupts, if there are any.
+    pub(crate) fn interrupts(&self) -> Option<&Interrupts> {
+        self.node.as_ref()?.interrupts.as_deref()
     }
 
     /// Returns the node, unless the window is being removed.
@@ -277,13 +283,17 @@ impl Windows {
         Ok(())
     }
 
-    /// Adds the windows `new`, claims the memory of those without `shared`, and leaves raw mode.
+    /// Adds the windows `new`, each with the element of `interrupts` at its place, if any; claims the memory of those without `shared`, and leaves raw mode.
     /// They have no devices yet.
     ///
     /// # Errors
     ///
     /// [`AddError`] if a window cannot be added. In that case nothing changes.
-    pub(crate) fn add(&mut self, new: &[Window]) -> Result<(), AddError> {
+    pub(crate) fn add(
+        &mut self,
+        new: &[Window],
+        interrupts: &[Option<Arc<Interrupts>>],
+    ) -> Result<(), AddError> {
         let old = self.mode.windows();
         let all = old.len().saturating_add(new.len());
         let mut entries = ArrayVec::new()?;
@@ -292,11 +302,13 @@ impl Windows {
             entries.push(entry).map_err(|_| TableError::TooMany(all))?;
         }
         // In the order of `new`: the first one gets the lowest number.
+        let mut interrupts = interrupts.iter().cloned();
         while let Some(minor) = free_minor(&entries) {
             let Some(entry) = entries.iter_mut().find(|entry| entry.node.is_none()) else {
                 break;
             };
-            entry.node = Some(Node::new(entry.window, minor)?);
+            let interrupts = interrupts.next().flatten();
+            entry.node = Some(Node::new(entry.window, minor, interrupts)?);
         }
         let table = Table::new(entries, &limits())?;
         for window in new {
@@ -354,7 +366,7 @@ fn free_minor(entries: &[WindowEntry]) -> Option<u32> {
 /// permitted, EBUSY if part of a window is already claimed. A line in the log has the reason.
 pub(crate) fn add_at_load(state: &State) -> Result {
     if let Some(text) = param::windows() {
-        state.add(&listed(text)?).map_err(|error| {
+        state.add(&listed(text)?, &[]).map_err(|error| {
             pr_err!("windows: {error}\n");
             error.error()
         })

@@ -51,6 +51,9 @@ pub(crate) trait Attributes: Send + Sync + 'static {
     /// Returns a name of the device, for a link in `/dev`; empty if there is none.
     fn name(&self) -> &CStr;
 
+    /// Returns whether the device has the attribute `interrupts`.
+    fn has_interrupts(&self) -> bool;
+
     /// Writes the value of an attribute, by its number in `shim.c`.
     fn show(&self, attribute: u32, out: &mut impl Write) -> fmt::Result;
 }
@@ -313,8 +316,10 @@ impl<D: Attributes> Device<D> {
     pub(crate) fn new(devices: &Arc<Devices<D>>, minor: u32, data: Arc<D>) -> Result<Self> {
         let number = devices.number.first | minor;
         let shown = Arc::as_ptr(&data).cast_mut().cast();
+        let class = devices.class.0.as_ptr();
+        let interrupts = data.has_interrupts();
         // SAFETY: The class exists, and the data lives as long as the device.
-        from_err_ptr(unsafe { shim::map_device_create(devices.class.0.as_ptr(), number, shown) })?;
+        from_err_ptr(unsafe { shim::map_device_create(class, number, shown, interrupts) })?;
         // INVARIANT: It was just created.
         Ok(Self {
             devices: devices.clone(),

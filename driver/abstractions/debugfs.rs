@@ -16,7 +16,7 @@ use kernel::{
 
 use super::shim;
 
-/// The contents of the files `windows`, `mappings` and `refusals`.
+/// The contents of the files `windows`, `mappings`, `refusals` and `interrupts`.
 pub(crate) trait Contents: 'static {
     /// Writes the contents of `windows`.
     fn windows(out: &SeqFile);
@@ -26,6 +26,9 @@ pub(crate) trait Contents: 'static {
 
     /// Writes the contents of `refusals`.
     fn refusals(out: &SeqFile);
+
+    /// Writes the contents of `interrupts`.
+    fn interrupts(out: &SeqFile);
 }
 
 /// The directory of the module with its files. Dropping this removes them.
@@ -48,7 +51,8 @@ impl<T: Contents> Directory<T> {
         match which {
             0 => T::windows(out),
             1 => T::mappings(out),
-            _ => T::refusals(out),
+            2 => T::refusals(out),
+            _ => T::interrupts(out),
         }
     }
 }

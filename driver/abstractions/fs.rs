@@ -32,10 +32,28 @@ use kernel::{
 };
 
 use super::{
+    irq::WaitQueue,
     shim,
     space::AddressSpace, //
 };
 use crate::map_core::aligned_address;
+
+/// The events of poll(2), which have the same numbers on all architectures of Rust for Linux.
+const POLLIN: u32 = 0x1;
+const POLLERR: u32 = 0x8;
+const POLLHUP: u32 = 0x10;
+const POLLRDNORM: u32 = 0x40;
+
+/// What poll(2) reports of a file with events.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    /// Nothing has happened.
+    Idle,
+    /// Something has happened.
+    Readable,
+    /// Nothing will happen any more.
+    Gone,
+}
 
 /// The operations of a file.
 pub(crate) trait FileOperations: Sized + 'static {
@@ -52,6 +70,13 @@ pub(crate) trait FileOperations: Sized + 'static {
     /// Returns the length in bytes of a file with contents; `None` for one that has neither
     /// contents nor a position. This never changes for a file.
     fn size(&self) -> Option<u64>;
+
+    /// Returns the queue that is woken when an event happens; `None` for a file without events. This
+    /// never changes for a file, which keeps the queue alive.
+    fn events(&self) -> Option<&WaitQueue>;
+
+    /// Returns what poll(2) reports.
+    fn readiness(&self) -> Readiness;
 
     /// Copies contents from `position` on to `to`, and returns the number of bytes.
     fn read(&self, position: u64, to: &mut Destination<'_>) -> Result<usize>;
@@ -105,6 +130,12 @@ impl<T: FileOperations> Vtable<T> {
         ..Self::OPERATIONS
     };
 
+    /// The operations of a file with contents and events. poll(2) takes every other file for ready.
+    const WITH_EVENTS: bindings::file_operations = bindings::file_operations {
+        poll: Some(Self::poll),
+        ..Self::WITH_CONTENTS
+    };
+
     pub(super) const fn get() -> &'static bindings::file_operations {
         &Self::OPERATIONS
     }
@@ -127,7 +158,12 @@ impl<T: FileOperations> Vtable<T> {
                 // The kernel reads the table again after this. Both have the same owner, to which
                 // the file holds a reference already.
                 // SAFETY: By this function's contract nothing else uses the file yet.
-                unsafe { (*file).f_op = &Self::WITH_CONTENTS };
+                unsafe {
+                    (*file).f_op = match data.events() {
+                        Some(_) => &Self::WITH_EVENTS,
+                        None => &Self::WITH_CONTENTS,
+                    }
+                };
             } else {
                 // SAFETY: By this function's contract, which is that of `nonseekable_open()`, which
                 // cannot fail.
@@ -300,6 +336,26 @@ impl<T: FileOperations> Vtable<T> {
         // SAFETY: By this function's contract; the system call does not hold the file position.
         let file = unsafe { File::from_raw_file(file) };
         from_result(|| data.ioctl(file, command, argument).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// `file` must have been opened by [`Self::open()`], and `table` must be what poll(2) passes.
+    unsafe extern "C" fn poll(
+        file: *mut bindings::file,
+        table: *mut bindings::poll_table_struct,
+    ) -> bindings::__poll_t {
+        // SAFETY: By this function's contract.
+        let data = unsafe { Self::data(file) };
+        if let Some(queue) = data.events() {
+            // SAFETY: By this function's contract; the file keeps the queue alive.
+            unsafe { queue.watch(file, table) };
+        }
+        match data.readiness() {
+            Readiness::Idle => 0,
+            Readiness::Readable => POLLIN | POLLRDNORM,
+            Readiness::Gone => POLLERR | POLLHUP,
+        }
     }
 
     /// # Safety

@@ -11,6 +11,7 @@ pub(crate) mod debugfs;
 pub(crate) mod export;
 pub(crate) mod fs;
 pub(crate) mod io;
+pub(crate) mod irq;
 pub(crate) mod machine;
 pub(crate) mod memory_hotplug;
 pub(crate) mod mm;

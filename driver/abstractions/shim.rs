@@ -16,11 +16,14 @@ use kernel::{
         pgprot_t,
         phys_addr_t,
         pid_t,
+        poll_table_struct,
         seq_file,
+        spinlock_t,
         uid_t,
         vfsmount,
         vm_area_struct, //
         vm_fault,
+        wait_queue_head,
     },
     device::property::FwNode,
     ffi::{
@@ -31,6 +34,7 @@ use kernel::{
     },
     fs::File,
     mm::virt::VmaNew,
+    prelude::*,
     str::{
         CStr,
         CStrExt, //
@@ -106,7 +110,48 @@ unsafe extern "C" {
         class: *mut class,
         number: dev_t,
         node: *mut c_void,
+        interrupts: bool,
     ) -> *mut device;
+
+    pub(super) fn map_irq_request(
+        number: c_uint,
+        handler: Option<unsafe extern "C" fn(c_int, *mut c_void) -> c_uint>,
+        name: *const c_char,
+        data: *mut c_void,
+    ) -> c_int;
+    pub(super) fn map_irq_lock_init(lock: *mut spinlock_t);
+    pub(super) fn map_irq_lock(lock: *mut spinlock_t) -> usize;
+    pub(super) fn map_irq_unlock(lock: *mut spinlock_t, flags: usize);
+    pub(super) fn map_wait_init(queue: *mut wait_queue_head);
+    pub(super) fn map_wait_wake(queue: *mut wait_queue_head);
+    pub(super) fn map_wait_sleep(
+        queue: *mut wait_queue_head,
+        ready: unsafe extern "C" fn(*mut c_void) -> bool,
+        data: *mut c_void,
+        timeout: i64,
+    ) -> c_int;
+    pub(super) fn map_poll_wait(
+        file: *mut file,
+        queue: *mut wait_queue_head,
+        table: *mut poll_table_struct,
+    );
+    pub(super) fn map_eventfd_signal(eventfd: *mut c_void);
+    pub(super) fn map_eventfd_put(eventfd: *mut c_void);
+
+    /// Gets a reference to the eventfd with this descriptor.
+    pub(super) safe fn map_eventfd_get(fd: c_int) -> *mut c_void;
+
+    /// Returns the trigger type of a line that was requested.
+    pub(super) safe fn map_irq_trigger(number: c_uint) -> u32;
+
+    /// Makes [`map_irq_disable()`] disable this line at once, and not when it comes again.
+    pub(crate) safe fn map_irq_set_unlazy(number: c_uint);
+
+    /// Enables this line. This may be called by a handler.
+    pub(crate) safe fn map_irq_enable(number: c_uint);
+
+    /// Disables this line, without waiting for its handler. This may be called by a handler.
+    pub(crate) safe fn map_irq_disable(number: c_uint);
 
     /// Returns whether a long transfer may go on: no signal is pending. First lets other processes
     /// run.
@@ -213,7 +258,13 @@ unsafe extern "C" {
         of_boot: *mut bool,
     ) -> c_int;
     fn map_of_reg(node: *const fwnode_handle, start: *mut u64, length: *mut u64) -> c_int;
+    fn map_of_interrupts_extended(node: *const fwnode_handle) -> c_int;
+    fn map_of_interrupt_cells(node: *const fwnode_handle, cells: *mut u32) -> bool;
+    fn map_of_interrupt(node: *const fwnode_handle, index: c_uint) -> c_int;
 }
+
+/// What [`map_wait_sleep()`] returns if its time is over, as in `shim.h`.
+pub(super) const TIMED_OUT: c_int = 1;
 
 const COMM_LENGTH: usize = kernel::bindings::TASK_COMM_LEN as usize;
 
@@ -343,6 +394,41 @@ pub(crate) fn reg(node: &FwNode) -> Regions {
     // SAFETY: The reference keeps the node alive, and the two numbers are writable.
     let count = unsafe { map_of_reg(raw(node), &mut start, &mut length) };
     regions(count, start, length)
+}
+
+/// Returns the number of interrupts in the property `interrupts-extended` of `node`; `None` if one of
+/// them is not valid.
+pub(crate) fn interrupts_extended(node: &FwNode) -> Option<usize> {
+    // SAFETY: The reference keeps the node alive.
+    let count = unsafe { map_of_interrupts_extended(raw(node)) };
+    usize::try_from(count).ok()
+}
+
+/// Returns the number of cells of an interrupt in the property `interrupts` of `node`; `None` if it has
+/// no interrupt controller.
+pub(crate) fn interrupt_cells(node: &FwNode) -> Option<u32> {
+    let mut cells = 0;
+    // SAFETY: The reference keeps the node alive, and the number is writable.
+    let found = unsafe { map_of_interrupt_cells(raw(node), &mut cells) };
+    found.then_some(cells)
+}
+
+/// Returns the kernel's number of the line of the interrupt with `index` of `node`.
+///
+/// # Errors
+///
+/// EPROBE_DEFER if the driver of its interrupt controller is not bound yet, ENXIO if there is no such
+/// line.
+pub(crate) fn of_interrupt(node: &FwNode, index: usize) -> Result<u32> {
+    let index = c_uint::try_from(index).map_err(|_| ENXIO)?;
+    // SAFETY: The reference keeps the node alive.
+    let number = unsafe { map_of_interrupt(raw(node), index) };
+    match u32::try_from(number) {
+        Ok(0) => Err(ENXIO),
+        Ok(number) => Ok(number),
+        Err(_) if number == EPROBE_DEFER.to_errno() => Err(EPROBE_DEFER),
+        Err(_) => Err(ENXIO),
+    }
 }
 
 /// Returns the C node; `FwNode` is a transparent wrapper of it.

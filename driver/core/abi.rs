@@ -37,8 +37,8 @@ pub const NAME: &CStr = c"map";
 /// The path at which devtmpfs and udev create the node, and the tools expect it.
 pub const NODE: &str = "/dev/map";
 
-/// The version of the ioctls. It is incremented when a meaning changes, not for additions.
-pub const VERSION: u32 = 1;
+/// The version of the ioctls. 1 had no interrupts: their ioctls were ENOTTY.
+pub const VERSION: u32 = 2;
 
 /// In [`MapInfo::mode`]: there are no windows.
 pub const MODE_RAW: u32 = 0;
@@ -77,6 +77,19 @@ pub const WINDOW_RUN_TIME: u32 = 1 << 6;
 /// In [`MapWindow::flags`]: mappings have no huge pages, so no access to them takes a page fault.
 pub const WINDOW_NOT_HUGE: u32 = 1 << 7;
 
+/// The largest number of interrupts of a window.
+pub const IRQS: usize = 16;
+
+/// In [`MapIrq::flags`]: the interrupt is level-triggered, or its trigger is unknown. The driver masks
+/// it when it comes, until a program unmasks it.
+pub const IRQ_LEVEL: u32 = 1 << 0;
+
+/// In [`MapIrq::flags`]: the interrupt is masked now.
+pub const IRQ_MASKED: u32 = 1 << 1;
+
+/// In [`MapIrq::flags`]: an eventfd is set.
+pub const IRQ_EVENTFD: u32 = 1 << 2;
+
 /// In [`MapCheck::verdict`]: the mapping is granted. Other verdicts are codes of
 /// [`Refusal::code()`](super::Refusal::code).
 pub const GRANTED: u32 = 0;
@@ -114,6 +127,34 @@ pub const IOC_WINDOW: u32 = ioc(IOC_READ | IOC_WRITE, 0x01, size_of::<MapWindow>
 /// EINVAL if [`MapCheck::prot`] or [`MapCheck::flags`] has unknown bits. A refusal is reported in
 /// the structure, not as an error.
 pub const IOC_CHECK: u32 = ioc(IOC_READ | IOC_WRITE, 0x02, size_of::<MapCheck>());
+
+/// Reports one interrupt of the window of this node: takes and fills a [`MapIrq`]. EINVAL if there is
+/// no interrupt with this index.
+///
+/// This and the following ioctls are ENOTTY on the node of all memory, and ENODEV once the window is
+/// gone.
+pub const IOC_IRQ: u32 = ioc(IOC_READ | IOC_WRITE, 0x03, size_of::<MapIrq>());
+
+/// Waits until interrupts have come, and takes their counts: takes and fills a [`MapIrqWait`].
+///
+/// ETIMEDOUT if none has come in time, EINVAL if [`MapIrqWait::interrupts`] is 0 or has bits of
+/// interrupts that do not exist, or [`MapIrqWait::flags`] is not 0. A signal is EINTR if the timeout
+/// is finite; otherwise the call is restarted if the signal's action permits it.
+pub const IOC_IRQ_WAIT: u32 = ioc(IOC_READ | IOC_WRITE, 0x04, size_of::<MapIrqWait>());
+
+/// Masks or unmasks interrupts, all of those named or none: takes a [`MapIrqMask`].
+///
+/// EACCES if the descriptor is not open for writing, EINVAL if [`MapIrqMask::interrupts`] is 0 or has
+/// bits of interrupts that do not exist, or [`MapIrqMask::masked`] is neither 0 nor 1, EALREADY if one
+/// of them is masked, or unmasked, already.
+pub const IOC_IRQ_MASK: u32 = ioc(IOC_WRITE, 0x05, size_of::<MapIrqMask>());
+
+/// Sets the eventfd of an interrupt, or takes it away: takes a [`MapIrqEventfd`].
+///
+/// EACCES if the descriptor is not open for writing, EINVAL if there is no interrupt with this index
+/// or [`MapIrqEventfd::fd`] is no eventfd, EBADF if it is no descriptor, EBUSY if another open file
+/// has set one.
+pub const IOC_IRQ_EVENTFD: u32 = ioc(IOC_WRITE, 0x06, size_of::<MapIrqEventfd>());
 
 /// The type of all ioctls of the node. It is unused in `ioctl-number.rst` of the kernel.
 pub const IOC_TYPE: u32 = 0xd7;
@@ -193,10 +234,64 @@ pub struct MapCheck {
     pub near_length: u64,
 }
 
+/// The input and output of [`IOC_IRQ`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct MapIrq {
+    /// In: the index of the interrupt, from 0 in the order of the device tree.
+    pub index: u32,
+    /// Out: [`IRQ_LEVEL`], [`IRQ_MASKED`], [`IRQ_EVENTFD`].
+    pub flags: u32,
+    /// Out: how often the interrupt has come since the window was added.
+    pub count: u64,
+    /// Out: the name from `interrupt-names`, padded with NUL bytes; all NUL if there is none.
+    pub name: [u8; Name::MAX_LENGTH + 1],
+}
+
+/// The input and output of [`IOC_IRQ_WAIT`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct MapIrqWait {
+    /// In: bits of the interrupts to wait for: 1 << index. Out: those that have come.
+    pub interrupts: u32,
+    /// In: 0.
+    pub flags: u32,
+    /// In: the longest time to wait in nanoseconds; 0 does not wait, and a negative number waits for
+    /// ever.
+    pub timeout: i64,
+    /// Out: for each interrupt that has come, by its index, how often since this open file took its
+    /// count last, or was opened; 0 for the others.
+    pub counts: [u64; IRQS],
+}
+
+/// The input of [`IOC_IRQ_MASK`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct MapIrqMask {
+    /// In: bits of the interrupts: 1 << index.
+    pub interrupts: u32,
+    /// In: 1 masks them, 0 unmasks them.
+    pub masked: u32,
+}
+
+/// The input of [`IOC_IRQ_EVENTFD`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct MapIrqEventfd {
+    /// In: the index of the interrupt.
+    pub index: u32,
+    /// In: the descriptor of the eventfd; -1 takes it away.
+    pub fd: i32,
+}
+
 // The sum counts every field, so there is no padding that could leak kernel memory to userspace.
 const _: () = assert!(size_of::<MapInfo>() == 4 * 4 + 8);
 const _: () = assert!(size_of::<MapWindow>() == 4 * 4 + 2 * 8 + 32);
 const _: () = assert!(size_of::<MapCheck>() == 2 * 8 + 6 * 4 + 2 * 8);
+const _: () = assert!(size_of::<MapIrq>() == 2 * 4 + 8 + 32);
+const _: () = assert!(size_of::<MapIrqWait>() == 2 * 4 + 8 + IRQS * 8);
+const _: () = assert!(size_of::<MapIrqMask>() == 2 * 4);
+const _: () = assert!(size_of::<MapIrqEventfd>() == 2 * 4);
 
 impl MapInfo {
     /// Describes the driver in `mode` on a machine with `limits`.
@@ -379,7 +474,7 @@ mod tests {
     #[test]
     fn the_driver_tells_of_itself() {
         let info = MapInfo {
-            abi_version: 1,
+            abi_version: 2,
             mode: MODE_RAW,
             windows: 0,
             page_size: 0x1000,

@@ -11,6 +11,7 @@ use core::{
 };
 
 use super::{
+    abi::IRQS,
     Access,
     CacheMode,
     Huge,
@@ -46,6 +47,16 @@ pub const SHARED: &CStr = c"map,shared";
 /// The property with the use of huge pages.
 pub const HUGE: &CStr = c"map,huge";
 
+/// The property with the interrupts of the window, for the interrupt controller of the node.
+pub const INTERRUPTS: &CStr = c"interrupts";
+
+/// The property with the interrupts of the window, each with its controller. If a node has both, this
+/// one counts.
+pub const INTERRUPTS_EXTENDED: &CStr = c"interrupts-extended";
+
+/// The property with the names of the interrupts.
+pub const INTERRUPT_NAMES: &CStr = c"interrupt-names";
+
 /// A child node as read by the driver, with the bytes of each property that it has.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Node<'a> {
@@ -65,6 +76,10 @@ pub struct Node<'a> {
     pub memory_region: Place,
     /// [`REG`].
     pub reg: Place,
+    /// [`INTERRUPTS`] or [`INTERRUPTS_EXTENDED`].
+    pub lines: Lines,
+    /// [`INTERRUPT_NAMES`].
+    pub interrupt_names: Option<&'a [u8]>,
     /// Whether the node, its parent and the memory node that it refers to are unchanged since boot.
     pub of_boot: bool,
 }
@@ -86,6 +101,41 @@ pub enum Place {
     },
     /// The property names more than one region.
     Several,
+}
+
+/// The property with the interrupts of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lines {
+    /// The node has neither property.
+    #[default]
+    Absent,
+    /// [`INTERRUPTS`].
+    Interrupts {
+        /// The length of its value in bytes.
+        length: usize,
+        /// `#interrupt-cells` of the controller; `None` if the node has no controller.
+        cells: Option<u32>,
+    },
+    /// [`INTERRUPTS_EXTENDED`], with the number of its interrupts; `None` if an entry refers to no
+    /// controller, or is not complete.
+    Extended(Option<usize>),
+}
+
+/// The interrupts of a window, as the device tree describes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interrupts {
+    /// How many there are, at most [`IRQS`].
+    pub number: usize,
+    /// Their names; empty without [`INTERRUPT_NAMES`].
+    pub names: [Name; IRQS],
+}
+
+impl Interrupts {
+    /// No interrupts.
+    pub const NONE: Self = Self {
+        number: 0,
+        names: [Name::NONE; IRQS],
+    };
 }
 
 /// The reason for which a node is not a valid window.
@@ -132,6 +182,21 @@ pub enum NodeErrorKind {
     Huge,
     /// A boolean property has a value.
     Value,
+    /// The node has no interrupt controller.
+    NoController,
+    /// [`INTERRUPTS`] is empty, or its length is not a multiple of an interrupt's.
+    InterruptsLength,
+    /// [`INTERRUPTS_EXTENDED`] is empty, or has an entry that refers to no controller or is not
+    /// complete.
+    InterruptsExtended,
+    /// There are more than [`IRQS`] interrupts.
+    TooManyInterrupts,
+    /// [`INTERRUPT_NAMES`] has not as many names as there are interrupts.
+    InterruptNamesNumber,
+    /// One of [`INTERRUPT_NAMES`] is not a valid name.
+    InterruptName,
+    /// Two of [`INTERRUPT_NAMES`] are equal.
+    InterruptNameTwice,
 }
 
 impl fmt::Display for NodeError {
@@ -189,6 +254,30 @@ impl fmt::Display for NodeError {
             NodeErrorKind::Value => {
                 "this property takes no value; remove the value, or the property to turn it off"
             }
+            NodeErrorKind::NoController => {
+                "the node has no interrupt controller; \
+                 see interrupt-parent of the node and its parents, and #interrupt-cells"
+            }
+            NodeErrorKind::InterruptsLength => {
+                "the length is not that of one or more interrupts; \
+                 each has as many cells as #interrupt-cells of the interrupt controller says"
+            }
+            NodeErrorKind::InterruptsExtended => {
+                "there is no interrupt, or one refers to no interrupt controller or lacks cells; \
+                 each is a controller and as many cells as its #interrupt-cells says"
+            }
+            NodeErrorKind::TooManyInterrupts => {
+                return write!(f, "there are too many interrupts; the maximum is {IRQS}");
+            }
+            NodeErrorKind::InterruptNamesNumber => {
+                "there must be as many names as interrupts"
+            }
+            NodeErrorKind::InterruptName => {
+                "one of these is not a name; a name has 1 to 31 of the characters a-z, 0-9, _ and -"
+            }
+            NodeErrorKind::InterruptNameTwice => {
+                "two interrupts have the same name; give each a name of its own"
+            }
         })
     }
 }
@@ -231,6 +320,82 @@ impl Node<'_> {
             },
             ..Window::new(range)
         })
+    }
+
+    /// Returns the interrupts of the window. The interrupt controller decides whether they exist.
+    ///
+    /// `page_size` is for the error alone.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError`] if the node violates the binding.
+    pub fn interrupts(&self, page_size: u64) -> Result<Interrupts, NodeError> {
+        let wrong = |(property, kind)| NodeError {
+            property,
+            kind,
+            page_size,
+        };
+        let number = self.number_of_interrupts().map_err(wrong)?;
+        let names = self.names_of_interrupts(number);
+        let names = names.map_err(|kind| wrong((INTERRUPT_NAMES, kind)))?;
+        Ok(Interrupts { number, names })
+    }
+
+    fn number_of_interrupts(&self) -> Result<usize, Fault> {
+        let (property, number, kind) = match self.lines {
+            Lines::Absent => return Ok(0),
+            Lines::Interrupts { cells: None, .. } => {
+                return Err((INTERRUPTS, NodeErrorKind::NoController));
+            }
+            Lines::Interrupts {
+                length,
+                cells: Some(cells),
+            } => (
+                INTERRUPTS,
+                number_of_parts(length, cells),
+                NodeErrorKind::InterruptsLength,
+            ),
+            Lines::Extended(number) => (
+                INTERRUPTS_EXTENDED,
+                number,
+                NodeErrorKind::InterruptsExtended,
+            ),
+        };
+        match number {
+            None | Some(0) => Err((property, kind)),
+            Some(number) if number > IRQS => Err((property, NodeErrorKind::TooManyInterrupts)),
+            Some(number) => Ok(number),
+        }
+    }
+
+    fn names_of_interrupts(&self, number: usize) -> Result<[Name; IRQS], NodeErrorKind> {
+        let mut names = [Name::NONE; IRQS];
+        let Some(value) = self.interrupt_names else {
+            return Ok(names);
+        };
+        // Each name ends with a NUL.
+        let Some((0, list)) = value.split_last() else {
+            return Err(NodeErrorKind::InterruptName);
+        };
+        let mut found = list.split(|&byte| byte == 0);
+        let mut places = names.get_mut(..number).unwrap_or_default();
+        while let Some((place, rest)) = places.split_first_mut() {
+            let name = found.next().ok_or(NodeErrorKind::InterruptNamesNumber)?;
+            let name = Name::new(name).filter(|name| !name.is_empty());
+            *place = name.ok_or(NodeErrorKind::InterruptName)?;
+            places = rest;
+        }
+        if found.next().is_some() {
+            return Err(NodeErrorKind::InterruptNamesNumber);
+        }
+        let mut named = names.get(..number).unwrap_or_default();
+        while let Some((name, rest)) = named.split_first() {
+            if rest.contains(name) {
+                return Err(NodeErrorKind::InterruptNameTwice);
+            }
+            named = rest;
+        }
+        Ok(names)
     }
 
     fn range(&self, page_size: u64) -> Result<PhysRange, Fault> {
@@ -305,6 +470,14 @@ fn string(value: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// Returns how many parts of `cells` cells the value of a property with `length` bytes has; `None` if
+/// the last one is not complete.
+fn number_of_parts(length: usize, cells: u32) -> Option<usize> {
+    let part = usize::try_from(cells).ok()?.checked_mul(4)?;
+    let rest = length.checked_rem(part)?;
+    length.checked_div(part).filter(|_| rest == 0)
+}
+
 /// Returns whether a boolean property is present.
 fn flag(property: &'static CStr, value: Option<&[u8]>) -> Result<bool, Fault> {
     match value {
@@ -345,6 +518,8 @@ mod tests {
         huge: None,
         memory_region: SDRAM,
         reg: Place::Absent,
+        lines: Lines::Absent,
+        interrupt_names: None,
         of_boot: false,
     };
 
@@ -580,6 +755,122 @@ mod tests {
         }
     }
 
+    /// Returns a node with `number` interrupts of three cells, and names.
+    fn with_interrupts(number: usize, interrupt_names: Option<&[u8]>) -> Node<'_> {
+        Node {
+            lines: Lines::Interrupts {
+                length: 12 * number,
+                cells: Some(3),
+            },
+            interrupt_names,
+            ..NODE
+        }
+    }
+
+    /// Returns the property and the kind of the error in the interrupts.
+    fn interrupt_fault(node: &Node<'_>) -> Fault {
+        let error = node.interrupts(PAGE).unwrap_err();
+        (error.property, error.kind)
+    }
+
+    #[test]
+    fn interrupts_are_counted_by_the_cells_of_their_controller() {
+        assert_eq!(NODE.interrupts(PAGE), Ok(Interrupts::NONE));
+        for (number, node) in [
+            (1, with_interrupts(1, None)),
+            (16, with_interrupts(16, None)),
+            (
+                2,
+                Node {
+                    lines: Lines::Extended(Some(2)),
+                    ..NODE
+                },
+            ),
+        ] {
+            let expected = Interrupts {
+                number,
+                ..Interrupts::NONE
+            };
+            assert_eq!(node.interrupts(PAGE), Ok(expected));
+        }
+        let of = |length, cells| Node {
+            lines: Lines::Interrupts { length, cells },
+            ..NODE
+        };
+        for (length, cells) in [
+            (0, Some(3)),
+            (4, Some(3)),
+            (13, Some(3)),
+            (12, Some(0)),
+            (0, Some(0)),
+            (12, Some(u32::MAX)),
+        ] {
+            let expected = (INTERRUPTS, NodeErrorKind::InterruptsLength);
+            assert_eq!(
+                interrupt_fault(&of(length, cells)),
+                expected,
+                "{length} {cells:?}"
+            );
+        }
+        let lost = (INTERRUPTS, NodeErrorKind::NoController);
+        assert_eq!(interrupt_fault(&of(12, None)), lost);
+        let many = (INTERRUPTS, NodeErrorKind::TooManyInterrupts);
+        assert_eq!(interrupt_fault(&with_interrupts(17, None)), many);
+        for (number, kind) in [
+            (None, NodeErrorKind::InterruptsExtended),
+            (Some(0), NodeErrorKind::InterruptsExtended),
+            (Some(17), NodeErrorKind::TooManyInterrupts),
+        ] {
+            let node = Node {
+                lines: Lines::Extended(number),
+                ..NODE
+            };
+            assert_eq!(interrupt_fault(&node), (INTERRUPTS_EXTENDED, kind));
+        }
+    }
+
+    #[test]
+    fn interrupts_have_all_a_name_of_their_own_or_none() {
+        let named = with_interrupts(2, Some(b"alarm\0tx-done\0"))
+            .interrupts(PAGE)
+            .unwrap();
+        assert_eq!(named.number, 2);
+        let names: std::vec::Vec<&str> = named.names.iter().map(Name::as_str).collect();
+        assert_eq!(names[..3], ["alarm", "tx-done", ""]);
+        for (number, names, kind) in [
+            (1, &b""[..], NodeErrorKind::InterruptName),
+            (1, b"\0", NodeErrorKind::InterruptName),
+            (1, b"alarm", NodeErrorKind::InterruptName),
+            (1, b"Alarm\0", NodeErrorKind::InterruptName),
+            (2, b"a\0\0", NodeErrorKind::InterruptName),
+            (
+                1,
+                b"zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz\0",
+                NodeErrorKind::InterruptName,
+            ),
+            (2, b"a\0", NodeErrorKind::InterruptNamesNumber),
+            (2, b"a\0b\0c\0", NodeErrorKind::InterruptNamesNumber),
+            (1, b"a\0\0", NodeErrorKind::InterruptNamesNumber),
+            (2, b"a\0a\0", NodeErrorKind::InterruptNameTwice),
+            (3, b"a\0b\0a\0", NodeErrorKind::InterruptNameTwice),
+        ] {
+            let node = with_interrupts(number, Some(names));
+            assert_eq!(
+                interrupt_fault(&node),
+                (INTERRUPT_NAMES, kind),
+                "{}",
+                names.escape_ascii()
+            );
+        }
+        // Names of nothing.
+        let alone = Node {
+            interrupt_names: Some(b"a\0"),
+            ..NODE
+        };
+        let number = (INTERRUPT_NAMES, NodeErrorKind::InterruptNamesNumber);
+        assert_eq!(interrupt_fault(&alone), number);
+    }
+
     #[test]
     fn every_fault_has_words_of_its_own_after_the_property() {
         let words: BTreeSet<String> = [
@@ -597,6 +888,13 @@ mod tests {
             NodeErrorKind::CacheMode,
             NodeErrorKind::Huge,
             NodeErrorKind::Value,
+            NodeErrorKind::NoController,
+            NodeErrorKind::InterruptsLength,
+            NodeErrorKind::InterruptsExtended,
+            NodeErrorKind::TooManyInterrupts,
+            NodeErrorKind::InterruptNamesNumber,
+            NodeErrorKind::InterruptName,
+            NodeErrorKind::InterruptNameTwice,
         ]
         .into_iter()
         .map(|kind| {
@@ -608,7 +906,7 @@ mod tests {
             error.to_string()
         })
         .collect();
-        assert_eq!(words.len(), 14);
+        assert_eq!(words.len(), 21);
         assert!(words.iter().all(|words| words.starts_with("map,cache: ")));
     }
 }

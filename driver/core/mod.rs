@@ -11,6 +11,7 @@ mod decide;
 mod draft;
 pub mod dt;
 mod huge;
+mod irq;
 mod limit;
 mod page;
 mod parse;
@@ -52,6 +53,14 @@ pub use huge::{
     has_huge_page,
     Huge,
     Mapped, //
+};
+pub use irq::{
+    bit,
+    come_since,
+    Arrival,
+    IrqRefusal,
+    Irqs,
+    Trigger, //
 };
 pub use limit::{
     may_map,

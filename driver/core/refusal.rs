@@ -200,12 +200,16 @@ pub enum Errno {
     NoMemory = 12,
     /// EACCES: not permitted with this access, but possibly with another.
     Access = 13,
+    /// EBUSY: somebody else has it.
+    Busy = 16,
     /// ENODEV: what the node stood for is gone.
     NoDevice = 19,
     /// EINVAL: the arguments are never valid.
     Invalid = 22,
     /// EOVERFLOW: the offset cannot be represented.
     Overflow = 75,
+    /// EALREADY: it is so already.
+    Already = 114,
 }
 
 impl Errno {

@@ -20,8 +20,8 @@
  * 32-bit and 64-bit programs. All numbers are in native byte order.
  */
 
-/* The version of the ioctls; it is incremented when a meaning changes. */
-#define MAP_ABI_VERSION 1
+/* The version of the ioctls. 1 had no interrupts: their ioctls were ENOTTY. */
+#define MAP_ABI_VERSION 2
 
 /* The character major number, unless the parameter major overrides it. */
 #define MAP_MAJOR 126
@@ -89,6 +89,23 @@ enum map_window_flags {
 	MAP_WINDOW_BOOT = 1 << 5,
 	MAP_WINDOW_RUN_TIME = 1 << 6,
 	MAP_WINDOW_NOT_HUGE = 1 << 7,
+};
+
+/* The largest number of interrupts of a window. */
+#define MAP_IRQS 16
+
+/**
+ * enum map_irq_flags - properties of an interrupt
+ * @MAP_IRQ_LEVEL: It is level-triggered, or its trigger is unknown. The driver
+ *	masks it when it comes, until a program unmasks it. Any other interrupt
+ *	is edge-triggered, and is counted but not masked when it comes.
+ * @MAP_IRQ_MASKED: It is masked now.
+ * @MAP_IRQ_EVENTFD: An eventfd is set.
+ */
+enum map_irq_flags {
+	MAP_IRQ_LEVEL = 1 << 0,
+	MAP_IRQ_MASKED = 1 << 1,
+	MAP_IRQ_EVENTFD = 1 << 2,
 };
 
 /**
@@ -249,6 +266,59 @@ struct map_check {
 	__u64 near_length;
 };
 
+/**
+ * struct map_irq - one interrupt of a window
+ * @index: In: the index of the interrupt, from 0 in the order of the device
+ *	tree.
+ * @flags: Out: bits of &enum map_irq_flags. More may be added.
+ * @count: Out: how often the interrupt has come since the window was added.
+ * @name: Out: the name from the property interrupt-names, padded with NUL bytes;
+ *	all NUL if there is none.
+ */
+struct map_irq {
+	__u32 index;
+	__u32 flags;
+	__u64 count;
+	char name[32];
+};
+
+/**
+ * struct map_irq_wait - waiting for interrupts
+ * @interrupts: In: bits of the interrupts to wait for: 1 << index. Out: those
+ *	that have come.
+ * @flags: In: 0.
+ * @timeout: In: the longest time to wait in nanoseconds; 0 does not wait, and a
+ *	negative number waits for ever.
+ * @counts: Out: for each interrupt that has come, by its index, how often since
+ *	this open file took its count last, or was opened; 0 for the others.
+ */
+struct map_irq_wait {
+	__u32 interrupts;
+	__u32 flags;
+	__s64 timeout;
+	__u64 counts[MAP_IRQS];
+};
+
+/**
+ * struct map_irq_mask - interrupts to mask or to unmask
+ * @interrupts: In: bits of the interrupts: 1 << index.
+ * @masked: In: 1 masks them, 0 unmasks them.
+ */
+struct map_irq_mask {
+	__u32 interrupts;
+	__u32 masked;
+};
+
+/**
+ * struct map_irq_eventfd - the eventfd of an interrupt
+ * @index: In: the index of the interrupt.
+ * @fd: In: the descriptor of the eventfd; -1 takes it away.
+ */
+struct map_irq_eventfd {
+	__u32 index;
+	__s32 fd;
+};
+
 /* The type of all ioctls of the node. */
 #define MAP_IOC_TYPE 0xd7
 
@@ -266,5 +336,52 @@ struct map_check {
  * unknown bits. A refusal is reported in the structure, not as an error.
  */
 #define MAP_IOC_CHECK _IOWR(MAP_IOC_TYPE, 0x02, struct map_check)
+
+/**
+ * DOC: Interrupts
+ *
+ * A window of the device tree may have interrupts, on its own node: there the
+ * following ioctls work, since version 2. On /dev/map they fail with ENOTTY.
+ *
+ * The first open(2) of the node finds all interrupts masked, and the last close
+ * masks them again and takes the eventfds away. A level-triggered interrupt is
+ * masked by the driver each time it comes: the program handles the device, so
+ * that it no longer asserts the line, and then unmasks the interrupt. An
+ * edge-triggered interrupt that comes while it is masked is delivered when it is
+ * unmasked.
+ *
+ * Every open file takes counts of its own. poll(2) reports POLLIN if an interrupt
+ * has come that this file has not taken, and POLLERR and POLLHUP once the window
+ * is gone. A descriptor that was duplicated or inherited is the same open file.
+ */
+
+/* Reports one interrupt. EINVAL if there is no interrupt with this index. */
+#define MAP_IOC_IRQ _IOWR(MAP_IOC_TYPE, 0x03, struct map_irq)
+
+/*
+ * Waits until one of the interrupts has come since this file took it last, and
+ * takes the counts. ETIMEDOUT if none has come in time; EINVAL if @interrupts is
+ * 0 or names one that does not exist, or @flags is not 0; ENODEV if the window is
+ * gone, also if it goes during the wait. A signal is EINTR if the timeout is
+ * finite; otherwise the call is restarted if the signal's action permits it.
+ */
+#define MAP_IOC_IRQ_WAIT _IOWR(MAP_IOC_TYPE, 0x04, struct map_irq_wait)
+
+/*
+ * Masks or unmasks interrupts, all of those named or none. EACCES if the
+ * descriptor is not open for writing; EINVAL if @interrupts is 0 or names one
+ * that does not exist, or @masked is neither 0 nor 1; EALREADY if one of them is
+ * masked, or unmasked, already.
+ */
+#define MAP_IOC_IRQ_MASK _IOW(MAP_IOC_TYPE, 0x05, struct map_irq_mask)
+
+/*
+ * Sets an eventfd that is signalled once for each interrupt, or takes it away.
+ * When the window goes, it is signalled once more. EACCES if the descriptor is
+ * not open for writing; EINVAL if there is no interrupt with this index, or @fd
+ * is no eventfd; EBADF if @fd is no descriptor; EBUSY if another open file has
+ * set one.
+ */
+#define MAP_IOC_IRQ_EVENTFD _IOW(MAP_IOC_TYPE, 0x06, struct map_irq_eventfd)
 
 #endif

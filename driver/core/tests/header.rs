@@ -20,6 +20,10 @@ use map_core::{
         self,
         MapCheck,
         MapInfo,
+        MapIrq,
+        MapIrqEventfd,
+        MapIrqMask,
+        MapIrqWait,
         MapWindow, //
     },
     CacheMode,
@@ -49,11 +53,18 @@ fn rust_side() -> BTreeMap<String, u64> {
         ("MAP_WINDOW_BOOT", abi::WINDOW_BOOT),
         ("MAP_WINDOW_RUN_TIME", abi::WINDOW_RUN_TIME),
         ("MAP_WINDOW_NOT_HUGE", abi::WINDOW_NOT_HUGE),
+        ("MAP_IRQ_LEVEL", abi::IRQ_LEVEL),
+        ("MAP_IRQ_MASKED", abi::IRQ_MASKED),
+        ("MAP_IRQ_EVENTFD", abi::IRQ_EVENTFD),
         ("MAP_GRANTED", abi::GRANTED),
         ("MAP_IOC_TYPE", abi::IOC_TYPE),
         ("MAP_IOC_INFO", abi::IOC_INFO),
         ("MAP_IOC_WINDOW", abi::IOC_WINDOW),
         ("MAP_IOC_CHECK", abi::IOC_CHECK),
+        ("MAP_IOC_IRQ", abi::IOC_IRQ),
+        ("MAP_IOC_IRQ_WAIT", abi::IOC_IRQ_WAIT),
+        ("MAP_IOC_IRQ_MASK", abi::IOC_IRQ_MASK),
+        ("MAP_IOC_IRQ_EVENTFD", abi::IOC_IRQ_EVENTFD),
         // Constants of the C library for mmap(2).
         ("PROT_READ", abi::PROT_READ),
         ("PROT_WRITE", abi::PROT_WRITE),
@@ -66,6 +77,7 @@ fn rust_side() -> BTreeMap<String, u64> {
     .map(|(name, value)| (name.to_owned(), u64::from(value)))
     .collect();
     table.insert("MAP_LARGEST".to_owned(), LARGEST_MAPPING);
+    table.insert("MAP_IRQS".to_owned(), abi::IRQS as u64);
     for refusal in Refusal::ALL {
         table.insert(refusal_in_c(refusal), u64::from(refusal.code()));
     }
@@ -84,6 +96,10 @@ fn rust_side() -> BTreeMap<String, u64> {
         "map_check", MapCheck {
             start, length, prot, flags, verdict, error, window, cache, near_start, near_length
         }
+        "map_irq", MapIrq { index, flags, count, name }
+        "map_irq_wait", MapIrqWait { interrupts, flags, timeout, counts }
+        "map_irq_mask", MapIrqMask { interrupts, masked }
+        "map_irq_eventfd", MapIrqEventfd { index, fd }
     }
     table
 }
@@ -176,7 +192,11 @@ fn nothing_in_the_header_is_left_out() {
             _ => {}
         }
     }
-    let is_field = |line: &&str| line.starts_with("\t__u") || line.starts_with("\tchar");
+    let is_field = |line: &&str| {
+        ["\t__u", "\t__s", "\tchar"]
+            .iter()
+            .any(|kind| line.starts_with(kind))
+    };
     assert_eq!(
         HEADER.lines().filter(is_field).count(),
         rust.keys()

@@ -13,16 +13,33 @@ pub struct Flavour {
     pub name: &'static str,
     /// Lines of configuration; each overrides the architecture's line for the same symbol.
     pub config: &'static str,
-    /// Words for the kernel's command line.
+    /// Words for the kernel's command line, on every architecture.
     pub append: &'static str,
     /// How many more lines make prints than for the plain kernel, for the progress bar.
     pub kernel_lines: u64,
     /// The disk space that a kernel takes, in bytes.
     pub space: u64,
     /// The architectures that have it.
-    pub arches: &'static [&'static str],
+    pub variants: &'static [Variant],
     /// The factor by which a suite's timeout is longer than on the plain kernel.
     pub timeout_factor: u32,
+}
+
+/// What a flavour has on one architecture alone.
+#[derive(Debug)]
+pub struct Variant {
+    /// The architecture's name.
+    pub arch: &'static str,
+    /// Lines of configuration; each overrides the flavour's line for the same symbol.
+    pub config: &'static str,
+    /// Words for the kernel's command line.
+    pub append: &'static str,
+}
+
+impl Variant {
+    const fn new(arch: &'static str) -> Self {
+        Self { arch, config: "", append: "" }
+    }
 }
 
 /// All flavours. The first is the default.
@@ -34,29 +51,22 @@ const PLAIN: Flavour = Flavour {
     append: "",
     kernel_lines: 0,
     space: 600_000_000,
-    arches: &["x86_64", "arm64"],
+    variants: &[Variant::new("x86_64"), Variant::new("arm64")],
     timeout_factor: 1,
 };
 
-/// Hides all but 0.8 GiB of the memory, all of which a kernel that checks itself would have to track. The windows, and
-/// the memory that the tests need beside them, remain.
-macro_rules! less_memory {
-    () => {
-        "memmap=1G$0x10000000,1280M$0x60000000"
-    };
-}
+/// A PC without all but 0.8 GiB of its memory, all of which a kernel that checks itself would have to track. The
+/// windows, and the memory that the tests need beside them, remain.
+const SMALL_PC: Variant = Variant { append: "memmap=1G$0x10000000,1280M$0x60000000", ..Variant::new("x86_64") };
 
 const DEBUG: Flavour = Flavour {
     name: "debug",
     config: include_str!("../../kernel/debug.config"),
-    append: concat!(
-        // The tests compare the driver with /dev/mem on the same memory. A suite can override this word.
-        "iomem=relaxed ",
-        less_memory!(),
-    ),
+    // The tests compare the driver with /dev/mem on the same memory. A suite can override this word.
+    append: "iomem=relaxed",
     kernel_lines: 350,
     space: 1_500_000_000,
-    arches: &["x86_64"],
+    variants: &[SMALL_PC, Variant { config: include_str!("../../kernel/arm64-debug.config"), ..Variant::new("arm64") }],
     timeout_factor: 5,
 };
 
@@ -64,10 +74,10 @@ const KOBJECT: Flavour = Flavour {
     name: "kobject",
     config: include_str!("../../kernel/kobject.config"),
     // Making 256 pairs of legacy terminals takes seconds.
-    append: concat!(less_memory!(), " pty.legacy_count=0"),
+    append: "pty.legacy_count=0",
     kernel_lines: 0,
     space: 1_000_000_000,
-    arches: &["x86_64"],
+    variants: &[SMALL_PC],
     timeout_factor: 5,
 };
 
@@ -82,9 +92,14 @@ impl Flavour {
         self.name == PLAIN.name
     }
 
-    /// Whether there is a kernel of this flavour for `arch`.
-    pub fn fits(&self, arch: &Arch) -> bool {
-        self.arches.contains(&arch.name)
+    /// What it has on `arch` alone; `None` if there is no kernel of this flavour for it.
+    pub fn variant(&self, arch: &Arch) -> Option<&'static Variant> {
+        self.variants.iter().find(|variant| variant.arch == arch.name)
+    }
+
+    /// The names of the architectures that have it.
+    pub fn arches(&self) -> Vec<&'static str> {
+        self.variants.iter().map(|variant| variant.arch).collect()
     }
 }
 
@@ -102,8 +117,8 @@ mod tests {
     #[test]
     fn every_architecture_of_the_table_is_one_and_has_the_plain_kernel() {
         for flavour in ALL {
-            assert!(flavour.arches.iter().all(|name| Arch::find(name).is_some()), "{flavour}");
+            assert!(flavour.arches().iter().all(|name| Arch::find(name).is_some()), "{flavour}");
         }
-        assert!(ALL[0].is_plain() && arch::ALL.iter().all(|arch| ALL[0].fits(arch)));
+        assert!(ALL[0].is_plain() && arch::ALL.iter().all(|arch| ALL[0].variant(arch).is_some()));
     }
 }

@@ -63,11 +63,11 @@ const CONFIGFS_MODULE: Source = Source {
     uses: None,
 };
 
-/// Applies an overlay to the device tree while the guest runs.
+/// Applies an overlay to the device tree while the guest runs, and raises interrupts.
 pub const OVERLAY: Source = Source {
-    title: "the module for overlays",
+    title: "the modules for overlays and interrupts",
     root: Root::Project("qemu/modules"),
-    files: &[("overlay/overlay.ko", map_protocol::OVERLAY)],
+    files: &[("overlay/overlay.ko", map_protocol::OVERLAY), ("raise/raise.ko", map_protocol::RAISE)],
     output: "test-module",
     uses: None,
 };

@@ -48,6 +48,9 @@ pub fn build(tools: &Tools, ui: &Ui) -> Result<Programs> {
     programs.extend([
         (directory.join("map-suite"), SUITE),
         (directory.join("devmap"), "/usr/bin/devmap"),
+        (directory.join("examples/alarm"), "/usr/bin/alarm"),
+        (directory.join("examples/alarm_async"), "/usr/bin/alarm_async"),
+        (directory.join("examples/button"), "/usr/bin/button"),
         (directory.join("examples/clock"), "/usr/bin/clock"),
         (directory.join("examples/factorial"), "/usr/bin/factorial"),
     ]);

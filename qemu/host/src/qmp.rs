@@ -59,6 +59,11 @@ impl Qmp {
         Ok(())
     }
 
+    /// Presses the machine's power button for a moment.
+    pub fn press_power_button(&mut self) -> Result<()> {
+        self.execute("system_powerdown", json!({})).map(drop)
+    }
+
     fn execute(&mut self, command: &str, arguments: Value) -> Result<Value> {
         let message = json!({ "execute": command, "arguments": arguments });
         writeln!(self.writer, "{message}").context("QEMU's monitor is gone")?;

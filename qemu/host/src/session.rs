@@ -80,8 +80,9 @@ impl<'a> Guest<'a> {
         let stem = artifacts.kernel.id.stem();
         let log = directory.join(format!("{name}-{stem}-{}.log", process::id()));
         let overlays = artifacts.tools.arch.dt_overlay.into_iter().collect();
-        let KernelId { origin, flavour, .. } = artifacts.kernel.id;
-        let append = [origin.append, flavour.append].map(str::to_owned).to_vec();
+        let KernelId { arch, origin, flavour } = artifacts.kernel.id;
+        let variant = flavour.variant(arch).map_or("", |variant| variant.append);
+        let append = [origin.append, flavour.append, variant].map(str::to_owned).to_vec();
         Ok(Self {
             artifacts,
             job,
@@ -262,6 +263,7 @@ fn answer(question: &Question, tables: PageTables, memory: &Memory, machine: &mu
             Ok(ToGuest::Differences(first, count))
         }
         Question::PlugMemory { size } => machine.plug_memory(size).map(|()| ToGuest::Done),
+        Question::PressPowerButton => machine.monitor().press_power_button().map(|()| ToGuest::Done),
         Question::PageTable { address } => page(tables, address, memory, machine).map(ToGuest::Page),
     }
 }

@@ -74,6 +74,9 @@ const ORDINARY_HARDWARE: Hardware =
 /// Windows of every kind, for the device tree.
 const WINDOWS: &str = include_str!("../../kernel/arm64-windows.dtso");
 
+/// UIO devices with interrupts, for the device tree.
+const UIO: &str = include_str!("../../kernel/arm64-uio.dtso");
+
 /// Windows with every kind of mistake, for the device tree.
 const WRONG: &str = include_str!("../../kernel/arm64-wrong.dtso");
 
@@ -85,6 +88,9 @@ const OVERLAY: &str = include_str!("../../kernel/arm64-overlay.dtso");
 
 /// Windows that can be changed, in the device tree.
 const OVERLAY_WINDOWS: &str = include_str!("../../kernel/arm64-overlay-windows.dtso");
+
+/// Windows with interrupts, in the device tree.
+const INTERRUPTS: &str = include_str!("../../kernel/arm64-interrupts.dtso");
 
 /// The overlays of `qemu/kernel/overlay` with these names.
 macro_rules! runtime_overlays {
@@ -115,6 +121,16 @@ pub const ALL: &[SuiteSpec] = &[
         ..ORDINARY
     },
     SuiteSpec { name: "run time", suite: Suite::RunTime, ..ORDINARY },
+    SuiteSpec {
+        name: "interrupts",
+        suite: Suite::Interrupts,
+        overlay: Some(INTERRUPTS),
+        runtime_overlays: runtime_overlays!["interrupt"],
+        // Handlers race with programs.
+        hardware: Hardware { processors: Some(2), ..ORDINARY_HARDWARE },
+        origins: BUILT,
+        ..ORDINARY
+    },
     SuiteSpec { name: "devmap", suite: Suite::Devmap, ..ORDINARY },
     SuiteSpec { name: "driver", suite: Suite::Driver, ..ORDINARY },
     SuiteSpec { name: "mmap", suite: Suite::Mmap, ..ORDINARY },
@@ -140,6 +156,7 @@ pub const ALL: &[SuiteSpec] = &[
     SuiteSpec { name: "late release", suite: Suite::Kobject, flavours: &["kobject"], ..ORDINARY },
     SuiteSpec { name: "plain /dev", suite: Suite::PlainDev, dev: Dev::Plain, ..ORDINARY },
     SuiteSpec { name: "device tree", suite: Suite::Dt, overlay: Some(WINDOWS), origins: BUILT, ..ORDINARY },
+    SuiteSpec { name: "UIO interrupts", suite: Suite::Uio, overlay: Some(UIO), origins: BUILT, ..ORDINARY },
     SuiteSpec { name: "wrong device tree", suite: Suite::DtWrong, overlay: Some(WRONG), ..ORDINARY },
     SuiteSpec { name: "lockdown", suite: Suite::Lockdown, append: "lockdown=integrity", origins: BUILT, ..ORDINARY },
     SuiteSpec { name: "late lockdown", suite: Suite::LockdownLate, flavours: &["plain"], ..ORDINARY },

@@ -471,8 +471,8 @@ mod tests {
         let all = titles_of(&[], &[], &["plain"], true).unwrap();
         assert_eq!(all, ["x86_64 debian", "x86_64", "x86_64 7.2", "arm64 debian", "arm64", "arm64 7.2"]);
         assert_eq!(titles(&["arm64"], &["plain"]).unwrap(), ["arm64"]);
-        let error = titles(&["arm64"], &["debug"]).unwrap_err().to_string();
-        assert_eq!(error, "there is no debug kernel of arm64, only of x86_64");
+        let error = titles(&["arm64"], &["kobject"]).unwrap_err().to_string();
+        assert_eq!(error, "there is no kobject kernel of arm64, only of x86_64");
     }
 
     #[test]

@@ -37,6 +37,9 @@ pub const PLAIN: &str = "/root/plain";
 /// Where the guest finds the module that applies overlays to its device tree, if its suite needs one.
 pub const OVERLAY: &str = "/root/overlay.ko";
 
+/// Where the guest finds the module that raises interrupts, beside the one above.
+pub const RAISE: &str = "/root/raise.ko";
+
 /// Where the guest finds the overlay of this name.
 pub fn overlay(name: &str) -> String {
     format!("/root/{name}.dtbo")
@@ -116,6 +119,10 @@ pub enum Suite {
     OverlayWindows,
     /// The same on a kernel that is locked down.
     LockdownOverlay,
+    /// The interrupts of windows.
+    Interrupts,
+    /// Interrupts of UIO devices, by the same programs as those of windows.
+    Uio,
     /// The command line `devmap`.
     Devmap,
     /// mmap(2) and its relatives, on the driver's node and on a file side by side.
@@ -203,6 +210,8 @@ pub enum Question {
         /// How many bytes.
         size: u64,
     },
+    /// Press the machine's power button.
+    PressPowerButton,
     /// Walk the processor's page table for this virtual address.
     PageTable {
         /// An address in a page of the process that spins on the processor.

@@ -16,7 +16,8 @@ use crate::access::Neighbours;
 use crate::assignment::{first, item, First, Item};
 use crate::base::{pci, window, Base};
 use crate::explain::{asked, Asked};
-use crate::generate::{places, windows};
+use crate::generate::{interrupts, places, windows};
+use crate::irq::{line, Line};
 use crate::lab::{Experiment, TouchArgs};
 use crate::location::Location;
 use crate::memtest::Algorithm;
@@ -134,7 +135,7 @@ Exit status:
     2  the arguments are invalid: syntax, alignment, a value too wide
     3  the device is absent, refuses or would refuse: no driver, no permission, no such range
     4  another file, or the output, could not be read or written
-    5  wait has waited for its time
+    5  wait or wait-irq has waited for its time
   130  interrupted by Ctrl-C or a signal
 
 Called as devmem2, devmem, memtool, md, mw or rwmem, through a symbolic link, it takes the arguments
@@ -194,6 +195,23 @@ Examples:
   devmap wait 0xc0000064 --mask 0x1 --value 1          bit 0
   devmap wait 0xc0000064:0 --value 1 --timeout 2s      the same, for two seconds at most")]
     Wait(WaitArgs),
+
+    /// Wait for interrupts of a window or a UIO device
+    #[command(after_help = "\
+NAME is a window of the device tree, a UIO device as uio0, or the path of a node. IRQ is the name or the index of one of \
+its interrupts, as `info` lists them; without it, all are waited for. What came is printed, with how often since the last \
+line. After --timeout the exit status is 5.
+
+It unmasks the interrupts before each wait. A level-triggered one is masked when it comes; as long as nothing ends it in \
+the device, it comes again at once when it is unmasked, so with --count something else has to acknowledge it. Of a window, \
+all are masked again at the end, unless another program has the node open.
+
+Examples:
+  devmap wait-irq rtc                          the next interrupt of the window rtc
+  devmap wait-irq rtc/alarm --timeout 2s       the one of this name, for two seconds at most
+  devmap wait-irq /dev/uio0 --count 10         ten of a UIO device
+  devmap wait-irq rtc && devmap write rtc+0x1c 1     then acknowledge it")]
+    WaitIrq(WaitIrqArgs),
 
     /// Do what the lines of a script say, one after the other, up to the first that fails
     #[command(after_help = "\
@@ -334,6 +352,9 @@ else (as `windows` draws it), and for every window its properties.
   memory   reserved in the device tree, declared by the administrator, or not known to be memory
   from     the parameter of the driver, or the device tree
 
+Below them, the interrupts that windows have: the trigger, level or edge, whether it is masked now, and how often it has \
+come since the window was added.
+
 Examples:
   devmap info
   devmap info --json | jq -r '.driver.windows[].name'")]
@@ -411,6 +432,7 @@ impl Command {
                 | Self::Dump(_)
                 | Self::Search(_)
                 | Self::Watch(_)
+                | Self::WaitIrq(_)
                 | Self::Registers(_)
                 | Self::Snapshot(_)
                 | Self::Save(_)
@@ -475,6 +497,23 @@ pub struct WaitArgs {
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "1ms")]
     pub interval: Duration,
     /// Print the value alone
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, PartialEq, clap::Args)]
+#[group(skip)]
+pub struct WaitIrqArgs {
+    /// The window, UIO device or node, and the name or the index of one of its interrupts
+    #[arg(value_name = "NAME[/IRQ]", value_parser = line, add = interrupts())]
+    pub line: Line,
+    /// Stop after this many interrupts
+    #[arg(long, value_parser = count, default_value = "1")]
+    pub count: u64,
+    /// How long to wait for all of them: a number with us, ms, s or min, or of milliseconds [default: for ever]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// Print the numbers alone
     #[arg(short, long)]
     pub quiet: bool,
 }

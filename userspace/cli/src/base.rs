@@ -128,7 +128,7 @@ pub fn window(text: &str) -> Result<Name, String> {
 }
 
 /// Whether this may be a node of UIO.
-fn is_uio(name: &str) -> bool {
+pub fn is_uio(name: &str) -> bool {
     name.strip_prefix("uio")
         .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }

@@ -6,13 +6,14 @@
 //! that are in the definition, and the names that there are at that moment.
 
 use std::path::{Path, PathBuf};
-use std::{env, fs};
+use std::{env, fs, iter};
 
 use clap::{Command, CommandFactory};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use clap_complete::env::{CompleteEnv, Shells};
 use clap_complete::Shell;
 use devmap::driver::{self, Name};
+use devmap::{Device, Error};
 
 use crate::args::Args;
 use crate::base::Base;
@@ -57,6 +58,33 @@ pub fn places() -> ArgValueCandidates {
 /// Proposes all windows.
 pub fn windows() -> ArgValueCandidates {
     ArgValueCandidates::new(|| names().iter().map(|name| CompletionCandidate::new(name.as_str())).collect())
+}
+
+/// Proposes what may have interrupts.
+pub fn interrupts() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let windows = names().into_iter().flat_map(|name| interrupts_of(&name));
+        windows.chain(uio_devices(Path::new(UIO))).map(CompletionCandidate::new).collect()
+    })
+}
+
+/// The window, if it has interrupts, and each of several.
+fn interrupts_of(window: &Name) -> Vec<String> {
+    let device = Device::window_read_only(window.as_str()).and_then(|device| device.interrupts());
+    let interrupts = match &device {
+        Ok(interrupts) if interrupts.iter().len() > 1 => interrupts.iter().as_slice(),
+        // It cannot be told for whoever may not open it.
+        Ok(_) | Err(Error::OpenWindow { .. }) => &[],
+        Err(_) => return Vec::new(),
+    };
+    let each = interrupts.iter().map(|interrupt| format!("{window}/{interrupt}")).filter(|name| is_word(name));
+    iter::once(window.to_string()).chain(each).collect()
+}
+
+/// All UIO devices.
+fn uio_devices(class: &Path) -> Vec<String> {
+    let names = entries(class).into_iter().filter_map(|device| Some(device.file_name()?.to_str()?.to_owned()));
+    names.collect()
 }
 
 /// The names of the windows; none if the driver cannot be asked, since nobody would read an error here.
@@ -137,6 +165,7 @@ mod tests {
             fs::write(directory.join("name"), format!("{name}\n")).unwrap();
         }
         assert_eq!(uio_maps(sysfs.path()), ["uio0/regs", "uio0/1", "uio1/0"]);
+        assert_eq!(uio_devices(sysfs.path()), ["uio0", "uio1"]);
         let devices = tempfile::tempdir().unwrap();
         let device = devices.path().join("0000:00:04.0");
         fs::create_dir(&device).unwrap();

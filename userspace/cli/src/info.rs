@@ -12,8 +12,9 @@ use serde::Serialize;
 use crate::context::{Access, Context};
 use crate::failure::Failure;
 use crate::iomem::{self, Line};
+use crate::irq::{self, Listed};
 use crate::output::Address;
-use crate::windows::{Row, Windows};
+use crate::windows::{rows, Row, Windows};
 
 /// The answer.
 #[derive(Serialize)]
@@ -26,6 +27,9 @@ struct Info {
     bytes: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     maps: Vec<Map>,
+    /// That of a UIO device; those of windows are with them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    interrupts: Vec<Listed>,
     /// The map driver's own data.
     #[serde(skip_serializing_if = "Option::is_none")]
     driver: Option<Driver>,
@@ -68,6 +72,9 @@ impl fmt::Display for Info {
         for Map { index, name, start, last } in &self.maps {
             write!(f, "\nmap {index:<10} {start}-{last} {name}")?;
         }
+        for interrupt in &self.interrupts {
+            write!(f, "\ninterrupt {:<4} {} so far", interrupt.index(), interrupt.count())?;
+        }
         if let Some(Driver { abi_version, mode, last_address, .. }) = &self.driver {
             write!(f, "\ndriver         map, ABI version {abi_version}")?;
             write!(f, "\nmode           {mode}")?;
@@ -89,7 +96,7 @@ impl fmt::Display for Info {
 /// Prints what is known of the device and the machine.
 pub fn info(ctx: &mut Context) -> Result<(), Failure> {
     let device = ctx.open(None, Access::Read)?;
-    let (mut number, mut bytes, mut maps) = (None, None, Vec::new());
+    let (mut number, mut bytes, mut maps, mut interrupts) = (None, None, Vec::new(), Vec::new());
     let kind = match device.kind() {
         Kind::Character { major, minor, .. } => {
             number = Some(format!("{major}:{minor}"));
@@ -105,6 +112,7 @@ pub fn info(ctx: &mut Context) -> Result<(), Failure> {
                     last: Address(map.range.last()),
                 })
                 .collect();
+            interrupts = irq::list(&device);
             "UIO device"
         }
         Kind::File => {
@@ -129,6 +137,7 @@ pub fn info(ctx: &mut Context) -> Result<(), Failure> {
         number,
         bytes,
         maps,
+        interrupts,
         driver: driver(&device)?,
         page_size: page::system().bytes(),
         widest_access: Width::WIDEST.bits(),
@@ -149,7 +158,7 @@ fn driver(device: &Device) -> Result<Option<Driver>, Failure> {
         mode: info.mode.to_string(),
         page_size: info.page_size,
         last_address: Address(info.last_address),
-        windows: device.windows_with_nodes()?.into_iter().map(Row::from).collect(),
+        windows: rows(device)?,
         lines: iomem::read().unwrap_or_default(),
     }))
 }
@@ -166,6 +175,7 @@ mod tests {
             number: Some("126:0".into()),
             bytes: None,
             maps: Vec::new(),
+            interrupts: Vec::new(),
             driver,
             page_size: 0x1000,
             widest_access: 64,
@@ -208,6 +218,15 @@ mod tests {
     fn another_device_has_no_driver_to_show() {
         assert_eq!(info(None).to_string(), format!("{DEVICE}{MACHINE}"));
         assert!(!serde_json::to_string(&info(None)).unwrap().contains("driver"));
+    }
+
+    #[test]
+    fn the_interrupt_of_a_uio_device_is_shown() {
+        let uio = || Info { interrupts: vec![irq::tests::of_uio()], ..info(None) };
+        assert_eq!(uio().to_string(), format!("{DEVICE}interrupt 0    4294967295 so far\n{MACHINE}"));
+        let json = serde_json::to_string(&uio()).unwrap();
+        assert!(json.contains(r#""interrupts":[{"index":0,"name":"","count":4294967295}]"#), "{json}");
+        assert!(!serde_json::to_string(&info(None)).unwrap().contains("interrupts"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use signal_hook::flag;
 use crate::sigbus;
 
 /// How long it sleeps at most before it looks for a signal.
-const NAP: Duration = Duration::from_millis(20);
+pub const NAP: Duration = Duration::from_millis(20);
 
 /// A flag that is set once a signal has asked the command to end.
 #[derive(Clone, Debug)]

@@ -26,6 +26,7 @@ mod info;
 mod input;
 mod interrupt;
 mod iomem;
+mod irq;
 mod json;
 mod lab;
 mod location;
@@ -60,7 +61,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use devmap::driver::{Protection, Sharing};
 
-use args::{Args, CheckArgs, Command, NoArgs, WaitArgs};
+use args::{Args, CheckArgs, Command, NoArgs, WaitArgs, WaitIrqArgs};
 use assignment::assignments;
 use context::Context;
 use failure::Failure;
@@ -112,6 +113,10 @@ fn dispatch(args: Args) -> Result<(), Failure> {
         Some(Command::Wait(args)) => {
             let WaitArgs { place, value, mask, timeout, interval, quiet } = args;
             wait::Waiting::of(ctx, place, mask, value, timeout, interval)?.run(ctx, quiet)
+        }
+        Some(Command::WaitIrq(args)) => {
+            let WaitIrqArgs { line, count, timeout, quiet } = args;
+            irq::wait(ctx, line, count, timeout, quiet)
         }
         Some(Command::Run(args)) => script::run(ctx, &args.script),
         Some(Command::Registers(args)) => registers::registers(ctx, args.pattern),

@@ -5,14 +5,15 @@
 use std::fmt;
 use std::iter;
 
-use devmap::driver::{Node, Window};
-use devmap::PhysRange;
+use devmap::driver::{Node, Origin, Window};
+use devmap::{Device, Kind as DeviceKind, PhysRange};
 use serde::Serialize;
 
 use crate::chart::{address_space, Block, Chart, Kind};
 use crate::context::{Access, Context};
 use crate::failure::Failure;
 use crate::iomem::{self, Line};
+use crate::irq::{self, Listed};
 use crate::number::short;
 use crate::output::Address;
 use crate::table;
@@ -34,6 +35,9 @@ pub struct Row {
     /// Only where the nodes were asked for.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     node: Option<NodeOfRow>,
+    /// Only of nodes that can be opened.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    interrupts: Vec<Listed>,
 }
 
 /// The node of a window.
@@ -58,6 +62,7 @@ impl From<Window> for Row {
             survives_lockdown: window.survives_lockdown(),
             from: window.origin.as_str(),
             node: None,
+            interrupts: Vec::new(),
         }
     }
 }
@@ -66,6 +71,29 @@ impl From<(Window, Option<Node>)> for Row {
     fn from((window, node): (Window, Option<Node>)) -> Self {
         let node = node.map(|node| NodeOfRow { minor: node.minor, node: node.path().display().to_string() });
         Self { node, ..window.into() }
+    }
+}
+
+/// The windows of `device`, each with its node and its interrupts.
+pub fn rows(device: &Device) -> devmap::Result<Vec<Row>> {
+    let each = device.windows_with_nodes()?.into_iter().map(|(window, node)| {
+        let interrupts = node.map(|node| interrupts_of(&window, &node)).unwrap_or_default();
+        Row { interrupts, ..(window, node).into() }
+    });
+    Ok(each.collect())
+}
+
+/// The interrupts of `window`, if its node can be opened.
+fn interrupts_of(window: &Window, node: &Node) -> Vec<Listed> {
+    // Others have none.
+    if !matches!(window.origin, Origin::Dt | Origin::BootDt) {
+        return Vec::new();
+    }
+    let Ok(device) = Device::open_read_only(node.path()) else { return Vec::new() };
+    match device.kind() {
+        // The number may belong to the next window.
+        DeviceKind::Window { window: found, .. } if found == window => irq::list(&device),
+        _ => Vec::new(),
     }
 }
 
@@ -98,6 +126,16 @@ impl Row {
         Some(Block { range: PhysRange::new(self.start.0, self.bytes)?, kind: Kind::Window, name, node })
     }
 
+    /// The lines of its interrupts.
+    fn interrupt_cells(&self) -> impl Iterator<Item = [String; 1 + irq::HEADINGS.len()]> + '_ {
+        let [name, node] = self.name_and_node();
+        let window = if name == "-" { node } else { name };
+        self.interrupts.iter().map(move |interrupt| {
+            let [index, name, trigger, masked, count] = interrupt.cells();
+            [window.clone(), index, name, trigger, masked, count]
+        })
+    }
+
     fn cells(&self) -> [String; HEADINGS.len()] {
         let [name, node] = self.name_and_node();
         [
@@ -119,7 +157,16 @@ impl fmt::Display for Table<'_> {
         let cells: Vec<_> = self.0.iter().map(Row::cells).collect();
         let rows: Vec<_> =
             iter::once(HEADINGS).chain(cells.iter().map(|row| row.each_ref().map(String::as_str))).collect();
-        f.write_str(&table::lines(&rows).join("\n"))
+        f.write_str(&table::lines(&rows).join("\n"))?;
+        let interrupts: Vec<_> = self.0.iter().flat_map(Row::interrupt_cells).collect();
+        if interrupts.is_empty() {
+            return Ok(());
+        }
+        let [interrupt, name, trigger, masked, count] = irq::HEADINGS;
+        let headings = ["window", interrupt, name, trigger, masked, count];
+        let rows: Vec<_> =
+            iter::once(headings).chain(interrupts.iter().map(|row| row.each_ref().map(String::as_str))).collect();
+        write!(f, "\n\n{}", table::lines(&rows).join("\n"))
     }
 }
 
@@ -149,7 +196,7 @@ impl fmt::Display for Windows<'_> {
 pub fn windows(ctx: &mut Context) -> Result<(), Failure> {
     let device = ctx.open(None, Access::Read)?;
     let last = device.info()?.last_address;
-    let rows: Vec<_> = device.windows_with_nodes()?.into_iter().map(Row::from).collect();
+    let rows = rows(&device)?;
     if ctx.out.is_json() {
         return Ok(rows.iter().try_for_each(|row| ctx.out.emit_json(row))?);
     }
@@ -200,6 +247,24 @@ pub mod tests {
     #[test]
     fn without_windows_there_are_headings() {
         assert_eq!(Table(&[]).to_string(), "window  node  range  size  access  cache  region  memory  from");
+    }
+
+    #[test]
+    fn interrupts_have_a_table_of_their_own() {
+        let node = Some(Node { major: 126, minor: 4 });
+        let interrupts = vec![irq::tests::alarm()];
+        let rows = [sdram().into(), Row { interrupts: interrupts.clone(), ..(nameless(), node).into() }];
+        let table = Table(&rows).to_string();
+        assert!(
+            table.ends_with(
+                "parameter\n\nwindow     interrupt  name   trigger  masked  count\n\
+                 /dev/map4  0          alarm  level    yes     3"
+            ),
+            "{table}"
+        );
+        let json = serde_json::to_string(&Row { interrupts, ..sdram().into() }).unwrap();
+        let listed = serde_json::to_string(&irq::tests::alarm()).unwrap();
+        assert!(json.ends_with(&format!(r#","interrupts":[{listed}]}}"#)), "{json}");
     }
 
     #[test]

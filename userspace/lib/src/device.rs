@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use memmap2::{MmapOptions, MmapRaw};
 use nix::errno::Errno;
@@ -15,6 +16,7 @@ use nix::sys::stat::{major, minor};
 use nix::sys::statfs::{fstatfs, HUGETLBFS_MAGIC, SYSFS_MAGIC};
 
 use crate::driver::{CacheMode, Mode, Protection, Sharing, Window};
+use crate::event::Events;
 use crate::options::{check_type, OpenOptions};
 use crate::page::{self, PageSize, Pages};
 use crate::{pci, uio, Error, Mapping, Operation, PciBar, PhysRange, Result, UioMap};
@@ -63,6 +65,8 @@ pub struct Device {
     page_size: PageSize,
     /// Whether it is a node of the map driver, which can be asked.
     answers: bool,
+    /// The interrupt of a UIO device.
+    events: Option<Arc<Events>>,
 }
 
 /// What a [`Device`] is, which decides what an address of it means.
@@ -159,7 +163,7 @@ impl Device {
     pub(crate) fn new(file: File, path: &Path, metadata: &Metadata, writable: bool) -> Result<Self> {
         let failed = |cause| Error::Open { path: path.into(), permissions: None, cause };
         let number = metadata.rdev();
-        let mut page_size = page::system();
+        let (mut page_size, mut events) = (page::system(), None);
         let kind = if metadata.is_file() {
             let system = fstatfs(&file).map_err(|errno| failed(errno.into()))?;
             match system.filesystem_type() {
@@ -179,11 +183,14 @@ impl Device {
             let (major, minor) = (major(number), minor(number));
             let sysfs = PathBuf::from(format!("/sys/dev/char/{major}:{minor}"));
             match uio::maps(&sysfs).map_err(failed)? {
-                Some(maps) => Kind::Uio(maps),
+                Some(maps) => {
+                    events = Some(Arc::new(Events::new(&sysfs)));
+                    Kind::Uio(maps)
+                }
                 None => Kind::Character { major, minor },
             }
         };
-        let mut device = Self { file, path: path.into(), kind, writable, page_size, answers: false };
+        let mut device = Self { file, path: path.into(), kind, writable, page_size, answers: false, events };
         if let Kind::Character { major, minor } = device.kind {
             if let Some(mode) = device.driver_mode() {
                 device.answers = true;
@@ -199,6 +206,27 @@ impl Device {
     #[cfg(test)]
     pub(crate) fn with_kind(path: impl AsRef<Path>, kind: Kind) -> Self {
         Self { kind, ..Self::open(path).unwrap() }
+    }
+
+    /// A UIO device that sysfs shows at `sysfs`, whose node `file` plays.
+    #[cfg(test)]
+    pub(crate) fn of_uio(file: File, path: impl AsRef<Path>, sysfs: &Path) -> Self {
+        Self {
+            file,
+            path: path.as_ref().into(),
+            kind: Kind::Uio(Vec::new()),
+            writable: true,
+            page_size: page::system(),
+            answers: false,
+            events: Some(Arc::new(Events::new(sysfs))),
+        }
+    }
+
+    /// The same open file by another descriptor.
+    pub(crate) fn duplicate(&self) -> Result<Self> {
+        let failed = |cause| Error::Open { path: self.path.clone(), permissions: None, cause };
+        let (path, kind, events) = (self.path.clone(), self.kind.clone(), self.events.clone());
+        Ok(Self { file: self.file.try_clone().map_err(failed)?, path, kind, events, ..*self })
     }
 
     /// What kind of device it is.
@@ -395,6 +423,16 @@ impl Device {
         self.writable
     }
 
+    /// Whether it is a node of the map driver.
+    pub(crate) fn answers(&self) -> bool {
+        self.answers
+    }
+
+    /// The interrupt of a UIO device.
+    pub(crate) fn events(&self) -> Option<&Events> {
+        self.events.as_deref()
+    }
+
     /// The open file, for ioctl(2) and fstat(2).
     pub(crate) fn file(&self) -> &File {
         &self.file
@@ -415,19 +453,7 @@ pub(crate) fn is_dev_mem(metadata: &Metadata) -> bool {
     !metadata.is_file() && (major(metadata.rdev()), minor(metadata.rdev())) == (1, 1)
 }
 
-/// The open file, for poll(2), ioctl(2) and the like, and for read(2) of a UIO device's interrupts.
-///
-/// ```no_run
-/// use std::io::Read;
-///
-/// use devmap::Device;
-///
-/// let uio = Device::open("/dev/uio0")?;
-/// let mut interrupts = std::fs::File::from(std::os::fd::OwnedFd::from(uio));
-/// let mut count = [0; 4];
-/// interrupts.read_exact(&mut count)?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
+/// The open file, for poll(2), ioctl(2) and the like. [`Device::interrupts`] waits for interrupts.
 impl AsFd for Device {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()

@@ -251,8 +251,8 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// [`Error::NotMapDriver`] for other devices, [`Error::UnknownAnswer`] if the driver has another version of the ABI
-    /// than this crate, [`Error::WindowGone`] if this is the node of a window that was removed, and [`Error::Ask`] with
+    /// [`Error::NotMapDriver`] for other devices, [`Error::UnknownAnswer`] if the driver has a version of the ABI that is
+    /// newer than this crate, [`Error::WindowGone`] if this is the node of a window that was removed, and [`Error::Ask`] with
     /// any other error of ioctl(2).
     ///
     /// # Examples
@@ -393,10 +393,10 @@ impl Device {
         self.check_version(raw)
     }
 
-    /// `raw`, if the ABI is the one that this crate knows.
+    /// `raw`, if the ABI is one that this crate knows.
     fn check_version(&self, raw: MapInfo) -> Result<MapInfo> {
         match raw.abi_version {
-            abi::VERSION => Ok(raw),
+            version if is_known(version) => Ok(raw),
             // This version does not exist. Some drivers succeed at every ioctl and answer nothing.
             0 => Err(self.cannot_ask(Errno::ENOTTY)),
             version => Err(self.unknown(Unknown { what: "ABI version", code: version })),
@@ -428,7 +428,7 @@ impl Device {
 
     /// The mode of the map driver, if this character device is a node of a driver that this crate knows.
     pub(crate) fn driver_mode(&self) -> Option<Mode> {
-        let raw = ioctl::info(self.file()).ok().filter(|raw| raw.abi_version == abi::VERSION)?;
+        let raw = ioctl::info(self.file()).ok().filter(|raw| is_known(raw.abi_version))?;
         info_of(&raw).ok().map(|info| info.mode)
     }
 
@@ -448,7 +448,7 @@ impl Device {
         }
     }
 
-    fn cannot_ask(&self, errno: Errno) -> Error {
+    pub(crate) fn cannot_ask(&self, errno: Errno) -> Error {
         if let Some(gone) = self.gone(errno) {
             return gone;
         }
@@ -476,6 +476,12 @@ impl Device {
     fn unknown(&self, Unknown { what, code }: Unknown) -> Error {
         Error::UnknownAnswer { path: self.path().into(), what, code }
     }
+}
+
+/// Whether answers of this version of the ABI have the meaning that this crate knows. Version 1 is the same without
+/// interrupts.
+fn is_known(version: u32) -> bool {
+    (1..=abi::VERSION).contains(&version)
 }
 
 /// A number in an answer that this crate does not know. It may come from a newer driver.
@@ -588,9 +594,11 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let device = Device::open(file.path()).unwrap();
         let answer = |abi_version| device.check_version(MapInfo { abi_version, ..INFO });
-        assert_eq!(answer(1).unwrap(), INFO);
-        let newer = answer(2).unwrap_err();
-        assert!(matches!(newer, Error::UnknownAnswer { what: "ABI version", code: 2, .. }), "{newer:?}");
+        for known in 1..=abi::VERSION {
+            assert_eq!(answer(known).unwrap(), MapInfo { abi_version: known, ..INFO });
+        }
+        let newer = answer(abi::VERSION + 1).unwrap_err();
+        assert!(matches!(newer, Error::UnknownAnswer { what: "ABI version", .. }), "{newer:?}");
         assert!(matches!(answer(0), Err(Error::NotMapDriver { .. })));
     }
 

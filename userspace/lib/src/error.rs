@@ -22,7 +22,7 @@ use crate::{Permissions, PhysRange, UioMap, Width, DEFAULT_DEVICE};
 /// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An operation on mapped memory.
+/// An operation on mapped memory, or on an interrupt.
 ///
 /// ```
 /// assert_eq!(devmap::Operation::Copy.to_string(), "copy to");
@@ -54,6 +54,14 @@ pub enum Operation {
     Invalidate,
     /// Both.
     CleanInvalidate,
+    /// Waiting for an interrupt.
+    Wait,
+    /// Masking an interrupt.
+    Mask,
+    /// Unmasking an interrupt.
+    Unmask,
+    /// Setting the eventfd of an interrupt, or taking it away.
+    SetEventfd,
 }
 
 impl Operation {
@@ -62,6 +70,8 @@ impl Operation {
         match self {
             Self::Read | Self::Slice | Self::Compare | Self::Clean | Self::Invalidate | Self::CleanInvalidate => false,
             Self::Write | Self::Modify | Self::Access | Self::Fill | Self::Copy | Self::Grow => true,
+            // Of no memory.
+            Self::Wait | Self::Mask | Self::Unmask | Self::SetEventfd => false,
         }
     }
 }
@@ -81,6 +91,10 @@ impl fmt::Display for Operation {
             Self::Clean => "clean",
             Self::Invalidate => "invalidate",
             Self::CleanInvalidate => "clean and invalidate",
+            Self::Wait => "wait for",
+            Self::Mask => "mask",
+            Self::Unmask => "unmask",
+            Self::SetEventfd => "set the eventfd of",
         })
     }
 }
@@ -254,6 +268,50 @@ pub enum Error {
         path: PathBuf,
         /// The name of the window; empty if it has none.
         name: Name,
+    },
+    /// The UIO device was removed. Nothing works on this open node any more.
+    #[error("cannot use {}: its device was removed; open it again when it is back", shown(path))]
+    #[non_exhaustive]
+    DeviceGone {
+        /// The path of the node.
+        path: PathBuf,
+    },
+    /// The device has no interrupts that a program could wait for.
+    #[error("{} has no interrupts: {why}", shown(path))]
+    #[non_exhaustive]
+    NoInterrupts {
+        /// The path of the device.
+        path: PathBuf,
+        /// The reason, and the remedy.
+        why: &'static str,
+    },
+    /// The device has no interrupt of this name or index.
+    #[error("{} has no interrupt {}; it has {}", shown(path), quoted(name), numbered(names))]
+    #[non_exhaustive]
+    NoInterrupt {
+        /// The path of the device.
+        path: PathBuf,
+        /// The name, or the index.
+        name: String,
+        /// The names there are, by index; empty for those without one.
+        names: Vec<String>,
+    },
+    /// An interrupt could not be waited for, masked or unmasked, or its eventfd not be set.
+    #[error(
+        "cannot {operation} the interrupt {interrupt} of {}: {}{}",
+        shown(path), errno_text(cause), remedy(interrupt_remedy(*operation, cause))
+    )]
+    #[non_exhaustive]
+    Interrupt {
+        /// The operation.
+        operation: Operation,
+        /// The path of the device.
+        path: PathBuf,
+        /// The name of the interrupt, or its index.
+        interrupt: String,
+        /// The error of ioctl(2), or for UIO of poll(2), read(2) or write(2).
+        #[source]
+        cause: io::Error,
     },
     /// A device that has no length cannot be mapped as a whole.
     #[error("{} has no length, because it is {found}: give a range", shown(path))]
@@ -466,6 +524,22 @@ impl Error {
         }
     }
 
+    /// Whether the device was removed: the window of this node, or the UIO device. Nothing works on what is open of it.
+    ///
+    /// ```no_run
+    /// use devmap::Device;
+    ///
+    /// let interrupts = Device::window("rtc")?.interrupts()?;
+    /// match interrupts.wait(None) {
+    ///     Err(error) if error.is_gone() => println!("the clock was removed"),
+    ///     counts => println!("{:?}", counts?),
+    /// }
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::WindowGone { .. } | Self::DeviceGone { .. })
+    }
+
     /// The kind of the error: of the system's, or else what fits best.
     ///
     /// ```
@@ -476,7 +550,11 @@ impl Error {
     pub fn kind(&self) -> io::ErrorKind {
         match self {
             Self::Refused { refused, .. } => io::Error::from(refused.errno()).kind(),
-            Self::NoWindow { .. } | Self::NoNode { .. } | Self::WindowGone { .. } => io::ErrorKind::NotFound,
+            Self::NoWindow { .. }
+            | Self::NoNode { .. }
+            | Self::WindowGone { .. }
+            | Self::DeviceGone { .. }
+            | Self::NoInterrupt { .. } => io::ErrorKind::NotFound,
             Self::ReadOnly { .. } => io::ErrorKind::PermissionDenied,
             Self::PastEnd { .. } | Self::PastWindow { .. } | Self::BeyondEnd { .. } | Self::PageLost { .. } => {
                 io::ErrorKind::UnexpectedEof
@@ -485,6 +563,7 @@ impl Error {
             | Self::NoCacheMaintenance { .. }
             | Self::NoSuchWidth { .. }
             | Self::NoLength { .. }
+            | Self::NoInterrupts { .. }
             | Self::NotMapDriver { .. } => io::ErrorKind::Unsupported,
             Self::UnknownAnswer { .. } => io::ErrorKind::InvalidData,
             error => error.cause().map_or(io::ErrorKind::InvalidInput, io::Error::kind),
@@ -565,6 +644,15 @@ fn listed(names: &[Name]) -> String {
     }
     let names: Vec<_> = names.iter().map(Name::as_str).collect();
     format!("the windows are {}", names.join(", "))
+}
+
+/// The interrupts that there are: their indices, with the names of those that have one.
+fn numbered(names: &[String]) -> String {
+    let one = |(index, name): (usize, &String)| match name.as_str() {
+        "" => index.to_string(),
+        name => format!("{index} ({})", name.escape_debug()),
+    };
+    names.iter().enumerate().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// A window after `noun`, by its name if it has one.
@@ -662,6 +750,24 @@ fn map_remedy(cause: &io::Error, bar: bool) -> Option<&'static str> {
         Errno::EACCES => "the device is not open for this kind of access",
         Errno::ENODEV => "there is no memory to map behind it",
         Errno::ENOMEM => "the process has no address space left for it: map less at once",
+        _ => return None,
+    })
+}
+
+/// The most likely meaning of an error number of an operation on an interrupt.
+fn interrupt_remedy(operation: Operation, cause: &io::Error) -> Option<&'static str> {
+    if cause.kind() == io::ErrorKind::Unsupported && operation == Operation::SetEventfd {
+        return Some("poll(2) and epoll(7) take the descriptor of the device itself");
+    }
+    Some(match (operation, Errno::from_raw(cause.raw_os_error()?)) {
+        (Operation::Mask, Errno::EALREADY) => "it is masked already: a level-triggered one is, once it has come",
+        (Operation::Unmask, Errno::EALREADY) => "it is not masked: an edge-triggered one stays as it is when it comes",
+        (Operation::Mask | Operation::Unmask, Errno::ENOSYS) => {
+            "the driver of this UIO device has no irqcontrol(): it deals with the device itself, and masks nothing"
+        }
+        (_, Errno::EACCES | Errno::EBADF) => "open the device for writing too",
+        (Operation::SetEventfd, Errno::EINVAL) => "the descriptor is no eventfd: make it with eventfd(2)",
+        (Operation::SetEventfd, Errno::EBUSY) => "another open file has set one: let that take it away first",
         _ => return None,
     })
 }

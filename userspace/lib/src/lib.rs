@@ -26,7 +26,8 @@
 //! # Ok::<(), devmap::Error>(())
 //! ```
 //!
-//! [`driver`] shows what the driver allows, and why it refuses the rest.
+//! [`driver`] shows what the driver allows, and why it refuses the rest. [`Device::interrupts`] waits for the interrupts
+//! of a window or a UIO device.
 //!
 //! A regular file works in place of the device, so programs can be tried and tested on any machine:
 //!
@@ -115,7 +116,11 @@ mod dynamic;
 #[cfg(feature = "std")]
 mod error;
 #[cfg(feature = "std")]
+mod event;
+#[cfg(feature = "std")]
 mod file;
+#[cfg(feature = "std")]
+pub mod interrupt;
 #[cfg(feature = "std")]
 mod ioctl;
 #[cfg(feature = "std")]
@@ -155,6 +160,8 @@ pub use device::{Device, Kind, DEFAULT_DEVICE};
 pub use error::{errno_text, Error, Operation, Result};
 #[cfg(feature = "std")]
 pub use file::{FileMapping, Layout, NoFault, Zone};
+#[cfg(feature = "std")]
+pub use interrupt::{Interrupt, Interrupts};
 pub use map_core::{number, NumberError, PhysRange, RangeError};
 #[cfg(feature = "std")]
 pub use mapping::Mapping;

@@ -71,6 +71,14 @@ impl Host {
         }
     }
 
+    /// Presses the machine's power button for a moment.
+    pub fn press_power_button(&mut self) -> Result<()> {
+        match self.ask(Question::PressPowerButton)? {
+            ToGuest::Done => Ok(()),
+            answer => bail!("the host answered {answer:?}"),
+        }
+    }
+
     /// The first bytes of the free memory that differ from the pattern, and the number of all that do.
     pub fn differences(&mut self, seed: u64) -> Result<(Vec<Difference>, u64)> {
         match self.ask(Question::Differences { seed, start: START, length: LENGTH })? {

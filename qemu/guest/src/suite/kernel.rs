@@ -254,8 +254,13 @@ pub fn listing(directory: &str) -> Result<String> {
 /// Unloads modules that a test has left loaded, which is a failure of the test.
 pub fn clean_up() -> Result<()> {
     let mut left = Vec::new();
-    let modules =
-        [("overlay", "an overlay"), ("map_config", "a directory"), ("configfs", "configfs"), ("map", "the driver")];
+    let modules = [
+        ("raise", "the module that raises"),
+        ("overlay", "an overlay"),
+        ("map_config", "a directory"),
+        ("configfs", "configfs"),
+        ("map", "the driver"),
+    ];
     for (name, what) in modules {
         if Path::new("/sys/module").join(name).exists() {
             unload(name)?.with_context(|| format!("the test left {what} in use, and it cannot be unloaded"))?;

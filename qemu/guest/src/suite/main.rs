@@ -27,6 +27,7 @@ mod hole;
 mod host;
 mod hotplug;
 mod huge;
+mod interrupts;
 mod kernel;
 mod kmemleak;
 mod kobject;
@@ -49,8 +50,11 @@ mod revocation;
 mod runtime;
 mod status;
 mod strict;
+mod uio;
 mod user;
+mod userspace;
 mod vma;
+mod window_irq;
 mod window_node;
 mod windows;
 
@@ -124,6 +128,8 @@ suites! {
     Overlay: [overlay::TESTS],
     OverlayWindows: [overlay_windows::TESTS],
     LockdownOverlay: [lockdown_overlay::TESTS],
+    Interrupts: [interrupts::TESTS, window_irq::TESTS],
+    Uio: [uio::TESTS],
     Devmap: [devmap::TESTS, bulk::TESTS, status::TESTS, compat::TESTS, arch::DEVMAP],
     Mmap: [mmap::TESTS, huge::TESTS],
     Hotplug: [hotplug::TESTS],

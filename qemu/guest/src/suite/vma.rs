@@ -155,6 +155,20 @@ impl Vma {
     }
 }
 
+impl Vma {
+    /// Loads the word at `offset`, as registers want it; a fault kills this process.
+    pub fn load_word(&self, offset: usize) -> u32 {
+        // SAFETY: as for `load`; the caller passes a multiple of 4.
+        unsafe { self.address.cast::<u8>().as_ptr().wrapping_add(offset).cast::<u32>().read_volatile() }
+    }
+
+    /// Stores a word at `offset`, as registers want it; a fault kills this process.
+    pub fn store_word(&self, offset: usize, value: u32) {
+        // SAFETY: as for `store`; the caller passes a multiple of 4.
+        unsafe { self.address.cast::<u8>().as_ptr().wrapping_add(offset).cast::<u32>().write_volatile(value) }
+    }
+}
+
 impl Drop for Vma {
     fn drop(&mut self) {
         let _ = self.unmap(0..self.length);

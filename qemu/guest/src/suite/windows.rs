@@ -401,6 +401,13 @@ pub fn ask<T>(node: &File, command: u32, structure: &mut T) -> Result<(), Errno>
     Errno::result(result).map(drop)
 }
 
+/// Calls an ioctl of the node with any address: the structure must not be one of Rust's.
+pub fn ask_at(node: &File, command: u32, address: usize) -> Result<(), Errno> {
+    // SAFETY: by the contract Rust does not use the memory at the address.
+    let result = unsafe { libc::ioctl(node.as_raw_fd(), command as libc::Ioctl, address) };
+    Errno::result(result).map(drop)
+}
+
 /// Asks the driver whether it would allow a mapping.
 pub fn check(node: &File, start: u64, length: u64, protection: ProtFlags, flags: MapFlags) -> Result<abi::MapCheck> {
     let mut check = abi::MapCheck {

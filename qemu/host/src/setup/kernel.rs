@@ -78,7 +78,8 @@ impl Kernel {
         ui: &Ui,
     ) -> Result<Kernel> {
         let KernelId { arch, flavour, .. } = id;
-        let fragment = merge_fragments(&[COMMON, arch.config, flavour.config]);
+        let variant = flavour.variant(arch).map_or("", |variant| variant.config);
+        let fragment = merge_fragments(&[COMMON, arch.config, flavour.config, variant]);
         let key = key(arch, source, &toolchain.identity(), &fragment);
         // Not the name of the series: the version has it.
         let stem = KernelId { origin: &kernels::ALL[0], ..id }.stem();
@@ -379,8 +380,11 @@ mod tests {
 
     #[test]
     fn every_line_of_our_fragments_is_understood_and_has_its_reason() {
-        let flavours = crate::flavour::ALL.iter().map(|flavour| flavour.config).filter(|config| !config.is_empty());
-        for text in crate::arch::ALL.iter().map(|arch| arch.config).chain([COMMON]).chain(flavours) {
+        let flavours = crate::flavour::ALL
+            .iter()
+            .flat_map(|flavour| flavour.variants.iter().map(|variant| variant.config).chain([flavour.config]));
+        let arches = crate::arch::ALL.iter().map(|arch| arch.config);
+        for text in arches.chain([COMMON]).chain(flavours.filter(|config| !config.is_empty())) {
             let mut symbols = Vec::new();
             let mut reason = false;
             for line in text.lines() {

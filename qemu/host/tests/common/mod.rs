@@ -2,6 +2,8 @@
 
 //! The project's files, as the tests of its documents read them.
 
+#![allow(dead_code, reason = "each test file is a crate of its own, and uses what it needs")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Raises interrupts of a line, as its device would: it sets the line pending in
+ * the interrupt controller. A test that writes "IRQ COUNT GAP" to the parameter
+ * raise knows how many interrupts were raised.
+ */
+
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/delay.h>
+#include <linux/interrupt.h>
+#include <linux/kernel.h>
+#include <linux/ktime.h>
+#include <linux/module.h>
+#include <linux/moduleparam.h>
+#include <linux/sched/signal.h>
+
+/* Whether the line is neither pending nor handled: it can be raised again. */
+static bool raise_is_idle(unsigned int irq)
+{
+	bool pending = true, active = true;
+
+	return !irq_get_irqchip_state(irq, IRQCHIP_STATE_PENDING, &pending) &&
+	       !irq_get_irqchip_state(irq, IRQCHIP_STATE_ACTIVE, &active) &&
+	       !pending && !active;
+}
+
+/* Waits until the interrupt was handled; it must not be masked. */
+static int raise_wait(unsigned int irq)
+{
+	ktime_t end = ktime_add_ms(ktime_get(), 10000);
+
+	while (!raise_is_idle(irq)) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		if (ktime_after(ktime_get(), end))
+			return -ETIME;
+		cond_resched();
+	}
+	return 0;
+}
+
+/*
+ * Raises COUNT interrupts of the line IRQ, GAP nanoseconds apart. Each is raised
+ * when the one before was handled, or they would be one.
+ */
+static int raise_set(const char *val, const struct kernel_param *kp)
+{
+	unsigned int irq, count, gap;
+	int error = 0;
+
+	if (sscanf(val, "%u %u %u", &irq, &count, &gap) != 3)
+		return -EINVAL;
+	while (count && !error) {
+		error = irq_set_irqchip_state(irq, IRQCHIP_STATE_PENDING, true);
+		if (--count && !error)
+			error = raise_wait(irq);
+		ndelay(gap);
+	}
+	return error;
+}
+
+static const struct kernel_param_ops raise_ops = {
+	.set = raise_set,
+};
+
+module_param_cb(raise, &raise_ops, NULL, 0200);
+MODULE_PARM_DESC(raise, "Raises interrupts: IRQ COUNT GAP, with the gap in ns");
+
+static int __init raise_init(void)
+{
+	return 0;
+}
+module_init(raise_init);
+
+static void __exit raise_exit(void)
+{
+}
+module_exit(raise_exit);
+
+MODULE_AUTHOR("The map developers");
+MODULE_DESCRIPTION("Raises interrupts, for tests");
+MODULE_LICENSE("GPL");
