@@ -283,8 +283,8 @@ impl Windows {
         Ok(())
     }
 
-    /// Adds the windows `new`, each with the element of `interrupts` at its place, if any; claims the memory of those without `shared`, and leaves raw mode.
-    /// They have no devices yet.
+    /// Adds the windows `new`, each with the element of `interrupts` at its place, if any; claims the
+    /// memory of those without `shared`, and leaves raw mode. They have no devices yet.
     ///
     /// # Errors
     ///
