@@ -51,7 +51,18 @@ is_valid() {
 
 # Makes $2, the guests' tree with the overlay $1 but without QEMU's nodes.
 guest_tree() {
-    printf '/dts-v1/;\n/ { #address-cells = <2>; #size-cells = <2>; };\n' >"$work/board.dts"
+    cat >"$work/board.dts" <<'END'
+/dts-v1/;
+/ {
+    #address-cells = <2>;
+    #size-cells = <2>;
+    interrupt-parent = <&controller>;
+    controller: interrupt-controller {
+        interrupt-controller;
+        #interrupt-cells = <3>;
+    };
+};
+END
     compile "$work/board.dts" "$work/board.dtb"
     compile qemu/kernel/arm64.dtso "$work/memory.dtbo"
     compile "qemu/kernel/$1" "$work/windows.dtbo"
@@ -65,7 +76,7 @@ dt-extract-example "$binding" >"$work/example.dts"
 compile "$work/example.dts" "$work/example.dtb"
 is_valid "$work/example.dtb" || fail "the example of $binding is invalid:" "$work/findings"
 
-for tree in arm64-windows.dtso arm64-overlay.dtso arm64-overlay-windows.dtso; do
+for tree in arm64-windows.dtso arm64-overlay.dtso arm64-overlay-windows.dtso arm64-interrupts.dtso; do
     guest_tree "$tree" "$work/good.dtb"
     is_valid "$work/good.dtb" || fail "$tree is invalid:" "$work/findings"
 done
@@ -74,7 +85,7 @@ done
 guest_tree arm64-wrong.dtso "$work/wrong.dtb"
 is_valid "$work/wrong.dtb" && fail "nothing was found in arm64-wrong.dtso"
 for mistake in no-place two-places two-regions two-addresses bad-label bad-name bad-cache two-caches not-read-only \
-    not-shared one-of-two; do
+    not-shared one-of-two many-interrupts bad-interrupt-name twin-interrupts nameless-interrupts; do
     grep -q "windows-$mistake (map,windows): " "$work/findings" ||
         fail "windows-$mistake in arm64-wrong.dtso was not found:" "$work/findings"
 done

@@ -15,7 +15,7 @@ use map_protocol::{Dev, Figure, Figures, Job, Stream, Task, ToHost};
 
 use crate::{
     arch::{self, Arch},
-    flavour,
+    dt, flavour,
     kernels::{self, KernelId},
     memory::Memory,
     module, programs,
@@ -56,6 +56,9 @@ const APPEND: &str = "norandmaps";
 /// The same in the device tree.
 const OVERLAY: &str = include_str!("../../kernel/arm64-bench.dtso");
 
+/// The board's clock as a window with its interrupt.
+const CLOCK: &str = include_str!("../../kernel/overlay/clock.dtso");
+
 /// The contender that the others are compared with.
 const REFERENCE: &str = "/dev/mem";
 
@@ -93,7 +96,10 @@ fn path(directory: &Path, arch: &Arch) -> PathBuf {
 fn measure(arch: &'static Arch, ui: &Ui) -> Result<Figures> {
     let kernel = KernelId { arch, origin: &kernels::ALL[0], flavour: &flavour::ALL[0] };
     let mut artifacts = crate::artifacts(kernel, ui)?;
-    artifacts.modules.extend(module::build(&artifacts.kernel, &module::BENCH, module::Compiler::Rustc, ui)?);
+    let overlays = arch.dt_overlay.map(|_| &module::OVERLAY);
+    for source in overlays.into_iter().chain([&module::BENCH]) {
+        artifacts.modules.extend(module::build(&artifacts.kernel, source, module::Compiler::Rustc, ui)?);
+    }
     let plain = programs::build_plain(&artifacts.tools, ui)?;
     let command = ["map-suite", "bench", &format!("{START:#x}")].map(str::to_owned).to_vec();
     let job = Job { channel: arch.channel.into(), dev: Dev::Devtmpfs, module: None, task: Task::Command(command) };
@@ -102,7 +108,9 @@ fn measure(arch: &'static Arch, ui: &Ui) -> Result<Figures> {
     let guest = Guest::new(&artifacts, "bench", job, Duration::from_secs(1800))?.icount(true);
     let guest = guest.add(&[plain]).append(&[APPEND.into()]);
     let guest = match arch.dt_overlay {
-        Some(_) => guest.overlay(Some(OVERLAY)),
+        Some(_) => {
+            guest.overlay(Some(OVERLAY)).files(vec![(map_protocol::overlay("clock"), dt::compile_runtime(CLOCK)?)])
+        }
         None => guest.append(&[X86_APPEND.into()]),
     };
     let (mut out, mut err) = (Vec::new(), Vec::new());

@@ -7,56 +7,69 @@
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/interrupt.h>
+#include <linux/irq.h>
 #include <linux/kernel.h>
 #include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
+#include <linux/sched.h>
 #include <linux/sched/signal.h>
 
-/* Whether the line is neither pending nor handled: it can be raised again. */
-static bool raise_is_idle(unsigned int irq)
-{
-	bool pending = true, active = true;
-
-	return !irq_get_irqchip_state(irq, IRQCHIP_STATE_PENDING, &pending) &&
-	       !irq_get_irqchip_state(irq, IRQCHIP_STATE_ACTIVE, &active) &&
-	       !pending && !active;
-}
-
-/* Waits until the interrupt was handled; it must not be masked. */
+/* Waits until the line is not pending any more; it must not be masked. */
 static int raise_wait(unsigned int irq)
 {
 	ktime_t end = ktime_add_ms(ktime_get(), 10000);
+	bool pending;
+	int error;
 
-	while (!raise_is_idle(irq)) {
+	for (;;) {
+		error = irq_get_irqchip_state(irq, IRQCHIP_STATE_PENDING,
+					      &pending);
+		if (error || !pending)
+			return error;
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		if (ktime_after(ktime_get(), end))
 			return -ETIME;
 		cond_resched();
 	}
-	return 0;
 }
 
 /*
  * Raises COUNT interrupts of the line IRQ, GAP nanoseconds apart. Each is raised
- * when the one before was handled, or they would be one.
+ * when the one before was handled, or they would be one. So this runs on the
+ * processor that handles them: one that is not pending there is done.
  */
 static int raise_set(const char *val, const struct kernel_param *kp)
 {
 	unsigned int irq, count, gap;
-	int error = 0;
+	struct irq_data *data;
+	int error;
 
 	if (sscanf(val, "%u %u %u", &irq, &count, &gap) != 3)
 		return -EINVAL;
+	data = irq_get_irq_data(irq);
+	if (!data)
+		return -EINVAL;
+	/* Before the line is enabled, no processor handles it. */
+	if (!cpumask_empty(irq_data_get_effective_affinity_mask(data))) {
+		error = set_cpus_allowed_ptr(
+			current, irq_data_get_effective_affinity_mask(data));
+		if (error)
+			return error;
+	}
+	error = 0;
 	while (count && !error) {
 		error = irq_set_irqchip_state(irq, IRQCHIP_STATE_PENDING, true);
 		if (--count && !error)
 			error = raise_wait(irq);
-		ndelay(gap);
+		if (gap)
+			ndelay(gap);
 	}
+	set_cpus_allowed_ptr(current, cpu_possible_mask);
 	return error;
 }
 

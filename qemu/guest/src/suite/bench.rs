@@ -5,6 +5,7 @@
 
 pub mod bulk;
 mod commands;
+mod interrupt;
 
 use std::{
     fs::{self, File},
@@ -140,7 +141,8 @@ pub fn run(start: &str) -> Result<()> {
     }
     bulk::run(start)?;
     commands::run(memory)?;
-    revocation(memory)
+    revocation(memory)?;
+    interrupt::run()
 }
 
 fn parse(start: &str) -> Result<u64> {

@@ -31,6 +31,7 @@ fn mistakes() -> Vec<(&'static str, &'static str, NodeError)> {
     let error = |property, kind| NodeError { property, kind, page_size: 4096 };
     let memory = |kind| error(dt::MEMORY_REGION, kind);
     let reg = |kind| error(dt::REG, kind);
+    let names = |kind| error(dt::INTERRUPT_NAMES, kind);
     vec![
         ("windows-no-place", "window", memory(NodeErrorKind::PlaceMissing)),
         ("windows-two-places", "window@d0000000", reg(NodeErrorKind::PlaceTwice)),
@@ -49,6 +50,13 @@ fn mistakes() -> Vec<(&'static str, &'static str, NodeError)> {
         ("windows-always-huge", "window", error(dt::HUGE, NodeErrorKind::Huge)),
         ("windows-not-read-only", "window", error(dt::READ_ONLY, NodeErrorKind::Value)),
         ("windows-not-shared", "window", error(dt::SHARED, NodeErrorKind::Value)),
+        ("windows-half-interrupt", "window", error(dt::INTERRUPTS, NodeErrorKind::InterruptsLength)),
+        ("windows-no-controller", "window", error(dt::INTERRUPTS_EXTENDED, NodeErrorKind::InterruptsExtended)),
+        ("windows-many-interrupts", "window", error(dt::INTERRUPTS, NodeErrorKind::TooManyInterrupts)),
+        ("windows-bad-interrupt-name", "window", names(NodeErrorKind::InterruptName)),
+        ("windows-twin-interrupts", "window", names(NodeErrorKind::InterruptNameTwice)),
+        ("windows-few-interrupt-names", "window", names(NodeErrorKind::InterruptNamesNumber)),
+        ("windows-nameless-interrupts", "window", names(NodeErrorKind::InterruptNamesNumber)),
         ("windows-one-of-two", "bad", error(dt::CACHE, NodeErrorKind::CacheMode)),
     ]
 }
