@@ -31,6 +31,7 @@
 #include <linux/of_address.h>
 #include <linux/of_irq.h>
 #include <linux/of_reserved_mem.h>
+#include <linux/page_table_check.h>
 #include <linux/pci.h>
 #include <linux/personality.h>
 #include <linux/pgtable.h>
@@ -281,14 +282,30 @@ struct map_pages {
 	pgprot_t prot;
 };
 
+/*
+ * Sets an entry of a page table that maps nothing. With CONFIG_DEBUG_VM,
+ * set_pte_at() of arm64 compares a valid old entry with the new one, by a
+ * function that is not exported. Here the old one is never valid.
+ */
+static void map_set_entry(struct mm_struct *mm, unsigned long address,
+			  pte_t *pte, pte_t entry)
+{
+#if defined(CONFIG_ARM64) && defined(CONFIG_DEBUG_VM)
+	page_table_check_ptes_set(mm, address, pte, entry, 1);
+	__set_pte(pte, entry);
+#else
+	set_pte_at(mm, address, pte, entry);
+#endif
+}
+
 /* Maps one page, unless another thread has done so. */
 static int map_set_page(pte_t *pte, unsigned long address, void *data)
 {
 	struct map_pages *pages = data;
 
 	if (pte_none(ptep_get(pte)))
-		set_pte_at(pages->mm, address, pte,
-			   pte_mkspecial(pfn_pte(pages->pfn, pages->prot)));
+		map_set_entry(pages->mm, address, pte,
+			      pte_mkspecial(pfn_pte(pages->pfn, pages->prot)));
 	pages->pfn++;
 	return 0;
 }
