@@ -54,7 +54,7 @@ pub fn run() -> Result<()> {
     }
     fs::write(format!("{UIO_DRIVER}/unbind"), UIO_DEVICE).context("unbinding the UIO device")?;
     let _loaded = Loaded::module("map", MODULE, &[])?;
-    let overlay = Applied::new("clock")?;
+    let _overlay = Applied::new("clock")?;
     let node = user::open_window(1)?;
     let wait = || {
         let mut wait = MapIrqWait { interrupts: 1, timeout: -1, ..Default::default() };
@@ -62,9 +62,7 @@ pub fn run() -> Result<()> {
     };
     // The first time it is masked because nobody had the node open, later because it has come.
     let unmask = || Ok(ask(&node, IOC_IRQ_MASK, &mut MapIrqMask { interrupts: 1, masked: 0 })?);
-    report("window", "interrupt to program", 0, None, measure(&node, wait, unmask)?)?;
-    drop(node);
-    overlay.remove()
+    report("window", "interrupt to program", 0, None, measure(&node, wait, unmask)?)
 }
 
 /// The costs of each interrupt of the clock whose registers `node` shows.
