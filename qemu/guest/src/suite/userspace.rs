@@ -94,13 +94,14 @@ pub fn until(interrupt: &Interrupt, count: u64) -> Result<()> {
 }
 
 /// A program whose output is read as it comes; killed when dropped.
-struct Reading {
+pub struct Reading {
     running: Running,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Reading {
-    fn new(line: &str) -> Result<Self> {
+    /// Starts what the words of this line name.
+    pub fn new(line: &str) -> Result<Self> {
         let mut words = line.split_whitespace();
         let mut command = Command::new(words.next().context("no program")?);
         command.args(words).stdin(Stdio::null()).stdout(Stdio::piped());
@@ -114,14 +115,14 @@ impl Reading {
     }
 
     /// Fails unless its next line is this.
-    fn prints(&mut self, expected: &str) -> Result<()> {
+    pub fn prints(&mut self, expected: &str) -> Result<()> {
         let line = self.next()?;
         ensure!(line == expected, "{line:?}, not {expected:?}");
         Ok(())
     }
 
     /// Fails unless it ends well, and prints nothing more.
-    fn ends(mut self) -> Result<()> {
+    pub fn ends(mut self) -> Result<()> {
         let rest: Vec<_> = self.lines.by_ref().collect::<Result<_, _>>()?;
         let status = self.running.0.wait()?;
         ensure!(status.success() && rest.is_empty(), "{status}, {rest:?}");

@@ -17,6 +17,7 @@ use devmap::{
     interrupt::{State, Trigger},
     Device, Error, Interrupt,
 };
+use map_protocol::RAISE;
 use nix::{
     poll::{poll, PollFd, PollFlags, PollTimeout},
     sys::eventfd::{EfdFlags, EventFd},
@@ -27,7 +28,7 @@ use crate::{
     host::Host,
     kernel::Loaded,
     program::{devmap, shell, Running},
-    userspace::{self, until, Clock},
+    userspace::{self, until, Clock, Reading},
 };
 
 crate::tests! {
@@ -38,6 +39,7 @@ crate::tests! {
     a_wait_for_a_window_ends,
     the_command_line_waits_for_a_window,
     interrupts_are_listed_with_their_windows,
+    several_interrupts_have_names,
     a_window_says_what_it_refuses,
     an_eventfd_has_every_interrupt,
     a_program_that_is_killed_leaves_a_masked_interrupt,
@@ -136,6 +138,54 @@ fn interrupts_are_listed_with_their_windows(_: &mut Host) -> Result<()> {
 fn is_masked(state: State, count: u64) -> Result<()> {
     let found = (state.trigger, state.count, state.masked, state.eventfd);
     ensure!(found == (Some(Trigger::Level), count, Some(true), false), "{state:?}");
+    Ok(())
+}
+
+/// Raises an interrupt of the window `pulse`, by the module for that.
+fn raise(index: usize) -> Result<()> {
+    let text = fs::read_to_string("/sys/kernel/debug/map/interrupts")?;
+    let line = text.lines().find(|line| line.starts_with(&format!("pulse {index} ")));
+    let mut words = line.with_context(|| text.clone())?.split(' ').skip_while(|word| *word != "irq");
+    let number = words.nth(1).with_context(|| text.clone())?;
+    fs::write("/sys/module/raise/parameters/raise", format!("{number} 1 0")).context("raising an interrupt")
+}
+
+fn several_interrupts_have_names(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let _raise = Loaded::module("raise", RAISE, &[])?;
+    let interrupts = Device::window("pulse")?.interrupts()?;
+    let names: Vec<_> = interrupts.iter().map(Interrupt::name).collect();
+    ensure!(names == ["edge", "level", "other"], "{names:?}");
+    let [edge, other] = [interrupts.find("edge")?, interrupts.find("2")?];
+    ensure!((edge.index(), other.name()) == (0, "other"), "{edge:?}, {other:?}");
+    ensure!(edge.state()?.trigger == Some(Trigger::Edge), "{:?}", edge.state()?);
+    edge.arm()?;
+    other.arm()?;
+    for (index, count) in [(0, 1), (0, 2), (2, 1)] {
+        raise(index)?;
+        until([edge, other][index / 2], count)?;
+    }
+    // An edge is not masked when it comes.
+    ensure!(edge.state()?.masked == Some(false), "{:?}", edge.state()?);
+    ensure!(interrupts.wait(None)? == [2, 0, 1], "all of them");
+    raise(0)?;
+    ensure!(other.wait(Some(Duration::from_millis(50)))? == 0, "the other took what is not its own");
+    ensure!(edge.wait(None)? == 1, "the first lost it");
+
+    let mut all = Reading::new("devmap wait-irq pulse --count 3")?;
+    let mut one = Reading::new("devmap wait-irq pulse/other")?;
+    thread::sleep(Duration::from_millis(500));
+    for (index, name) in [(0, "edge"), (2, "other"), (0, "edge")] {
+        raise(index)?;
+        all.prints(&format!("pulse/{name}: 1 interrupt"))?;
+    }
+    all.ends()?;
+    one.prints("pulse/other: 1 interrupt")?;
+    one.ends()?;
+    devmap("wait-irq pulse/tx")?.failed(3, &["has no interrupt tx; it has 0 (edge), 1 (level), 2 (other)"])?;
+    let proposed = shell("DEVMAP_COMPLETE=fish _CLAP_COMPLETE_INDEX=2 devmap -- devmap wait-irq p")?;
+    ensure!(["pulse", "pulse/edge", "pulse/other"].iter().all(|name| proposed.out.contains(name)), "{proposed:?}");
+    ensure!(!proposed.out.contains("plain"), "{proposed:?}");
     Ok(())
 }
 
