@@ -325,14 +325,20 @@ pgprot_t map_pgprot_writecombine(pgprot_t prot)
 }
 
 /*
- * Marks a writable page as dirty. Otherwise an arm64 processor without hardware
- * dirty state takes a fault at the first store into each page.
+ * Marks a writable page as dirty. Otherwise a processor without hardware dirty
+ * state takes a fault at the first store into each page.
  */
 pgprot_t map_pgprot_dirty(pgprot_t prot)
 {
-#ifdef CONFIG_ARM64
+#if defined(CONFIG_ARM64)
 	if (pgprot_val(prot) & PTE_WRITE)
 		return __pgprot((pgprot_val(prot) | PTE_DIRTY) & ~PTE_RDONLY);
+#elif defined(CONFIG_ARM)
+	if (!(pgprot_val(prot) & L_PTE_RDONLY))
+		return __pgprot(pgprot_val(prot) | L_PTE_DIRTY);
+#elif defined(CONFIG_RISCV)
+	if (pgprot_val(prot) & _PAGE_WRITE)
+		return __pgprot(pgprot_val(prot) | _PAGE_DIRTY);
 #endif
 	return prot;
 }
@@ -344,8 +350,18 @@ bool map_same_cache(pgprot_t one, pgprot_t other)
 	return !((pgprot_val(one) ^ pgprot_val(other)) & _PAGE_CACHE_MASK);
 #elif defined(CONFIG_ARM64)
 	return !((pgprot_val(one) ^ pgprot_val(other)) & PTE_ATTRINDX_MASK);
+#elif defined(CONFIG_RISCV)
+	unsigned long types[] = { pgprot_val(one), pgprot_val(other) };
+
+	/* T-Head's processors have bits for the default type, too. */
+	ALT_THEAD_PMA(types[0]);
+	ALT_THEAD_PMA(types[1]);
+	return !((types[0] ^ types[1]) & _PAGE_MTMASK);
 #else
-	/* Other architectures map with the requested type. */
+	/*
+	 * Other architectures map with the requested type. Those without
+	 * pte_pgprot(), as arm, do not give the protection of an entry.
+	 */
 	return true;
 #endif
 }
@@ -358,12 +374,16 @@ bool map_aborts(void)
 
 /*
  * Whether the machine can map a range uncached, or write-combining. On x86 the
- * kernel always maps the ISA range below 1 MiB write-back.
+ * kernel always maps the ISA range below 1 MiB write-back. On a riscv processor
+ * without Svpbmt a page table has no cache types: pgprot_noncached() returns
+ * its argument, and every page is as the platform has its address.
  */
 bool map_gives_uncached(u64 start, u64 last)
 {
-#ifdef CONFIG_X86
+#if defined(CONFIG_X86)
 	return last < ISA_START_ADDRESS || start >= ISA_END_ADDRESS;
+#elif defined(CONFIG_RISCV)
+	return pgprot_val(pgprot_noncached(__pgprot(0))) != 0;
 #else
 	return true;
 #endif
@@ -371,8 +391,10 @@ bool map_gives_uncached(u64 start, u64 last)
 
 bool map_gives_write_combine(u64 start, u64 last)
 {
-#ifdef CONFIG_X86
+#if defined(CONFIG_X86)
 	return pat_enabled() && map_gives_uncached(start, last);
+#elif defined(CONFIG_RISCV)
+	return pgprot_val(pgprot_writecombine(__pgprot(0))) != 0;
 #else
 	return true;
 #endif
@@ -444,6 +466,9 @@ phys_addr_t map_last_phys_addr(void)
 	return min(last, PHYS_MASK);
 #elif defined(PHYS_MASK)
 	return PHYS_MASK;
+#elif defined(CONFIG_RISCV)
+	/* A higher one would set the bits of the cache type. */
+	return BIT_ULL(MAX_POSSIBLE_PHYSMEM_BITS) - 1;
 #else
 	return PHYS_ADDR_MAX;
 #endif
