@@ -37,7 +37,7 @@ const PLAIN: Flavour = Flavour {
     kernel_lines: 0,
     space: 600_000_000,
     processors: 2,
-    arches: &["x86_64", "arm64"],
+    arches: &["x86_64", "arm64", "riscv64"],
     timeout_factor: 1,
 };
 

@@ -56,7 +56,7 @@ const ORDINARY: SuiteSpec = SuiteSpec {
     overlay: None,
     runtime_overlays: &[],
     hardware: ORDINARY_HARDWARE,
-    arches: &["x86_64", "arm64"],
+    arches: &["x86_64", "arm64", "riscv64"],
     origins: &["7.3", "7.2", "debian"],
     flavours: &["plain", "debug"],
     rare: false,
@@ -69,22 +69,22 @@ const ORDINARY: SuiteSpec = SuiteSpec {
 const BUILT: &[&str] = &["7.3", "7.2"];
 
 const ORDINARY_HARDWARE: Hardware =
-    Hardware { board: None, processors: None, memory_mib: None, memory: None, devices: &[] };
+    Hardware { board: None, cpu: None, processors: None, memory_mib: None, memory: None, devices: &[] };
 
 /// Windows of every kind, for the device tree.
-const WINDOWS: &str = include_str!("../../kernel/arm64-windows.dtso");
+const WINDOWS: &str = include_str!("../../kernel/tree-windows.dtso");
 
 /// Windows with every kind of mistake, for the device tree.
-const WRONG: &str = include_str!("../../kernel/arm64-wrong.dtso");
+const WRONG: &str = include_str!("../../kernel/tree-wrong.dtso");
 
 /// Windows that a locked-down kernel allows, and others, in the device tree.
-const LOCKDOWN: &str = include_str!("../../kernel/arm64-lockdown.dtso");
+const LOCKDOWN: &str = include_str!("../../kernel/tree-lockdown.dtso");
 
 /// Memory for windows, but no windows, in the device tree.
-const OVERLAY: &str = include_str!("../../kernel/arm64-overlay.dtso");
+const OVERLAY: &str = include_str!("../../kernel/tree-overlay.dtso");
 
 /// Windows that can be changed, in the device tree.
-const OVERLAY_WINDOWS: &str = include_str!("../../kernel/arm64-overlay-windows.dtso");
+const OVERLAY_WINDOWS: &str = include_str!("../../kernel/tree-overlay-windows.dtso");
 
 /// The overlays of `qemu/kernel/overlay` with these names.
 macro_rules! runtime_overlays {
@@ -219,6 +219,13 @@ pub const ALL: &[SuiteSpec] = &[
         ..ORDINARY
     },
     SuiteSpec {
+        name: "no cache types",
+        suite: Suite::NoCacheType,
+        hardware: Hardware { cpu: Some("rv64,svpbmt=off,sv57=off"), ..ORDINARY_HARDWARE },
+        arches: &["riscv64"],
+        ..ORDINARY
+    },
+    SuiteSpec {
         name: "nobody answers",
         suite: Suite::Hole,
         arches: &["arm64"],
@@ -247,14 +254,15 @@ mod tests {
     };
 
     #[test]
-    fn every_suite_has_a_name_of_its_own_and_runs_in_every_test_on_each_architecture_that_can_run_it() {
+    fn every_suite_has_a_name_of_its_own_and_runs_on_each_architecture_that_can_run_it() {
         for (number, spec) in ALL.iter().enumerate() {
             let mut runs = false;
             for arch in arch::ALL {
                 let of = |origin| flavour::ALL.iter().map(move |flavour| KernelId { arch, origin, flavour });
                 let kernels = kernels::ALL.iter().flat_map(of);
                 let fitting: Vec<_> = kernels.filter(|kernel| kernel.check().is_ok() && spec.fits(*kernel)).collect();
-                assert!(fitting.is_empty() || fitting.iter().any(KernelId::is_in_every_test), "{arch}: {spec:?}");
+                let is_run = |kernel: &KernelId| kernel.is_in_every_test() || kernel.is_meant(true, false);
+                assert!(fitting.is_empty() || fitting.iter().any(is_run), "{arch}: {spec:?}");
                 runs |= !fitting.is_empty();
             }
             assert!(runs, "{spec:?}");

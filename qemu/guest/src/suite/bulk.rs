@@ -162,16 +162,12 @@ fn instructions(act: impl FnOnce() -> bool) -> Result<Vec<Maintenance>> {
     let mut found = Vec::new();
     waitpid(pid, None)?;
     loop {
-        ptrace::step(pid, None)?;
-        match waitpid(pid, None)? {
+        match arch::step(pid)? {
             WaitStatus::Stopped(_, Signal::SIGTRAP) => {}
             WaitStatus::Stopped(_, Signal::SIGSTOP) => break,
             other => bail!("it ended too early: {other:?}"),
         }
-        let registers = ptrace::getregset::<ptrace::regset::NT_PRSTATUS>(pid)?;
-        found.extend(arch::maintenance(&registers, |address| {
-            Ok(ptrace::read(pid, address as ptrace::AddressType)?.to_ne_bytes())
-        })?);
+        found.extend(arch::maintenance(pid)?);
     }
     Ok(found)
 }

@@ -11,10 +11,13 @@
 
 #[cfg_attr(target_arch = "x86_64", path = "x86_64.rs")]
 #[cfg_attr(target_arch = "aarch64", path = "arm64.rs")]
+#[cfg_attr(target_arch = "riscv64", path = "riscv64.rs")]
 mod arch;
 mod attack;
 mod bench;
 mod big;
+#[cfg(not(target_arch = "x86_64"))]
+mod board;
 mod bulk;
 mod child;
 mod compat;
@@ -37,6 +40,7 @@ mod lockdown_late;
 mod lockdown_overlay;
 mod memory;
 mod mmap;
+mod no_cache_type;
 mod node;
 mod overlay;
 mod overlay_windows;
@@ -133,6 +137,7 @@ suites! {
     Kobject: [kobject::TESTS],
     Hole: [hole::TESTS],
     Big: [big::TESTS],
+    NoCacheType: [no_cache_type::TESTS],
 }
 
 /// The reason why a test could not run, as its error.
