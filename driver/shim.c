@@ -266,6 +266,7 @@ unsigned int map_fault_insert_huge(struct vm_fault *vmf, unsigned int order,
 	return VM_FAULT_FALLBACK;
 }
 
+#ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
 /* Pages that are mapped at a fault. */
 struct map_pages {
 	struct mm_struct *mm;
@@ -273,17 +274,25 @@ struct map_pages {
 	pgprot_t prot;
 };
 
-/* Maps one page, unless another thread has done so. */
+/*
+ * Maps one page, unless another thread has done so. riscv's set_pte_at() calls a
+ * function for executable pages, which modules cannot; these are not executable.
+ */
 static int map_set_page(pte_t *pte, unsigned long address, void *data)
 {
 	struct map_pages *pages = data;
+	pte_t entry = pte_mkspecial(pfn_pte(pages->pfn, pages->prot));
 
 	if (pte_none(ptep_get(pte)))
-		set_pte_at(pages->mm, address, pte,
-			   pte_mkspecial(pfn_pte(pages->pfn, pages->prot)));
+#ifdef CONFIG_RISCV
+		set_pte(pte, entry);
+#else
+		set_pte_at(pages->mm, address, pte, entry);
+#endif
 	pages->pfn++;
 	return 0;
 }
+#endif
 
 /*
  * Maps pages of the VMA at a fault. Those that are mapped already stay. This is
@@ -293,6 +302,7 @@ static int map_set_page(pte_t *pte, unsigned long address, void *data)
 unsigned int map_fault_insert(struct vm_fault *vmf, unsigned long address,
 			      unsigned long pfn, unsigned long count)
 {
+#ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
 	struct map_pages pages = {
 		.mm = vmf->vma->vm_mm,
 		.pfn = pfn,
@@ -304,6 +314,10 @@ unsigned int map_fault_insert(struct vm_fault *vmf, unsigned long address,
 	if (error)
 		return error == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
 	return VM_FAULT_NOPAGE;
+#else
+	/* Without huge pages, all pages were mapped at once. */
+	return VM_FAULT_SIGBUS;
+#endif
 }
 
 /* Finds room in the address space of the current process, as for any file. */
