@@ -320,7 +320,7 @@ fn memory_is_reserved_as_a_whole_and_by_nobody_in_the_kernel(_: &mut Host) -> Re
     // Only the processor's own loads may access registers.
     let _loaded = Loaded::new()?;
     let rtc = Vma::map(&user::open()?, RTC, PAGE as usize, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
-    rtc.load(0);
+    rtc.load_word(0);
     let found = debugged(&rtc)?;
     ensure!(found == Err(Errno::EIO), "a debugger at registers: {found:?}");
     Ok(())
@@ -423,7 +423,7 @@ fn a_window_that_goes_leaves_every_process(host: &mut Host) -> Result<()> {
     let status = child.wait()?;
     ensure!(matches!(status, WaitStatus::Signaled(_, Signal::SIGBUS, _)), "the child: {status:?}");
     // Other windows stay.
-    other.load(0);
+    other.load_word(0);
 
     // The open file of the node is of no use any more, that of all memory is.
     let mut bytes = [0; 4];

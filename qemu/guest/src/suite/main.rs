@@ -215,9 +215,12 @@ fn run(suite: &str, filter: &str) -> Result<()> {
         // Attributes the kernel's later lines to this test.
         fs::write("/dev/kmsg", format!("<6>map-suite: {}\n", test.name))?;
         channel.send(&ToHost::Begin(test.name.to_owned()))?;
-        let outcome = match run_in_process(suite, test.name).and_then(|outcome| kernel::clean_up().map(|()| outcome)) {
-            Ok(outcome) => outcome,
-            Err(error) => Outcome::Failed(format!("{error:#}")),
+        let outcome = run_in_process(suite, test.name).unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
+        let outcome = match (kernel::clean_up(), outcome) {
+            (Ok(()), outcome) => outcome,
+            // A test that was killed has left what it had, and that is not the reason.
+            (Err(error), Outcome::Failed(reason)) => Outcome::Failed(format!("{reason}; {error:#}")),
+            (Err(error), _) => Outcome::Failed(format!("{error:#}")),
         };
         channel.send(&ToHost::End(test.name.to_owned(), outcome))?;
     }

@@ -121,7 +121,7 @@ fn raw_mode_ends(name: &str, windows: &[&str]) -> Result<()> {
         let info = devmap("info")?;
         ensure!(info.status == Some(0) && info.out.contains("mode           windows"), "{info:?}");
         // Existing mappings stay.
-        mapped.load(0);
+        mapped.load_word(0);
 
         overlay.remove()?;
         Snapshot::now()?.are(&[])?;

@@ -30,10 +30,7 @@ pub fn devices_answer(uart: &Vma, rtc: &Vma) -> Result<()> {
     let status = uart.load(5);
     ensure!(status & SENT == SENT, "the serial port's line status is {status:#x}");
     // Its registers have 32 bits. The load of the lower half keeps the other one for the second load.
-    let [low, high] = [0, 4].map(|offset| {
-        // SAFETY: It lies in the mapping, which has no references, and is aligned.
-        u64::from(unsafe { ((rtc.address() + offset) as *const u32).read_volatile() })
-    });
+    let [low, high] = [0, 4].map(|offset| u64::from(rtc.load_word(offset)));
     let seconds = (high << 32 | low) / 1_000_000_000;
     ensure!((946_684_800..4_102_444_800).contains(&seconds), "the clock shows {high:#x} and {low:#x}");
     Ok(())
