@@ -216,7 +216,8 @@ fn a_window_shows_registers_behind_a_bus(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::new()?;
     let node = user::open()?;
     let map = |start| Vma::map(&node, start, PAGE as usize, ProtFlags::PROT_READ, MapFlags::MAP_SHARED);
-    arch::devices_answer(&map(UART)?, &map(RTC)?)
+    let (uart, rtc) = (map(UART)?, map(RTC)?);
+    arch::devices_answer(&uart, &rtc)
 }
 
 fn a_program_drives_a_clock_through_its_window(_: &mut Host) -> Result<()> {
