@@ -120,6 +120,11 @@ impl Mapping {
         }
         let lines = Lines::of_processor().ok_or(Error::NoCacheMaintenance { operation, range: self.range() })?;
         for line in lines.addresses(self.as_ptr().addr() + offset, length) {
+            #[cfg(target_arch = "riscv64")]
+            if !self.is_writable() {
+                // SAFETY: As below.
+                unsafe { lines.fetch_page(line) };
+            }
             // SAFETY: Each line has a byte of the mapping, which lives as long as `self`, and no line leaves its page.
             unsafe { lines.maintain(operation, line) };
         }
@@ -301,6 +306,17 @@ impl Lines {
         let known = result == 0 && extensions.key == EXTENSIONS && block.key == BLOCK_SIZE;
         let size = usize::try_from(block.value).ok().filter(|size| size.is_power_of_two())?;
         (known && extensions.value & ZICBOM != 0).then_some(Self { size })
+    }
+
+    /// Loads a byte, which brings the page into the page table if the kernel has not done so yet. The instructions for
+    /// caches would fault as stores do, which a mapping for reading does not permit.
+    ///
+    /// # Safety
+    ///
+    /// The address must be mapped.
+    unsafe fn fetch_page(self, address: usize) {
+        // SAFETY: By the contract. The memory is cached, so a load changes nothing that anyone sees.
+        unsafe { asm!("lb {0}, 0({1})", out(reg) _, in(reg) address, options(nostack, preserves_flags, readonly)) };
     }
 
     /// Applies the instruction for `operation` to the block at `address`. The one that would drop a block, `cbo.inval`,
