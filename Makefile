@@ -31,7 +31,7 @@ NODE_MODE ?= 0600
 MODULE_OUT = $(CURDIR)/target/module/kdir$(KARCH:%=-%)
 CONFIG = $(KDIR)/include/config/auto.conf
 # What the kernel calls its architecture.
-KARCH = $(or $(foreach arch,X86_64:x86 ARM64:arm64 RISCV:riscv ARM:arm,$(if $(call config,$(firstword $(subst :, ,$(arch)))),$(lastword $(subst :, ,$(arch))))))
+KARCH = $(strip $(foreach arch,X86_64:x86 ARM64:arm64 RISCV:riscv ARM:arm,$(if $(call config,$(firstword $(subst :, ,$(arch)))),$(lastword $(subst :, ,$(arch))))))
 config = $(shell grep -s '^CONFIG_$1=y' $(CONFIG))
 RELEASE = $(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null)
 MAP_QEMU = cargo run --quiet --profile harness --locked --package map-qemu --
