@@ -2,7 +2,7 @@
 #
 # The doors of the project: `make help` lists them. What happens behind them is in qemu/ (map-qemu) and in driver/.
 
-# The guest's architecture: x86_64 or arm64. Without it, x86_64, and `make test` tests them all.
+# The guest's architecture: x86_64, arm64 or riscv64. Without it, x86_64, and `make test` tests the first two.
 ARCH ?=
 # The flavour of the guest's kernel: plain, debug or kobject. Without it, plain, and `make test` tests them all.
 FLAVOUR ?=
@@ -20,14 +20,18 @@ PREFIX ?= /usr
 TARGET ?= $(or $(TARGET_$(KARCH)),$(shell rustc -vV | sed -n 's/^host: //p'))
 TARGET_x86 = x86_64-unknown-linux-gnu
 TARGET_arm64 = aarch64-unknown-linux-gnu
+TARGET_riscv = riscv64gc-unknown-linux-gnu
+TARGET_arm = armv7-unknown-linux-gnueabihf
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER ?= aarch64-linux-gnu-gcc
+export CARGO_TARGET_RISCV64GC_UNKNOWN_LINUX_GNU_LINKER ?= riscv64-linux-gnu-gcc
+export CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER ?= arm-linux-gnueabihf-gcc
 # The mode of the node that `make install` makes.
 NODE_MODE ?= 0600
 
 MODULE_OUT = $(CURDIR)/target/module/kdir$(KARCH:%=-%)
 CONFIG = $(KDIR)/include/config/auto.conf
 # What the kernel calls its architecture.
-KARCH = $(if $(call config,X86_64),x86,$(if $(call config,ARM64),arm64))
+KARCH = $(strip $(foreach arch,X86_64:x86 ARM64:arm64 RISCV:riscv ARM:arm,$(if $(call config,$(firstword $(subst :, ,$(arch)))),$(lastword $(subst :, ,$(arch))))))
 config = $(shell grep -s '^CONFIG_$1=y' $(CONFIG))
 RELEASE = $(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null)
 MAP_QEMU = cargo run --quiet --profile harness --locked --package map-qemu --
@@ -93,6 +97,8 @@ tools: rust ## Build the command line and the example, static, for TARGET
 RELR = $(shell $(or $(LINKER_$(TARGET)),cc) -E -dM -include features.h -xc /dev/null 2>/dev/null | \
 	awk '$$2 == "__GLIBC_MINOR__" && $$3 >= 36 { print "-C link-arg=-Wl,-z,pack-relative-relocs" }')
 LINKER_aarch64-unknown-linux-gnu = $(CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER)
+LINKER_riscv64gc-unknown-linux-gnu = $(CARGO_TARGET_RISCV64GC_UNKNOWN_LINUX_GNU_LINKER)
+LINKER_armv7-unknown-linux-gnueabihf = $(CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER)
 
 # More options for rustc: a package replaces its paths, so that its bytes do not depend on them.
 REMAP =

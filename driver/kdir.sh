@@ -84,6 +84,10 @@ if [ "$(value X86_64)" = y ]; then
 	set -- "$@" ARCH=x86
 elif [ "$(value ARM64)" = y ]; then
 	set -- "$@" ARCH=arm64
+elif [ "$(value RISCV)" = y ]; then
+	set -- "$@" ARCH=riscv
+elif [ "$(value ARM)" = y ]; then
+	set -- "$@" ARCH=arm
 fi
 
 if [ ! -f "$kdir/rust/libkernel.rmeta" ]; then

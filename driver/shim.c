@@ -275,6 +275,7 @@ unsigned int map_fault_insert_huge(struct vm_fault *vmf, unsigned int order,
 	return VM_FAULT_FALLBACK;
 }
 
+#ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
 /* Pages that are mapped at a fault. */
 struct map_pages {
 	struct mm_struct *mm;
@@ -285,7 +286,9 @@ struct map_pages {
 /*
  * Sets an entry of a page table that maps nothing. With CONFIG_DEBUG_VM,
  * set_pte_at() of arm64 compares a valid old entry with the new one, by a
- * function that is not exported. Here the old one is never valid.
+ * function that is not exported. Here the old one is never valid. That of riscv
+ * calls one that is not exported either, for an executable page, which this is
+ * not.
  */
 static void map_set_entry(struct mm_struct *mm, unsigned long address,
 			  pte_t *pte, pte_t entry)
@@ -293,6 +296,9 @@ static void map_set_entry(struct mm_struct *mm, unsigned long address,
 #if defined(CONFIG_ARM64) && defined(CONFIG_DEBUG_VM)
 	page_table_check_ptes_set(mm, address, pte, entry, 1);
 	__set_pte(pte, entry);
+#elif defined(CONFIG_RISCV)
+	page_table_check_ptes_set(mm, address, pte, entry, 1);
+	set_pte(pte, entry);
 #else
 	set_pte_at(mm, address, pte, entry);
 #endif
@@ -302,13 +308,14 @@ static void map_set_entry(struct mm_struct *mm, unsigned long address,
 static int map_set_page(pte_t *pte, unsigned long address, void *data)
 {
 	struct map_pages *pages = data;
+	pte_t entry = pte_mkspecial(pfn_pte(pages->pfn, pages->prot));
 
 	if (pte_none(ptep_get(pte)))
-		map_set_entry(pages->mm, address, pte,
-			      pte_mkspecial(pfn_pte(pages->pfn, pages->prot)));
+		map_set_entry(pages->mm, address, pte, entry);
 	pages->pfn++;
 	return 0;
 }
+#endif
 
 /*
  * Maps pages of the VMA at a fault. Those that are mapped already stay. This is
@@ -318,6 +325,7 @@ static int map_set_page(pte_t *pte, unsigned long address, void *data)
 unsigned int map_fault_insert(struct vm_fault *vmf, unsigned long address,
 			      unsigned long pfn, unsigned long count)
 {
+#ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
 	struct map_pages pages = {
 		.mm = vmf->vma->vm_mm,
 		.pfn = pfn,
@@ -328,7 +336,13 @@ unsigned int map_fault_insert(struct vm_fault *vmf, unsigned long address,
 
 	if (error)
 		return error == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+	/* A riscv processor may remember that there was no page. */
+	update_mmu_cache_range(vmf, vmf->vma, address, NULL, count);
 	return VM_FAULT_NOPAGE;
+#else
+	/* Without huge pages, all pages were mapped at once. */
+	return VM_FAULT_SIGBUS;
+#endif
 }
 
 /* Finds room in the address space of the current process, as for any file. */
@@ -350,14 +364,20 @@ pgprot_t map_pgprot_writecombine(pgprot_t prot)
 }
 
 /*
- * Marks a writable page as dirty. Otherwise an arm64 processor without hardware
- * dirty state takes a fault at the first store into each page.
+ * Marks a writable page as dirty. Otherwise a processor without hardware dirty
+ * state takes a fault at the first store into each page.
  */
 pgprot_t map_pgprot_dirty(pgprot_t prot)
 {
-#ifdef CONFIG_ARM64
+#if defined(CONFIG_ARM64)
 	if (pgprot_val(prot) & PTE_WRITE)
 		return __pgprot((pgprot_val(prot) | PTE_DIRTY) & ~PTE_RDONLY);
+#elif defined(CONFIG_ARM)
+	if (!(pgprot_val(prot) & L_PTE_RDONLY))
+		return __pgprot(pgprot_val(prot) | L_PTE_DIRTY);
+#elif defined(CONFIG_RISCV)
+	if (pgprot_val(prot) & _PAGE_WRITE)
+		return __pgprot(pgprot_val(prot) | _PAGE_DIRTY);
 #endif
 	return prot;
 }
@@ -369,8 +389,18 @@ bool map_same_cache(pgprot_t one, pgprot_t other)
 	return !((pgprot_val(one) ^ pgprot_val(other)) & _PAGE_CACHE_MASK);
 #elif defined(CONFIG_ARM64)
 	return !((pgprot_val(one) ^ pgprot_val(other)) & PTE_ATTRINDX_MASK);
+#elif defined(CONFIG_RISCV)
+	unsigned long types[] = { pgprot_val(one), pgprot_val(other) };
+
+	/* T-Head's processors have bits for the default type, too. */
+	ALT_THEAD_PMA(types[0]);
+	ALT_THEAD_PMA(types[1]);
+	return !((types[0] ^ types[1]) & _PAGE_MTMASK);
 #else
-	/* Other architectures map with the requested type. */
+	/*
+	 * Other architectures map with the requested type. Those without
+	 * pte_pgprot(), as arm, do not give the protection of an entry.
+	 */
 	return true;
 #endif
 }
@@ -383,12 +413,16 @@ bool map_aborts(void)
 
 /*
  * Whether the machine can map a range uncached, or write-combining. On x86 the
- * kernel always maps the ISA range below 1 MiB write-back.
+ * kernel always maps the ISA range below 1 MiB write-back. On a riscv processor
+ * without Svpbmt a page table has no cache types: pgprot_noncached() returns
+ * its argument, and every page is as the platform has its address.
  */
 bool map_gives_uncached(u64 start, u64 last)
 {
-#ifdef CONFIG_X86
+#if defined(CONFIG_X86)
 	return last < ISA_START_ADDRESS || start >= ISA_END_ADDRESS;
+#elif defined(CONFIG_RISCV)
+	return pgprot_val(pgprot_noncached(__pgprot(0))) != 0;
 #else
 	return true;
 #endif
@@ -396,8 +430,10 @@ bool map_gives_uncached(u64 start, u64 last)
 
 bool map_gives_write_combine(u64 start, u64 last)
 {
-#ifdef CONFIG_X86
+#if defined(CONFIG_X86)
 	return pat_enabled() && map_gives_uncached(start, last);
+#elif defined(CONFIG_RISCV)
+	return pgprot_val(pgprot_writecombine(__pgprot(0))) != 0;
 #else
 	return true;
 #endif
@@ -469,6 +505,9 @@ phys_addr_t map_last_phys_addr(void)
 	return min(last, PHYS_MASK);
 #elif defined(PHYS_MASK)
 	return PHYS_MASK;
+#elif defined(CONFIG_RISCV)
+	/* A higher one would set the bits of the cache type. */
+	return BIT_ULL(MAX_POSSIBLE_PHYSMEM_BITS) - 1;
 #else
 	return PHYS_ADDR_MAX;
 #endif

@@ -64,7 +64,7 @@ guest_tree() {
 };
 END
     compile "$work/board.dts" "$work/board.dtb"
-    compile qemu/kernel/arm64.dtso "$work/memory.dtbo"
+    compile qemu/kernel/tree.dtso "$work/memory.dtbo"
     compile "qemu/kernel/$1" "$work/windows.dtbo"
     fdtoverlay -i "$work/board.dtb" -o "$2" "$work/memory.dtbo" "$work/windows.dtbo"
 }
@@ -76,16 +76,16 @@ dt-extract-example "$binding" >"$work/example.dts"
 compile "$work/example.dts" "$work/example.dtb"
 is_valid "$work/example.dtb" || fail "the example of $binding is invalid:" "$work/findings"
 
-for tree in arm64-windows.dtso arm64-overlay.dtso arm64-overlay-windows.dtso arm64-interrupts.dtso; do
+for tree in tree-windows.dtso tree-overlay.dtso tree-overlay-windows.dtso arm64-interrupts.dtso; do
     guest_tree "$tree" "$work/good.dtb"
     is_valid "$work/good.dtb" || fail "$tree is invalid:" "$work/findings"
 done
 
 # The mistakes that a schema can find. The driver finds the others, which depend on other nodes or on the machine.
-guest_tree arm64-wrong.dtso "$work/wrong.dtb"
-is_valid "$work/wrong.dtb" && fail "nothing was found in arm64-wrong.dtso"
+guest_tree tree-wrong.dtso "$work/wrong.dtb"
+is_valid "$work/wrong.dtb" && fail "nothing was found in tree-wrong.dtso"
 for mistake in no-place two-places two-regions two-addresses bad-label bad-name bad-cache two-caches not-read-only \
     not-shared one-of-two many-interrupts bad-interrupt-name twin-interrupts nameless-interrupts; do
     grep -q "windows-$mistake (map,windows): " "$work/findings" ||
-        fail "windows-$mistake in arm64-wrong.dtso was not found:" "$work/findings"
+        fail "windows-$mistake in tree-wrong.dtso was not found:" "$work/findings"
 done

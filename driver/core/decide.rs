@@ -255,8 +255,8 @@ impl fmt::Display for WindowError {
                  map one of resource0 to resource5 of the device in sysfs, or use VFIO"
             }
             Self::CacheType => {
-                "this machine cannot map the memory with this cache type, because of its MTRRs or \
-                 another mapping; choose another type"
+                "this machine cannot map the memory with this cache type, because of its MTRRs, \
+                 another mapping, or a riscv processor without Svpbmt; choose another type"
             }
         })
     }

@@ -18,8 +18,8 @@ pub struct Arch {
     pub kernel: &'static str,
     /// The target of the programs in the guest.
     pub programs: Target,
-    /// The target of its programs of 32 bits.
-    pub programs_32: Target,
+    /// The target of its programs of 32 bits, if it has such programs beside others.
+    pub programs_32: Option<Target>,
     /// Debian's name for it.
     pub debian: &'static str,
     /// The Debian packages that only this architecture needs, except the emulator.
@@ -52,10 +52,14 @@ pub struct Arch {
     pub memory_start: u64,
     /// The guest's name for the serial port that carries the kernel's log.
     pub console: &'static str,
-    /// The guest's name for the serial port that carries the messages to and from the host.
+    /// The guest's name for the serial port that carries the messages to and from the host …
     pub channel: &'static str,
+    /// … and the words of the emulator's command line that connect it with the character device `port`.
+    pub port: &'static [&'static str],
     /// If the machine has a device tree, the source of an overlay that reserves the window.
     pub dt_overlay: Option<&'static str>,
+    /// What its devices' addresses are in the overlays, which are written for arm64: each with what replaces it.
+    pub devices: &'static [(&'static str, &'static str)],
     /// The layout of its page tables.
     pub page_tables: PageTables,
     /// Words for the kernel's command line on this architecture, with the reservation of the window.
@@ -78,16 +82,21 @@ pub enum PageTables {
     X86,
     /// The levels of arm64, as many as TCR_EL1 configures.
     Arm64,
+    /// The levels of riscv64, as many as satp says.
+    Riscv64,
 }
 
 /// All architectures.
-pub const ALL: &[Arch] = &[X86_64, ARM64];
+pub const ALL: &[Arch] = &[X86_64, ARM64, RISCV64];
+
+/// The second serial port of machines that have one.
+const SECOND_SERIAL: &[&str] = &["-serial", "chardev:port"];
 
 const X86_64: Arch = Arch {
     name: "x86_64",
     kernel: "x86_64",
     programs: Target { rust: "x86_64-unknown-linux-gnu", linker: "x86_64-linux-gnu-gcc" },
-    programs_32: Target { rust: "i686-unknown-linux-gnu", linker: "i686-linux-gnu-gcc" },
+    programs_32: Some(Target { rust: "i686-unknown-linux-gnu", linker: "i686-linux-gnu-gcc" }),
     debian: "amd64",
     packages: &[],
     test_packages: &[
@@ -112,7 +121,9 @@ const X86_64: Arch = Arch {
     memory_start: 0,
     console: "ttyS0",
     channel: "ttyS1",
+    port: SECOND_SERIAL,
     dt_overlay: None,
+    devices: &[],
     page_tables: PageTables::X86,
     append: "memmap=3M$0xc0000000 reboot=t",
 };
@@ -121,7 +132,7 @@ const ARM64: Arch = Arch {
     name: "arm64",
     kernel: "arm64",
     programs: Target { rust: "aarch64-unknown-linux-gnu", linker: "aarch64-linux-gnu-gcc" },
-    programs_32: Target { rust: "armv7-unknown-linux-gnueabihf", linker: "arm-linux-gnueabihf-gcc" },
+    programs_32: Some(Target { rust: "armv7-unknown-linux-gnueabihf", linker: "arm-linux-gnueabihf-gcc" }),
     debian: "arm64",
     packages: &[
         ("device-tree-compiler", "compiles the guest's device tree"),
@@ -151,8 +162,49 @@ const ARM64: Arch = Arch {
     memory_start: 0x4000_0000,
     console: "ttyAMA0",
     channel: "ttyAMA1",
-    dt_overlay: Some(include_str!("../../kernel/arm64.dtso")),
+    port: SECOND_SERIAL,
+    dt_overlay: Some(include_str!("../../kernel/tree.dtso")),
+    devices: &[],
     page_tables: PageTables::Arm64,
+    append: "uio_pdrv_genirq.of_id=generic-uio",
+};
+
+const RISCV64: Arch = Arch {
+    name: "riscv64",
+    kernel: "riscv",
+    programs: Target { rust: "riscv64gc-unknown-linux-gnu", linker: "riscv64-linux-gnu-gcc" },
+    // The processors that boards have run programs of 64 bits alone, and Debian has no others.
+    programs_32: None,
+    debian: "riscv64",
+    packages: &[
+        ("device-tree-compiler", "compiles the guest's device tree"),
+        ("gcc-riscv64-linux-gnu", "links the guest's programs"),
+        ("libc6-dev-riscv64-cross", "is the C library that they are linked with"),
+    ],
+    test_packages: &[("python3-venv", "runs dt-schema, which checks the device tree binding")],
+    emulator: "qemu-system-riscv",
+    // The first one with this name; in Debian 12 it is part of qemu-system-misc, which is too old for Svpbmt.
+    emulator_min: "1:9.1",
+    image_target: "Image",
+    kernel_lines: 1450,
+    image: "arch/riscv/boot/Image",
+    config: include_str!("../../kernel/riscv64.config"),
+    qemu: "qemu-system-riscv64",
+    machine: "virt",
+    // With cache types of pages (Svpbmt). Cache maintenance (Zicbom) is on. Five levels of page tables only cost time.
+    cpu: "rv64,svpbmt=on,sv57=off",
+    processors: 2,
+    // It ends at the same address as on x86_64.
+    memory_mib: 1052,
+    memory_start: 0x8000_0000,
+    console: "ttyS0",
+    channel: "hvc0",
+    // The machine has only one serial port.
+    port: &["-device", "virtio-serial-device", "-device", "virtconsole,chardev=port"],
+    dt_overlay: Some(include_str!("../../kernel/tree.dtso")),
+    // The serial port, and the clock.
+    devices: &[("0x9000000", "0x10000000"), ("0x9010000", "0x101000")],
+    page_tables: PageTables::Riscv64,
     append: "uio_pdrv_genirq.of_id=generic-uio",
 };
 
@@ -172,7 +224,7 @@ impl Arch {
 
     /// Whether programs of the guest are of the architecture of this machine.
     pub fn is_of_this_machine(&self) -> bool {
-        self.programs.rust.split('-').next() == Some(std::env::consts::ARCH)
+        self.programs.rust.starts_with(std::env::consts::ARCH)
     }
 }
 

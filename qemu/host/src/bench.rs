@@ -54,7 +54,7 @@ const X86_APPEND: &str = "memmap=1G$0x80000000";
 const APPEND: &str = "norandmaps";
 
 /// The same in the device tree.
-const OVERLAY: &str = include_str!("../../kernel/arm64-bench.dtso");
+const OVERLAY: &str = include_str!("../../kernel/tree-bench.dtso");
 
 /// The board's clock as a window with its interrupt.
 const CLOCK: &str = include_str!("../../kernel/overlay/clock.dtso");

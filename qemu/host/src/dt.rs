@@ -15,8 +15,9 @@ use tempfile::TempDir;
 
 use crate::process::Job;
 
-/// Dumps the tree of the machine that the command `qemu` describes, and applies `overlays`, which are sources.
-pub fn make(mut qemu: Command, machine: &str, overlays: &[&str]) -> Result<File> {
+/// Dumps the tree of the machine that the command `qemu` describes, and applies `overlays`, which are sources, in which
+/// the machine's addresses of `devices` replace others.
+pub fn make(mut qemu: Command, machine: &str, overlays: &[&str], devices: &[(&str, &str)]) -> Result<File> {
     let place = TempDir::new().context("cannot make a directory for the device tree")?;
     let base = place.path().join("qemu.dtb");
     qemu.args(["-machine", &format!("{machine},dumpdtb={}", base.display())]);
@@ -28,7 +29,8 @@ pub fn make(mut qemu: Command, machine: &str, overlays: &[&str]) -> Result<File>
     for (number, source) in overlays.iter().enumerate() {
         let overlay = place.path().join(format!("{number}.dtbo"));
         // With its labels as symbols, so that overlays at run time can refer to them.
-        compile(source, &overlay, &["-@"])?;
+        let source = devices.iter().fold((*source).to_owned(), |text, (from, to)| text.replace(from, to));
+        compile(&source, &overlay, &["-@"])?;
         apply.arg(overlay);
     }
     Job::new(apply).output().context("cannot apply the overlays to the device tree")?;

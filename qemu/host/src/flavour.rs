@@ -51,7 +51,7 @@ const PLAIN: Flavour = Flavour {
     append: "",
     kernel_lines: 0,
     space: 600_000_000,
-    variants: &[Variant::new("x86_64"), Variant::new("arm64")],
+    variants: &[Variant::new("x86_64"), Variant::new("arm64"), Variant::new("riscv64")],
     timeout_factor: 1,
 };
 

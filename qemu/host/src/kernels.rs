@@ -17,6 +17,8 @@ pub struct Origin {
     pub supply: Supply,
     /// The architectures and flavours of which `map-qemu test` runs it without being asked to.
     pub in_every_test: &'static [(&'static str, &'static str)],
+    /// Those of which it runs it if it is asked for their architecture, or for their flavour.
+    pub when_named: &'static [(&'static str, &'static str)],
     /// Words for the kernel's command line.
     pub append: &'static str,
     /// The flavours that it can have.
@@ -42,18 +44,25 @@ const LINUX_7_3: Origin = Origin {
     supply: Supply::Source("linux-source-7.3"),
     // What the plain flavour would show on x86_64, Debian's kernel shows, which need not be built.
     in_every_test: &[("x86_64", "debug"), ("x86_64", "kobject"), ("arm64", "plain")],
+    when_named: &[("riscv64", "plain")],
     append: "",
     flavours: &["plain", "debug", "kobject"],
-    arches: &["x86_64", "arm64"],
+    arches: &["x86_64", "arm64", "riscv64"],
 };
 
-const LINUX_7_2: Origin =
-    Origin { name: "7.2", supply: Supply::Source("linux-source-7.2"), in_every_test: &[], ..LINUX_7_3 };
+const LINUX_7_2: Origin = Origin {
+    name: "7.2",
+    supply: Supply::Source("linux-source-7.2"),
+    in_every_test: &[],
+    when_named: &[],
+    ..LINUX_7_3
+};
 
 const DEBIAN: Origin = Origin {
     name: "debian",
     supply: Supply::Stock,
     in_every_test: &[("x86_64", "plain")],
+    when_named: &[],
     // The tests compare the driver with /dev/mem on the same memory. A suite can override this word.
     append: "iomem=relaxed",
     flavours: &["plain"],
@@ -76,6 +85,15 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)
     }
+}
+
+/// The kernels of the architectures that no test of everything runs, which tests of these architectures alone do.
+pub fn meant() -> impl Iterator<Item = KernelId> {
+    let named = ALL.iter().flat_map(|origin| origin.when_named.iter().map(move |names| (origin, names)));
+    let found = named.filter_map(|(origin, (arch, flavour))| {
+        Some(KernelId { arch: Arch::find(arch)?, origin, flavour: Flavour::find(flavour)? })
+    });
+    found.filter(|kernel| kernel.is_meant(true, false) && kernel.flavour.is_plain())
 }
 
 /// One kernel.
@@ -105,6 +123,14 @@ impl KernelId {
     /// Whether `map-qemu test` runs it without being asked to.
     pub fn is_in_every_test(&self) -> bool {
         self.origin.in_every_test.contains(&(self.arch.name, self.flavour.name))
+    }
+
+    /// Whether `map-qemu test` runs it if it is asked for its architecture alone, or for its flavour.
+    pub fn is_meant(&self, by_arch: bool, by_flavour: bool) -> bool {
+        let Self { arch, origin, flavour } = self;
+        // Where a test of everything has a kernel of the architecture, that is the one.
+        let only = ALL.iter().flat_map(|origin| origin.in_every_test).all(|(name, _)| *name != arch.name);
+        origin.when_named.contains(&(arch.name, flavour.name)) && (by_flavour && !flavour.is_plain() || by_arch && only)
     }
 
     /// Whether Debian has built it. The others are built here, by the tool chain of this machine.
@@ -152,7 +178,7 @@ mod tests {
         for origin in ALL {
             assert!(origin.arches.iter().all(|name| Arch::find(name).is_some()), "{origin}");
             assert!(origin.flavours.iter().all(|name| Flavour::find(name).is_some()), "{origin}");
-            for (arch, flavour) in origin.in_every_test {
+            for (arch, flavour) in origin.in_every_test.iter().chain(origin.when_named) {
                 assert!(kernel(arch, origin.name, flavour).check().is_ok(), "{arch} {origin} {flavour}");
             }
         }

@@ -35,6 +35,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 pub struct Hardware {
     /// Another board than the architecture's.
     pub board: Option<&'static str>,
+    /// Another processor than the architecture's.
+    pub cpu: Option<&'static str>,
     /// Another number of processors than the architecture's.
     pub processors: Option<usize>,
     /// Another amount of RAM than the architecture's, in MiB.
@@ -71,6 +73,10 @@ pub struct MachineConfig<'a> {
 impl MachineConfig<'_> {
     fn board(&self) -> &str {
         self.hardware.board.unwrap_or(self.arch.machine)
+    }
+
+    fn cpu(&self) -> &str {
+        self.hardware.cpu.unwrap_or(self.arch.cpu)
     }
 }
 
@@ -271,7 +277,7 @@ fn device_tree(config: &MachineConfig<'_>, memory: &Memory) -> Result<Option<Fil
     }
     let mut qemu = Command::new(config.arch.qemu);
     qemu.args(hardware(config, memory)).args(["-serial", "null", "-serial", "null", "-nodefaults", "-no-user-config"]);
-    dt::make(qemu, config.board(), config.overlays).map(Some)
+    dt::make(qemu, config.board(), config.overlays, config.arch.devices).map(Some)
 }
 
 /// The options of the machine, except its board and its memory's backend.
@@ -282,7 +288,7 @@ fn hardware(config: &MachineConfig<'_>, memory: &Memory) -> Vec<String> {
     }
     // One socket each: to a kernel that reads no ACPI tables, the firmware lists one processor per socket.
     let processors = format!("{0},sockets={0}", config.processors);
-    let words = ["-cpu", config.arch.cpu, "-smp", &processors, "-m", &size, "-display", "none"];
+    let words = ["-cpu", config.cpu(), "-smp", &processors, "-m", &size, "-display", "none"];
     words.iter().chain(config.hardware.devices).map(|word| (*word).to_owned()).collect()
 }
 
@@ -316,7 +322,6 @@ fn arguments(
             Port::Terminal => "stdio,id=port,signal=off".into(),
         },
     );
-    add("-serial", "chardev:port".into());
     if let Some(ControlFds { monitor, gdb }) = control {
         add("-chardev", format!("socket,id=monitor,fd={monitor}"));
         add("-mon", "chardev=monitor,mode=control".into());
@@ -328,6 +333,7 @@ fn arguments(
     add("-kernel", file(config.image));
     add("-initrd", inherited(config.initramfs));
     add("-append", append(arch, config.append));
+    words.extend(arch.port.iter().map(|word| (*word).to_owned()));
     words.extend(["-nodefaults", "-no-user-config", "-no-reboot"].map(String::from));
     words
 }

@@ -14,7 +14,8 @@ pub fn find_page(tables: PageTables, address: u64, memory: &Memory, machine: &mu
         for processor in 0..processors {
             let page = match tables {
                 PageTables::X86 => X86Registers::read(gdb, processor)?.walk(address, word)?,
-                PageTables::Arm64 => Arm64Registers::read(gdb, processor)?.walk(address, word)?,
+                PageTables::Arm64 => Arm64Tables::read(gdb, processor)?.walk(address, word)?,
+                PageTables::Riscv64 => Riscv64Registers::read(gdb, processor)?.walk(address, word)?,
             };
             if page.is_some() {
                 return Ok(page);
@@ -91,42 +92,50 @@ fn x86_cache(entry: u64, large: bool) -> CacheMode {
     }
 }
 
-/// The registers of an arm64 processor that determine the translation of a program's addresses.
+/// The tables of arm64.
 #[derive(Debug)]
-struct Arm64Registers {
-    /// The address of the tables.
-    ttbr0: u64,
-    /// Their layout.
-    tcr: u64,
-    /// The types of memory that their entries select, a byte each.
+struct Arm64Tables {
+    /// The address of the first table.
+    table: u64,
+    /// The binary logarithm of the size of a page.
+    granule: u64,
+    /// The number of bits of a program's addresses.
+    bits: u64,
+    /// The types of memory that entries select, a byte each.
     mair: u64,
 }
 
-impl Arm64Registers {
+impl Arm64Tables {
+    /// Those that the registers of an arm64 processor name.
+    fn new(ttbr0: u64, tcr: u64, mair: u64) -> Result<Self> {
+        let granule = match tcr >> 14 & 3 {
+            0 => 12,
+            1 => 16,
+            2 => 14,
+            _ => bail!("TCR_EL1 is {tcr:#x}, which names no size of pages"),
+        };
+        let bits = 64 - (tcr & 0x3f);
+        ensure!(bits > granule && bits <= 48, "TCR_EL1 is {tcr:#x}: {bits} bits of address");
+        // Above the address is the number of the address space.
+        Ok(Self { table: ttbr0 & 0x0000_ffff_ffff_fffe, granule, bits, mair })
+    }
+
     fn read(gdb: &mut Gdb, processor: usize) -> Result<Self> {
         let mut register = |name| gdb.register(processor, name);
-        Ok(Self { ttbr0: register("TTBR0_EL1")?, tcr: register("TCR_EL1")?, mair: register("MAIR_EL1")? })
+        Self::new(register("TTBR0_EL1")?, register("TCR_EL1")?, register("MAIR_EL1")?)
     }
 
     /// Walks the tables in memory, which `word` reads, as the processor does.
     fn walk(&self, address: u64, word: impl Fn(u64) -> Result<u64>) -> Result<Option<Page>> {
         const OUTPUT: u64 = 0x0000_ffff_ffff_f000;
-        let granule = match self.tcr >> 14 & 3 {
-            0 => 12,
-            1 => 16,
-            2 => 14,
-            _ => bail!("TCR_EL1 is {:#x}, which names no size of pages", self.tcr),
-        };
-        let stride = granule - 3;
-        let bits = 64 - (self.tcr & 0x3f);
-        ensure!(bits > granule && bits <= 48, "TCR_EL1 is {:#x}: {bits} bits of address", self.tcr);
-        if address >> bits != 0 {
+        let stride = self.granule - 3;
+        if address >> self.bits != 0 {
             return Ok(None);
         }
-        let mut table = self.ttbr0 & OUTPUT;
-        let levels = (bits - granule).div_ceil(stride);
+        let mut table = self.table;
+        let levels = (self.bits - self.granule).div_ceil(stride);
         for level in (0..levels).rev() {
-            let shift = granule + stride * level;
+            let shift = self.granule + stride * level;
             let index = address >> shift & ((1 << stride) - 1);
             let entry = word(table + 8 * index)?;
             match (entry & 3, level) {
@@ -156,6 +165,72 @@ impl Arm64Registers {
         };
         let bit = |number: u32| entry >> number & 1 == 1;
         Page { physical, size, cache, user: bit(6), writable: !bit(7), executable: !bit(54) }
+    }
+}
+
+/// The register of a riscv64 processor that determines the translation of a program's addresses.
+#[derive(Debug)]
+struct Riscv64Registers {
+    /// The layout of the tables, and their address.
+    satp: u64,
+}
+
+impl Riscv64Registers {
+    fn read(gdb: &mut Gdb, processor: usize) -> Result<Self> {
+        Ok(Self { satp: gdb.register(processor, "satp")? })
+    }
+
+    /// Walks the tables in memory, which `word` reads, as the processor does.
+    fn walk(&self, address: u64, word: impl Fn(u64) -> Result<u64>) -> Result<Option<Page>> {
+        const VALID: u32 = 0;
+        const READABLE: u32 = 1;
+        const WRITABLE: u32 = 2;
+        const EXECUTABLE: u32 = 3;
+        const USER: u32 = 4;
+        // The physical page number of satp and of an entry, as an address.
+        let output = |word: u64, first: u32| (word >> first & ((1 << 44) - 1)) << 12;
+        let levels = match self.satp >> 60 {
+            // Sv39, Sv48, Sv57.
+            mode @ 8..=10 => mode - 5,
+            0 => return Ok(None),
+            mode => bail!("satp is {:#x}, whose mode {mode} is unknown", self.satp),
+        };
+        // The highest bit is the kernel's half.
+        if address >> (12 + 9 * levels - 1) != 0 {
+            return Ok(None);
+        }
+        let mut table = output(self.satp, 0);
+        for level in (0..levels).rev() {
+            let shift = 12 + 9 * level;
+            let entry = word(table + 8 * (address >> shift & 0x1ff))?;
+            let bit = |number: u32| entry >> number & 1 == 1;
+            if !bit(VALID) {
+                return Ok(None);
+            }
+            if bit(READABLE) || bit(EXECUTABLE) {
+                ensure!(entry >> 63 == 0, "the entry {entry:#x} is one of many for a larger page (Svnapot)");
+                let below = (1 << shift) - 1;
+                let physical = (output(entry, 10) & !below) + (address & below);
+                let (writable, executable) = (bit(WRITABLE), bit(EXECUTABLE));
+                let cache = riscv64_cache(entry);
+                return Ok(Some(Page { physical, size: below + 1, cache, user: bit(USER), writable, executable }));
+            }
+            table = output(entry, 10);
+        }
+        Ok(None)
+    }
+}
+
+/// The cache type of a page-table entry, by Svpbmt; without that extension the bits are reserved, and 0.
+fn riscv64_cache(entry: u64) -> CacheMode {
+    match entry >> 61 & 3 {
+        // As the platform has the address: memory is cached.
+        0 => CacheMode::Cached,
+        // NC: not cached, idempotent, weakly ordered.
+        1 => CacheMode::WriteCombine,
+        // IO: not cached, not idempotent, strongly ordered.
+        2 => CacheMode::Uncached,
+        reserved => CacheMode::Other(format!("Svpbmt {reserved}")),
     }
 }
 
@@ -235,9 +310,9 @@ mod tests {
     }
 
     #[test]
-    fn the_levels_of_arm64_are_walked() {
+    fn the_levels_new_are_walked() {
         // 39 bits of address in pages of 4 KiB: three levels, each with one entry that counts.
-        let registers = Arm64Registers { ttbr0: 0x0007_0000_4000_0001, tcr: 25, mair: 0x44_ff_00 };
+        let registers = Arm64Tables::new(0x0007_0000_4000_0001, 25, 0x44_ff_00).unwrap();
         let word = words(&[
             (0x4000_0008, 0x4000_1003),
             (0x4000_1000 + 8 * 3, 0x4000_2003),
@@ -260,5 +335,69 @@ mod tests {
         assert_eq!(registers.walk(block + 0x3000, word).unwrap(), Some(expected));
         assert_eq!(registers.walk(address + 0x1000, word).unwrap(), None);
         assert_eq!(registers.walk(1 << 40, word).unwrap(), None);
+    }
+
+    #[test]
+    fn the_levels_of_riscv64_are_walked() {
+        // Sv39: three levels. An entry has the page number from its bit 10 on.
+        let page = |address: u64, flags: u64| address >> 2 | flags;
+        let words: &[(u64, u64)] = &[
+            (0x8000_0008, page(0x8000_1000, 0x01)),
+            (0x8000_1000 + 8 * 3, page(0x8000_2000, 0x01)),
+            // Valid, readable, writable, of the user, accessed, dirty; IO.
+            (0x8000_2000 + 8 * 5, page(0xc000_0000, 2 << 61 | 0xd7)),
+            // Not writable; as the platform has it.
+            (0x8000_2000 + 8 * 6, page(0xc000_1000, 0x53)),
+            // A page of 2 MiB: NC, executable.
+            (0x8000_1000 + 8 * 4, page(0xc020_0000, 1 << 61 | 0xdf)),
+        ];
+        let words: &'static [(u64, u64)] = words.to_vec().leak();
+        let walk = |mode: u64, address: u64| {
+            Riscv64Registers { satp: mode << 60 | 0xffff << 44 | 0x8_0000 }.walk(address, self::words(words)).unwrap()
+        };
+        let address = (1 << 30) + (3 << 21) + (5 << 12);
+        let expected = Page {
+            physical: 0xc000_0123,
+            size: 1 << 12,
+            cache: CacheMode::Uncached,
+            user: true,
+            writable: true,
+            executable: false,
+        };
+        assert_eq!(walk(8, address + 0x123), Some(expected.clone()));
+        let read_only = Page { physical: 0xc000_1000, cache: CacheMode::Cached, writable: false, ..expected.clone() };
+        assert_eq!(walk(8, address + 0x1000), Some(read_only));
+        let cache = CacheMode::WriteCombine;
+        let large = Page { physical: 0xc020_1000, size: 1 << 21, cache, executable: true, ..expected };
+        assert_eq!(walk(8, (1 << 30) + (4 << 21) + 0x1000), Some(large));
+        assert_eq!(walk(8, address + 0x2000), None);
+        // Of the kernel's half.
+        assert_eq!(walk(8, address + (1 << 38)), None);
+        // One more level begins with other bits of the address; and without translation there is no page.
+        assert_eq!(walk(9, address), None);
+        assert_eq!(walk(0, address), None);
+    }
+
+    #[test]
+    fn larger_pages_new_are_walked() {
+        let words = words(&[
+            // 64 KiB, 48 bits of address: three levels, of 64 entries and 8192.
+            (0x4000_0000 + 8 * 2, 0x4001_0003),
+            (0x4001_0000 + 8 * 3, 0x4002_0003),
+            (0x4002_0000 + 8 * 8191, 0x0060_0000_c001_0743),
+            // 16 KiB, 47 bits: three levels of 2048.
+            (0x5000_0000 + 8 * 2, 0x5000_4003),
+            (0x5000_4000 + 8 * 3, 0x5000_8003),
+            (0x5000_8000 + 8 * 2047, 0x0060_0000_c000_4743),
+        ]);
+        let walk = |table: u64, tcr: u64, address: u64| {
+            let page = Arm64Tables::new(table, tcr, 0x44_ff_00).unwrap().walk(address, words).unwrap();
+            page.map(|page| (page.physical, page.size))
+        };
+        let large = (2 << 42) + (3 << 29) + (8191 << 16) + 0x1_234;
+        assert_eq!(walk(0x4000_0000, 1 << 14 | 16, large), Some((0xc001_1234, 1 << 16)));
+        let middle = (2 << 36) + (3 << 25) + (2047 << 14) + 0x1234;
+        assert_eq!(walk(0x5000_0000, 2 << 14 | 17, middle), Some((0xc000_5234, 1 << 14)));
+        assert!(Arm64Tables::new(0, 3 << 14 | 16, 0).is_err());
     }
 }

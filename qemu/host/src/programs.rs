@@ -86,11 +86,13 @@ fn build_these(arguments: &[&str], tools: &Tools, ui: &Ui) -> Result<PathBuf> {
 pub fn build_for_tests(tools: &Tools, ui: &Ui) -> Result<Programs> {
     let arch = tools.arch;
     let sysroot = setup::prepare_tests(tools, ui)?;
-    let one = ["--package=devmap-cli", "--bin=devmap"];
-    let what = format!("Building a program of 32 bits for {arch}");
-    let directory = cargo(&one, arch.programs_32, sysroot.as_deref(), (&what, CRATES_32), ui)?;
     let mut programs = build(tools, ui)?;
-    programs.0.push((directory.join("devmap"), "/usr/bin/devmap32"));
+    if let Some(target) = arch.programs_32 {
+        let one = ["--package=devmap-cli", "--bin=devmap"];
+        let what = format!("Building a program of 32 bits for {arch}");
+        let directory = cargo(&one, target, sysroot.as_deref(), (&what, CRATES_32), ui)?;
+        programs.0.push((directory.join("devmap"), "/usr/bin/devmap32"));
+    }
     Ok(programs)
 }
 

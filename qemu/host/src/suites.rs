@@ -56,7 +56,7 @@ const ORDINARY: SuiteSpec = SuiteSpec {
     overlay: None,
     runtime_overlays: &[],
     hardware: ORDINARY_HARDWARE,
-    arches: &["x86_64", "arm64"],
+    arches: &["x86_64", "arm64", "riscv64"],
     origins: &["7.3", "7.2", "debian"],
     flavours: &["plain", "debug"],
     rare: false,
@@ -69,25 +69,25 @@ const ORDINARY: SuiteSpec = SuiteSpec {
 const BUILT: &[&str] = &["7.3", "7.2"];
 
 const ORDINARY_HARDWARE: Hardware =
-    Hardware { board: None, processors: None, memory_mib: None, memory: None, devices: &[] };
+    Hardware { board: None, cpu: None, processors: None, memory_mib: None, memory: None, devices: &[] };
 
 /// Windows of every kind, for the device tree.
-const WINDOWS: &str = include_str!("../../kernel/arm64-windows.dtso");
+const WINDOWS: &str = include_str!("../../kernel/tree-windows.dtso");
 
 /// UIO devices with interrupts, for the device tree.
 const UIO: &str = include_str!("../../kernel/arm64-uio.dtso");
 
 /// Windows with every kind of mistake, for the device tree.
-const WRONG: &str = include_str!("../../kernel/arm64-wrong.dtso");
+const WRONG: &str = include_str!("../../kernel/tree-wrong.dtso");
 
 /// Windows that a locked-down kernel allows, and others, in the device tree.
-const LOCKDOWN: &str = include_str!("../../kernel/arm64-lockdown.dtso");
+const LOCKDOWN: &str = include_str!("../../kernel/tree-lockdown.dtso");
 
 /// Memory for windows, but no windows, in the device tree.
-const OVERLAY: &str = include_str!("../../kernel/arm64-overlay.dtso");
+const OVERLAY: &str = include_str!("../../kernel/tree-overlay.dtso");
 
 /// Windows that can be changed, in the device tree.
-const OVERLAY_WINDOWS: &str = include_str!("../../kernel/arm64-overlay-windows.dtso");
+const OVERLAY_WINDOWS: &str = include_str!("../../kernel/tree-overlay-windows.dtso");
 
 /// Windows with interrupts, in the device tree.
 const INTERRUPTS: &str = include_str!("../../kernel/arm64-interrupts.dtso");
@@ -128,6 +128,8 @@ pub const ALL: &[SuiteSpec] = &[
         runtime_overlays: runtime_overlays!["interrupt"],
         // Handlers race with programs.
         hardware: Hardware { processors: Some(2), ..ORDINARY_HARDWARE },
+        // The tree names lines of this board.
+        arches: &["arm64"],
         origins: BUILT,
         ..ORDINARY
     },
@@ -156,7 +158,14 @@ pub const ALL: &[SuiteSpec] = &[
     SuiteSpec { name: "late release", suite: Suite::Kobject, flavours: &["kobject"], ..ORDINARY },
     SuiteSpec { name: "plain /dev", suite: Suite::PlainDev, dev: Dev::Plain, ..ORDINARY },
     SuiteSpec { name: "device tree", suite: Suite::Dt, overlay: Some(WINDOWS), origins: BUILT, ..ORDINARY },
-    SuiteSpec { name: "UIO interrupts", suite: Suite::Uio, overlay: Some(UIO), origins: BUILT, ..ORDINARY },
+    SuiteSpec {
+        name: "UIO interrupts",
+        suite: Suite::Uio,
+        overlay: Some(UIO),
+        arches: &["arm64"],
+        origins: BUILT,
+        ..ORDINARY
+    },
     SuiteSpec { name: "wrong device tree", suite: Suite::DtWrong, overlay: Some(WRONG), ..ORDINARY },
     SuiteSpec { name: "lockdown", suite: Suite::Lockdown, append: "lockdown=integrity", origins: BUILT, ..ORDINARY },
     SuiteSpec { name: "late lockdown", suite: Suite::LockdownLate, flavours: &["plain"], ..ORDINARY },
@@ -223,6 +232,13 @@ pub const ALL: &[SuiteSpec] = &[
         ..ORDINARY
     },
     SuiteSpec {
+        name: "no cache types",
+        suite: Suite::NoCacheType,
+        hardware: Hardware { cpu: Some("rv64,svpbmt=off,sv57=off"), ..ORDINARY_HARDWARE },
+        arches: &["riscv64"],
+        ..ORDINARY
+    },
+    SuiteSpec {
         name: "nobody answers",
         suite: Suite::Hole,
         arches: &["arm64"],
@@ -256,14 +272,15 @@ mod tests {
     };
 
     #[test]
-    fn every_suite_has_a_name_of_its_own_and_runs_in_every_test_on_each_architecture_that_can_run_it() {
+    fn every_suite_has_a_name_of_its_own_and_runs_on_each_architecture_that_can_run_it() {
         for (number, spec) in ALL.iter().enumerate() {
             let mut runs = false;
             for arch in arch::ALL {
                 let of = |origin| flavour::ALL.iter().map(move |flavour| KernelId { arch, origin, flavour });
                 let kernels = kernels::ALL.iter().flat_map(of);
                 let fitting: Vec<_> = kernels.filter(|kernel| kernel.check().is_ok() && spec.fits(*kernel)).collect();
-                assert!(fitting.is_empty() || fitting.iter().any(KernelId::is_in_every_test), "{arch}: {spec:?}");
+                let is_run = |kernel: &KernelId| kernel.is_in_every_test() || kernel.is_meant(true, false);
+                assert!(fitting.is_empty() || fitting.iter().any(is_run), "{arch}: {spec:?}");
                 runs |= !fitting.is_empty();
             }
             assert!(runs, "{spec:?}");

@@ -131,6 +131,28 @@ fn prepare(
     }
     // No kernel may be there.
     let _ = queues.1.send(());
+    let everything = options.only.is_none() && options.arch.is_empty() && options.flavour.is_empty();
+    if everything && options.kernel.is_empty() && !options.all {
+        for kernel in kernels::meant() {
+            build_only(kernel, tally, ui)?;
+        }
+    }
+    Ok(())
+}
+
+/// Builds the driver for a kernel that no test runs here, if that kernel is in the cache.
+fn build_only(kernel: KernelId, tally: &Tally<'_>, ui: &Ui) -> Result<()> {
+    let title = kernel.title();
+    let name = format!("{title}: the driver builds without a warning");
+    let Some(kernel) = setup::kernel_in_cache(kernel, ui)? else {
+        let reason = format!("this kernel is not in the cache; `make test ARCH={}` builds it", kernel.arch);
+        tally.count(name, &Outcome::Skipped(reason), Duration::ZERO);
+        return Ok(());
+    };
+    if tally.check(&name, || module::build(&kernel, &module::DRIVER, Compiler::Rustc, ui))?.is_some() {
+        let name = format!("{title}: the driver cannot panic");
+        tally.check(&name, || module::has_no_panic(&kernel))?;
+    }
     Ok(())
 }
 
@@ -170,7 +192,11 @@ fn kernels(options: &Options) -> Result<Vec<KernelId>> {
     if let (Some(kernel), true) = (absent.first(), there.is_empty()) {
         kernel.check()?;
     }
-    there.retain(|kernel| options.all || !options.kernel.is_empty() || kernel.is_in_every_test());
+    let (by_arch, by_flavour) = (!options.arch.is_empty(), !options.flavour.is_empty());
+    there.retain(|kernel| {
+        let named = !options.kernel.is_empty() || kernel.is_meant(by_arch, by_flavour);
+        options.all || named || kernel.is_in_every_test()
+    });
     Ok(there)
 }
 
@@ -469,7 +495,11 @@ mod tests {
         assert_eq!(built, ["x86_64", "x86_64 debug", "x86_64 kobject"]);
         assert_eq!(titles_of(&["debian"], &[], &[], false).unwrap(), ["x86_64 debian", "arm64 debian"]);
         let all = titles_of(&[], &[], &["plain"], true).unwrap();
-        assert_eq!(all, ["x86_64 debian", "x86_64", "x86_64 7.2", "arm64 debian", "arm64", "arm64 7.2"]);
+        let common = ["x86_64 debian", "x86_64", "x86_64 7.2", "arm64 debian", "arm64", "arm64 7.2"];
+        assert_eq!(all, [&common[..], &["riscv64", "riscv64 7.2"]].concat());
+        // Architectures that are not in every test are tested when they are named, by one kernel.
+        assert_eq!(titles(&["riscv64"], &[]).unwrap(), ["riscv64"]);
+        assert_eq!(titles(&["arm64", "riscv64"], &[]).unwrap(), ["arm64", "riscv64"]);
         assert_eq!(titles(&["arm64"], &["plain"]).unwrap(), ["arm64"]);
         let error = titles(&["arm64"], &["kobject"]).unwrap_err().to_string();
         assert_eq!(error, "there is no kobject kernel of arm64, only of x86_64");

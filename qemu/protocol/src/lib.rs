@@ -141,6 +141,8 @@ pub enum Suite {
     Hole,
     /// Windows that are larger than the machine.
     Big,
+    /// A processor whose page tables have no cache types.
+    NoCacheType,
 }
 
 /// A message from the guest.

@@ -140,7 +140,7 @@ pub fn info(ctx: &mut Context) -> Result<(), Failure> {
         interrupts,
         driver: driver(&device)?,
         page_size: page::system().bytes(),
-        widest_access: Width::WIDEST.bits(),
+        widest_access: Width::ALL.into_iter().filter(|width| width.is_native()).map(Width::bits).max().unwrap_or(0),
         endian: if cfg!(target_endian = "big") { "big" } else { "little" },
         version: env!("CARGO_PKG_VERSION"),
     })?;

@@ -102,8 +102,73 @@ macro_rules! access {
 access!(u8, "ldrb", "strb", "w");
 access!(u16, "ldrh", "strh", "w");
 access!(u32, "ldr", "str", "w");
-// Where it would be two instructions, nothing calls it: no place of this width passes the check.
+// Where it would be two accesses, nothing calls it: no place of this width passes the check.
+#[cfg(not(target_arch = "arm"))]
 access!(u64, "ldr", "str", "x");
+
+/// Whether a program of 32 bits has one access of 64: if the processor's LDRD and STRD are one, which comes with LPAE.
+#[cfg(all(target_arch = "arm", feature = "std"))]
+pub(crate) fn has_double() -> bool {
+    const LPAE: u64 = 1 << 20;
+    // SAFETY: The function only looks up what the kernel told the process when it began.
+    let capabilities = unsafe { nix::libc::getauxval(nix::libc::AT_HWCAP) };
+    u64::from(capabilities) & LPAE != 0
+}
+
+/// As above; nobody can be asked.
+#[cfg(not(all(target_arch = "arm", feature = "std")))]
+pub(crate) const fn has_double() -> bool {
+    false
+}
+
+#[cfg(target_arch = "arm")]
+impl Access for u64 {
+    type Bytes = [u8; 8];
+
+    #[inline(always)]
+    fn to_bytes(self) -> Self::Bytes {
+        self.to_ne_bytes()
+    }
+
+    #[inline(always)]
+    fn from_bytes(bytes: Self::Bytes) -> Self {
+        Self::from_ne_bytes(bytes)
+    }
+
+    #[inline(always)]
+    unsafe fn load(source: *const Self) -> Self {
+        let (first, second): (u32, u32);
+        // SAFETY: By the contract `source` can be loaded from. The instruction touches nothing else. It takes an even
+        // register and the next one.
+        unsafe {
+            core::arch::asm!(
+                "ldrd r2, r3, [{source}]",
+                source = in(reg) source,
+                out("r2") first,
+                out("r3") second,
+                options(nostack, preserves_flags, readonly),
+            );
+        }
+        let halves = [first.to_ne_bytes(), second.to_ne_bytes()];
+        Self::from_ne_bytes(core::array::from_fn(|byte| halves[byte / 4][byte % 4]))
+    }
+
+    #[inline(always)]
+    unsafe fn store(target: *mut Self, value: Self) {
+        let bytes = value.to_ne_bytes();
+        let half = |first: usize| u32::from_ne_bytes(core::array::from_fn(|byte| bytes[first + byte]));
+        // SAFETY: By the contract `target` can be stored to. The instruction touches nothing else.
+        unsafe {
+            core::arch::asm!(
+                "strd r2, r3, [{target}]",
+                target = in(reg) target,
+                in("r2") half(0),
+                in("r3") half(4),
+                options(nostack, preserves_flags),
+            );
+        }
+    }
+}
 
 /// A place of one value, which was checked.
 ///

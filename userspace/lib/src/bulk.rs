@@ -229,7 +229,7 @@ impl<'m> Bulk<'m> {
         self.check(Operation::Fill, offset, length)?;
         check_length(Operation::Fill, length, T::WIDTH)?;
         // Wherever a step begins, also within a value, a chunk of it follows.
-        let mut pattern = [0; CHUNK + Width::WIDEST.bytes()];
+        let mut pattern = [0; CHUNK + Width::Bits64.bytes()];
         for chunk in pattern.chunks_exact_mut(T::WIDTH.bytes()) {
             chunk.copy_from_slice(self.mapping.endian().convert(value).to_bytes().as_ref());
         }
@@ -510,13 +510,14 @@ impl<'m> Bulk<'m> {
     /// The runs of equal accesses that move `length` bytes at `offset`, both multiples of the width `least`: what they
     /// are, and how many bytes. None is narrower than `least`.
     fn parts(self, least: Width, offset: usize, length: usize) -> impl Iterator<Item = (Step, usize)> {
-        let (narrow, wide) = (Step::Values(least), Step::Values(Width::WIDEST));
+        let widest = Ord::max(Width::WIDEST, least);
+        let (narrow, wide) = (Step::Values(least), Step::Values(widest));
         let parts = match self.width {
             Some(width) => [(Step::Values(width), length), (narrow, 0), (narrow, 0), (narrow, 0), (narrow, 0)],
             None => {
                 let up_to = |alignment| self.mapping.misalignment(offset, alignment).wrapping_neg() % alignment;
-                let head = up_to(Width::WIDEST.bytes()).min(length);
-                let tail = (length - head) % Width::WIDEST.bytes();
+                let head = up_to(widest.bytes()).min(length);
+                let tail = (length - head) % widest.bytes();
                 let middle = length - head - tail;
                 let (step, before, lines) = match self.vectors() {
                     Some(memory) if middle >= LEAST => {

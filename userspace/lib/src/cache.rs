@@ -10,7 +10,7 @@
 
 #![allow(unsafe_code)]
 
-#[cfg(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
 use std::arch::asm;
 
 use crate::driver::CacheMode;
@@ -33,6 +33,7 @@ impl Mapping {
     /// |---|---|---|---|
     /// | x86, x86_64 | `clwb`, else `clflushopt`, else `clflush` | `clflushopt`, else `clflush` | `sfence`; `mfence` |
     /// | arm64 | `dc cvac` | `dc civac` | `dsb sy` |
+    /// | riscv64 with Zicbom | `cbo.clean` | `cbo.flush` | `fence iorw, iorw` |
     /// | others | not possible | not possible | |
     ///
     /// # Errors
@@ -119,6 +120,11 @@ impl Mapping {
         }
         let lines = Lines::of_processor().ok_or(Error::NoCacheMaintenance { operation, range: self.range() })?;
         for line in lines.addresses(self.as_ptr().addr() + offset, length) {
+            #[cfg(target_arch = "riscv64")]
+            if !self.is_writable() {
+                // SAFETY: As below.
+                unsafe { lines.fetch_page(line) };
+            }
             // SAFETY: Each line has a byte of the mapping, which lives as long as `self`, and no line leaves its page.
             unsafe { lines.maintain(operation, line) };
         }
@@ -253,14 +259,114 @@ impl Lines {
     }
 }
 
+/// The blocks that the processor's instructions for caches work on.
+#[cfg(target_arch = "riscv64")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Lines {
+    /// In bytes.
+    size: usize,
+}
+
+#[cfg(target_arch = "riscv64")]
+impl Lines {
+    /// Asks the kernel, once: whether the processor has Zicbom, and whether programs may use it.
+    fn of_processor() -> Option<Self> {
+        static LINES: std::sync::OnceLock<Option<Lines>> = std::sync::OnceLock::new();
+        *LINES.get_or_init(Self::ask)
+    }
+
+    /// By riscv_hwprobe(2). A kernel that does not know a key, or the call, does not permit the instructions either.
+    fn ask() -> Option<Self> {
+        /// `struct riscv_hwprobe`.
+        #[repr(C)]
+        struct Pair {
+            key: i64,
+            value: u64,
+        }
+        /// The number of the system call.
+        const HWPROBE: nix::libc::c_long = 258;
+        const EXTENSIONS: i64 = 4;
+        const ZICBOM: u64 = 1 << 55;
+        const BLOCK_SIZE: i64 = 12;
+
+        let mut pairs = [Pair { key: EXTENSIONS, value: 0 }, Pair { key: BLOCK_SIZE, value: 0 }];
+        // SAFETY: The call writes the pairs alone. No set of processors is given, which means all of them.
+        let result = unsafe {
+            nix::libc::syscall(
+                HWPROBE,
+                pairs.as_mut_ptr(),
+                pairs.len(),
+                0_usize,
+                std::ptr::null_mut::<nix::libc::c_ulong>(),
+                0_u32,
+            )
+        };
+        let [extensions, block] = pairs;
+        // An unknown key becomes -1.
+        let known = result == 0 && extensions.key == EXTENSIONS && block.key == BLOCK_SIZE;
+        let size = usize::try_from(block.value).ok().filter(|size| size.is_power_of_two())?;
+        (known && extensions.value & ZICBOM != 0).then_some(Self { size })
+    }
+
+    /// Loads a byte, which brings the page into the page table if the kernel has not done so yet. The instructions for
+    /// caches would fault as stores do, which a mapping for reading does not permit.
+    ///
+    /// # Safety
+    ///
+    /// The address must be mapped.
+    unsafe fn fetch_page(self, address: usize) {
+        // SAFETY: By the contract. The memory is cached, so a load changes nothing that anyone sees.
+        unsafe { asm!("lb {0}, 0({1})", out(reg) _, in(reg) address, options(nostack, preserves_flags, readonly)) };
+    }
+
+    /// Applies the instruction for `operation` to the block at `address`. The one that would drop a block, `cbo.inval`,
+    /// Linux keeps for itself.
+    ///
+    /// # Safety
+    ///
+    /// The address must be mapped.
+    unsafe fn maintain(self, operation: Operation, address: usize) {
+        match operation {
+            // SAFETY: By the contract, and the processor has the instruction.
+            Operation::Clean => unsafe {
+                asm!(
+                    ".option push",
+                    ".option arch, +zicbom",
+                    "cbo.clean 0({0})",
+                    ".option pop",
+                    in(reg) address,
+                    options(nostack, preserves_flags),
+                );
+            },
+            // SAFETY: As above.
+            _ => unsafe {
+                asm!(
+                    ".option push",
+                    ".option arch, +zicbom",
+                    "cbo.flush 0({0})",
+                    ".option pop",
+                    in(reg) address,
+                    options(nostack, preserves_flags),
+                );
+            },
+        }
+    }
+
+    /// Orders it before what follows, accesses of devices too.
+    fn wait(self, _: Operation) {
+        // SAFETY: The instruction only waits.
+        unsafe { asm!("fence iorw, iorw", options(nostack, preserves_flags)) };
+    }
+}
+
 /// There is no instruction that programs may use everywhere.
-#[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Lines {
     size: usize,
 }
 
-#[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
 impl Lines {
     fn of_processor() -> Option<Self> {
         None

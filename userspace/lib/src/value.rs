@@ -24,7 +24,7 @@ pub enum Width {
     Bits16,
     /// Four bytes.
     Bits32,
-    /// Eight bytes. A processor of 32 bits would need two accesses, so there it [is not native](Self::is_native).
+    /// Eight bytes. Most processors of 32 bits would need two accesses, so there it [is not native](Self::is_native).
     Bits64,
 }
 
@@ -38,7 +38,7 @@ impl Width {
     /// ```
     pub const ALL: [Self; 4] = [Self::Bits8, Self::Bits16, Self::Bits32, Self::Bits64];
 
-    /// The widest access that this processor has.
+    /// The widest access that every processor of this architecture has: that of its registers.
     ///
     /// ```
     /// assert!(devmap::Width::WIDEST.is_native());
@@ -48,14 +48,20 @@ impl Width {
     /// Whether this processor has an access of this width. Every function that would make one fails if it has not:
     /// two accesses are never taken for one.
     ///
+    /// Programs of 32 bits have none of 64, except on ARM processors with large physical addresses (LPAE), as all of
+    /// ARMv8 and the Cortex-A7 and A15: there LDRD and STRD are one access of memory. A bus that is narrower than 64
+    /// bits, as many for registers, splits it, as it does on processors of 64 bits. The kernel says whether the
+    /// processor is one of these, and only the standard library can ask it.
+    ///
     /// ```
     /// use devmap::Width;
     ///
     /// assert!(Width::Bits32.is_native());
-    /// assert_eq!(Width::Bits64.is_native(), cfg!(target_pointer_width = "64"));
+    /// assert!(Width::Bits64.is_native() || cfg!(target_pointer_width = "32"));
     /// ```
-    pub const fn is_native(self) -> bool {
-        self.bytes() <= Self::WIDEST.bytes()
+    #[inline]
+    pub fn is_native(self) -> bool {
+        self.bytes() <= Self::WIDEST.bytes() || crate::access::has_double()
     }
 
     /// The width in bytes.

@@ -64,6 +64,7 @@ const NODES: &[Node] = &[
     node("ttyS1", 0o600, 4, 65),
     node("ttyAMA0", 0o600, 204, 64),
     node("ttyAMA1", 0o600, 204, 65),
+    node("hvc0", 0o600, 229, 0),
     node("tty", 0o666, 5, 0),
     node("console", 0o600, 5, 1),
     node("ptmx", 0o666, 5, 2),

@@ -2,38 +2,51 @@
 
 //! Tests for arm64 alone: Device memory forbids unaligned accesses, and the kernel tracks no cache types.
 
-use std::{
-    arch::asm,
-    fs::{self, File},
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
-};
+use std::arch::asm;
 
 use anyhow::{ensure, Context, Result};
-use map_protocol::{pattern, CacheMode};
 use nix::{
     libc,
     sys::{
-        mman::{MapFlags, ProtFlags},
+        ptrace,
         signal::Signal,
+        wait::{waitpid, WaitStatus},
     },
+    unistd::Pid,
 };
 
 use crate::{
+    board,
     bulk::Maintenance,
     child::{killed_by, succeeds_in_child},
     host::{Host, LENGTH, START},
-    kernel::{self, Loaded},
-    memory::while_spinning,
-    program::devmap,
+    kernel::Loaded,
     user,
     vma::Vma,
     windows::{MIB, THREE},
-    Skip, Test,
+    Test,
 };
 
-/// A page that a driver of the kernel has claimed: the registers of the first serial port.
-pub const CLAIMED: u64 = 0x0900_0000;
+/// The registers of the first serial port, and those of a clock, for which the kernel has no driver.
+pub const UART: u64 = 0x0900_0000;
+pub const RTC: u64 = 0x0901_0000;
+
+/// Whether that clock is a PL031.
+pub const HAS_PL031: bool = true;
+
+/// Fails unless the two devices answer through these mappings. Both are Arm PrimeCell devices, which identify themselves
+/// at the end of their page.
+pub fn devices_answer(uart: &Vma, rtc: &Vma) -> Result<()> {
+    for (vma, part) in [(rtc, 0x031), (uart, 0x011)] {
+        let [low, high] = [0xfe0, 0xfe4].map(|offset| u32::from(vma.load(offset)));
+        let found = low | (high & 0xf) << 8;
+        ensure!(found == part, "part {found:#x}, not {part:#x}");
+    }
+    Ok(())
+}
+
+/// A page that a driver of the kernel has claimed.
+pub const CLAIMED: u64 = UART;
 
 /// The code of a function that only returns.
 pub const RETURN: [u8; 4] = [0xc0, 0x03, 0x5f, 0xd6];
@@ -44,6 +57,9 @@ pub const RESERVED: bool = true;
 /// An address without a device, in the PCI bus's window: stores are lost, and every load gives this byte.
 pub const VACANT: u64 = 0x1000_0000;
 pub const VACANT_BYTE: u8 = 0xff;
+
+/// The widest access in bits of a program of 32 bits, by LDRD; `None` if there are no such programs.
+pub const NARROW_WIDEST: Option<u32> = Some(64);
 
 /// More bytes than the address space of a process.
 pub const ADDRESS_SPACE: u64 = 1 << 49;
@@ -58,14 +74,16 @@ pub fn cache_line() -> Result<usize> {
     Ok(64)
 }
 
-/// What the instruction is that these registers point to, if it is one for caches: `dc cvac`, `dc civac` or `dsb sy`.
-/// `read` gives the bytes at an address.
-pub fn maintenance(
-    registers: &libc::user_regs_struct,
-    read: impl Fn(u64) -> Result<[u8; 8]>,
-) -> Result<Option<Maintenance>> {
-    let [a, b, c, d, ..] = read(registers.pc)?;
-    let instruction = u32::from_le_bytes([a, b, c, d]);
+/// Lets a stopped process execute one instruction, and gives how that ended.
+pub fn step(pid: Pid) -> Result<WaitStatus> {
+    ptrace::step(pid, None)?;
+    Ok(waitpid(pid, None)?)
+}
+
+/// What the next instruction of a stopped process is, if it is one for caches: `dc cvac`, `dc civac` or `dsb sy`.
+pub fn maintenance(pid: Pid) -> Result<Option<Maintenance>> {
+    let registers = ptrace::getregset::<ptrace::regset::NT_PRSTATUS>(pid)?;
+    let instruction = ptrace::read(pid, registers.pc as ptrace::AddressType)? as u32;
     // Register 31 is no address, but zero.
     let line = || registers.regs.get((instruction & 0x1f) as usize).copied().unwrap_or(0);
     Ok(match instruction & !0x1f {
@@ -86,11 +104,11 @@ pub const WINDOWS: &[Test] = &[
         name: "an_unaligned_access_is_sigbus_on_uncached_memory_alone",
         run: an_unaligned_access_is_sigbus_on_uncached_memory_alone,
     },
-    Test { name: "another_cache_type_elsewhere_changes_nothing", run: another_cache_type_elsewhere_changes_nothing },
+    board::ANOTHER_CACHE_TYPE,
 ];
 
 /// Tests of the command line.
-pub const DEVMAP: &[Test] = &[Test { name: "a_uio_device_is_read_and_written", run: a_uio_device_is_read_and_written }];
+pub const DEVMAP: &[Test] = &[board::UIO_DEVICE];
 
 /// One store of four bytes, at any alignment.
 fn store_four(address: usize) {
@@ -132,56 +150,4 @@ fn memcpy_on_uncached_memory_is_sigbus(_: &mut Host) -> Result<()> {
         unsafe { libc::memcpy(target, bytes.as_ptr().cast(), bytes.len()) };
     };
     killed_by(Signal::SIGBUS, copy)
-}
-
-fn another_cache_type_elsewhere_changes_nothing(host: &mut Host) -> Result<()> {
-    let _loaded = Loaded::with(&[&THREE.replace(":ro", "")])?;
-    let node = user::open()?;
-    for flags in [libc::O_SYNC, 0] {
-        let mem = File::options().read(true).write(true).custom_flags(flags).open("/dev/mem")?;
-        let other = Vma::map(&mem, START, LENGTH as usize, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
-        other.load(0);
-        for (index, cache) in (0..).zip([CacheMode::Uncached, CacheMode::WriteCombine, CacheMode::Cached]) {
-            let vma = Vma::shared(&node, START + index * MIB, MIB as usize)?;
-            let page = while_spinning(|| (), || host.page(vma.address()))?;
-            ensure!(page.cache == cache, "beside /dev/mem with flags {flags:o}: {page:x?}");
-        }
-    }
-    Ok(())
-}
-
-fn a_uio_device_is_read_and_written(host: &mut Host) -> Result<()> {
-    let seed = 140;
-    host.fill(seed)?;
-    if !Path::new("/sys/class/uio/uio0").exists() {
-        ensure!(kernel::is_stock(), "there is no UIO device");
-        return Err(Skip("this kernel has no uio_pdrv_genirq".into()).into());
-    }
-    // The device tree describes it: the last megabyte of the free memory. Our driver is not loaded.
-    let name = fs::read_to_string("/sys/class/uio/uio0/maps/map0/addr")?;
-    ensure!(name.trim() == "0x00000000c0200000", "/dev/uio0 is at {name:?}");
-    let at = START + 2 * MIB;
-    let word = |address| u32::from_ne_bytes([0, 1, 2, 3].map(|byte| pattern::byte(seed, address + byte)));
-    for offset in [0, 0x1004, MIB - 4] {
-        let address = at + offset;
-        let read = devmap(&format!("read {address:#x} --device /dev/uio0"))?;
-        read.printed(&format!("{address:#x}: {:#010x}\n", word(address)))?;
-        devmap(&format!("write {address:#x} {:#x} --device /dev/uio0", !word(address)))?.printed("")?;
-    }
-    for outside in [at - 4, at + MIB] {
-        devmap(&format!("read {outside:#x} --device /dev/uio0"))?.failed(3, &[&format!("{outside:#x}")])?;
-    }
-    // The registers of the second map begin within a page, which UIO maps as a whole.
-    let block = START + MIB + 0x400;
-    let attribute = |name: &str| fs::read_to_string(format!("/sys/class/uio/uio0/maps/map1/{name}"));
-    ensure!(attribute("offset")?.trim() == "0x400", "the second map begins at {:?}", attribute("offset")?);
-    devmap("read -q uio0/1+0x10")?.printed(&format!("{:#010x}\n", word(block + 0x10)))?;
-    // Both are called as the device.
-    let name = attribute("name")?;
-    devmap(&format!("read uio0/{}+0x10", name.trim()))?.failed(2, &["uio0 has 2 maps", "give the number of one"])?;
-    devmap("read uio0/1+0xfc -q")?.printed(&format!("{:#010x}\n", word(block + 0xfc)))?;
-    devmap(&format!("write uio0/1+0x10={:#x}", !word(block + 0x10)))?.printed("")?;
-    devmap("read uio0/regs+4")?.failed(2, &["uio0 has no map regs: its maps are 0 (", "1 ("])?;
-    let stored = [2 * MIB, 2 * MIB + 0x1004, 3 * MIB - 4, MIB + 0x410].map(|offset| offset..offset + 4);
-    host.changed(seed, &stored, |offset| !pattern::byte(seed, START + offset))
 }

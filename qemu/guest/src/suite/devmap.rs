@@ -473,7 +473,7 @@ fn devmem2_by_name_takes_what_devmem2_took(host: &mut Host) -> Result<()> {
     let end = format!("\nWritten 0x{other:X}; readback 0x{other:X}\n");
     ensure!(ran.status == Some(0) && ran.out.ends_with(&end), "{ran:?}");
     // Across the page's end, where the original would crash.
-    for arguments in ["0xc0000ffe w", "0xc0000ffe w 1", "0xc0000fff h 1", "0x50000000", "0xc0000000 x", ""] {
+    for arguments in ["0xc0000ffe w", "0xc0000ffe w 1", "0xc0000fff h 1", "0xbf000000", "0xc0000000 x", ""] {
         let ran = run(arguments)?;
         ensure!(ran.status == Some(1) && ran.err.starts_with("devmem2: "), "{ran:?}");
     }
@@ -499,7 +499,7 @@ fn memtool_and_rwmem_by_name_do_what_those_do(host: &mut Host) -> Result<()> {
     let write = run("rwmem", &format!("-w w -s 32 0xc0000200={:#x}", !word(0x200) as u32))?;
     ensure!(write.status == Some(0), "{write:?}");
     // The last place is the kernel's own memory: nothing is written.
-    let refused = run("rwmem", "-s 32 0xc0000300=0 0x50000000=0")?;
+    let refused = run("rwmem", "-s 32 0xc0000300=0 0xbf000000=0")?;
     ensure!(refused.status == Some(1) && refused.err.starts_with("rwmem: "), "{refused:?}");
     host.changed(seed, &[0x100..0x104, 0x200..0x204], |offset| !pattern::byte(seed, START + offset))
 }

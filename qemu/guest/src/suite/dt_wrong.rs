@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Invalid windows of the device tree, which `qemu/kernel/arm64-wrong.dtso` describes.
+//! Invalid windows of the device tree, which `qemu/kernel/tree-wrong.dtso` describes.
 
 use std::{fs, path::Path};
 
@@ -12,6 +12,7 @@ use map_core::{
 use nix::errno::Errno;
 
 use crate::{
+    arch,
     dt::{Snapshot, DRIVER},
     host::{Host, START},
     kernel::{self, Loaded},
@@ -62,10 +63,15 @@ fn mistakes() -> Vec<(&'static str, &'static str, NodeError)> {
 }
 
 /// Each device, the line in the log about its windows as a whole, and the error of its probe.
-fn misfits() -> Vec<(&'static str, String, Errno)> {
+fn misfits() -> Result<Vec<(&'static str, String, Errno)>> {
     let ram = Refusal::SystemRam;
-    vec![
-        ("windows-beyond", "the window window@0x800000000000+0x1000 ends beyond 0xfffffffffff".into(), Errno::EINVAL),
+    let last = (1u64 << arch::address_bits()?) - 1;
+    Ok(vec![
+        (
+            "windows-beyond",
+            format!("the window window@0x100000000000000+0x1000 ends beyond {last:#x}"),
+            Errno::EINVAL,
+        ),
         ("windows-overlap", "the windows one@0xd0000000+0x2000 and two@0xd0001000+0x1000 overlap".into(), Errno::EINVAL),
         ("windows-namesakes", "window@0xd0001000+0x1000 have the same name".into(), Errno::EINVAL),
         (
@@ -75,10 +81,13 @@ fn misfits() -> Vec<(&'static str, String, Errno)> {
         ),
         (
             "windows-claimed",
-            "uart@0x9000000+0x1000: a part of it is claimed already, see /proc/iomem; the property map,shared".into(),
+            format!(
+                "uart@{:#x}+0x1000: a part of it is claimed already, see /proc/iomem; the property map,shared",
+                arch::UART
+            ),
             Errno::EBUSY,
         ),
-    ]
+    ])
 }
 
 fn every_mistake_is_named_and_gives_no_window(_: &mut Host) -> Result<()> {
@@ -93,7 +102,7 @@ fn every_mistake_is_named_and_gives_no_window(_: &mut Host) -> Result<()> {
         says(&format!("map {device}: /{device}/{node}: {error}\n"))?;
         says(&format!("map {device}: probe with driver map failed with error -22\n"))?;
     }
-    let misfits = misfits();
+    let misfits = misfits()?;
     for (device, words, errno) in &misfits {
         let line = log.lines().find(|line| line.contains(&format!("map {device}: ")));
         ensure!(line.is_some_and(|line| line.contains(words)), "of {device} the log says {line:?}, not {words:?}");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Windows of the device tree on a kernel that was booted with `lockdown=integrity`, as
-//! `qemu/kernel/arm64-lockdown.dtso` describes them.
+//! `qemu/kernel/tree-lockdown.dtso` describes them.
 
 use std::path::Path;
 
@@ -10,6 +10,7 @@ use map_core::{Origin, WindowError};
 use nix::errno::Errno;
 
 use crate::{
+    arch,
     dt::{Snapshot, DRIVER},
     host::{Host, LENGTH, START},
     kernel::{self, Loaded},
@@ -46,7 +47,7 @@ fn what_the_kernel_uses_and_what_is_not_set_aside_is_refused(_: &mut Host) -> Re
     for (device, window) in [
         ("windows-pool", "pool@0xb0000000+0x100000"),
         ("windows-dice", "dice@0xb0200000+0x1000"),
-        ("windows-registers", "rtc@0x9010000+0x1000"),
+        ("windows-registers", &format!("rtc@{:#x}+0x1000", arch::RTC)),
         ("windows-address", "spare@0xb0300000+0x1000"),
     ] {
         ensure!(Path::new("/sys/bus/platform/devices").join(device).exists(), "there is no device {device}");
@@ -55,7 +56,7 @@ fn what_the_kernel_uses_and_what_is_not_set_aside_is_refused(_: &mut Host) -> Re
         ensure!(log.contains(&words), "the log does not say {words:?}:\n{log}");
     }
     let node = user::open()?;
-    for start in [0xb000_0000, 0xb020_0000, 0xb030_0000, 0x901_0000, 0xd000_0000, 0x5000_0000] {
+    for start in [0xb000_0000, 0xb020_0000, 0xb030_0000, arch::RTC, 0xd000_0000, 0xbf00_0000] {
         let result = Vma::shared(&node, start, 4096).map(drop);
         ensure!(result == Err(Errno::EPERM), "{start:#x}: {result:?}");
     }

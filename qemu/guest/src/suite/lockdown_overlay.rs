@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Overlays that are applied to the device tree, and removed, on a kernel that was booted with `lockdown=integrity`.
-//! The boot's tree is that of `qemu/kernel/arm64-overlay-windows.dtso`, and the overlays are those of
+//! The boot's tree is that of `qemu/kernel/tree-overlay-windows.dtso`, and the overlays are those of
 //! `qemu/kernel/overlay`.
 
 use std::{fs, path::Path};

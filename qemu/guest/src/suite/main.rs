@@ -11,10 +11,13 @@
 
 #[cfg_attr(target_arch = "x86_64", path = "x86_64.rs")]
 #[cfg_attr(target_arch = "aarch64", path = "arm64.rs")]
+#[cfg_attr(target_arch = "riscv64", path = "riscv64.rs")]
 mod arch;
 mod attack;
 mod bench;
 mod big;
+#[cfg(not(target_arch = "x86_64"))]
+mod board;
 mod bulk;
 mod child;
 mod compat;
@@ -38,6 +41,7 @@ mod lockdown_late;
 mod lockdown_overlay;
 mod memory;
 mod mmap;
+mod no_cache_type;
 mod node;
 mod overlay;
 mod overlay_windows;
@@ -139,6 +143,7 @@ suites! {
     Kobject: [kobject::TESTS],
     Hole: [hole::TESTS],
     Big: [big::TESTS],
+    NoCacheType: [no_cache_type::TESTS],
 }
 
 /// The reason why a test could not run, as its error.
@@ -216,9 +221,12 @@ fn run(suite: &str, filter: &str) -> Result<()> {
         // Attributes the kernel's later lines to this test.
         fs::write("/dev/kmsg", format!("<6>map-suite: {}\n", test.name))?;
         channel.send(&ToHost::Begin(test.name.to_owned()))?;
-        let outcome = match run_in_process(suite, test.name).and_then(|outcome| kernel::clean_up().map(|()| outcome)) {
-            Ok(outcome) => outcome,
-            Err(error) => Outcome::Failed(format!("{error:#}")),
+        let outcome = run_in_process(suite, test.name).unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
+        let outcome = match (kernel::clean_up(), outcome) {
+            (Ok(()), outcome) => outcome,
+            // A test that was killed has left what it had, and that is not the reason.
+            (Err(error), Outcome::Failed(reason)) => Outcome::Failed(format!("{reason}; {error:#}")),
+            (Err(error), _) => Outcome::Failed(format!("{error:#}")),
         };
         channel.send(&ToHost::End(test.name.to_owned(), outcome))?;
     }

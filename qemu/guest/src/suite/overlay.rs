@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Overlays that are applied to the device tree, and removed, while the driver is loaded. The boot's tree is that of
-//! `qemu/kernel/arm64-overlay.dtso`, without any window, and the overlays are those of `qemu/kernel/overlay`.
+//! `qemu/kernel/tree-overlay.dtso`, without any window, and the overlays are those of `qemu/kernel/overlay`.
 
 use std::{fs, path::Path};
 
@@ -14,6 +14,7 @@ use nix::{
 };
 
 use crate::{
+    arch,
     child::{in_child, killed_by, Child},
     dt::{Snapshot, DRIVER},
     host::{Host, LENGTH, PAGE, START},
@@ -52,7 +53,7 @@ const FIFO: &str = "fifo@0xc0400000+0x10000";
 const HOLE: u64 = 0xd000_0000;
 
 /// The registers of a clock, which are in no window.
-const RTC: u64 = 0x0901_0000;
+const RTC: u64 = arch::RTC;
 
 /// An overlay that is applied to the device tree; removed when dropped.
 pub struct Applied(());
@@ -120,7 +121,7 @@ fn raw_mode_ends(name: &str, windows: &[&str]) -> Result<()> {
         let info = devmap("info")?;
         ensure!(info.status == Some(0) && info.out.contains("mode           windows"), "{info:?}");
         // Existing mappings stay.
-        mapped.load(0);
+        mapped.load_word(0);
 
         overlay.remove()?;
         Snapshot::now()?.are(&[])?;

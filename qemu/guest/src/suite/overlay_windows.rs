@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Overlays that change windows of the boot while the driver is loaded. The boot's tree is that of
-//! `qemu/kernel/arm64-overlay-windows.dtso`, and the overlays are those of `qemu/kernel/overlay`.
+//! `qemu/kernel/tree-overlay-windows.dtso`, and the overlays are those of `qemu/kernel/overlay`.
 //!
 //! A device reads its windows when it is bound, and only then.
 

@@ -411,7 +411,7 @@ fn what_does_not_fit_is_refused_and_leaves_nothing(_: &mut Host) -> Result<()> {
         ("0xc0000000", "3M", Errno::EINVAL, "overlap"),
         ("0xc0001000", "8K", Errno::EINVAL, "overlap"),
         ("0xc02ff000", "4K", Errno::EINVAL, "overlap"),
-        ("0x50000000", "4K", Errno::EPERM, "System RAM"),
+        ("0xbf000000", "4K", Errno::EPERM, "System RAM"),
         ("0xbffff000", "4K", Errno::EPERM, "System RAM"),
         (claimed.as_str(), "4K", Errno::EBUSY, "a part of it is claimed already"),
         ("0x8000000000000000", "4K", Errno::EINVAL, "highest physical address"),
@@ -561,7 +561,7 @@ fn describing_a_window_at_run_time_ends_raw_mode(_: &mut Host) -> Result<()> {
     }
     let _config = Config::new()?;
     let all = user::open()?;
-    let window = Directory::of("window", 0x5000_0000, PAGE)?;
+    let window = Directory::of("window", 0xbf00_0000, PAGE)?;
     window.refuses("enable", "1", Errno::EPERM, "System RAM")?;
     let mapped = Vma::shared(&all, far, PAGE as usize).map(drop);
     ensure!(mapped == Err(Errno::EPERM), "after a window that was refused: {mapped:?}");

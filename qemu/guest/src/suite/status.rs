@@ -233,11 +233,11 @@ fn status_3_tells_the_reason_the_window_and_the_remedy(host: &mut Host) -> Resul
 fn status_3_in_raw_mode(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::new()?;
     for (arguments, words) in [
-        ("read 0x50000000", "(EPERM): the range holds System RAM, which belongs to the kernel; choose memory"),
+        ("read 0xbf000000", "(EPERM): the range holds System RAM, which belongs to the kernel; choose memory"),
         ("dump 0xbffffff0+32", "0xbffffff0-0xc000000f of /dev/map: Operation not permitted (EPERM): the range holds"),
-        ("write 0x50000000 1", "(EPERM): the range holds System RAM"),
+        ("write 0xbf000000 1", "(EPERM): the range holds System RAM"),
         (
-            "read 0xfffffffffff000",
+            "read 0x7ffffffffffff000",
             "Invalid argument (EINVAL): the range leaves the physical address space; \
              `devmap info` shows the highest address",
         ),
@@ -474,12 +474,12 @@ fn check_tells_what_the_windows_allow(host: &mut Host) -> Result<()> {
     }
     for (place, errno, reason, nearest) in [
         ("0xc0300000", "EPERM", "the range is outside of every window", "three@0xc0200000+0x100000:cached"),
-        ("0x50000000+4K", "EPERM", "the range is outside of every window", "one@0xc0000000+0x100000"),
+        ("0xbf000000+4K", "EPERM", "the range is outside of every window", "one@0xc0000000+0x100000"),
         ("0xc0000000+3M", "EPERM", "the range is not wholly inside one window", "one@0xc0000000+0x100000"),
         ("0xc0100000 --write", "EACCES", "the window is read-only", "two@0xc0100000+0x100000:ro:wc"),
         ("0xc0000000 --exec", "EPERM", "physical memory is never mapped executable", ""),
         ("0xc0000000 --private", "EINVAL", "what is stored into a private mapping never reaches the memory", ""),
-        ("0xfffffffffff000", "EINVAL", "the range leaves the physical address space", ""),
+        ("0x7ffffffffffff000", "EINVAL", "the range leaves the physical address space", ""),
     ] {
         let ran = devmap(&format!("check {place}"))?;
         ensure!(ran.status == Some(3) && ran.err.is_empty(), "{ran:?}");

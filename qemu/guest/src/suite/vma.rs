@@ -148,18 +148,17 @@ impl Vma {
         unsafe { self.address.cast::<u8>().as_ptr().wrapping_add(offset).read_volatile() }
     }
 
+    /// Loads the 32 bits at `offset`, as devices want it that answer no narrower access; a fault kills this process.
+    pub fn load_word(&self, offset: usize) -> u32 {
+        let source = self.address.cast::<u8>().as_ptr().wrapping_add(offset).cast::<u32>();
+        // SAFETY: as for `load`; callers give multiples of four, and the mapping is aligned.
+        unsafe { source.read_volatile() }
+    }
+
     /// Stores a byte at `offset`; a fault kills this process.
     pub fn store(&self, offset: usize, value: u8) {
         // SAFETY: as for `load`; Rust does not use the memory.
         unsafe { self.address.cast::<u8>().as_ptr().wrapping_add(offset).write_volatile(value) }
-    }
-}
-
-impl Vma {
-    /// Loads the word at `offset`, as registers want it; a fault kills this process.
-    pub fn load_word(&self, offset: usize) -> u32 {
-        // SAFETY: as for `load`; the caller passes a multiple of 4.
-        unsafe { self.address.cast::<u8>().as_ptr().wrapping_add(offset).cast::<u32>().read_volatile() }
     }
 
     /// Stores a word at `offset`, as registers want it; a fault kills this process.

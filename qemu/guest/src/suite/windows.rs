@@ -157,7 +157,7 @@ fn windows_that_do_not_fit_together_are_einval(_: &mut Host) -> Result<()> {
 }
 
 fn a_window_in_system_ram_is_eperm(_: &mut Host) -> Result<()> {
-    for list in ["0x50000000+4K", "0xbffff000+8K", "0xc0000000+4M", "ok@0xc0000000+4K,ram@0x50000000+4K"] {
+    for list in ["0xbf000000+4K", "0xbffff000+8K", "0xc0000000+4M", "ok@0xc0000000+4K,ram@0xbf000000+4K"] {
         refused_with(&format!("windows={list}"), Errno::EPERM, "System RAM")?;
     }
     Ok(())
@@ -202,7 +202,7 @@ fn only_what_lies_in_one_window_can_be_mapped(host: &mut Host) -> Result<()> {
     }
     let result = Vma::shared(&node, START + 0x3000, PAGE as usize + 1).map(drop);
     ensure!(result == Err(Errno::EPERM), "a byte beyond the window: {result:?}");
-    let result = Vma::shared(&node, 0x5000_0000, PAGE as usize).map(drop);
+    let result = Vma::shared(&node, 0xbf00_0000, PAGE as usize).map(drop);
     ensure!(result == Err(Errno::EPERM), "System RAM: {result:?}");
     host.changed(seed, &[], |_| 0)
 }
@@ -491,7 +491,7 @@ fn compare_check_with_mmap(parameters: &[&str]) -> Result<()> {
     let mut verdicts = BTreeMap::new();
     for _ in 0..if kernel::is_debug() { 1000 } else { 4000 } {
         let near =
-            [START, START + MIB, START + 2 * MIB, START + LENGTH, 0, 0x5000_0000, 1 << 40, 1 << 52, 1 << 63, u64::MAX];
+            [START, START + MIB, START + 2 * MIB, START + LENGTH, 0, 0xbf00_0000, 1 << 40, 1 << 52, 1 << 63, u64::MAX];
         let pages = random.next() % 8;
         let start =
             random.pick(&near).wrapping_add(pages * PAGE).wrapping_sub(random.pick(&[0, 0, PAGE, 4 * PAGE, 1, 100]));

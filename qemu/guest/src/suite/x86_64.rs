@@ -9,12 +9,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use map_core::{LogLimit, Refusal, WindowError};
 use nix::{
     errno::Errno,
     libc,
-    sys::mman::{MapFlags, ProtFlags},
+    sys::{
+        mman::{MapFlags, ProtFlags},
+        ptrace,
+        wait::{waitpid, WaitStatus},
+    },
+    unistd::Pid,
 };
 
 use crate::{
@@ -29,6 +34,16 @@ use crate::{
     Test,
 };
 
+/// The registers of devices in a device tree. This machine has no such tree.
+pub const UART: u64 = 0;
+pub const RTC: u64 = 0;
+pub const HAS_PL031: bool = false;
+
+/// As above.
+pub fn devices_answer(_: &Vma, _: &Vma) -> Result<()> {
+    bail!("there is no device tree")
+}
+
 /// A page that a driver of the kernel has claimed: the registers of the I/O APIC.
 pub const CLAIMED: u64 = 0xfec0_0000;
 
@@ -42,6 +57,9 @@ pub const RESERVED: bool = false;
 pub const VACANT: u64 = 0xd000_0000;
 pub const VACANT_BYTE: u8 = 0;
 
+/// The widest access in bits of a program of 32 bits; `None` if there are no such programs.
+pub const NARROW_WIDEST: Option<u32> = Some(32);
+
 /// More bytes than the address space of a process.
 pub const ADDRESS_SPACE: u64 = 1 << 47;
 
@@ -52,13 +70,17 @@ pub fn cache_line() -> Result<usize> {
     Ok(line.trim_start_matches([' ', '\t', ':']).parse()?)
 }
 
-/// What the instruction is that these registers point to, if it is one for caches: `clwb`, `clflushopt`, `sfence` or
-/// `mfence`, with an address that is a register alone. `read` gives the bytes at an address.
-pub fn maintenance(
-    registers: &libc::user_regs_struct,
-    read: impl Fn(u64) -> Result<[u8; 8]>,
-) -> Result<Option<Maintenance>> {
-    let bytes = read(registers.rip)?;
+/// Lets a stopped process execute one instruction, and gives how that ended.
+pub fn step(pid: Pid) -> Result<WaitStatus> {
+    ptrace::step(pid, None)?;
+    Ok(waitpid(pid, None)?)
+}
+
+/// What the next instruction of a stopped process is, if it is one for caches: `clwb`, `clflushopt`, `sfence` or
+/// `mfence`, with an address that is a register alone.
+pub fn maintenance(pid: Pid) -> Result<Option<Maintenance>> {
+    let registers = ptrace::getregset::<ptrace::regset::NT_PRSTATUS>(pid)?;
+    let bytes = ptrace::read(pid, registers.rip as ptrace::AddressType)?.to_ne_bytes();
     let (prefixed, rest) = match bytes {
         [0x66, ref rest @ ..] => (true, &rest[..]),
         ref bytes => (false, &bytes[..]),
@@ -71,7 +93,7 @@ pub fn maintenance(
     let line = || {
         let number = modrm & 7 | u8::from(high) << 3;
         ensure!(number & 7 != 4 && matches!((modrm >> 6, displacement), (0, _) | (1, 0)), "{bytes:02x?}");
-        let of = registers;
+        let of = &registers;
         let numbered = [
             of.rax, of.rcx, of.rdx, of.rbx, of.rsp, of.rbp, of.rsi, of.rdi, of.r8, of.r9, of.r10, of.r11, of.r12,
             of.r13, of.r14, of.r15,

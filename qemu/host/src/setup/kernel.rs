@@ -77,13 +77,7 @@ impl Kernel {
         cache: &BuildCache,
         ui: &Ui,
     ) -> Result<Kernel> {
-        let KernelId { arch, flavour, .. } = id;
-        let variant = flavour.variant(arch).map_or("", |variant| variant.config);
-        let fragment = merge_fragments(&[COMMON, arch.config, flavour.config, variant]);
-        let key = key(arch, source, &toolchain.identity(), &fragment);
-        // Not the name of the series: the version has it.
-        let stem = KernelId { origin: &kernels::ALL[0], ..id }.stem();
-        let bucket = format!("{BUCKET}/{stem}-{}-{}", source.version, short_hash(&key));
+        let Inputs { fragment, key, bucket } = Inputs::of(id, source, &toolchain);
         let place = cache.path(&bucket);
         let finished = || Kernel::at(id, &place, &toolchain);
         // The user may have edited the tree; make knows what to rebuild, and is quick if there is nothing.
@@ -99,6 +93,12 @@ impl Kernel {
         let build = Build { id, source, toolchain: &toolchain, cache, ui, fragment, place: &place, lock: &lock };
         build.run(&key).map_err(|error| cache.explain(error, &place))?;
         finished()
+    }
+
+    /// The kernel in the cache that was built from exactly these inputs.
+    pub fn cached(id: KernelId, source: &Source, toolchain: &Arc<Toolchain>, cache: &BuildCache) -> Option<Kernel> {
+        let place = cache.path(&Inputs::of(id, source, toolchain).bucket);
+        (State::read(&place) == State::Complete).then(|| Kernel::at(id, &place, toolchain).ok())?
     }
 
     /// Its name in messages.
@@ -126,6 +126,26 @@ impl Kernel {
         let release = fs::read_to_string(&release).with_context(|| format!("cannot read {}", release.display()))?;
         let builder = Builder::Toolchain(Arc::clone(toolchain));
         Ok(Kernel { id, build, image, release: release.trim().into(), builder })
+    }
+}
+
+/// What a kernel is built from, and where it is in the cache.
+struct Inputs {
+    fragment: String,
+    key: String,
+    bucket: String,
+}
+
+impl Inputs {
+    fn of(id: KernelId, source: &Source, toolchain: &Toolchain) -> Inputs {
+        let KernelId { arch, flavour, .. } = id;
+        let variant = flavour.variant(arch).map_or("", |variant| variant.config);
+        let fragment = merge_fragments(&[COMMON, arch.config, flavour.config, variant]);
+        let key = key(arch, source, &toolchain.identity(), &fragment);
+        // Not the name of the series: the version has it.
+        let stem = KernelId { origin: &kernels::ALL[0], ..id }.stem();
+        let bucket = format!("{BUCKET}/{stem}-{}-{}", source.version, short_hash(&key));
+        Inputs { fragment, key, bucket }
     }
 }
 

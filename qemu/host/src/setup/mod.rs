@@ -71,6 +71,20 @@ impl Tools {
     }
 }
 
+/// A kernel that is built here, if it is in the cache already. Installs and builds nothing.
+pub fn kernel_in_cache(kernel: KernelId, ui: &Ui) -> Result<Option<Kernel>> {
+    let cache = BuildCache::find()?;
+    let archive = Archive::new(&cache, ui, kernel.arch.debian);
+    let Supply::Source(package) = kernel.origin.supply else { return Ok(None) };
+    let source = match Source::given(kernel.arch)? {
+        Some(source) => source,
+        None => Source::debian(package, &cache, &archive, ui)?,
+    };
+    let clang = packages::version(toolchain::CLANG)?;
+    let toolchain = Toolchain::complete(kernel.arch, &Rustc::find()?, clang, &cache, &archive, ui)?;
+    Ok(Kernel::cached(kernel, &source, &Arc::new(toolchain), &cache))
+}
+
 /// Installs and builds everything except a kernel.
 pub fn prepare(arch: &'static Arch, ui: &Ui) -> Result<Tools> {
     let cache = BuildCache::find()?;
@@ -91,7 +105,10 @@ pub fn prepare_tests(tools: &Tools, ui: &Ui) -> Result<Option<PathBuf>> {
     let cache = BuildCache::find()?;
     packages::ensure(tools.arch, tools.arch.test_packages, &cache, ui)?;
     let archive = Archive::new(&cache, ui, tools.arch.debian);
-    sysroot::find(tools.arch.programs_32.rust, &tools.rustc, &cache, &archive, ui)
+    match tools.arch.programs_32 {
+        Some(target) => sysroot::find(target.rust, &tools.rustc, &cache, &archive, ui),
+        None => Ok(None),
+    }
 }
 
 /// Checks the device tree binding, and trees that use it, with dt-schema, which the cache keeps.

@@ -123,7 +123,9 @@ fn sources(lacking: &[&str], arch: &Arch, cache: &BuildCache, ui: &Ui) -> Result
     }
     let backports = Backports::new(cache, ui)?;
     for options in [backports.known(), backports.preferred()] {
-        if candidate(&options, emulator)?.is_some_and(|version| is_new_enough(&version)) {
+        let there = candidate(&options, emulator)?.is_some_and(|version| is_new_enough(&version));
+        // It may depend on what only the backports have, too: firmware.
+        if there && can_install(&options, lacking) {
             return Ok(options);
         }
     }
@@ -131,6 +133,13 @@ fn sources(lacking: &[&str], arch: &Arch, cache: &BuildCache, ui: &Ui) -> Result
         "guests of {arch} need {emulator} {emulator_min} or later, and neither this system's release nor its backports \
          have it"
     )
+}
+
+/// Whether apt finds everything that these packages depend on.
+fn can_install(options: &[String], packages: &[&str]) -> bool {
+    let mut command = Command::new("apt-get");
+    command.args(options).args(["--simulate", "--no-install-recommends", "install"]).args(packages);
+    Job::new(command).output().is_ok()
 }
 
 /// The version of a package that apt would install.

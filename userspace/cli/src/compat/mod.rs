@@ -62,7 +62,7 @@ fn unknown(error: lexopt::Error) -> String {
 
 /// 64 bits, if this processor has such accesses.
 fn width_64() -> Option<Width> {
-    Some(Width::WIDEST).filter(|width| width.bits() == 64)
+    Some(Width::Bits64).filter(|width| width.is_native())
 }
 
 /// Opens `file`, or else the device that DEVMAP_DEVICE names, or else the node of the driver.

@@ -448,7 +448,7 @@ mod tests {
         assert_eq!(exchange("32be", 0x1234_5678), 0x1234_5678);
         assert_eq!(exchange("32bes", 0x1234_5678), 0x5678_1234);
         assert_eq!(exchange("16les", 0x1234), 0x1234);
-        if Width::WIDEST == Width::Bits64 {
+        if Width::Bits64.is_native() {
             assert_eq!(exchange("64les", 0x0123_4567_89ab_cdef), 0x89ab_cdef_0123_4567);
         }
     }
