@@ -8,6 +8,7 @@ use std::{
     io::ErrorKind,
     os::fd::AsFd,
     path::Path,
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -27,7 +28,7 @@ use crate::{
     dt,
     host::Host,
     kernel::Loaded,
-    program::{devmap, shell, Running},
+    program::{devmap, shell, Ran, Running},
     userspace::{self, until, Clock, Reading},
 };
 
@@ -172,16 +173,23 @@ fn several_interrupts_have_names(_: &mut Host) -> Result<()> {
     ensure!(other.wait(Some(Duration::from_millis(50)))? == 0, "the other took what is not its own");
     ensure!(edge.wait(None)? == 1, "the first lost it");
 
-    let mut all = Reading::new("devmap wait-irq pulse --count 3")?;
-    let mut one = Reading::new("devmap wait-irq pulse/other")?;
-    thread::sleep(Duration::from_millis(500));
-    for (index, name) in [(0, "edge"), (2, "other"), (0, "edge")] {
-        raise(index)?;
-        all.prints(&format!("pulse/{name}: 1 interrupt"))?;
+    // A program of 32 bits has the same structures.
+    for program in ["devmap", "devmap32"] {
+        let mut all = Reading::new(&format!("{program} wait-irq pulse --count 3"))?;
+        let mut one = Reading::new(&format!("{program} wait-irq pulse/other"))?;
+        thread::sleep(Duration::from_millis(500));
+        for (index, name) in [(0, "edge"), (2, "other"), (0, "edge")] {
+            raise(index)?;
+            all.prints(&format!("pulse/{name}: 1 interrupt"))?;
+        }
+        all.ends()?;
+        one.prints("pulse/other: 1 interrupt")?;
+        one.ends()?;
+        let listed = Ran::new(Command::new(program).args(["windows", "--json"]))?;
+        ensure!(listed.out == devmap("windows --json")?.out, "{listed:?}");
+        Ran::new(Command::new(program).args(["wait-irq", "pulse/level", "--timeout", "10ms"]))?
+            .failed(5, &["timed out: pulse/level: 0 of 1"])?;
     }
-    all.ends()?;
-    one.prints("pulse/other: 1 interrupt")?;
-    one.ends()?;
     devmap("wait-irq pulse/tx")?.failed(3, &["has no interrupt tx; it has 0 (edge), 1 (level), 2 (other)"])?;
     let proposed = shell("DEVMAP_COMPLETE=fish _CLAP_COMPLETE_INDEX=2 devmap -- devmap wait-irq p")?;
     ensure!(["pulse", "pulse/edge", "pulse/other"].iter().all(|name| proposed.out.contains(name)), "{proposed:?}");
