@@ -131,8 +131,8 @@ fn prepare(
     }
     // No kernel may be there.
     let _ = queues.1.send(());
-    let everything = options.only.is_none() && options.arch.is_empty() && options.flavour.is_empty();
-    if everything && options.kernel.is_empty() && !options.all {
+    let by_default = options.arch.is_empty() && options.flavour.is_empty() && options.kernel.is_empty();
+    if options.whole() && by_default && !options.all {
         for kernel in kernels::meant() {
             build_only(kernel, tally, ui)?;
         }
