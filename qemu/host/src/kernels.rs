@@ -17,7 +17,7 @@ pub struct Origin {
     pub supply: Supply,
     /// The architectures and flavours of which `map-qemu test` runs it without being asked to.
     pub in_every_test: &'static [(&'static str, &'static str)],
-    /// Those of which it runs it if it is asked for their architecture, or for their flavour.
+    /// Those of which it runs it if it is asked for their architecture.
     pub when_named: &'static [(&'static str, &'static str)],
     /// Words for the kernel's command line.
     pub append: &'static str,
@@ -93,7 +93,7 @@ pub fn meant() -> impl Iterator<Item = KernelId> {
     let found = named.filter_map(|(origin, (arch, flavour))| {
         Some(KernelId { arch: Arch::find(arch)?, origin, flavour: Flavour::find(flavour)? })
     });
-    found.filter(|kernel| kernel.is_meant(true, false) && kernel.flavour.is_plain())
+    found.filter(KernelId::is_meant)
 }
 
 /// One kernel.
@@ -125,12 +125,9 @@ impl KernelId {
         self.origin.in_every_test.contains(&(self.arch.name, self.flavour.name))
     }
 
-    /// Whether `map-qemu test` runs it if it is asked for its architecture alone, or for its flavour.
-    pub fn is_meant(&self, by_arch: bool, by_flavour: bool) -> bool {
-        let Self { arch, origin, flavour } = self;
-        // Where a test of everything has a kernel of the architecture, that is the one.
-        let only = ALL.iter().flat_map(|origin| origin.in_every_test).all(|(name, _)| *name != arch.name);
-        origin.when_named.contains(&(arch.name, flavour.name)) && (by_flavour && !flavour.is_plain() || by_arch && only)
+    /// Whether `map-qemu test` runs it if it is asked for its architecture.
+    pub fn is_meant(&self) -> bool {
+        self.origin.when_named.contains(&(self.arch.name, self.flavour.name))
     }
 
     /// Whether Debian has built it. The others are built here, by the tool chain of this machine.

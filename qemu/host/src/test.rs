@@ -192,9 +192,8 @@ fn kernels(options: &Options) -> Result<Vec<KernelId>> {
     if let (Some(kernel), true) = (absent.first(), there.is_empty()) {
         kernel.check()?;
     }
-    let (by_arch, by_flavour) = (!options.arch.is_empty(), !options.flavour.is_empty());
     there.retain(|kernel| {
-        let named = !options.kernel.is_empty() || kernel.is_meant(by_arch, by_flavour);
+        let named = !options.kernel.is_empty() || !options.arch.is_empty() && kernel.is_meant();
         options.all || named || kernel.is_in_every_test()
     });
     Ok(there)
