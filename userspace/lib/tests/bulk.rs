@@ -83,8 +83,9 @@ proptest! {
         fixed in prop::option::of(prop::sample::select(vec![Width::Bits8, Width::Bits16, Width::Bits32])),
     ) {
         // To a multiple of the width.
-        let start = start - (base as usize + start) % 4;
-        prop_assume!(start as isize >= 0 && start + 4 <= LENGTH);
+        let aligned = start.checked_sub((base as usize + start) % 4);
+        prop_assume!(aligned.is_some_and(|start| start + 4 <= LENGTH));
+        let start = aligned.unwrap();
         let length = length.min(LENGTH - start) / 4 * 4;
         let contents = noise(base as usize + LENGTH, 0);
         let fake = FakeDevice::new(&contents);
