@@ -193,8 +193,8 @@ impl FileOperations for NodeFile {
     }
 
     fn alignment(&self, offset: u64, length: u64) -> Option<(u64, u64)> {
+        let size = machine::huge_page_size().filter(|size| length >= *size)?;
         let start = self.base().checked_add(offset)?;
-        let size = machine::huge_page_size()?;
         has_huge_page(&PhysRange::new(start, length)?, size).then_some((start, size))
     }
 
