@@ -30,8 +30,8 @@ pub struct SuiteSpec {
     pub origins: &'static [&'static str],
     /// The flavours of the kernel with which it runs.
     pub flavours: &'static [&'static str],
-    /// It takes so long that it runs only with `--all`, or if its test is named.
-    pub rare: bool,
+    /// The flavours with which it takes so long that it runs only with `--all`, or if it or its test is named.
+    pub rare_with: &'static [&'static str],
     /// The factor by which it may take longer than others.
     pub timeout_factor: u32,
     /// The last test of the suite ends in a kernel panic, with this as the first fault in the kernel's log.
@@ -59,7 +59,7 @@ const ORDINARY: SuiteSpec = SuiteSpec {
     arches: &["x86_64", "arm64", "riscv64"],
     origins: &["7.3", "7.2", "debian"],
     flavours: &["plain", "debug"],
-    rare: false,
+    rare_with: &[],
     timeout_factor: 1,
     expected_panic: None,
 };
@@ -116,7 +116,7 @@ pub const ALL: &[SuiteSpec] = &[
         origins: &["7.3"],
         arches: &["x86_64"],
         flavours: &["debug"],
-        rare: true,
+        rare_with: &["plain", "debug"],
         timeout_factor: 6,
         ..ORDINARY
     },
@@ -133,9 +133,10 @@ pub const ALL: &[SuiteSpec] = &[
         origins: BUILT,
         ..ORDINARY
     },
-    SuiteSpec { name: "devmap", suite: Suite::Devmap, ..ORDINARY },
+    // These two are about the command line and the rules of mmap(2). What they ask of the driver, the others ask, too.
+    SuiteSpec { name: "devmap", suite: Suite::Devmap, rare_with: &["debug"], ..ORDINARY },
     SuiteSpec { name: "driver", suite: Suite::Driver, ..ORDINARY },
-    SuiteSpec { name: "mmap", suite: Suite::Mmap, ..ORDINARY },
+    SuiteSpec { name: "mmap", suite: Suite::Mmap, rare_with: &["debug"], ..ORDINARY },
     SuiteSpec {
         name: "large windows",
         suite: Suite::Big,
@@ -253,6 +254,11 @@ impl SuiteSpec {
         ALL.iter().find(|spec| spec.name == name)
     }
 
+    /// Whether it runs with this kernel only if that is asked for.
+    pub fn is_rare(&self, kernel: KernelId) -> bool {
+        self.rare_with.contains(&kernel.flavour.name)
+    }
+
     /// Whether it runs in a guest with this kernel.
     pub fn fits(&self, kernel: KernelId) -> bool {
         self.arches.contains(&kernel.arch.name)
@@ -279,7 +285,10 @@ mod tests {
                 let of = |origin| flavour::ALL.iter().map(move |flavour| KernelId { arch, origin, flavour });
                 let kernels = kernels::ALL.iter().flat_map(of);
                 let fitting: Vec<_> = kernels.filter(|kernel| kernel.check().is_ok() && spec.fits(*kernel)).collect();
-                let is_run = |kernel: &KernelId| kernel.is_in_every_test() || kernel.is_meant();
+                let is_run = |kernel: &KernelId| {
+                    let always = spec.rare_with.len() == spec.flavours.len() || !spec.is_rare(*kernel);
+                    always && (kernel.is_in_every_test() || kernel.is_meant())
+                };
                 assert!(fitting.is_empty() || fitting.iter().any(is_run), "{arch}: {spec:?}");
                 runs |= !fitting.is_empty();
             }
@@ -287,6 +296,7 @@ mod tests {
             assert!(spec.arches.iter().all(|name| Arch::find(name).is_some()), "{spec:?}");
             assert!(spec.origins.iter().all(|name| Origin::find(name).is_some()), "{spec:?}");
             assert!(spec.flavours.iter().all(|name| Flavour::find(name).is_some()), "{spec:?}");
+            assert!(spec.rare_with.iter().all(|name| spec.flavours.contains(name)), "{spec:?}");
             assert!(ALL[..number].iter().all(|other| other.name != spec.name && other.suite != spec.suite));
         }
     }

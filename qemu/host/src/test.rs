@@ -68,10 +68,10 @@ impl Options {
         self.only.is_none() && self.suite.is_empty()
     }
 
-    /// Whether the tests of this suite are to run, if their names fit.
-    fn has(&self, spec: &SuiteSpec) -> bool {
+    /// Whether the tests of this suite are to run with this kernel, if their names fit.
+    fn has(&self, spec: &SuiteSpec, kernel: KernelId) -> bool {
         let named = self.suite.iter().any(|suite| suite.name == spec.name);
-        named || self.suite.is_empty() && (!spec.rare || self.all || self.only.is_some())
+        named || self.suite.is_empty() && (!spec.is_rare(kernel) || self.all || self.only.is_some())
     }
 }
 
@@ -353,7 +353,7 @@ fn guests(
     // What clippy finds does not depend on the kernel, but clippy is there only with this machine's tool chain.
     let mut lint = options.whole();
     for kernel in kernels {
-        let fits = |spec: &&'static SuiteSpec| spec.fits(*kernel) && runs(spec) && options.has(spec);
+        let fits = |spec: &&'static SuiteSpec| spec.fits(*kernel) && runs(spec) && options.has(spec, *kernel);
         let specs: Vec<_> = suites::ALL.iter().filter(fits).collect();
         if specs.is_empty() {
             continue;
