@@ -25,7 +25,7 @@ use self::{
     stock::Archives,
     toolchain::{Rustc, Toolchain},
 };
-pub use self::{cache::lock, kernel::Kernel, toolchain::llvm};
+pub use self::{cache::lock, kernel::Kernel};
 use crate::{
     arch::{self, Arch},
     kernels::{KernelId, Supply},

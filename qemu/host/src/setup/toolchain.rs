@@ -149,11 +149,6 @@ impl Toolchain {
     }
 }
 
-/// One of LLVM's own programs.
-pub fn llvm(program: &str) -> Command {
-    Command::new(Path::new(LLVM).join("bin").join(program))
-}
-
 /// Whether an environment variable affects a kernel's Makefile.
 fn affects_make(name: &str) -> bool {
     const NAMES: &[&str] = &[
