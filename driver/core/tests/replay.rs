@@ -2,26 +2,52 @@
 
 //! Replays the corpus of the fuzzer and the lists of `malformed.txt`.
 
+mod calls;
+mod draft;
+mod input;
 mod list;
+mod tree;
 
 use std::{
     fs,
     path::Path, //
 };
 
-#[test]
-fn the_fuzzers_corpus_is_still_fine() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/windows");
+/// Checks every file of the corpus called `name`, of which there are at least `least`.
+fn replay(name: &str, least: usize, check: fn(&[u8])) {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz/corpus")
+        .join(name);
     let mut count = 0;
     for entry in fs::read_dir(&directory).unwrap() {
-        list::check(&fs::read(entry.unwrap().path()).unwrap());
+        check(&fs::read(entry.unwrap().path()).unwrap());
         count += 1;
     }
     assert!(
-        count >= 20,
+        count >= least,
         "{} holds {count} files only",
         directory.display()
     );
+}
+
+#[test]
+fn the_fuzzers_lists_are_still_fine() {
+    replay("windows", 100, list::check);
+}
+
+#[test]
+fn the_fuzzers_nodes_are_still_fine() {
+    replay("tree", 100, tree::check);
+}
+
+#[test]
+fn the_fuzzers_calls_are_still_fine() {
+    replay("calls", 100, calls::check);
+}
+
+#[test]
+fn the_fuzzers_drafts_are_still_fine() {
+    replay("draft", 100, draft::check);
 }
 
 #[test]
