@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! docs/safety.md names a test for each of its promises. They exist, and are run.
+//! docs/safety.md and docs/SECURITY.md name a test for each of their promises. They exist, and are run.
 
 mod common;
 
@@ -30,17 +30,18 @@ fn is_test(name: &str, guest: &str, host: &str) -> bool {
 
 #[test]
 fn every_promise_names_tests_that_exist() {
-    let documentation = fs::read_to_string(root().join("docs/safety.md")).unwrap();
+    let read = |name: &str| fs::read_to_string(root().join("docs").join(name)).unwrap();
+    let documentation = read("safety.md") + "\n\n" + &read("SECURITY.md");
     let (mut guest, mut host) = (String::new(), String::new());
     sources(&root().join("qemu/guest/src/suite"), &mut guest);
     sources(&root().join("driver/core"), &mut host);
     let promises = promises(&documentation);
-    assert!(promises.len() > 25, "{promises:#?}");
+    assert!(promises.len() > 60, "{promises:#?}");
     for (promise, cell) in promises {
         let names = names(cell);
         assert!(!names.is_empty() || cell.trim().starts_with("none: "), "no test and no reason:{promise}");
         for name in names {
-            assert!(is_test(name, &guest, &host), "docs/safety.md names the test {name}, which there is not:{promise}");
+            assert!(is_test(name, &guest, &host), "the documents name the test {name}, which there is not:{promise}");
         }
     }
     // Where the text names one outside of the tables, it exists as well.
