@@ -73,6 +73,16 @@ bench: rust ## Measure the driver beside its peers, in instructions; keeps figur
 bench-check: rust ## Compare with these figures: fails if one is 5 % worse
 	@$(MAP_QEMU) bench --check docs/benchmarks
 
+.PHONY: mutants
+mutants: rust ## Plant bugs, one after the other: fails if a test does not notice one (an hour)
+	@$(MAP_QEMU) mutants
+
+# How long each target of the fuzzer runs.
+FUZZ_SECONDS ?= 60
+.PHONY: fuzz-host
+fuzz-host: rust ## Fuzz what reads texts and structures, on this machine, FUZZ_SECONDS each
+	@qemu/fuzz.sh "$(or $(CACHE),$(CURDIR)/target)" "$(FUZZ_SECONDS)"
+
 .PHONY: shell
 shell: rust ## Get a shell in a guest with the driver loaded
 	@$(MAP_QEMU) shell $(GUEST)

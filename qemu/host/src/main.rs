@@ -16,6 +16,7 @@ mod libraries;
 mod machine;
 mod memory;
 mod module;
+mod mutants;
 mod pages;
 mod place;
 mod process;
@@ -80,6 +81,8 @@ enum Command {
     Exec(exec::Options),
     /// Measures the driver beside its peers, in instructions.
     Bench(bench::Options),
+    /// Plants bugs, one after the other, and looks whether a test notices.
+    Mutants(mutants::Options),
 }
 
 /// The guest to boot.
@@ -167,6 +170,7 @@ fn perform(command: Command, ui: &Ui) -> Result<ExitCode> {
         Command::Shell(target) => shell::shell(target, ui),
         Command::Exec(options) => exec::exec(&options, ui),
         Command::Bench(options) => bench::bench(&options, ui),
+        Command::Mutants(options) => mutants::mutants(&options, ui),
     }
 }
 
