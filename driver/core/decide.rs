@@ -1155,6 +1155,13 @@ mod tests {
         };
         assert_eq!(check_window(&plain, &free()), Ok(()));
         assert_eq!(check_window(&plain, &ram()), Err(WindowError::SystemRam));
+        // What other drivers may have at the same time, the kernel must not have either.
+        let shared = Window {
+            claim: false,
+            ..plain
+        };
+        assert_eq!(check_window(&shared, &free()), Ok(()));
+        assert_eq!(check_window(&shared, &ram()), Err(WindowError::SystemRam));
         for window in [&plain, &parameter] {
             let verdict = check_window(window, &locked_down());
             assert_eq!(verdict, Err(WindowError::LockedDown));
@@ -1172,6 +1179,11 @@ mod tests {
             ..free()
         };
         assert_eq!(check_window(&plain, &pci), Err(WindowError::PciBar));
+        let shared = Window {
+            claim: false,
+            ..plain
+        };
+        assert_eq!(check_window(&shared, &pci), Err(WindowError::PciBar));
         let isa = Kernel { pci: false, ..pci };
         assert_eq!(check_window(&plain, &isa), Err(WindowError::CacheType));
         let cached = Window {

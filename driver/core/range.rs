@@ -136,4 +136,21 @@ mod tests {
         assert!(!sdram.contains(&next) && !sdram.contains(&across));
         assert!(sdram.overlaps(&last) && sdram.overlaps(&across) && !sdram.overlaps(&next));
     }
+    #[test]
+    fn a_hull_has_all_of_both_and_an_intersection_what_they_share() {
+        let range = |start, length| PhysRange::new(start, length).unwrap();
+        let (low, high) = (range(0x1000, 0x2000), range(0x2000, 0x4000));
+        let (apart, top) = (range(0x9000, 0x1000), range(u64::MAX, 1));
+        for (one, other) in [(low, high), (high, low)] {
+            assert_eq!(one.hull(&other), Some(range(0x1000, 0x5000)));
+            assert_eq!(one.intersection(&other), Some(range(0x2000, 0x1000)));
+        }
+        assert_eq!(low.hull(&apart), Some(range(0x1000, 0x9000)));
+        assert_eq!(apart.hull(&low), low.hull(&apart));
+        assert_eq!(low.intersection(&apart), None);
+        assert_eq!(low.hull(&range(0x1800, 1)), Some(low));
+        // All addresses are one byte too many for a length.
+        assert_eq!(range(0, 1).hull(&top), None);
+        assert_eq!(range(1, 1).hull(&top), Some(range(1, u64::MAX)));
+    }
 }
