@@ -157,6 +157,18 @@ dist: rust ## Make the archive that Yocto and Buildroot build from (docs/images.
 recipes: ## Write the version and the licences' hashes into their recipes
 	driver/packaging/recipes.sh
 
+# Valgrind sees the accesses of the assembly as well, which no sanitizer does. It refuses some system calls by rules of its
+# own, so the tests of what the kernel answers are left out: those of descriptors, and of lengths that no process has.
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+RUNNER = CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER
+.PHONY: test-memory
+test-memory: rust ## Run the unit tests under AddressSanitizer, and under valgrind
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test --quiet --locked --package map-core --package devmap \
+		--all-features --lib --tests --target $(HOST)
+	PROPTEST_CASES=8 $(RUNNER)="valgrind --quiet --error-exitcode=9" cargo test --quiet --locked --package devmap \
+		--all-features --lib --test bulk --test driver --test file --test parts --test single -- \
+		--skip lengths_that_no_process_has_are_refused
+
 .PHONY: test-images
 test-images: ## Check those recipes: of Yocto, and of Buildroot if BUILDROOT names its tree
 	driver/packaging/check.sh "$(or $(CACHE),target)/oelint"
