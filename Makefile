@@ -163,6 +163,7 @@ HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 RUNNER = CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER
 .PHONY: test-memory
 test-memory: rust ## Run the unit tests under AddressSanitizer, and under valgrind
+	@command -v valgrind >/dev/null || { echo "install Debian's package valgrind" >&2; exit 1; }
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test --quiet --locked --package map-core --package devmap \
 		--all-features --lib --tests --target $(HOST)
 	PROPTEST_CASES=8 $(RUNNER)="valgrind --quiet --error-exitcode=9" cargo test --quiet --locked --package devmap \

@@ -278,6 +278,7 @@ fn host_tests(tally: &Tally<'_>, ui: &Ui) -> Result<()> {
 
 /// The checks of what is delivered, as targets of make.
 const DELIVERIES: &[Check] = &[
+    Check { name: "host: the unit tests under AddressSanitizer and valgrind", arguments: &["test-memory"] },
     Check { name: "packages: Debian's install, build the driver and leave nothing", arguments: &["test-packages"] },
     Check { name: "crates: they can be published", arguments: &["test-publish"] },
     Check { name: "images: the recipes of Yocto and Buildroot", arguments: &["test-images"] },
