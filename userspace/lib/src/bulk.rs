@@ -643,6 +643,25 @@ mod tests {
     }
 
     #[test]
+    fn a_difference_is_found_in_every_block_of_uncached_memory() {
+        const LENGTH: usize = 2 * BLOCK + 100;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(0x4000).unwrap();
+        let mapping = Device::open(file.path()).unwrap().map(PhysRange::new(3, 0x3000).unwrap()).unwrap();
+        let mapping = mapping.with_cache(Some(CacheMode::Uncached));
+        let mut bytes: Vec<u8> = (0..LENGTH).map(|index| (index % 251) as u8).collect();
+        mapping.bulk().write_from(0, &bytes).unwrap();
+        assert_eq!(mapping.bulk().compare(0, &bytes).unwrap(), None);
+        for offset in [0, 4, BLOCK - 1, BLOCK, BLOCK + 5, 2 * BLOCK, 2 * BLOCK + 8, LENGTH - 1] {
+            let found = bytes[offset];
+            bytes[offset] = !found;
+            let difference = Difference { offset, found, expected: !found };
+            assert_eq!(mapping.bulk().compare(0, &bytes).unwrap(), Some(difference));
+            bytes[offset] = found;
+        }
+    }
+
+    #[test]
     fn a_fixed_width_moves_everything() {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(0x1000).unwrap();
