@@ -14,7 +14,10 @@ use crate::{
         Directory, //
     },
     display::CoreDisplay,
-    map_core::Entry,
+    map_core::{
+        Decimal,
+        Entry, //
+    },
     state, //
 };
 
@@ -45,6 +48,7 @@ impl Contents for Driver {
             return;
         };
         for (reason, count) in state.counts.refusals() {
+            let count = CoreDisplay(Decimal(count));
             seq_print!(out, "{count:>10} {}\n", CoreDisplay(reason));
         }
     }

@@ -42,6 +42,7 @@ use crate::{
         },
         task, //
     },
+    display::CoreDisplay,
     error::error_of,
     map_core::{
         abi::{
@@ -58,6 +59,7 @@ use crate::{
         come_since,
         dt,
         Arrival,
+        Decimal,
         IrqRefusal,
         Irqs,
         Name,
@@ -404,6 +406,7 @@ impl Interrupts {
         self.each(|index, name, (trigger, masked, count)| {
             // The last line gets its end from the caller.
             let separator = if index == 0 { "" } else { "\n" };
+            let count = Decimal(count);
             write!(
                 out,
                 "{separator}{index} {} {} {} {count}",
@@ -429,6 +432,7 @@ impl Interrupts {
             } else {
                 ""
             };
+            let count = CoreDisplay(Decimal(count));
             seq_print!(
                 out,
                 "{} {index} {} irq {} {} {} {eventfd}{count}\n",
@@ -467,7 +471,7 @@ impl Interrupts {
     pub(crate) fn show_file(&self, taken: &Taken, out: &SeqFile) {
         let _ = self.each(|index, name, (_, _, count)| {
             let taken = taken.0.get(index).map_or(0, |taken| taken.load(Relaxed));
-            let left = come_since(count, taken);
+            let left = CoreDisplay(Decimal(come_since(count, taken)));
             seq_print!(out, "map-irq:\t{index} {} {left}\n", shown(&name));
             Ok(())
         });

@@ -67,7 +67,7 @@ pub(crate) struct Node {
     /// The minor number, at least 1.
     pub(crate) minor: u32,
     /// The number of VMAs of the window that are mapped now.
-    pub(crate) vmas: Atomic<i64>,
+    pub(crate) vmas: Atomic<isize>,
     pub(crate) interrupts: Option<Arc<Interrupts>>,
     #[pin]
     contents: Mutex<Contents>,

@@ -20,6 +20,7 @@ use crate::{
     error::Denial,
     file::NodeFile,
     map_core::{
+        Decimal,
         Entry,
         LeftOut,
         LogLimit,
@@ -100,6 +101,7 @@ fn may_log(state: &State) -> bool {
 /// Logs the counts of suppressed lines that are due at `now`, or all of them.
 fn say_left_out(limit: &mut LogLimit, now: Option<u64>) {
     while let Some(LeftOut { user, count }) = limit.take_left_out(now) {
+        let count = CoreDisplay(Decimal(count));
         match user {
             Some(user) => pr_warn!("{count} more refusals of user {user} were not logged\n"),
             None => pr_warn!("{count} more refusals of other users were not logged\n"),

@@ -177,7 +177,7 @@ impl Drop for Published {
 /// The counters.
 pub(crate) struct Counts {
     /// The number of VMAs that are mapped now. fork(2) and a partial munmap(2) add VMAs.
-    vmas: Atomic<i64>,
+    vmas: Atomic<isize>,
     refusals: [Atomic<u64>; Refusal::ALL.len()],
 }
 
@@ -200,7 +200,7 @@ impl Counts {
     }
 
     /// Returns the number of VMAs that are mapped now.
-    pub(crate) fn vmas(&self) -> i64 {
+    pub(crate) fn vmas(&self) -> isize {
         self.vmas.load(Relaxed)
     }
 

@@ -8,6 +8,7 @@
 
 pub mod abi;
 mod decide;
+mod decimal;
 mod draft;
 pub mod dt;
 mod huge;
@@ -37,6 +38,7 @@ pub use decide::{
     WindowError,
     LARGEST_MAPPING, //
 };
+pub use decimal::Decimal;
 pub use draft::{
     switch,
     Draft,

@@ -61,6 +61,10 @@ pub fn show(out: &mut dyn Write, things: (&Window, &PhysRange, Refusal, &TableEr
     let _ = write!(out, "{:?} {:?} {:?} {:?}", things.0, things.2, things.3, things.4);
 }
 
+pub fn decimal(out: &mut dyn Write, number: u64) {
+    let _ = write!(out, "{:>10} {}", Decimal(number), Decimal(number));
+}
+
 pub fn name(text: &[u8]) -> Option<(&'static str, [u8; 32], bool)> {
     let name = Name::new(text)?;
     let _ = (name.as_str().len(), name.as_c_str().count_bytes());
