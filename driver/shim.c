@@ -345,6 +345,9 @@ unsigned int map_fault_insert(struct vm_fault *vmf, unsigned long address,
 #endif
 }
 
+/* abstractions/shim.rs has the number. */
+static_assert((__force unsigned int)FOP_UNSIGNED_OFFSET == 1 << 5);
+
 /* Finds room in the address space of the current process, as for any file. */
 unsigned long map_unmapped_range(struct file *file, unsigned long address,
 				 unsigned long length, unsigned long pgoff,

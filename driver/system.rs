@@ -10,7 +10,10 @@ use kernel::{
 
 use crate::{
     abstractions::{
-        fs::FileMode,
+        fs::{
+            FileMode,
+            LAST_OFFSET_OF_ALL, //
+        },
         machine,
         of,
         resource,
@@ -34,6 +37,14 @@ pub(crate) fn limits() -> Limits {
         last_offset: usize::MAX as u64,
         task_size: task::task_size() as u64,
         aborts: machine::aborts(),
+    }
+}
+
+/// Returns the same for the node of all memory, whose offsets are physical addresses.
+pub(crate) fn limits_of_all() -> Limits {
+    Limits {
+        last_offset: LAST_OFFSET_OF_ALL,
+        ..limits()
     }
 }
 

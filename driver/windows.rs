@@ -68,6 +68,7 @@ use crate::{
     state::State,
     system::{
         limits,
+        limits_of_all,
         with_reservation,
         Kernel, //
     }, //
@@ -197,7 +198,7 @@ impl Windows {
             let grant = decide(request, &self.alone(node)?, &limits(), &Kernel)?;
             return Ok((grant, Some(node.clone())));
         }
-        let grant = decide(request, &self.mode, &limits(), &Kernel)?;
+        let grant = decide(request, &self.mode, &limits_of_all(), &Kernel)?;
         let Some(found) = grant.window else {
             return Ok((grant, None));
         };

@@ -101,6 +101,23 @@ pub(crate) trait FileOperations: Sized + 'static {
     fn show_fdinfo(&self, out: &SeqFile);
 }
 
+/// The flag with which mmap(2) takes every offset on a machine of 32 bits, as for `/dev/mem`. Otherwise
+/// it takes those of 32 bits there, and physical addresses may have more. A file without contents has
+/// no other offsets.
+const UNSIGNED_OFFSET: bindings::fop_flags_t = if cfg!(CONFIG_64BIT) {
+    0
+} else {
+    shim::FOP_UNSIGNED_OFFSET
+};
+
+/// The highest end of a mapping by its offset: on a machine of 64 bits all of them, on others that of
+/// the last page whose number has 32 bits.
+pub(crate) const LAST_OFFSET_OF_ALL: u64 = if cfg!(CONFIG_64BIT) {
+    u64::MAX
+} else {
+    (u32::MAX as u64) << PAGE_SHIFT
+};
+
 /// The `file_operations` table for `T`.
 pub(super) struct Vtable<T>(PhantomData<T>);
 
@@ -117,11 +134,13 @@ impl<T: FileOperations> Vtable<T> {
         #[cfg(CONFIG_COMPAT)]
         compat_ioctl: bindings::compat_ptr_ioctl,
         show_fdinfo: Some(Self::show_fdinfo),
+        fop_flags: UNSIGNED_OFFSET,
         ..pin_init::zeroed()
     };
 
-    /// The operations of a file with contents.
+    /// The operations of a file with contents. Its positions are signed.
     const WITH_CONTENTS: bindings::file_operations = bindings::file_operations {
+        fop_flags: 0,
         llseek: Some(Self::llseek),
         read_iter: Some(Self::read_iter),
         write_iter: Some(Self::write_iter),

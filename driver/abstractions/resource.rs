@@ -103,6 +103,22 @@ unsafe impl Sync for Region {}
 /// Returns whether part of the `length` bytes at `start` lies in resources with all of `flags` and
 /// this `description`.
 pub(crate) fn intersects(start: u64, length: u64, flags: u32, description: usize) -> bool {
+    // On a machine of 32 bits the function takes less than 4 GiB at once.
+    const LONGEST: u64 = if cfg!(CONFIG_64BIT) { u64::MAX } else { 1 << 31 };
+    let (mut next, mut left) = (start, length);
+    while left > 0 {
+        let part = left.min(LONGEST);
+        if part_intersects(next, part, flags, description) {
+            return true;
+        }
+        // What is left has not been looked at, so neither wraps.
+        next = next.wrapping_add(part);
+        left = left.wrapping_sub(part);
+    }
+    false
+}
+
+fn part_intersects(start: u64, length: u64, flags: u32, description: usize) -> bool {
     let (Ok(start), Ok(size)) = (
         bindings::resource_size_t::try_from(start),
         usize::try_from(length),

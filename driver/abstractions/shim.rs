@@ -266,6 +266,9 @@ unsafe extern "C" {
 /// What [`map_wait_sleep()`] returns if its time is over, as in `shim.h`.
 pub(super) const TIMED_OUT: c_int = 1;
 
+/// The flag of `file_operations` of this name, a macro with a cast; `shim.c` compares it.
+pub(super) const FOP_UNSIGNED_OFFSET: kernel::bindings::fop_flags_t = 1 << 5;
+
 const COMM_LENGTH: usize = kernel::bindings::TASK_COMM_LEN as usize;
 
 /// The name of a process, terminated by a NUL.
