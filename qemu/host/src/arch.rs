@@ -84,10 +84,12 @@ pub enum PageTables {
     Arm64,
     /// The levels of riscv64, as many as satp says.
     Riscv64,
+    /// Those of arm, with long descriptors (LPAE) or short ones, as TTBCR says.
+    Arm,
 }
 
 /// All architectures.
-pub const ALL: &[Arch] = &[X86_64, ARM64, RISCV64];
+pub const ALL: &[Arch] = &[X86_64, ARM64, RISCV64, ARM];
 
 /// The second serial port of machines that have one.
 const SECOND_SERIAL: &[&str] = &["-serial", "chardev:port"];
@@ -205,6 +207,44 @@ const RISCV64: Arch = Arch {
     // The serial port, and the clock.
     devices: &[("0x9000000", "0x10000000"), ("0x9010000", "0x101000")],
     page_tables: PageTables::Riscv64,
+    append: "uio_pdrv_genirq.of_id=generic-uio",
+};
+
+const ARM: Arch = Arch {
+    name: "arm",
+    kernel: "arm",
+    programs: Target { rust: "armv7-unknown-linux-gnueabihf", linker: "arm-linux-gnueabihf-gcc" },
+    // All of its programs are of 32 bits.
+    programs_32: None,
+    debian: "armhf",
+    packages: &[
+        ("device-tree-compiler", "compiles the guest's device tree"),
+        ("gcc-arm-linux-gnueabihf", "links the guest's programs"),
+        ("libc6-dev-armhf-cross", "is the C library that they are linked with"),
+    ],
+    test_packages: &[("python3-venv", "runs dt-schema, which checks the device tree binding")],
+    emulator: "qemu-system-arm",
+    emulator_min: "1:9.1",
+    // It unpacks itself, because QEMU would put an unpacked one where it cannot run.
+    image_target: "zImage",
+    kernel_lines: 1500,
+    image: "arch/arm/boot/zImage",
+    config: include_str!("../../kernel/arm.config"),
+    qemu: "qemu-system-arm",
+    // The same board as arm64's: the same devices at the same addresses.
+    machine: "virt,highmem=off",
+    // It has LPAE, which the kernel may use or not.
+    cpu: "cortex-a15",
+    processors: 2,
+    // It ends at the same address as on x86_64.
+    memory_mib: 2076,
+    memory_start: 0x4000_0000,
+    console: "ttyAMA0",
+    channel: "ttyAMA1",
+    port: SECOND_SERIAL,
+    dt_overlay: Some(include_str!("../../kernel/tree.dtso")),
+    devices: &[],
+    page_tables: PageTables::Arm,
     append: "uio_pdrv_genirq.of_id=generic-uio",
 };
 

@@ -34,16 +34,18 @@ pub struct Variant {
     pub config: &'static str,
     /// Words for the kernel's command line.
     pub append: &'static str,
+    /// Another processor than the architecture's.
+    pub cpu: Option<&'static str>,
 }
 
 impl Variant {
     const fn new(arch: &'static str) -> Self {
-        Self { arch, config: "", append: "" }
+        Self { arch, config: "", append: "", cpu: None }
     }
 }
 
 /// All flavours. The first is the default.
-pub const ALL: &[Flavour] = &[PLAIN, DEBUG, KOBJECT];
+pub const ALL: &[Flavour] = &[PLAIN, DEBUG, KOBJECT, SHORT, PAGES_64K, PAGES_16K];
 
 const PLAIN: Flavour = Flavour {
     name: "plain",
@@ -51,7 +53,7 @@ const PLAIN: Flavour = Flavour {
     append: "",
     kernel_lines: 0,
     space: 600_000_000,
-    variants: &[Variant::new("x86_64"), Variant::new("arm64"), Variant::new("riscv64")],
+    variants: &[Variant::new("x86_64"), Variant::new("arm64"), Variant::new("riscv64"), Variant::new("arm")],
     timeout_factor: 1,
 };
 
@@ -79,6 +81,30 @@ const KOBJECT: Flavour = Flavour {
     space: 1_000_000_000,
     variants: &[SMALL_PC],
     timeout_factor: 5,
+};
+
+/// Page tables of arm with short descriptors.
+const SHORT: Flavour = Flavour {
+    name: "short",
+    variants: &[Variant { config: include_str!("../../kernel/arm-short.config"), ..Variant::new("arm") }],
+    ..PLAIN
+};
+
+const PAGES_64K: Flavour = Flavour {
+    name: "64k",
+    variants: &[Variant { config: include_str!("../../kernel/arm64-64k.config"), ..Variant::new("arm64") }],
+    ..PLAIN
+};
+
+const PAGES_16K: Flavour = Flavour {
+    name: "16k",
+    variants: &[Variant {
+        config: include_str!("../../kernel/arm64-16k.config"),
+        // The architecture's, a Cortex-A72, has no such pages.
+        cpu: Some("cortex-a76"),
+        ..Variant::new("arm64")
+    }],
+    ..PLAIN
 };
 
 impl Flavour {

@@ -17,7 +17,7 @@ pub struct Origin {
     pub supply: Supply,
     /// The architectures and flavours of which `map-qemu test` runs it without being asked to.
     pub in_every_test: &'static [(&'static str, &'static str)],
-    /// Those of which it runs it if it is asked for their architecture.
+    /// Those of which it runs it if it is asked for their architecture, and for their flavour unless that is plain.
     pub when_named: &'static [(&'static str, &'static str)],
     /// Words for the kernel's command line.
     pub append: &'static str,
@@ -44,10 +44,10 @@ const LINUX_7_3: Origin = Origin {
     supply: Supply::Source("linux-source-7.3"),
     // What the plain flavour would show on x86_64, Debian's kernel shows, which need not be built.
     in_every_test: &[("x86_64", "debug"), ("x86_64", "kobject"), ("arm64", "plain")],
-    when_named: &[("riscv64", "plain")],
+    when_named: &[("riscv64", "plain"), ("arm", "plain"), ("arm", "short"), ("arm64", "64k"), ("arm64", "16k")],
     append: "",
-    flavours: &["plain", "debug", "kobject"],
-    arches: &["x86_64", "arm64", "riscv64"],
+    flavours: &["plain", "debug", "kobject", "short", "64k", "16k"],
+    arches: &["x86_64", "arm64", "riscv64", "arm"],
 };
 
 const LINUX_7_2: Origin = Origin {
@@ -55,6 +55,8 @@ const LINUX_7_2: Origin = Origin {
     supply: Supply::Source("linux-source-7.2"),
     in_every_test: &[],
     when_named: &[],
+    flavours: &["plain", "debug", "kobject"],
+    arches: &["x86_64", "arm64", "riscv64"],
     ..LINUX_7_3
 };
 
@@ -87,7 +89,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The kernels of the architectures that no test of everything runs, which tests of these architectures alone do.
+/// The kernels that no test of everything runs, but those of their architecture or flavour.
 pub fn meant() -> impl Iterator<Item = KernelId> {
     let named = ALL.iter().flat_map(|origin| origin.when_named.iter().map(move |names| (origin, names)));
     named.filter_map(|(origin, (arch, flavour))| {
@@ -124,9 +126,15 @@ impl KernelId {
         self.origin.in_every_test.contains(&(self.arch.name, self.flavour.name))
     }
 
-    /// Whether `map-qemu test` runs it if it is asked for its architecture.
+    /// Whether `map-qemu test` runs it if it is asked for its architecture, and for its flavour unless that is plain.
     pub fn is_meant(&self) -> bool {
         self.origin.when_named.contains(&(self.arch.name, self.flavour.name))
+    }
+
+    /// The arguments of make that ask for it.
+    pub fn variables(&self) -> String {
+        let flavour = if self.flavour.is_plain() { String::new() } else { format!(" FLAVOUR={}", self.flavour) };
+        format!("ARCH={}{flavour}", self.arch)
     }
 
     /// Whether Debian has built it. The others are built here, by the tool chain of this machine.
@@ -189,6 +197,12 @@ mod tests {
         assert_eq!(kernel("x86_64", "7.3", "debug").title(), "x86_64 debug");
         assert_eq!(kernel("arm64", "7.2", "plain").stem(), "arm64-7.2");
         assert_eq!(kernel("x86_64", "7.2", "debug").stem(), "x86_64-7.2-debug");
+    }
+
+    #[test]
+    fn what_asks_for_a_kernel_names_its_flavour() {
+        assert_eq!(kernel("arm", "7.3", "plain").variables(), "ARCH=arm");
+        assert_eq!(kernel("arm64", "7.3", "64k").variables(), "ARCH=arm64 FLAVOUR=64k");
     }
 
     #[test]

@@ -62,6 +62,8 @@ const BANNERS: &[&str] = &[
     // A kernel that checks itself, at its start.
     "kmemleak: Kernel memory leak detector initialized",
     "ODEBUG: selftest passed",
+    // On arm, for every access that aborts, also that of a program. If it was the kernel's, an internal error follows.
+    "] Unhandled fault: ",
     // For every overlay that changes a property of a node of the boot: the old value is never freed.
     "OF: overlay: WARNING: memory leak will occur if overlay removed, property: ",
 ];
@@ -157,6 +159,17 @@ mod tests {
 [    0.100000] kmemleak: Kernel memory leak detector initialized (mem pool available: 15707)
 [    0.500000] debug_vm_pgtable: [debug_vm_pgtable         ]: Validating architecture page table helpers";
         assert!(splats(log).is_empty(), "{:?}", splats(log));
+    }
+
+    #[test]
+    fn that_an_access_of_a_program_aborts_on_arm_is_no_finding_but_one_of_the_kernel_is_one() {
+        let log = "\
+[    2.0] 8<--- cut here ---
+[    2.0] Unhandled fault: synchronous external abort (0x210) at 0xb6ef1000
+[    2.0] [b6ef1000] *pgd=418c1003, *pmd=413ff003";
+        assert!(splats(log).is_empty(), "{:?}", splats(log));
+        let line = "[    2.1] Internal error: : 210 [#1] SMP ARM";
+        assert_eq!(splats(&format!("{log}\n{line}")), [line]);
     }
 
     #[test]

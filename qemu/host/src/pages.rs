@@ -16,6 +16,7 @@ pub fn find_page(tables: PageTables, address: u64, memory: &Memory, machine: &mu
                 PageTables::X86 => X86Registers::read(gdb, processor)?.walk(address, word)?,
                 PageTables::Arm64 => Arm64Tables::read(gdb, processor)?.walk(address, word)?,
                 PageTables::Riscv64 => Riscv64Registers::read(gdb, processor)?.walk(address, word)?,
+                PageTables::Arm => arm_page(gdb, processor, address, word)?,
             };
             if page.is_some() {
                 return Ok(page);
@@ -159,12 +160,123 @@ impl Arm64Tables {
             0x00 => CacheMode::Uncached,
             // Normal memory, inner and outer non-cacheable.
             0x44 => CacheMode::WriteCombine,
-            // Normal memory, write-back, allocated on reads and writes.
-            0xff => CacheMode::Cached,
+            // Normal memory, write-back, allocated on reads and writes; or on reads alone.
+            0xff | 0xee => CacheMode::Cached,
             other => CacheMode::Other(format!("MAIR {other:#04x}")),
         };
         let bit = |number: u32| entry >> number & 1 == 1;
         Page { physical, size, cache, user: bit(6), writable: !bit(7), executable: !bit(54) }
+    }
+}
+
+/// The page of a program of arm: its kernel has tables with long descriptors, which are those of arm64, or short ones.
+fn arm_page(gdb: &mut Gdb, processor: usize, address: u64, word: impl Fn(u64) -> Result<u64>) -> Result<Option<Page>> {
+    let mut register = |name| gdb.register(processor, name);
+    let ttbcr = register("TTBCR")?;
+    // QEMU calls these by the names that they have on arm64, if they are the same.
+    if ttbcr >> 31 & 1 == 1 {
+        // The kernel has switched the program's tables off (EPD0) for itself: the processor is in no program.
+        if ttbcr >> 7 & 1 == 1 {
+            return Ok(None);
+        }
+        // MAIR0 and MAIR1 are the halves of one number.
+        let mair = register("MAIR1")? << 32 | register("MAIR0")?;
+        return Arm64Tables::of_arm(register("TTBR0")?, ttbcr, mair)?.walk(address, word);
+    }
+    let types = ShortTypes::new(register("SCTLR")?, register("PRRR")?, register("NMRR")?)?;
+    ShortTables::new(register("TTBR0_EL1")?, ttbcr, types)?.walk(address, word)
+}
+
+impl Arm64Tables {
+    /// The tables of a program that the registers of an arm processor name, with long descriptors.
+    fn of_arm(ttbr0: u64, ttbcr: u64, mair: u64) -> Result<Self> {
+        let bits = 32 - (ttbcr & 7);
+        ensure!(bits > 30, "TTBCR is {ttbcr:#x}: {bits} bits of a program's address");
+        Ok(Self { table: ttbr0 & 0x0000_00ff_ffff_ffe0, granule: 12, bits, mair })
+    }
+}
+
+/// The tables of arm with short descriptors.
+#[derive(Debug)]
+struct ShortTables {
+    /// The address of the first table.
+    table: u64,
+    types: ShortTypes,
+}
+
+/// The types of memory that short descriptors select by three bits: TEX\[0\], C and B.
+#[derive(Debug, Clone, Copy)]
+struct ShortTypes {
+    /// Two bits for each: strongly ordered, device, normal.
+    prrr: u64,
+    /// Two bits for each: what the inner caches do, and above them what the outer ones do.
+    nmrr: u64,
+}
+
+impl ShortTypes {
+    fn new(sctlr: u64, prrr: u64, nmrr: u64) -> Result<Self> {
+        let bit = |number: u32| sctlr >> number & 1 == 1;
+        ensure!(bit(28), "SCTLR is {sctlr:#x}: the types of memory are not remapped (TRE)");
+        ensure!(!bit(29), "SCTLR is {sctlr:#x}: permissions have the simplified form (AFE)");
+        Ok(Self { prrr, nmrr })
+    }
+
+    fn cache(self, index: u64) -> CacheMode {
+        let two = |word: u64, first: u64| word >> first & 3;
+        match (two(self.prrr, 2 * index), two(self.nmrr, 2 * index), two(self.nmrr, 16 + 2 * index)) {
+            (0, _, _) => CacheMode::Uncached,
+            (1, _, _) => CacheMode::Other("Device".into()),
+            (2, 0, 0) => CacheMode::WriteCombine,
+            // Write-back, allocated on reads and writes; or on reads alone.
+            (2, 1, 1) | (2, 3, 3) => CacheMode::Cached,
+            (kind, inner, outer) => CacheMode::Other(format!("type {kind}, inner {inner}, outer {outer}")),
+        }
+    }
+}
+
+impl ShortTables {
+    /// The tables of a program that the registers of an arm processor name.
+    fn new(ttbr0: u64, ttbcr: u64, types: ShortTypes) -> Result<Self> {
+        ensure!(ttbcr & 7 == 0, "TTBCR is {ttbcr:#x}: the tables of a program are not for all addresses");
+        Ok(Self { table: ttbr0 & 0xffff_c000, types })
+    }
+
+    /// Walks the two levels in memory, of which `word` reads 64 bits, as the processor does.
+    fn walk(&self, address: u64, word: impl Fn(u64) -> Result<u64>) -> Result<Option<Page>> {
+        if address >> 32 != 0 {
+            return Ok(None);
+        }
+        let entry_at = |place: u64| Ok::<_, anyhow::Error>(word(place & !7)? >> (8 * (place & 4)) & 0xffff_ffff);
+        let first = entry_at(self.table + 4 * (address >> 20))?;
+        match first & 3 {
+            0 => return Ok(None),
+            1 => (),
+            _ => {
+                ensure!(first >> 18 & 1 == 0, "the entry {first:#x} is one of 16 for a supersection");
+                // Its bits for permissions and types are those of a small page, elsewhere.
+                return Ok(Some(self.page(first, first >> 10, first >> 12, first >> 4, 20, address)));
+            }
+        }
+        let second = entry_at((first & 0xffff_fc00) + 4 * (address >> 12 & 0xff))?;
+        Ok(match second & 3 {
+            0 => None,
+            // A large page, of 64 KiB.
+            1 => Some(self.page(second, second >> 4, second >> 12, second >> 15, 16, address)),
+            _ => Some(self.page(second, second >> 4, second >> 6, second, 12, address)),
+        })
+    }
+
+    /// The page of an `entry` whose bits AP\[1:0\] (and AP\[2\] five above them), TEX and XN are the lowest ones of
+    /// the next three, and which maps 2 to the power of `shift` bytes.
+    fn page(&self, entry: u64, ap: u64, tex: u64, xn: u64, shift: u64, address: u64) -> Page {
+        let below = (1 << shift) - 1;
+        let cache = self.types.cache((tex & 1) << 2 | entry >> 2 & 3);
+        // A program may load where AP[1] is 1, and store where the others say so, too.
+        let (user, permissions) = (ap >> 1 & 1 == 1, ap >> 3 & 0b100 | ap & 0b011);
+        // What the kernel alone may access, it may write where AP[2] is 0.
+        let writable = permissions == 0b011 || permissions == 0b001;
+        let physical = (entry & 0xffff_ffff & !below) + (address & below);
+        Page { physical, size: below + 1, cache, user, writable, executable: xn & 1 == 0 }
     }
 }
 
@@ -335,6 +447,99 @@ mod tests {
         assert_eq!(registers.walk(block + 0x3000, word).unwrap(), Some(expected));
         assert_eq!(registers.walk(address + 0x1000, word).unwrap(), None);
         assert_eq!(registers.walk(1 << 40, word).unwrap(), None);
+    }
+
+    #[test]
+    fn the_long_descriptors_of_arm_are_walked() {
+        // Three levels, the first of four entries; the number of the address space is in the highest bits of TTBR0.
+        let mair = 0xff00_0004_eeaa_4400;
+        let tables = Arm64Tables::of_arm(0x0007_0000_4000_3000, 0xb502_3500, mair).unwrap();
+        let words = words(&[
+            (0x4000_3000 + 8 * 2, 0x4000_1003),
+            (0x4000_1000 + 8 * 3, 0x4000_2003),
+            // Above 4 GiB. Of the user, not global, not executable; writable, or not.
+            (0x4000_2000 + 8 * 5, 0x0040_0001_0000_0f43),
+            (0x4000_2000 + 8 * 6, 0x0040_0000_c000_0fc7),
+            (0x4000_2000 + 8 * 7, 0x0040_0000_c000_0f4f),
+            (0x4000_2000 + 8 * 8, 0x0040_0000_c000_0f5f),
+            (0x4000_2000 + 8 * 9, 0x0040_0000_c000_0f53),
+            // A block of 2 MiB.
+            (0x4000_1000 + 8 * 4, 0x0040_0000_c020_0f41),
+        ]);
+        let walk = |address: u64| tables.walk(address, words).unwrap();
+        let address = (2 << 30) + (3 << 21) + (5 << 12);
+        let expected = Page {
+            physical: 0x1_0000_0123,
+            size: 1 << 12,
+            cache: CacheMode::Uncached,
+            user: true,
+            writable: true,
+            executable: false,
+        };
+        assert_eq!(walk(address + 0x123), Some(expected.clone()));
+        let cache = CacheMode::WriteCombine;
+        let combined = Page { physical: 0xc000_0000, cache, writable: false, ..expected.clone() };
+        assert_eq!(walk(address + 0x1000), Some(combined));
+        for (page, cache) in [(2, CacheMode::Cached), (3, CacheMode::Cached)] {
+            assert_eq!(walk(address + 0x1000 * page).unwrap().cache, cache);
+        }
+        // A device, which is not as strict.
+        assert_eq!(walk(address + 0x4000).unwrap().cache, CacheMode::Other("MAIR 0x04".into()));
+        let block = Page { physical: 0xc020_3000, size: 1 << 21, ..expected };
+        assert_eq!(walk((2 << 30) + (4 << 21) + 0x3000), Some(block));
+        assert_eq!(walk(address + 0x5000), None);
+        assert_eq!(walk(1 << 32), None);
+        assert!(Arm64Tables::of_arm(0, 0x8000_0002, 0).is_err());
+    }
+
+    #[test]
+    fn the_short_descriptors_of_arm_are_walked() {
+        // As Linux sets up the registers; the flags of the walk itself are in the lowest bits of TTBR0.
+        let types = ShortTypes::new(0x10c5_3c7d, 0xff0a_81a8, 0x40e0_40e0).unwrap();
+        let tables = ShortTables::new(0x4000_406a, 0, types).unwrap();
+        let words = words(&[
+            // Two entries in each word: one for 0x00100000 and one for 0x00000000, which maps nothing.
+            (0x4000_4000, 0x4000_a401 << 32),
+            // 0x00200000 is a section; 0x00300000 is a table again.
+            (0x4000_4008, 0x4000_a801 << 32 | 0xc021_0c12),
+            // nG, S, AP 011; XN: uncached, write-combining.
+            (0x4000_a400 + 8, 0xc000_1c37 << 32 | 0xc000_0c33),
+            // AP 111: read-only; TEX 1, C and B: write-back, allocated on writes. The kernel's own, executable.
+            (0x4000_a400 + 16, 0xc000_341e << 32 | 0xc000_2e7f),
+            // A device (TEX 1), and write-back not allocated on writes.
+            (0x4000_a400 + 24, 0xc000_5c3f << 32 | 0xc000_4c73),
+            // A large page, with TEX 1 and XN elsewhere.
+            (0x4000_a800 + 8, 0xc003_9c3d),
+        ]);
+        let walk = |address: u64| tables.walk(address, words).unwrap();
+        let expected = Page {
+            physical: 0xc000_0123,
+            size: 1 << 12,
+            cache: CacheMode::Uncached,
+            user: true,
+            writable: true,
+            executable: false,
+        };
+        assert_eq!(walk(0x0010_2123), Some(expected.clone()));
+        let combined = Page { physical: 0xc000_1000, cache: CacheMode::WriteCombine, ..expected.clone() };
+        assert_eq!(walk(0x0010_3000), Some(combined));
+        let cached = Page { cache: CacheMode::Cached, physical: 0xc000_2004, writable: false, ..expected.clone() };
+        assert_eq!(walk(0x0010_4004), Some(cached));
+        let kernels = walk(0x0010_5000).unwrap();
+        assert_eq!((kernels.user, kernels.writable, kernels.executable), (false, true, true));
+        assert_eq!(walk(0x0010_6000).unwrap().cache, CacheMode::Other("Device".into()));
+        assert_eq!(walk(0x0010_7000).unwrap().cache, CacheMode::Cached);
+        let section = walk(0x0021_2345).unwrap();
+        assert_eq!((section.physical, section.size, section.user), (0xc021_2345, 1 << 20, true));
+        assert!(!section.executable && section.cache == CacheMode::Uncached && section.writable);
+        let large = walk(0x0030_2345).unwrap();
+        assert_eq!((large.physical, large.size, large.executable), (0xc003_2345, 1 << 16, false));
+        assert_eq!(large.cache, CacheMode::Cached);
+        // Neither level maps these, and none is above 4 GiB.
+        assert!([0, 0x0010_0000, 0x0040_0000, 1 << 32].into_iter().all(|address| walk(address).is_none()));
+        // What is not understood is an error.
+        assert!(ShortTypes::new(0x00c5_3c7d, 0, 0).is_err() && ShortTypes::new(0x30c5_3c7d, 0, 0).is_err());
+        assert!(ShortTables::new(0, 1, types).is_err());
     }
 
     #[test]

@@ -60,6 +60,8 @@ pub struct Guest<'a> {
     timeout: Duration,
     icount: bool,
     hardware: Hardware,
+    /// The processor that the kernel needs, if that is another than the architecture's.
+    cpu: Option<&'static str>,
     log: PathBuf,
 }
 
@@ -81,8 +83,9 @@ impl<'a> Guest<'a> {
         let log = directory.join(format!("{name}-{stem}-{}.log", process::id()));
         let overlays = artifacts.tools.arch.dt_overlay.into_iter().collect();
         let KernelId { arch, origin, flavour } = artifacts.kernel.id;
-        let variant = flavour.variant(arch).map_or("", |variant| variant.append);
-        let append = [origin.append, flavour.append, variant].map(str::to_owned).to_vec();
+        let variant = flavour.variant(arch);
+        let own = variant.map_or("", |variant| variant.append);
+        let append = [origin.append, flavour.append, own].map(str::to_owned).to_vec();
         Ok(Self {
             artifacts,
             job,
@@ -93,6 +96,7 @@ impl<'a> Guest<'a> {
             timeout,
             icount: false,
             hardware: Hardware::default(),
+            cpu: variant.and_then(|variant| variant.cpu),
             log,
         })
     }
@@ -166,7 +170,7 @@ impl<'a> Guest<'a> {
             // A clock that counts the instructions of one processor cannot serve another.
             processors: if self.icount { 1 } else { self.hardware.processors.unwrap_or(arch.processors) },
             icount: self.icount,
-            hardware: self.hardware,
+            hardware: Hardware { cpu: self.hardware.cpu.or(self.cpu), ..self.hardware },
             log: &self.log,
         }
     }

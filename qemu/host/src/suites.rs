@@ -34,8 +34,9 @@ pub struct SuiteSpec {
     pub rare_with: &'static [&'static str],
     /// The factor by which it may take longer than others.
     pub timeout_factor: u32,
-    /// The last test of the suite ends in a kernel panic, with this as the first fault in the kernel's log.
-    pub expected_panic: Option<&'static str>,
+    /// The last test of the suite ends in a kernel panic, with this as the first fault in the kernel's log, by
+    /// architecture; empty if there is no panic.
+    pub expected_panic: &'static [(&'static str, &'static str)],
 }
 
 /// An overlay that a test applies to the device tree of the running guest.
@@ -56,12 +57,12 @@ const ORDINARY: SuiteSpec = SuiteSpec {
     overlay: None,
     runtime_overlays: &[],
     hardware: ORDINARY_HARDWARE,
-    arches: &["x86_64", "arm64", "riscv64"],
+    arches: &["x86_64", "arm64", "riscv64", "arm"],
     origins: &["7.3", "7.2", "debian"],
-    flavours: &["plain", "debug"],
+    flavours: &["plain", "debug", "short"],
     rare_with: &[],
     timeout_factor: 1,
-    expected_panic: None,
+    expected_panic: &[],
 };
 
 /// The kernels that are built here. They load our modules when they are locked down, because these are signed with their
@@ -88,6 +89,9 @@ const OVERLAY: &str = include_str!("../../kernel/tree-overlay.dtso");
 
 /// Windows that can be changed, in the device tree.
 const OVERLAY_WINDOWS: &str = include_str!("../../kernel/tree-overlay-windows.dtso");
+
+/// Memory across 4 GiB, in the device tree.
+const ABOVE: &str = include_str!("../../kernel/tree-above.dtso");
 
 /// Windows with interrupts, in the device tree.
 const INTERRUPTS: &str = include_str!("../../kernel/arm64-interrupts.dtso");
@@ -116,7 +120,7 @@ pub const ALL: &[SuiteSpec] = &[
         origins: &["7.3"],
         arches: &["x86_64"],
         flavours: &["debug"],
-        rare_with: &["plain", "debug"],
+        rare_with: &["plain", "debug", "short"],
         timeout_factor: 6,
         ..ORDINARY
     },
@@ -129,7 +133,7 @@ pub const ALL: &[SuiteSpec] = &[
         // Handlers race with programs.
         hardware: Hardware { processors: Some(2), ..ORDINARY_HARDWARE },
         // The tree names lines of this board.
-        arches: &["arm64"],
+        arches: &["arm64", "arm"],
         origins: BUILT,
         ..ORDINARY
     },
@@ -163,7 +167,7 @@ pub const ALL: &[SuiteSpec] = &[
         name: "UIO interrupts",
         suite: Suite::Uio,
         overlay: Some(UIO),
-        arches: &["arm64"],
+        arches: &["arm64", "arm"],
         origins: BUILT,
         ..ORDINARY
     },
@@ -240,10 +244,28 @@ pub const ALL: &[SuiteSpec] = &[
         ..ORDINARY
     },
     SuiteSpec {
+        name: "above 4 GiB",
+        suite: Suite::Above4Gib,
+        overlay: Some(ABOVE),
+        // With memory on both sides of the border.
+        hardware: Hardware { board: Some("virt"), memory_mib: Some(3088), ..ORDINARY_HARDWARE },
+        arches: &["arm"],
+        flavours: &["plain"],
+        ..ORDINARY
+    },
+    SuiteSpec {
+        name: "large pages",
+        suite: Suite::LargePages,
+        arches: &["arm64"],
+        flavours: &["64k", "16k"],
+        ..ORDINARY
+    },
+    SuiteSpec {
         name: "nobody answers",
         suite: Suite::Hole,
-        arches: &["arm64"],
-        expected_panic: Some("Internal error: synchronous external abort"),
+        arches: &["arm64", "arm"],
+        // That of arm names no reason.
+        expected_panic: &[("arm64", "Internal error: synchronous external abort"), ("arm", "Internal error: : ")],
         ..ORDINARY
     },
 ];
@@ -293,6 +315,8 @@ mod tests {
                 runs |= !fitting.is_empty();
             }
             assert!(runs, "{spec:?}");
+            let panics = |name: &&str| spec.expected_panic.iter().any(|(arch, _)| arch == name);
+            assert!(spec.expected_panic.is_empty() || spec.arches.iter().all(panics), "{spec:?}");
             assert!(spec.arches.iter().all(|name| Arch::find(name).is_some()), "{spec:?}");
             assert!(spec.origins.iter().all(|name| Origin::find(name).is_some()), "{spec:?}");
             assert!(spec.flavours.iter().all(|name| Flavour::find(name).is_some()), "{spec:?}");

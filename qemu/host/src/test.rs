@@ -142,10 +142,10 @@ fn prepare(
 
 /// Builds the driver for a kernel that no test runs here, if that kernel is in the cache.
 fn build_only(kernel: KernelId, tally: &Tally<'_>, ui: &Ui) -> Result<()> {
-    let title = kernel.title();
+    let (title, variables) = (kernel.title(), kernel.variables());
     let name = format!("{title}: the driver builds without a warning");
     let Some(kernel) = setup::kernel_in_cache(kernel, ui)? else {
-        let reason = format!("this kernel is not in the cache; `make test ARCH={}` builds it", kernel.arch);
+        let reason = format!("this kernel is not in the cache; `make test {variables}` builds it");
         tally.count(name, &Outcome::Skipped(reason), Duration::ZERO);
         return Ok(());
     };
@@ -193,7 +193,8 @@ fn kernels(options: &Options) -> Result<Vec<KernelId>> {
         kernel.check()?;
     }
     there.retain(|kernel| {
-        let named = !options.kernel.is_empty() || !options.arch.is_empty() && kernel.is_meant();
+        let asked = if kernel.flavour.is_plain() { !options.arch.is_empty() } else { !options.flavour.is_empty() };
+        let named = !options.kernel.is_empty() || asked && kernel.is_meant();
         options.all || named || kernel.is_in_every_test()
     });
     Ok(there)
@@ -456,7 +457,8 @@ fn run_suite(planned: &PlannedSuite, filter: &str, tally: &Tally<'_>, ui: &Ui) -
         .hardware(hardware);
     let last = plan.iter().rfind(|(of, _)| *of == suite).map(|(_, test)| test);
     // A run without the last test does not panic.
-    let panic = spec.expected_panic.zip(last.filter(|last| last.contains(filter)));
+    let fault = spec.expected_panic.iter().find(|(name, _)| *name == arch.name).map(|(_, fault)| *fault);
+    let panic = fault.zip(last.filter(|last| last.contains(filter)));
     let expected = panic.map_or(ExpectedEnd::Clean, |(fault, _)| ExpectedEnd::Panic(fault));
     let mut run = SuiteRun::new(panic.map(|(_, last)| last.as_str()));
     let end = guest.run(&memory, expected, |message, _| {
@@ -496,10 +498,14 @@ mod tests {
         assert_eq!(titles_of(&["debian"], &[], &[], false).unwrap(), ["x86_64 debian", "arm64 debian"]);
         let all = titles_of(&[], &[], &["plain"], true).unwrap();
         let common = ["x86_64 debian", "x86_64", "x86_64 7.2", "arm64 debian", "arm64", "arm64 7.2"];
-        assert_eq!(all, [&common[..], &["riscv64", "riscv64 7.2"]].concat());
+        assert_eq!(all, [&common[..], &["riscv64", "riscv64 7.2", "arm"]].concat());
         // Architectures that are not in every test are tested when they are named, by one kernel.
         assert_eq!(titles(&["riscv64"], &[]).unwrap(), ["riscv64"]);
         assert_eq!(titles(&["arm64", "riscv64"], &[]).unwrap(), ["arm64", "riscv64"]);
+        assert_eq!(titles(&["arm"], &[]).unwrap(), ["arm"]);
+        // And so are further flavours.
+        assert_eq!(titles(&["arm"], &["short"]).unwrap(), ["arm short"]);
+        assert_eq!(titles(&[], &["64k", "16k"]).unwrap(), ["arm64 64k", "arm64 16k"]);
         assert_eq!(titles(&["arm64"], &["plain"]).unwrap(), ["arm64"]);
         let error = titles(&["arm64"], &["kobject"]).unwrap_err().to_string();
         assert_eq!(error, "there is no kobject kernel of arm64, only of x86_64");

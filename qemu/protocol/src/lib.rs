@@ -143,6 +143,10 @@ pub enum Suite {
     Big,
     /// A processor whose page tables have no cache types.
     NoCacheType,
+    /// Memory above 4 GiB, on a kernel of 32 bits.
+    Above4Gib,
+    /// A kernel whose pages are larger than 4 KiB.
+    LargePages,
 }
 
 /// A message from the guest.

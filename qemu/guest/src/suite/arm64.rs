@@ -2,9 +2,9 @@
 
 //! Tests for arm64 alone: Device memory forbids unaligned accesses, and the kernel tracks no cache types.
 
-use std::arch::asm;
+use std::{arch::asm, fs};
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, Context, Result};
 use nix::{
     libc,
     sys::{
@@ -27,36 +27,10 @@ use crate::{
     Test,
 };
 
-/// The registers of the first serial port, and those of a clock, for which the kernel has no driver.
-pub const UART: u64 = 0x0900_0000;
-pub const RTC: u64 = 0x0901_0000;
-
-/// Whether that clock is a PL031.
-pub const HAS_PL031: bool = true;
-
-/// Fails unless the two devices answer through these mappings. Both are Arm PrimeCell devices, which identify themselves
-/// at the end of their page.
-pub fn devices_answer(uart: &Vma, rtc: &Vma) -> Result<()> {
-    for (vma, part) in [(rtc, 0x031), (uart, 0x011)] {
-        let [low, high] = [0xfe0, 0xfe4].map(|offset| u32::from(vma.load(offset)));
-        let found = low | (high & 0xf) << 8;
-        ensure!(found == part, "part {found:#x}, not {part:#x}");
-    }
-    Ok(())
-}
-
-/// A page that a driver of the kernel has claimed.
-pub const CLAIMED: u64 = UART;
+pub use crate::virt::*;
 
 /// The code of a function that only returns.
 pub const RETURN: [u8; 4] = [0xc0, 0x03, 0x5f, 0xd6];
-
-/// Whether the free memory counts as reserved. Here the device tree reserves it.
-pub const RESERVED: bool = true;
-
-/// An address without a device, in the PCI bus's window: stores are lost, and every load gives this byte.
-pub const VACANT: u64 = 0x1000_0000;
-pub const VACANT_BYTE: u8 = 0xff;
 
 /// The widest access in bits of a program of 32 bits, by LDRD; `None` if there are no such programs.
 pub const NARROW_WIDEST: Option<u32> = Some(64);
@@ -64,10 +38,27 @@ pub const NARROW_WIDEST: Option<u32> = Some(64);
 /// More bytes than the address space of a process.
 pub const ADDRESS_SPACE: u64 = 1 << 49;
 
-/// The number of bits of a physical address: that of the guest's Cortex-A72, which no program can query.
+/// The number of bits of a physical address: that of the guest's processor, which no program can query.
 pub fn address_bits() -> Result<u32> {
-    Ok(44)
+    let processors = fs::read_to_string("/proc/cpuinfo")?;
+    let part = processors.lines().find_map(|line| line.strip_prefix("CPU part\t: ")).context("no part")?;
+    match part {
+        // Cortex-A72.
+        "0xd08" => Ok(44),
+        // Cortex-A76.
+        "0xd0b" => Ok(40),
+        other => bail!("no processor {other} is known"),
+    }
 }
+
+/// Whether Linux lets debuggers access memory of devices.
+pub const DEBUGGERS: bool = true;
+
+/// Whether Linux has huge pages for memory of devices.
+pub const HUGE_PAGES: bool = true;
+
+/// Whether programs may clean the processor's caches.
+pub const MAINTAINS_CACHES: bool = true;
 
 /// The size of a cache line in bytes: that of the processors that QEMU has.
 pub fn cache_line() -> Result<usize> {

@@ -137,7 +137,7 @@ fn mappings_with_huge_pages_leave_the_kernel_its_address_space(_: &mut Host) -> 
     // Each has a page behind it.
     ensure!((TIB / 2..=TIB + pieces * 4096).contains(&taken), "they take {taken:#x} bytes");
     mapped.iter().for_each(|vma| {
-        vma.load(LARGEST_MAPPING as usize - 1);
+        vma.load((LARGEST_MAPPING - 1) as usize);
     });
     drop((mapped, node, loaded));
     let left = io_mapped()?;

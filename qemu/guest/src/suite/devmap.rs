@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{ensure, Context, Result};
+use devmap::Width;
 use map_protocol::pattern;
 use nix::sys::signal::Signal;
 
@@ -305,7 +306,10 @@ fn the_memory_test_stays_in_its_range(host: &mut Host) -> Result<()> {
     let mut expected = Expected::new(host, 100)?;
     let _loaded = Loaded::with(&[WHOLE])?;
     // The last values of a test stay: the complement of each word's index, and the last pattern of the inversions.
-    let index: Vec<_> = (0..LONG as u64 / 8).flat_map(|index| (!index).to_ne_bytes()).collect();
+    let index: Vec<_> = match Width::WIDEST {
+        Width::Bits64 => (0..LONG as u64 / 8).flat_map(|index| (!index).to_ne_bytes()).collect(),
+        _ => (0..LONG as u32 / 4).flat_map(|index| (!index).to_ne_bytes()).collect(),
+    };
     let index_of_16 = (0..LONG / 2).flat_map(|index| (!(index as u16)).to_ne_bytes()).collect();
     for (only, left, options) in [
         ("index", index, ""),

@@ -41,15 +41,17 @@ impl Host {
 
     /// Fills the free memory with a pattern.
     pub fn fill(&mut self, seed: u64) -> Result<()> {
-        match self.ask(Question::Fill { seed, start: START, length: LENGTH })? {
-            ToGuest::Done => Ok(()),
-            answer => bail!("the host answered {answer:?}"),
-        }
+        self.fill_range(seed, START, LENGTH)
     }
 
     /// Fills the first `length` bytes of the free memory with a pattern, and leaves the others.
     pub fn fill_first(&mut self, seed: u64, length: u64) -> Result<()> {
-        match self.ask(Question::Fill { seed, start: START, length })? {
+        self.fill_range(seed, START, length)
+    }
+
+    /// Fills `length` bytes of physical memory from `start` on with a pattern.
+    pub fn fill_range(&mut self, seed: u64, start: u64, length: u64) -> Result<()> {
+        match self.ask(Question::Fill { seed, start, length })? {
             ToGuest::Done => Ok(()),
             answer => bail!("the host answered {answer:?}"),
         }
@@ -81,7 +83,12 @@ impl Host {
 
     /// The first bytes of the free memory that differ from the pattern, and the number of all that do.
     pub fn differences(&mut self, seed: u64) -> Result<(Vec<Difference>, u64)> {
-        match self.ask(Question::Differences { seed, start: START, length: LENGTH })? {
+        self.differences_in(seed, START, LENGTH)
+    }
+
+    /// The same in `length` bytes of physical memory from `start` on.
+    fn differences_in(&mut self, seed: u64, start: u64, length: u64) -> Result<(Vec<Difference>, u64)> {
+        match self.ask(Question::Differences { seed, start, length })? {
             ToGuest::Differences(first, count) => Ok((first, count)),
             answer => bail!("the host answered {answer:?}"),
         }
@@ -90,11 +97,22 @@ impl Host {
     /// Fails unless exactly the bytes at these offsets differ from the pattern, and each has the value that `value`
     /// gives.
     pub fn changed(&mut self, seed: u64, offsets: &[Range<u64>], value: impl Fn(u64) -> u8) -> Result<()> {
-        let (found, count) = self.differences(seed)?;
+        self.changed_range(seed, (START, LENGTH), offsets, value)
+    }
+
+    /// The same in memory with this start and length.
+    pub fn changed_range(
+        &mut self,
+        seed: u64,
+        (start, length): (u64, u64),
+        offsets: &[Range<u64>],
+        value: impl Fn(u64) -> u8,
+    ) -> Result<()> {
+        let (found, count) = self.differences_in(seed, start, length)?;
         let expected: u64 = offsets.iter().map(|range| range.end - range.start).sum();
         ensure!(count == expected, "{count} bytes changed, not {expected}: {found:02x?}");
         for difference in found {
-            let offset = difference.address - START;
+            let offset = difference.address - start;
             let inside = offsets.iter().any(|range| range.contains(&offset));
             ensure!(inside && difference.found == value(offset), "changed: {difference:02x?}");
         }

@@ -21,6 +21,7 @@ use nix::{
 };
 
 use crate::{
+    arch::{DEBUGGERS, HUGE_PAGES},
     child::{killed_by, succeeds_in_child, Child},
     host::{Host, LENGTH, PAGE, START},
     kernel::{self, Loaded},
@@ -58,8 +59,16 @@ fn window(options: &str) -> String {
     format!("windows=free@{START:#x}+{LENGTH:#x}{options}")
 }
 
-fn faults() -> Result<i64> {
-    Ok(getrusage(UsageWho::RUSAGE_SELF)?.minor_page_faults())
+/// Skips the test where Linux has no huge pages for memory of devices.
+fn needs_huge_pages() -> Result<()> {
+    if !HUGE_PAGES {
+        return Err(Skip("this architecture has no huge pages for memory of devices".into()).into());
+    }
+    Ok(())
+}
+
+fn faults() -> Result<isize> {
+    Ok(getrusage(UsageWho::RUSAGE_SELF)?.minor_page_faults() as isize)
 }
 
 /// Whether the byte at `offset` of a mapping from the beginning of the memory on is that of the pattern.
@@ -78,6 +87,7 @@ fn shows_pattern(vma: &Vma, seed: u64, skip: usize, range: Range<usize>) -> Resu
 }
 
 fn a_large_mapping_has_huge_pages_of_every_cache_type(host: &mut Host) -> Result<()> {
+    needs_huge_pages()?;
     let types = [(":uc", CacheMode::Uncached), (":wc", CacheMode::WriteCombine), (":cached", CacheMode::Cached)];
     for (options, cache) in types {
         for (protection, writable) in [(READ_WRITE, true), (ProtFlags::PROT_READ, false)] {
@@ -141,9 +151,10 @@ fn every_page_is_reached_with_few_faults(host: &mut Host) -> Result<()> {
 
 /// Where no machine here has memory, so nobody touches it; on x86 a load gives ones.
 const NOWHERE: u64 = 0x2_0000_0000;
-const GIB: usize = 1 << 30;
+const GIB: u64 = 1 << 30;
 
 fn a_mapping_is_aligned_to_its_memory(_: &mut Host) -> Result<()> {
+    needs_huge_pages()?;
     let _loaded = Loaded::with(&[&format!("windows=big@{:#x}+64M", NOWHERE + PAGE)])?;
     let (node, own) = (user::open()?, user::open_window(1)?);
     let page = PAGE as usize;
@@ -192,17 +203,19 @@ fn no_page_is_larger_than_2_mib(host: &mut Host) -> Result<()> {
     if kernel::is_debug() {
         return Err(Skip("KASAN would take 256 MiB to watch a kernel mapping of 2 GiB".into()).into());
     }
+    let [gib, two, five] = [1, 2, 5].map(|count: u64| usize::try_from(count * GIB));
+    let (gib, two, five) = (gib?, two?, five?);
     let _loaded = Loaded::with(&[&format!("windows=big@{NOWHERE:#x}+2G")])?;
-    let vma = Vma::shared(&user::open()?, NOWHERE, 2 * GIB)?;
-    let room = Vma::reserve(5 * GIB)?;
+    let vma = Vma::shared(&user::open()?, NOWHERE, two)?;
+    let room = Vma::reserve(five)?;
     // A mapping of whole GiB, aligned to GiB, and then to less.
-    let aligned = room.address().next_multiple_of(GIB);
-    let vma = vma.move_to(Vma::reserve_at(aligned, 2 * GIB)?)?;
-    let mut page_at = |vma: &Vma| while_spinning(|| _ = vma.load(GIB + 5), || host.page(vma.address() + GIB + 5));
-    let expected = (NOWHERE + GIB as u64 + 5, HUGE as u64);
+    let aligned = room.address().next_multiple_of(gib);
+    let vma = vma.move_to(Vma::reserve_at(aligned, two)?)?;
+    let mut page_at = |vma: &Vma| while_spinning(|| _ = vma.load(gib + 5), || host.page(vma.address() + gib + 5));
+    let expected = (NOWHERE + GIB + 5, HUGE as u64);
     let page = page_at(&vma)?;
     ensure!((page.physical, page.size) == expected, "{page:x?}");
-    let vma = vma.move_to(Vma::reserve_at(aligned + 2 * GIB + HUGE, 2 * GIB)?)?;
+    let vma = vma.move_to(Vma::reserve_at(aligned + two + HUGE, two)?)?;
     let page = page_at(&vma)?;
     ensure!((page.physical, page.size) == expected, "after mremap: {page:x?}");
     Ok(())
@@ -250,6 +263,7 @@ fn mprotect_changes_the_pages_that_it_names(host: &mut Host) -> Result<()> {
 }
 
 fn a_huge_page_moves_with_its_mapping(host: &mut Host) -> Result<()> {
+    needs_huge_pages()?;
     let seed = 153;
     host.fill(seed)?;
     let _loaded = Loaded::with(&[&window("")])?;
@@ -293,6 +307,7 @@ fn a_child_reaches_what_its_parent_has_not_touched(host: &mut Host) -> Result<()
 }
 
 fn a_program_may_ask_for_small_pages(host: &mut Host) -> Result<()> {
+    needs_huge_pages()?;
     let seed = 155;
     host.fill(seed)?;
     let _loaded = Loaded::with(&[&window("")])?;
@@ -309,6 +324,9 @@ fn a_program_may_ask_for_small_pages(host: &mut Host) -> Result<()> {
 }
 
 fn a_debugger_reads_what_nobody_has_touched(host: &mut Host) -> Result<()> {
+    if !DEBUGGERS {
+        return Err(Skip("Linux lets no debugger access memory of devices on this architecture".into()).into());
+    }
     let seed = 156;
     host.fill(seed)?;
     let _loaded = Loaded::with(&[&window(":memory")])?;

@@ -9,9 +9,11 @@
 // The changes in memory are a list of ranges, often of one.
 #![allow(clippy::single_range_in_vec_init)]
 
+mod above_4_gib;
 #[cfg_attr(target_arch = "x86_64", path = "x86_64.rs")]
 #[cfg_attr(target_arch = "aarch64", path = "arm64.rs")]
 #[cfg_attr(target_arch = "riscv64", path = "riscv64.rs")]
+#[cfg_attr(target_arch = "arm", path = "arm.rs")]
 mod arch;
 mod attack;
 mod bench;
@@ -34,6 +36,7 @@ mod interrupts;
 mod kernel;
 mod kmemleak;
 mod kobject;
+mod large_pages;
 mod lifetime;
 mod lockdown;
 mod lockdown_dt;
@@ -57,6 +60,8 @@ mod strict;
 mod uio;
 mod user;
 mod userspace;
+#[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
+mod virt;
 mod vma;
 mod window_irq;
 mod window_node;
@@ -144,6 +149,8 @@ suites! {
     Hole: [hole::TESTS],
     Big: [big::TESTS],
     NoCacheType: [no_cache_type::TESTS],
+    Above4Gib: [above_4_gib::TESTS],
+    LargePages: [large_pages::TESTS, memory::TESTS, mmap::TESTS],
 }
 
 /// The reason why a test could not run, as its error.

@@ -234,7 +234,7 @@ fn an_access_takes_no_fault(host: &mut Host) -> Result<()> {
         }
         counts.push(faults()? - before);
     }
-    let pages = (SIZE / page_size) as i64;
+    let pages = (SIZE / page_size) as nix::libc::c_long;
     ensure!(counts[0] >= pages && counts[1] == 0, "faults of ordinary memory and of the window: {counts:?}");
     let stored: Vec<_> = (0..LENGTH).step_by(page_size).map(|offset| offset..offset + 1).collect();
     host.changed(seed, &stored, |offset| other(seed, offset))

@@ -258,8 +258,10 @@ fn arguments_that_make_no_sense_are_refused(host: &mut Host) -> Result<()> {
         let file = it.file()?;
         Ok(errno::name(Vma::map_at(place.address() + 1, file.as_raw_fd(), it.base, length, READ_WRITE, flags)))
     })?;
-    table.row("offset and length that pass 2^64", ["EOVERFLOW", "EOVERFLOW"], |it| {
-        map(it, (length as u64).wrapping_neg().wrapping_sub(it.base), 2 * length, SHARED)
+    // Of 2^64, or of what programs of 32 bits can name.
+    let end = if cfg!(target_pointer_width = "64") { 0 } else { 1u64 << 44 };
+    table.row("offset and length that pass the last page", ["EOVERFLOW", "EOVERFLOW"], |it| {
+        map(it, end.wrapping_sub(length as u64).wrapping_sub(it.base), 2 * length, SHARED)
     })?;
     table.finish(host)
 }
@@ -274,8 +276,8 @@ fn there_may_be_no_room(host: &mut Host) -> Result<()> {
         let file = it.file()?;
         Ok(errno::name(Vma::map_at(address, file.as_raw_fd(), it.base, length, READ_WRITE, SHARED | flag)))
     };
-    table.row("length 2^64 - 1", ["ENOMEM", "ENOMEM"], |it| shared(it, usize::MAX))?;
-    table.row("length 2^62", ["ENOMEM", "ENOMEM"], |it| shared(it, 1 << (usize::BITS - 2)))?;
+    table.row("the greatest length", ["ENOMEM", "ENOMEM"], |it| shared(it, usize::MAX))?;
+    table.row("three quarters of all addresses", ["ENOMEM", "ENOMEM"], |it| shared(it, usize::MAX / 4 * 3 + 1))?;
     table.row("MAP_FIXED behind the last address", ["ENOMEM", "ENOMEM"], |it| {
         place(it, length.wrapping_neg(), MapFlags::MAP_FIXED)
     })?;

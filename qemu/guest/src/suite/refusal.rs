@@ -20,7 +20,7 @@ use crate::{
     host::{Host, LENGTH, PAGE, START},
     kernel::{self, Loaded},
     user,
-    vma::{Vma, READ_WRITE},
+    vma::{Vma, LAST_PAGE, READ_WRITE},
 };
 
 crate::tests! {
@@ -110,8 +110,8 @@ fn a_range_that_wraps_is_refused(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::new()?;
     let node = user::open()?;
     // The kernel itself refuses this, before it calls the driver.
-    shared_fails(&node, u64::MAX - PAGE + 1, 2 * PAGE as usize, Errno::EOVERFLOW)?;
-    shared_fails(&node, u64::MAX - PAGE + 1, SIZE, Errno::EOVERFLOW)
+    shared_fails(&node, LAST_PAGE, 2 * PAGE as usize, Errno::EOVERFLOW)?;
+    shared_fails(&node, LAST_PAGE, SIZE, Errno::EOVERFLOW)
 }
 
 /// The ranges of System RAM, with their last addresses.

@@ -60,6 +60,15 @@ pub fn address_bits() -> Result<u32> {
     Ok(56)
 }
 
+/// Whether Linux lets debuggers access memory of devices.
+pub const DEBUGGERS: bool = true;
+
+/// Whether Linux has huge pages for memory of devices.
+pub const HUGE_PAGES: bool = true;
+
+/// Whether programs may clean the processor's caches.
+pub const MAINTAINS_CACHES: bool = true;
+
 /// The size in bytes of what an instruction for caches works on, as the device tree names it.
 pub fn cache_line() -> Result<usize> {
     let bytes = fs::read("/proc/device-tree/cpus/cpu@0/riscv,cbom-block-size").context("no size of a block")?;

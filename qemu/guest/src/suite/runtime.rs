@@ -155,7 +155,7 @@ impl Directory {
     }
 
     /// Fails unless a write fails with `errno` for the reason with these words, which the log has, too.
-    fn refuses(&self, file: &str, value: &str, errno: Errno, words: &str) -> Result<()> {
+    pub fn refuses(&self, file: &str, value: &str, errno: Errno, words: &str) -> Result<()> {
         fs::write("/dev/kmsg", "<6>map-suite: writing\n")?;
         let result = self.set(file, value);
         let reason = self.get("reason")?;

@@ -230,6 +230,9 @@ fn status_3_tells_the_reason_the_window_and_the_remedy(host: &mut Host) -> Resul
     host.changed(seed, &[], |_| 0)
 }
 
+/// An offset that no machine has as an address, but that programs can name.
+const FAR: &str = if cfg!(target_pointer_width = "64") { "0x7ffffffffffff000" } else { "0x7fffffff000" };
+
 fn status_3_in_raw_mode(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::new()?;
     for (arguments, words) in [
@@ -237,7 +240,7 @@ fn status_3_in_raw_mode(_: &mut Host) -> Result<()> {
         ("dump 0xbffffff0+32", "0xbffffff0-0xc000000f of /dev/map: Operation not permitted (EPERM): the range holds"),
         ("write 0xbf000000 1", "(EPERM): the range holds System RAM"),
         (
-            "read 0x7ffffffffffff000",
+            &format!("read {FAR}"),
             "Invalid argument (EINVAL): the range leaves the physical address space; \
              `devmap info` shows the highest address",
         ),
@@ -479,7 +482,7 @@ fn check_tells_what_the_windows_allow(host: &mut Host) -> Result<()> {
         ("0xc0100000 --write", "EACCES", "the window is read-only", "two@0xc0100000+0x100000:ro:wc"),
         ("0xc0000000 --exec", "EPERM", "physical memory is never mapped executable", ""),
         ("0xc0000000 --private", "EINVAL", "what is stored into a private mapping never reaches the memory", ""),
-        ("0x7ffffffffffff000", "EINVAL", "the range leaves the physical address space", ""),
+        (FAR, "EINVAL", "the range leaves the physical address space", ""),
     ] {
         let ran = devmap(&format!("check {place}"))?;
         ensure!(ran.status == Some(3) && ran.err.is_empty(), "{ran:?}");

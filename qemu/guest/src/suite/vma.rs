@@ -18,6 +18,12 @@ use nix::{
     sys::mman::{mprotect, munmap, MapFlags, ProtFlags},
 };
 
+use crate::host::PAGE;
+
+/// The offset of the last page that mmap(2) can name. Programs of 32 bits pass its number in 32 bits.
+pub const LAST_PAGE: u64 =
+    if cfg!(target_pointer_width = "64") { u64::MAX - (PAGE - 1) } else { (u32::MAX as u64) * PAGE };
+
 /// Read and write, the protection of most mappings here.
 pub const READ_WRITE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
 
@@ -61,6 +67,16 @@ impl Vma {
             Some(address) if address.as_ptr() != libc::MAP_FAILED => Ok(Self { address, length }),
             _ => Err(Errno::last()),
         }
+    }
+
+    /// A mapping that was made elsewhere; `None` if there is none.
+    ///
+    /// # Safety
+    ///
+    /// The `length` bytes at `address` are a mapping that nothing else unmaps, and that has no references.
+    #[cfg(target_arch = "arm")]
+    pub unsafe fn owned(address: *mut c_void, length: usize) -> Option<Self> {
+        Some(Self { address: NonNull::new(address)?, length })
     }
 
     /// A shared mapping to read and write.
@@ -159,6 +175,14 @@ impl Vma {
     pub fn store(&self, offset: usize, value: u8) {
         // SAFETY: as for `load`; Rust does not use the memory.
         unsafe { self.address.cast::<u8>().as_ptr().wrapping_add(offset).write_volatile(value) }
+    }
+
+    /// Stores four bytes at any `offset` by one instruction; a fault kills this process.
+    #[cfg(target_arch = "arm")]
+    pub fn store_unaligned(&self, offset: usize, value: u32) {
+        let target = self.address.cast::<u8>().as_ptr().wrapping_add(offset);
+        // SAFETY: as for `store`; the caller passes an offset with four bytes behind it.
+        unsafe { std::arch::asm!("str {value}, [{target}]", value = in(reg) value, target = in(reg) target) };
     }
 
     /// Stores a word at `offset`, as registers want it; a fault kills this process.

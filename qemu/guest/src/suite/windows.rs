@@ -33,13 +33,13 @@ use nix::{
 };
 
 use crate::{
-    arch::{ADDRESS_SPACE, CLAIMED, RESERVED},
+    arch::{ADDRESS_SPACE, CLAIMED, DEBUGGERS, RESERVED},
     child::{self, become_user, in_child, killed_by, succeeds_in_child, Child},
     host::{Host, LENGTH, PAGE, START},
     kernel::{self, Loaded},
     memory::while_spinning,
     user,
-    vma::{Vma, READ_WRITE},
+    vma::{Vma, LAST_PAGE, READ_WRITE},
 };
 
 crate::tests! {
@@ -297,7 +297,14 @@ fn a_debugger_reads_and_writes_a_mapping(host: &mut Host) -> Result<()> {
     let vma = Vma::shared(&user::open()?, START, MIB as usize)?;
     let child = Child::spawn_traced()?;
     let place = (vma.address() + 16) as ptrace::AddressType;
-    let peeked = ptrace::read(child.pid(), place)?;
+    let peeked = ptrace::read(child.pid(), place);
+    if !DEBUGGERS {
+        let poked = ptrace::write(child.pid(), place, 0);
+        child.kill()?;
+        ensure!(peeked == Err(Errno::EIO) && poked == Err(Errno::EIO), "{peeked:?}, {poked:?}");
+        return host.changed(seed, &[], |_| 0);
+    }
+    let peeked = peeked?;
     let expected = pattern::bytes(seed, START + 16, 8);
     let poked = ptrace::write(child.pid(), place, !peeked);
     child.kill()?;
@@ -490,8 +497,9 @@ fn compare_check_with_mmap(parameters: &[&str]) -> Result<()> {
     let mut random = Random(0x6d61_705f_7465_7374);
     let mut verdicts = BTreeMap::new();
     for _ in 0..if kernel::is_debug() { 1000 } else { 4000 } {
+        const LAST_END: u64 = LAST_PAGE + (PAGE - 1);
         let near =
-            [START, START + MIB, START + 2 * MIB, START + LENGTH, 0, 0xbf00_0000, 1 << 40, 1 << 52, 1 << 63, u64::MAX];
+            [START, START + MIB, START + 2 * MIB, START + LENGTH, 0, 0xbf00_0000, 1 << 40, 1 << 52, 1 << 63, LAST_END];
         let pages = random.next() % 8;
         let start =
             random.pick(&near).wrapping_add(pages * PAGE).wrapping_sub(random.pick(&[0, 0, PAGE, 4 * PAGE, 1, 100]));
@@ -528,7 +536,13 @@ fn compare_check_with_mmap(parameters: &[&str]) -> Result<()> {
         personality::set(random.pick(&[Persona::empty(), Persona::READ_IMPLIES_EXEC]))?;
         let node = nodes.pick(&mut random);
         let verdict = check(node, start, length, protection, flags)?;
-        let made = Vma::map(node, start, length as usize, protection, flags).map(drop);
+        // A program of 32 bits cannot ask for everything; and if both the end and the length are too large, its kernel
+        // looks at the end first.
+        let Ok(size) = usize::try_from(length) else { continue };
+        if start > LAST_END || length == ADDRESS_SPACE && start.saturating_add(length) > LAST_END {
+            continue;
+        }
+        let made = Vma::map(node, start, size, protection, flags).map(drop);
         let expected = match verdict.verdict {
             abi::GRANTED => Ok(()),
             _ => Err(Errno::from_raw(verdict.error as i32)),
@@ -598,7 +612,7 @@ fn a_wrong_ioctl_changes_nothing(_: &mut Host) -> Result<()> {
     ensure!(ask(&node, abi::IOC_CHECK + 1, &mut check) == Err(Errno::ENOTTY), "an unknown command");
     ensure!(ask(&node, 0x5401, &mut check) == Err(Errno::ENOTTY), "a terminal's command");
     for command in [abi::IOC_INFO, abi::IOC_WINDOW, abi::IOC_CHECK] {
-        for address in [0usize, 1, usize::MAX - 8, 1 << 63] {
+        for address in [0usize, 1, usize::MAX - 8, 1 << (usize::BITS - 1)] {
             // SAFETY: the kernel must refuse the address.
             let result = unsafe { libc::ioctl(node.as_raw_fd(), command as libc::Ioctl, address) };
             ensure!(

@@ -63,6 +63,15 @@ pub const NARROW_WIDEST: Option<u32> = Some(32);
 /// More bytes than the address space of a process.
 pub const ADDRESS_SPACE: u64 = 1 << 47;
 
+/// Whether Linux lets debuggers access memory of devices.
+pub const DEBUGGERS: bool = true;
+
+/// Whether Linux has huge pages for memory of devices.
+pub const HUGE_PAGES: bool = true;
+
+/// Whether programs may clean the processor's caches.
+pub const MAINTAINS_CACHES: bool = true;
+
 /// The size of a cache line in bytes, as the kernel names it.
 pub fn cache_line() -> Result<usize> {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo")?;
