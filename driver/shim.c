@@ -777,15 +777,25 @@ int map_of_reg(const struct fwnode_handle *fwnode, u64 *start, u64 *length)
 {
 	struct device_node *np = to_of_node(fwnode);
 	struct resource region;
+	const __be32 *address;
+	unsigned int flags;
 	u64 next, size;
 	int error = of_address_to_resource(np, 0, &region);
 
-	if (error)
+	/* A resource has no room for an address that the kernel cannot map. */
+	if (error == -EOVERFLOW) {
+		address = of_get_address(np, 0, length, &flags);
+		if (!address || !(flags & IORESOURCE_MEM))
+			return error;
+		*start = of_translate_address(np, address);
+	} else if (error) {
 		return error;
-	if (resource_type(&region) != IORESOURCE_MEM)
-		return -EINVAL;
-	*start = region.start;
-	*length = resource_size(&region);
+	} else {
+		if (resource_type(&region) != IORESOURCE_MEM)
+			return -EINVAL;
+		*start = region.start;
+		*length = resource_size(&region);
+	}
 	return of_property_read_reg(np, 1, &next, &size) ? 1 : 2;
 }
 
