@@ -183,7 +183,8 @@ fn arm_page(gdb: &mut Gdb, processor: usize, address: u64, word: impl Fn(u64) ->
         let mair = register("MAIR1")? << 32 | register("MAIR0")?;
         return Arm64Tables::of_arm(register("TTBR0")?, ttbcr, mair)?.walk(address, word);
     }
-    let types = ShortTypes::new(register("SCTLR")?, register("PRRR")?, register("NMRR")?)?;
+    // PRRR and NMRR, by the names that they have with the other descriptors.
+    let types = ShortTypes::new(register("SCTLR")?, register("MAIR0")?, register("MAIR1")?)?;
     ShortTables::new(register("TTBR0_EL1")?, ttbcr, types)?.walk(address, word)
 }
 

@@ -117,20 +117,22 @@ fn an_offset_of_32_bits_needs_no_large_files(host: &mut Host) -> Result<()> {
 
 fn the_highest_page_of_32_bits_can_be_mapped(host: &mut Host) -> Result<()> {
     const LAST: u64 = (1 << 32) - PAGE;
-    let touch = || ();
-    {
-        // No device answers there, so nothing is loaded.
-        let _loaded = Loaded::new()?;
-        for vma in [map_by_short_offset(LAST as u32)?, Vma::shared(&user::open()?, LAST, PAGE as usize)?] {
-            let page = while_spinning(touch, || host.page(vma.address()))?;
-            ensure!((page.physical, &page.cache) == (LAST, &CacheMode::Uncached), "raw: {page:x?}");
+    // No device answers there, so nothing is loaded; and until then a child's short descriptors are invalid.
+    let mut is_there = |vma: &Vma| -> Result<()> {
+        if has_long_descriptors() {
+            let page = while_spinning(|| (), || host.page(vma.address()))?;
+            ensure!((page.physical, &page.cache) == (LAST, &CacheMode::Uncached), "{page:x?}");
         }
+        Ok(())
+    };
+    {
+        let _loaded = Loaded::new()?;
+        is_there(&map_by_short_offset(LAST as u32)?)?;
+        is_there(&Vma::shared(&user::open()?, LAST, PAGE as usize)?)?;
     }
     let _loaded = Loaded::with(&[&format!("windows=last@{LAST:#x}+4K")])?;
     for (node, offset) in [(user::open()?, LAST), (user::open_window(1)?, 0)] {
-        let vma = Vma::shared(&node, offset, PAGE as usize)?;
-        let page = while_spinning(touch, || host.page(vma.address()))?;
-        ensure!(page.physical == LAST, "{offset:#x}: {page:x?}");
+        is_there(&Vma::shared(&node, offset, PAGE as usize)?)?;
     }
     Ok(())
 }
@@ -204,8 +206,9 @@ fn an_unaligned_store_stores_exactly_its_bytes(host: &mut Host) -> Result<()> {
         let before = fixed()?;
         vma.store_unaligned(65, 0x0403_0201);
         let taken = fixed()? - before;
-        // Strongly-ordered memory takes none, so the kernel stores byte by byte.
-        ensure!(taken == u64::from(index == 0), "window {index}: {taken} accesses were done by the kernel");
+        // Strongly-ordered memory takes none, so the kernel stores byte by byte. QEMU 10 sees to it with long descriptors.
+        let expected = u64::from(index == 0 && has_long_descriptors());
+        ensure!(taken == expected, "window {index}: {taken} accesses were done by the kernel");
     }
     let stored = [65, MIB + 65, 2 * MIB + 65].map(|start| start..start + 4);
     ensure!(stored.iter().all(|range| range.end <= LENGTH), "outside");

@@ -126,7 +126,7 @@ fn a_node_shows_its_window_alone(host: &mut Host) -> Result<()> {
     let beyond = [
         (MIB, PAGE, Refusal::Outside, Errno::EPERM),
         (MIB - PAGE, 2 * PAGE, Refusal::Partial, Errno::EPERM),
-        (START, PAGE, Refusal::Outside, Errno::EPERM),
+        (0x2000_0000, PAGE, Refusal::Outside, Errno::EPERM),
         // The window before this one, if offsets could be negative.
         (0u64.wrapping_sub(MIB), PAGE, negative, Errno::EINVAL),
     ];
