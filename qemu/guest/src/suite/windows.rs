@@ -542,7 +542,9 @@ fn compare_check_with_mmap(parameters: &[&str]) -> Result<()> {
         // A program of 32 bits cannot ask for everything; and if both the end and the length are too large, its kernel
         // looks at the end first.
         let Ok(size) = usize::try_from(length) else { continue };
-        if start > LAST_END || length == ADDRESS_SPACE && start.saturating_add(length) > LAST_END {
+        let nameable = 0..=LAST_END;
+        let end = start.saturating_add(length);
+        if !nameable.contains(&start) || length == ADDRESS_SPACE && !nameable.contains(&end) {
             continue;
         }
         let made = Vma::map(node, start, size, protection, flags).map(drop);
