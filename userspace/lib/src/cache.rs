@@ -396,7 +396,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_lines_are_those_that_have_a_byte_of_the_range(start in 0x1000usize..0x1200, length in 0usize..0x400) {
-            let lines = Lines::of_processor().unwrap();
+            let Some(lines) = Lines::of_processor() else { return Ok(()) };
             let found: Vec<_> = lines.addresses(start, length).collect();
             let with_a_byte: Vec<_> = (0..0x2000)
                 .step_by(lines.size)
@@ -409,6 +409,12 @@ mod tests {
     #[test]
     fn the_bytes_stay_what_they_are() {
         let mapping = mapping(0x1234);
+        if Lines::of_processor().is_none() {
+            for result in [mapping.clean(0, 1), mapping.invalidate(0, 1), mapping.clean_invalidate(0, 1)] {
+                assert!(matches!(result, Err(Error::NoCacheMaintenance { .. })), "{result:?}");
+            }
+            return;
+        }
         let bytes: Vec<_> = (0..mapping.len()).map(|i| (i % 251) as u8).collect();
         for (offset, length) in [(0, mapping.len()), (0, 0), (mapping.len(), 0), (0x1233, 1), (63, 2)] {
             mapping.bulk().write_from(0, &bytes).unwrap();
