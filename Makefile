@@ -2,9 +2,10 @@
 #
 # The doors of the project: `make help` lists them. What happens behind them is in qemu/ (map-qemu) and in driver/.
 
-# The guest's architecture: x86_64, arm64 or riscv64. Without it, x86_64, and `make test` tests the first two.
+# The guest's architecture: x86_64, arm64, riscv64 or arm. Without it, x86_64, and `make test` tests the first two.
 ARCH ?=
-# The flavour of the guest's kernel: plain, debug or kobject. Without it, plain, and `make test` tests them all.
+# The flavour of the guest's kernel: plain, debug or kobject; short of arm, 64k and 16k of arm64. Without it, plain, and
+# `make test` tests the first three.
 FLAVOUR ?=
 # Its kernel: 7.3 or 7.2, built from the source, or debian, which Debian has built. Without it, 7.3; `make run` prefers
 # debian, which is ready sooner, and `make test` takes that for x86_64's flavour plain.
@@ -25,6 +26,9 @@ TARGET_arm = armv7-unknown-linux-gnueabihf
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER ?= aarch64-linux-gnu-gcc
 export CARGO_TARGET_RISCV64GC_UNKNOWN_LINUX_GNU_LINKER ?= riscv64-linux-gnu-gcc
 export CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER ?= arm-linux-gnueabihf-gcc
+# For ARMv6. Debian's C library of the first one is for ARMv7, so there it takes another one.
+export CARGO_TARGET_ARM_UNKNOWN_LINUX_GNUEABIHF_LINKER ?= arm-linux-gnueabihf-gcc
+export CARGO_TARGET_ARM_UNKNOWN_LINUX_GNUEABI_LINKER ?= arm-linux-gnueabi-gcc
 # The mode of the node that `make install` makes.
 NODE_MODE ?= 0600
 
@@ -109,6 +113,8 @@ RELR = $(shell $(or $(LINKER_$(TARGET)),cc) -E -dM -include features.h -xc /dev/
 LINKER_aarch64-unknown-linux-gnu = $(CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER)
 LINKER_riscv64gc-unknown-linux-gnu = $(CARGO_TARGET_RISCV64GC_UNKNOWN_LINUX_GNU_LINKER)
 LINKER_armv7-unknown-linux-gnueabihf = $(CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER)
+LINKER_arm-unknown-linux-gnueabihf = $(CARGO_TARGET_ARM_UNKNOWN_LINUX_GNUEABIHF_LINKER)
+LINKER_arm-unknown-linux-gnueabi = $(CARGO_TARGET_ARM_UNKNOWN_LINUX_GNUEABI_LINKER)
 
 # More options for rustc: a package replaces its paths, so that its bytes do not depend on them.
 REMAP =
@@ -188,6 +194,10 @@ test-packages: rust ## Test them: built twice, installed in and removed from a c
 test-publish: rust ## Check that the crates can be published; and against BASELINE=TAG, that their version says what changed
 	cargo publish --dry-run --locked --quiet --package map-core --package devmap --package devmap-cli
 	$(if $(BASELINE),cargo semver-checks --package map-core --package devmap --baseline-rev $(BASELINE))
+
+.PHONY: test-targets
+test-targets: rust ## Test library and tools for processors of boards, on QEMU's emulator of programs
+	@$(MAP_QEMU) processors
 
 .PHONY: clean
 clean: ## Remove what was built here

@@ -20,6 +20,7 @@ mod mutants;
 mod pages;
 mod place;
 mod process;
+mod processors;
 mod programs;
 mod qmp;
 mod run;
@@ -75,6 +76,8 @@ enum Command {
     Run(Target),
     /// Runs the checks of the host and the tests in guests.
     Test(test::Options),
+    /// Runs the library's unit tests, and its tools, for processors of boards, as `test --all` does.
+    Processors(processors::Options),
     /// Opens a shell in a guest with the driver loaded.
     Shell(Target),
     /// Runs a command in a guest with the driver loaded, and exits with its status.
@@ -168,6 +171,7 @@ fn perform(command: Command, ui: &Ui) -> Result<ExitCode> {
         Command::Setup(target) => artifacts(target.kernel()?, ui).map(|_| ExitCode::SUCCESS),
         Command::Run(target) => run::run(target, ui),
         Command::Test(options) => test::test(&options, ui),
+        Command::Processors(options) => processors::run(&options, ui),
         Command::Shell(target) => shell::shell(target, ui),
         Command::Exec(options) => exec::exec(&options, ui),
         Command::Bench(options) => bench::bench(&options, ui),

@@ -25,7 +25,7 @@ use crate::{
     kernels::{self, KernelId, Origin, Supply},
     memory::Memory,
     module::{self, Compiler},
-    process,
+    process, processors,
     programs::{self, Programs},
     session::{Artifacts, Files, Guest},
     setup::{self, Tools},
@@ -164,6 +164,7 @@ fn host(options: &Options, tally: &Tally<'_>, ui: &Ui) -> Result<()> {
     lint(tally, ui)?;
     host_tests(tally, ui)?;
     if options.all {
+        processors::test("", tally, ui)?;
         deliveries(tally, ui)?;
     }
     Ok(())
@@ -296,7 +297,7 @@ fn deliveries(tally: &Tally<'_>, ui: &Ui) -> Result<()> {
 }
 
 /// The test in a line of libtest's output.
-fn libtest(line: &str) -> Option<(String, Outcome)> {
+pub fn libtest(line: &str) -> Option<(String, Outcome)> {
     let (name, outcome) = line.strip_prefix("test ")?.rsplit_once(" ... ")?;
     let outcome = match outcome {
         "ok" => Outcome::Passed,

@@ -25,9 +25,9 @@ use self::{
     stock::Archives,
     toolchain::{Rustc, Toolchain},
 };
-pub use self::{cache::lock, kernel::Kernel};
+pub use self::{cache::lock, kernel::Kernel, sysroot::Use};
 use crate::{
-    arch::{self, Arch},
+    arch::{self, Arch, Needed},
     kernels::{KernelId, Supply},
     process::Job,
     ui::Ui,
@@ -94,7 +94,7 @@ pub fn prepare(arch: &'static Arch, ui: &Ui) -> Result<Tools> {
     packages::ensure(arch, &[], &cache, ui)?;
     let archive = Archive::new(&cache, ui, arch.debian);
     let busybox = busybox(arch, &cache, &archive, ui)?;
-    let sysroot = sysroot::find(arch.programs.rust, &rustc, &cache, &archive, ui)?;
+    let sysroot = sysroot::find(arch.programs.rust, Use::Programs, &rustc, &cache, &archive, ui)?;
     Ok(Tools { arch, sysroot, busybox, rustc })
 }
 
@@ -106,9 +106,26 @@ pub fn prepare_tests(tools: &Tools, ui: &Ui) -> Result<Option<PathBuf>> {
     packages::ensure(tools.arch, tools.arch.test_packages, &cache, ui)?;
     let archive = Archive::new(&cache, ui, tools.arch.debian);
     match tools.arch.programs_32 {
-        Some(target) => sysroot::find(target.rust, &tools.rustc, &cache, &archive, ui),
+        Some(target) => sysroot::find(target.rust, Use::Programs, &tools.rustc, &cache, &archive, ui),
         None => Ok(None),
     }
+}
+
+/// Installs what programs for `target` need, and gives Rust's library for this use, if the tool chain itself has none.
+pub fn prepare_target(target: &str, purpose: Use, needed: &[Needed], ui: &Ui) -> Result<Option<PathBuf>> {
+    let cache = BuildCache::find()?;
+    let host = arch::of_this_machine()?;
+    packages::ensure(host, needed, &cache, ui)?;
+    let archive = Archive::new(&cache, ui, host.debian);
+    sysroot::find(target, purpose, &Rustc::find()?, &cache, &archive, ui)
+}
+
+/// Installs these packages, and gives the source of Rust's library, from which Cargo builds its core.
+pub fn prepare_core(needed: &[Needed], ui: &Ui) -> Result<PathBuf> {
+    let cache = BuildCache::find()?;
+    let host = arch::of_this_machine()?;
+    packages::ensure(host, needed, &cache, ui)?;
+    toolchain::rust_src(&Rustc::find()?, &cache, &Archive::new(&cache, ui, host.debian), ui)
 }
 
 /// Checks the device tree binding, and trees that use it, with dt-schema, which the cache keeps.

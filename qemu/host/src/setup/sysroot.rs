@@ -27,16 +27,45 @@ const CRATES: u64 = 20;
 /// The disk space that building it takes.
 const SPACE: u64 = 500_000_000;
 
+/// What the library is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// Programs.
+    Programs,
+    /// Unit tests, for which it has one crate more.
+    Tests,
+}
+
+impl Use {
+    /// The crates that are built, as Cargo's option names them.
+    fn crates(self) -> &'static str {
+        match self {
+            Self::Programs => "std,panic_abort",
+            Self::Tests => "std,panic_abort,test",
+        }
+    }
+
+    /// The name in the cache.
+    fn name(self, target: &str, release: &str) -> String {
+        match self {
+            Self::Programs => format!("{target}-{release}"),
+            Self::Tests => format!("{target}-tests-{release}"),
+        }
+    }
+}
+
 /// A directory for rustc's `--sysroot`, or `None` if the tool chain's own has the library.
 pub fn find(
     target: &str,
+    purpose: Use,
     rustc: &Rustc,
     cache: &BuildCache,
     archive: &Archive<'_>,
     ui: &Ui,
 ) -> Result<Option<PathBuf>> {
     let own = || has_library(&rustc.sysroot, target);
-    let kept = cache.path(BUCKET).join(name(target, &rustc.release));
+    let name = purpose.name(target, &rustc.release);
+    let kept = cache.path(BUCKET).join(&name);
     let found = || [(own(), None), (has_library(&kept, target), Some(kept.clone()))].into_iter().find(|(is, _)| *is);
     if let Some((_, sysroot)) = found() {
         return Ok(sysroot);
@@ -55,10 +84,10 @@ pub fn find(
     // A new log for every attempt.
     let _ = fs::remove_file(&log);
     let bar = ui.bar(format_args!("Building {what}"), CRATES);
-    cache.make(BUCKET, &name(target, &rustc.release), |part| {
+    cache.make(BUCKET, &name, |part| {
         let work = part.join("work");
         let crates = |line: &str| bar.advance(u64::from(line.trim_start().starts_with("Compiling ")));
-        Job::new(cargo(target, &source, &work)?).log(&log).hold(&lock)?.lines(crates).with_context(|| {
+        Job::new(cargo(target, purpose, &source, &work)?).log(&log).hold(&lock)?.lines(crates).with_context(|| {
             format!(
                 "cannot build {what}; is there a way to the crates' registry from here? With rustup, \
                  `rustup target add {target}` brings it"
@@ -72,10 +101,6 @@ pub fn find(
     Ok(Some(kept))
 }
 
-fn name(target: &str, release: &str) -> String {
-    format!("{target}-{release}")
-}
-
 /// The directory in which a tool chain keeps the library for a target.
 fn library(sysroot: &Path, target: &str) -> PathBuf {
     sysroot.join("lib/rustlib").join(target).join("lib")
@@ -87,12 +112,12 @@ fn has_library(sysroot: &Path, target: &str) -> bool {
 }
 
 /// A command of Cargo that builds the library in `work`, as the dependency of an empty crate.
-fn cargo(target: &str, source: &Path, work: &Path) -> Result<Command> {
+fn cargo(target: &str, purpose: Use, source: &Path, work: &Path) -> Result<Command> {
     fs::create_dir_all(work.join("src"))?;
     fs::write(work.join("src/lib.rs"), "#![no_std]\n")?;
     fs::write(work.join("Cargo.toml"), "[package]\nname = \"empty\"\nedition = \"2021\"\n\n[workspace]\n")?;
     let mut command = cargo_in(work);
-    command.args(["build", "--release", "-Zbuild-std=std,panic_abort", "--target", target]);
+    command.args(["build", "--release", &format!("-Zbuild-std={}", purpose.crates()), "--target", target]);
     // The option, and the library itself, need unstable features.
     command.env("RUSTC_BOOTSTRAP", "1").env("__CARGO_TESTS_ONLY_SRC_ROOT", source);
     Ok(command)
