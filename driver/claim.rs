@@ -21,7 +21,7 @@ pub(crate) type Claim = Arc<Region>;
 ///
 /// # Errors
 ///
-/// EBUSY if part of it is already claimed.
+/// EBUSY if part of it is already claimed, ENOMEM if there is no memory for the claim.
 pub(crate) fn claim(window: &Window) -> Result<Claim> {
     let name = if window.name.is_empty() {
         CString::try_from_fmt(fmt!("map"))?

@@ -37,7 +37,8 @@ impl Region {
     ///
     /// # Errors
     ///
-    /// EBUSY if part of the range is already claimed, EINVAL if the kernel has no such addresses.
+    /// EBUSY if part of the range is already claimed, ENOMEM if there is no memory for the claim,
+    /// EINVAL if the kernel has no such addresses.
     pub(crate) fn request(start: u64, length: u64, name: CString) -> Result<Self> {
         let number = |value| bindings::resource_size_t::try_from(value).map_err(|_| EINVAL);
         // SAFETY: The function locks the tree. The text lives as long as the region: it is on the
@@ -51,7 +52,19 @@ impl Region {
                 0,
             )
         };
-        let resource = NonNull::new(resource).ok_or(EBUSY)?;
+        // The function does not tell why.
+        let resource = NonNull::new(resource).ok_or_else(|| {
+            if intersects(
+                start,
+                length,
+                bindings::IORESOURCE_BUSY,
+                bindings::IORES_DESC_NONE as usize,
+            ) {
+                EBUSY
+            } else {
+                ENOMEM
+            }
+        })?;
         // SAFETY: The resource is ours. A concurrent reader of the field does not look for this
         // value.
         unsafe { (*resource.as_ptr()).desc = description(resource) };
