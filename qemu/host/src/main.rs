@@ -7,6 +7,7 @@ mod bench;
 mod dt;
 mod exec;
 mod flavour;
+mod fuzz;
 mod gdb;
 mod initramfs;
 mod interrupt;

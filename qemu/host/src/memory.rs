@@ -8,7 +8,7 @@
 use std::{fs::File, os::unix::fs::FileExt};
 
 use anyhow::{ensure, Context, Result};
-use map_protocol::{pattern, Difference, MOST_DIFFERENCES};
+use map_protocol::{pattern, sum, Difference, MOST_DIFFERENCES};
 use nix::sys::memfd::{memfd_create, MFdFlags};
 
 use crate::arch::Arch;
@@ -81,6 +81,20 @@ impl Memory {
         Ok((first, count))
     }
 
+    /// The sum of `length` bytes from `start` on, both multiples of 8.
+    pub fn sum(&self, start: u64, length: u64) -> Result<u64> {
+        ensure!(start % 8 == 0 && length % 8 == 0, "{length} bytes at {start:#x} are not whole words");
+        let offset = self.offset(start, length)?;
+        let mut block = vec![0; BLOCK as usize];
+        let mut sum = 0u64;
+        for done in (0..length).step_by(BLOCK as usize) {
+            let block = &mut block[..BLOCK.min(length - done) as usize];
+            self.file.read_exact_at(block, offset + done)?;
+            sum = sum.wrapping_add(sum::of(start + done, block));
+        }
+        Ok(sum)
+    }
+
     /// The eight bytes at `address` as a little-endian number.
     pub fn word(&self, address: u64) -> Result<u64> {
         let mut bytes = [0; 8];
@@ -120,6 +134,16 @@ mod tests {
         let found = Difference { address, expected, found: !expected };
         assert_eq!(memory.differences(7, start, length).unwrap(), (vec![found], 1));
         assert!(memory.differences(8, start, length).unwrap().1 > length / 2);
+    }
+
+    #[test]
+    fn the_sum_is_that_of_all_blocks() {
+        let memory = Memory::new(&arch::ALL[0]).unwrap();
+        let (start, length) = (0xc000_0000, 2 * BLOCK + 64);
+        memory.fill(5, start, length).unwrap();
+        let expected = sum::of(start, &pattern::bytes(5, start, length as usize));
+        assert_eq!(memory.sum(start, length).unwrap(), expected);
+        assert!(memory.sum(start + 4, 8).is_err());
     }
 
     #[test]

@@ -266,6 +266,7 @@ fn answer(question: &Question, tables: PageTables, memory: &Memory, machine: &mu
             let (first, count) = memory.differences(seed, start, length)?;
             Ok(ToGuest::Differences(first, count))
         }
+        Question::Sum { start, length } => memory.sum(start, length).map(ToGuest::Sum),
         Question::PlugMemory { size } => machine.plug_memory(size).map(|()| ToGuest::Done),
         Question::PressPowerButton => machine.monitor().press_power_button().map(|()| ToGuest::Done),
         Question::PageTable { address } => page(tables, address, memory, machine).map(ToGuest::Page),

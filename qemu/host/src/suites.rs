@@ -124,6 +124,19 @@ pub const ALL: &[SuiteSpec] = &[
         timeout_factor: 6,
         ..ORDINARY
     },
+    SuiteSpec {
+        name: "model",
+        suite: Suite::Model,
+        // Programs race with each other.
+        hardware: Hardware { processors: Some(2), ..ORDINARY_HARDWARE },
+        // The model knows this machine, and how this kernel maps.
+        arches: &["x86_64"],
+        origins: &["7.3"],
+        flavours: &["debug"],
+        // `make fuzz` does more in each guest.
+        timeout_factor: 2,
+        ..ORDINARY
+    },
     SuiteSpec { name: "run time", suite: Suite::RunTime, ..ORDINARY },
     SuiteSpec {
         name: "interrupts",

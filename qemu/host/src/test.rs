@@ -16,12 +16,13 @@ use std::{
 };
 
 use anyhow::{bail, Context, Result};
-use map_protocol::{plan, Job, Outcome, Suite, Task};
+use map_protocol::{plan, Fuzz, Job, Outcome, Suite, Task};
 
 use crate::{
     arch::{self, Arch},
     dt,
     flavour::{self, Flavour},
+    fuzz::FuzzOptions,
     kernels::{self, KernelId, Origin, Supply},
     memory::Memory,
     module::{self, Compiler},
@@ -60,6 +61,9 @@ pub struct Options {
     /// Runs only these suites in guests: races, "run time", …
     #[arg(long, value_name = "NAME", value_parser = crate::find_suite)]
     suite: Vec<&'static SuiteSpec>,
+    /// The random operations.
+    #[command(flatten)]
+    fuzz: FuzzOptions,
 }
 
 impl Options {
@@ -82,7 +86,8 @@ pub fn test(options: &Options, ui: &Ui) -> Result<ExitCode> {
     let filter = options.only.as_deref().unwrap_or("");
     let (queue, planned) = mpsc::channel();
     let planned = Mutex::new(planned);
-    let worker = || run_all(&planned, filter, &tally, ui);
+    let fuzz = options.fuzz.fuzz();
+    let worker = || run_all(&planned, filter, &fuzz, &tally, ui);
     let (begun, may_begin) = mpsc::channel();
     thread::scope(|scope| {
         let workers = thread::available_parallelism().map_or(1, usize::from);
@@ -319,12 +324,18 @@ struct PlannedSuite {
 }
 
 /// Runs planned suites until there will be no more.
-fn run_all(planned: &Mutex<mpsc::Receiver<PlannedSuite>>, filter: &str, tally: &Tally<'_>, ui: &Ui) -> Result<()> {
+fn run_all(
+    planned: &Mutex<mpsc::Receiver<PlannedSuite>>,
+    filter: &str,
+    fuzz: &Fuzz,
+    tally: &Tally<'_>,
+    ui: &Ui,
+) -> Result<()> {
     loop {
         let next = planned.lock().unwrap_or_else(PoisonError::into_inner).recv();
         // The queue is closed.
         let Ok(suite) = next else { return Ok(()) };
-        run_suite(&suite, filter, tally, ui)?;
+        run_suite(&suite, filter, fuzz, tally, ui)?;
     }
 }
 
@@ -437,7 +448,7 @@ fn runtime_overlays(artifacts: &Artifacts, spec: &SuiteSpec, tally: &Tally<'_>, 
 }
 
 /// Boots a guest and counts the tests that run in it.
-fn run_suite(planned: &PlannedSuite, filter: &str, tally: &Tally<'_>, ui: &Ui) -> Result<()> {
+fn run_suite(planned: &PlannedSuite, filter: &str, fuzz: &Fuzz, tally: &Tally<'_>, ui: &Ui) -> Result<()> {
     let PlannedSuite { artifacts, spec, plan, files } = planned;
     let SuiteSpec { name, suite, dev, append, overlay, hardware, timeout_factor, .. } = **spec;
     let (arch, title) = (artifacts.tools.arch, artifacts.kernel.title());
@@ -446,7 +457,7 @@ fn run_suite(planned: &PlannedSuite, filter: &str, tally: &Tally<'_>, ui: &Ui) -
         tally.count_with(test, &result.outcome, result.took, &result.note);
     };
     ui.step(format!("Booting {title} for the suite \"{name}\""));
-    let task = Task::Suite { suite, filter: filter.to_owned() };
+    let task = Task::Suite { suite, filter: filter.to_owned(), fuzz: fuzz.clone() };
     let job = Job { channel: arch.channel.into(), dev, module: None, task };
     let memory = Memory::sized(arch, hardware.memory_mib.unwrap_or(arch.memory_mib))?;
     let stem: String = name.chars().filter(|letter| letter.is_alphanumeric()).collect();
@@ -484,6 +495,7 @@ mod tests {
                 all,
                 only: None,
                 suite: Vec::new(),
+                fuzz: FuzzOptions::default(),
             };
             let kernels = kernels(&options)?;
             Ok::<_, anyhow::Error>(kernels.iter().map(KernelId::title).collect())

@@ -8,6 +8,7 @@
 
 pub mod pattern;
 pub mod plan;
+pub mod sum;
 
 use std::io::{self, Read, Write};
 
@@ -78,6 +79,8 @@ pub enum Task {
         suite: Suite,
         /// What a test's name must contain.
         filter: String,
+        /// What random operations are done, if the suite does any.
+        fuzz: Fuzz,
     },
     /// Gives the serial port to a shell.
     Shell {
@@ -86,6 +89,29 @@ pub enum Task {
         /// Columns of the terminal, 0 if unknown.
         columns: u16,
     },
+}
+
+/// The environment variable in which the suite finds its [`Fuzz`], as JSON.
+pub const FUZZ: &str = "MAP_FUZZ";
+
+/// Random operations, which the seed determines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fuzz {
+    /// The seed of the first sequence; each further one has the next number.
+    pub seed: u64,
+    /// How many operations to do at least, in whole sequences.
+    pub operations: u64,
+    /// After how many seconds no further sequence begins, however few operations were done.
+    pub seconds: Option<u64>,
+    /// Of the first sequence only the operations with these numbers, and no other sequence.
+    pub keep: Option<Vec<usize>>,
+}
+
+impl Default for Fuzz {
+    /// What every run of all tests does.
+    fn default() -> Self {
+        Self { seed: 1, operations: 50_000, seconds: None, keep: None }
+    }
 }
 
 /// A suite of tests, each of which needs a guest of its own kind.
@@ -147,6 +173,8 @@ pub enum Suite {
     Above4Gib,
     /// A kernel whose pages are larger than 4 KiB.
     LargePages,
+    /// Random operations, compared with a model.
+    Model,
 }
 
 /// A message from the guest.
@@ -209,6 +237,13 @@ pub enum Question {
         /// The first physical address.
         start: u64,
         /// How many bytes.
+        length: u64,
+    },
+    /// Sum up physical memory.
+    Sum {
+        /// The first physical address, a multiple of 8.
+        start: u64,
+        /// How many bytes, a multiple of 8.
         length: u64,
     },
     /// Plug another piece of memory into the machine.
@@ -332,6 +367,8 @@ pub enum ToGuest {
     Differences(Vec<Difference>, u64),
     /// The page.
     Page(Page),
+    /// The [`sum`] of the memory.
+    Sum(u64),
     /// The host could not do it.
     Failed(String),
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{bail, Context, Result};
-use map_protocol::{Channel, Dev, Job, Task, ToGuest, ToHost, JOB, MODULE};
+use map_protocol::{Channel, Dev, Job, Task, ToGuest, ToHost, FUZZ, JOB, MODULE};
 use nix::{
     libc,
     sys::{
@@ -124,8 +124,9 @@ fn perform(task: &Task, channel: &mut Channel<File>) -> Result<i32> {
             command = Command::new(program);
             command.args(arguments).stdin(Stdio::null());
         }
-        Task::Suite { suite, filter } => {
+        Task::Suite { suite, filter, fuzz } => {
             command = Command::new(SUITE);
+            command.env(FUZZ, serde_json::to_string(fuzz)?);
             // The suite exchanges messages with the host by itself, on its standard input.
             command.arg(serde_json::to_string(suite)?).arg(filter).stdin(channel.get_ref().try_clone()?);
         }

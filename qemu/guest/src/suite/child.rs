@@ -63,6 +63,11 @@ impl Child {
         Ok(child)
     }
 
+    /// A process that this one has got as its child, for example by clone(2) with CLONE_PARENT.
+    pub fn adopt(pid: Pid) -> Self {
+        Self { pid, reaped: false }
+    }
+
     /// Its process id.
     pub fn pid(&self) -> Pid {
         self.pid

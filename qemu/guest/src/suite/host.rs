@@ -119,6 +119,14 @@ impl Host {
         Ok(())
     }
 
+    /// The sum of `length` bytes from `start` on, both multiples of 8.
+    pub fn sum(&mut self, start: u64, length: u64) -> Result<u64> {
+        match self.ask(Question::Sum { start, length })? {
+            ToGuest::Sum(sum) => Ok(sum),
+            answer => bail!("the host answered {answer:?}"),
+        }
+    }
+
     /// The page-table entry of a page of the process that spins on the processor.
     pub fn page(&mut self, address: usize) -> Result<Page> {
         match self.ask(Question::PageTable { address: address as u64 })? {

@@ -44,6 +44,8 @@ mod lockdown_late;
 mod lockdown_overlay;
 mod memory;
 mod mmap;
+#[cfg(target_arch = "x86_64")]
+mod model;
 mod no_cache_type;
 mod node;
 mod overlay;
@@ -52,6 +54,8 @@ mod pci;
 mod plain;
 mod plan;
 mod program;
+#[cfg(target_arch = "x86_64")]
+mod raw;
 mod refusal;
 mod revocation;
 mod runtime;
@@ -81,11 +85,12 @@ use map_protocol::{Channel, Outcome, Suite, ToHost};
 
 use crate::host::Host;
 
-/// How long one test may take: ten times what the slowest takes on the slowest kernel, apart from the one whose work is
-/// to take long.
+/// How long one test may take: ten times what the slowest takes on the slowest kernel, apart from those whose work is to take
+/// long.
 const fn test_timeout(suite: Suite) -> Duration {
     match suite {
         Suite::Revocation => Duration::from_secs(5 * 3600),
+        Suite::Model => Duration::from_secs(5400),
         _ => Duration::from_secs(300),
     }
 }
@@ -151,6 +156,7 @@ suites! {
     NoCacheType: [no_cache_type::TESTS],
     Above4Gib: [above_4_gib::TESTS],
     LargePages: [large_pages::TESTS, memory::TESTS, mmap::TESTS],
+    Model: [arch::MODEL],
 }
 
 /// The reason why a test could not run, as its error.

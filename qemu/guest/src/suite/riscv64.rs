@@ -172,5 +172,8 @@ pub const RAW: &[Test] = &[];
 /// Tests of the driver with windows.
 pub const WINDOWS: &[Test] = &[board::ANOTHER_CACHE_TYPE];
 
+/// Random operations: the model knows the rules of x86_64 alone.
+pub const MODEL: &[Test] = &[];
+
 /// Tests of the command line.
 pub const DEVMAP: &[Test] = &[board::UIO_DEVICE];

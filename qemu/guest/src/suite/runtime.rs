@@ -57,9 +57,10 @@ crate::tests! {
 pub const RACES: &[Test] =
     &[Test { name: "directories_in_many_hands_stay_whole", run: directories_in_many_hands_stay_whole }];
 
-/// Where configfs is mounted, and the directory of the driver in it.
+/// Where configfs is mounted.
 const CONFIG: &str = "/sys/kernel/config";
-const WINDOWS: &str = "/sys/kernel/config/map";
+/// The directory of the driver in it.
+pub const WINDOWS: &str = "/sys/kernel/config/map";
 
 /// The driver with `map_config`; all of it is unloaded when dropped.
 pub struct Config {

@@ -145,6 +145,9 @@ pub const DEVMAP: &[Test] = &[Test {
     run: status_3_beside_a_mapping_of_another_cache_type,
 }];
 
+/// Random operations: the model knows the rules of this architecture.
+pub const MODEL: &[Test] = crate::model::TESTS;
+
 /// The number of bits of a physical address, according to the processor.
 pub fn address_bits() -> Result<u32> {
     let text = fs::read_to_string("/proc/cpuinfo")?;
