@@ -19,7 +19,7 @@ use crate::{
     initramfs::Initramfs,
     interrupt,
     kernels::KernelId,
-    libraries,
+    klog, libraries,
     machine::{self, Died, Hardware, Machine, MachineConfig},
     memory::Memory,
     module::Modules,
@@ -62,6 +62,7 @@ pub struct Guest<'a> {
     hardware: Hardware,
     /// The processor that the kernel needs, if that is another than the architecture's.
     cpu: Option<&'static str>,
+    reports: &'static [&'static str],
     log: PathBuf,
 }
 
@@ -97,6 +98,7 @@ impl<'a> Guest<'a> {
             icount: false,
             hardware: Hardware::default(),
             cpu: variant.and_then(|variant| variant.cpu),
+            reports: &[],
             log,
         })
     }
@@ -134,6 +136,12 @@ impl<'a> Guest<'a> {
     /// Sets how the machine differs from others.
     pub fn hardware(mut self, hardware: Hardware) -> Self {
         self.hardware = hardware;
+        self
+    }
+
+    /// Sets the reports of the kernel, by a text in their first lines, whose call traces are no fault.
+    pub fn reports(mut self, reports: &'static [&'static str]) -> Self {
+        self.reports = reports;
         self
     }
 
@@ -207,7 +215,8 @@ impl<'a> Guest<'a> {
     /// Checks the `end` against the kernel's log, and removes the log unless a failure names it.
     fn check(&self, end: Result<i32>, expected: ExpectedEnd<'_>) -> Result<i32> {
         let log = fs::read(&self.log).unwrap_or_default();
-        let end = verdict::check(end, &String::from_utf8_lossy(&log), &self.log, expected);
+        let log = klog::without(&String::from_utf8_lossy(&log), self.reports);
+        let end = verdict::check(end, &log, &self.log, expected);
         if end.as_ref().err().is_none_or(interrupt::is_interruption) {
             let _ = fs::remove_file(&self.log);
         }

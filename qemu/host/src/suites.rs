@@ -37,6 +37,8 @@ pub struct SuiteSpec {
     /// The last test of the suite ends in a kernel panic, with this as the first fault in the kernel's log, by
     /// architecture; empty if there is no panic.
     pub expected_panic: &'static [(&'static str, &'static str)],
+    /// Reports of the kernel, by a text in their first lines, whose call traces are no fault.
+    pub reports: &'static [&'static str],
 }
 
 /// An overlay that a test applies to the device tree of the running guest.
@@ -63,6 +65,7 @@ const ORDINARY: SuiteSpec = SuiteSpec {
     rare_with: &[],
     timeout_factor: 1,
     expected_panic: &[],
+    reports: &[],
 };
 
 /// The kernels that are built here. They load our modules when they are locked down, because these are signed with their
@@ -135,6 +138,26 @@ pub const ALL: &[SuiteSpec] = &[
         flavours: &["debug"],
         // `make fuzz` does more in each guest.
         timeout_factor: 2,
+        ..ORDINARY
+    },
+    SuiteSpec {
+        name: "faults",
+        suite: Suite::Faults,
+        // What the kernel says of an allocation that fails, here on purpose.
+        reports: &["vmalloc error: size", ": page allocation failure: order:"],
+        arches: &["x86_64"],
+        // Its debug kernel is the one that can let its allocations fail.
+        origins: &["7.3"],
+        flavours: &["debug"],
+        ..ORDINARY
+    },
+    SuiteSpec {
+        name: "faults of a load",
+        suite: Suite::LoadFaults,
+        reports: &["vmalloc error: size", ": page allocation failure: order:"],
+        arches: &["x86_64"],
+        origins: &["7.3"],
+        flavours: &["debug"],
         ..ORDINARY
     },
     SuiteSpec { name: "run time", suite: Suite::RunTime, ..ORDINARY },

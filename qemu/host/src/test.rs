@@ -450,7 +450,7 @@ fn runtime_overlays(artifacts: &Artifacts, spec: &SuiteSpec, tally: &Tally<'_>, 
 /// Boots a guest and counts the tests that run in it.
 fn run_suite(planned: &PlannedSuite, filter: &str, fuzz: &Fuzz, tally: &Tally<'_>, ui: &Ui) -> Result<()> {
     let PlannedSuite { artifacts, spec, plan, files } = planned;
-    let SuiteSpec { name, suite, dev, append, overlay, hardware, timeout_factor, .. } = **spec;
+    let SuiteSpec { name, suite, dev, append, overlay, hardware, timeout_factor, reports, .. } = **spec;
     let (arch, title) = (artifacts.tools.arch, artifacts.kernel.title());
     let count = |result: TestResult| {
         let test = format!("{title}: {name}: {}", result.name);
@@ -466,7 +466,8 @@ fn run_suite(planned: &PlannedSuite, filter: &str, fuzz: &Fuzz, tally: &Tally<'_
         .append(&[append.to_owned()])
         .overlay(overlay)
         .files(files.clone())
-        .hardware(hardware);
+        .hardware(hardware)
+        .reports(reports);
     let last = plan.iter().rfind(|(of, _)| *of == suite).map(|(_, test)| test);
     // A run without the last test does not panic.
     let fault = spec.expected_panic.iter().find(|(name, _)| *name == arch.name).map(|(_, fault)| *fault);

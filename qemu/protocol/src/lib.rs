@@ -175,6 +175,10 @@ pub enum Suite {
     LargePages,
     /// Random operations, compared with a model.
     Model,
+    /// Every allocation and every copy of the kernel fails once, in calls.
+    Faults,
+    /// The same in loads of the modules.
+    LoadFaults,
 }
 
 /// A message from the guest.

@@ -28,6 +28,8 @@ mod dt;
 mod dt_wrong;
 mod ecam;
 mod errno;
+#[cfg(target_arch = "x86_64")]
+mod faults;
 mod hole;
 mod host;
 mod hotplug;
@@ -90,7 +92,7 @@ use crate::host::Host;
 const fn test_timeout(suite: Suite) -> Duration {
     match suite {
         Suite::Revocation => Duration::from_secs(5 * 3600),
-        Suite::Model => Duration::from_secs(5400),
+        Suite::Model | Suite::Faults | Suite::LoadFaults => Duration::from_secs(5400),
         _ => Duration::from_secs(300),
     }
 }
@@ -157,6 +159,8 @@ suites! {
     Above4Gib: [above_4_gib::TESTS],
     LargePages: [large_pages::TESTS, memory::TESTS, mmap::TESTS],
     Model: [arch::MODEL],
+    Faults: [arch::FAULTS],
+    LoadFaults: [arch::LOAD_FAULTS],
 }
 
 /// The reason why a test could not run, as its error.

@@ -175,5 +175,10 @@ pub const WINDOWS: &[Test] = &[board::ANOTHER_CACHE_TYPE];
 /// Random operations: the model knows the rules of x86_64 alone.
 pub const MODEL: &[Test] = &[];
 
+/// What fails on purpose: the kernel that can do that is of x86_64.
+pub const FAULTS: &[Test] = &[];
+/// As above.
+pub const LOAD_FAULTS: &[Test] = &[];
+
 /// Tests of the command line.
 pub const DEVMAP: &[Test] = &[board::UIO_DEVICE];

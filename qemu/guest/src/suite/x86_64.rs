@@ -148,6 +148,11 @@ pub const DEVMAP: &[Test] = &[Test {
 /// Random operations: the model knows the rules of this architecture.
 pub const MODEL: &[Test] = crate::model::TESTS;
 
+/// What fails on purpose: the kernel that can do that is of this architecture.
+pub const FAULTS: &[Test] = crate::faults::TESTS;
+/// The same for loads.
+pub const LOAD_FAULTS: &[Test] = crate::faults::LOADS;
+
 /// The number of bits of a physical address, according to the processor.
 pub fn address_bits() -> Result<u32> {
     let text = fs::read_to_string("/proc/cpuinfo")?;
