@@ -123,7 +123,7 @@ pub const ALL: &[SuiteSpec] = &[
         origins: &["7.3"],
         arches: &["x86_64"],
         flavours: &["debug"],
-        rare_with: &["plain", "debug", "short"],
+        rare_with: &["debug"],
         timeout_factor: 6,
         ..ORDINARY
     },
