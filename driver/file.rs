@@ -78,20 +78,25 @@ impl NodeFile {
         core::ptr::from_ref(self).addr()
     }
 
-    /// Calls `transfer` with the node of a window, and reports a refusal.
+    /// Calls `transfer` with the node of a window, if it may be read, or written with `write`, and
+    /// reports a refusal.
     fn transfer(
         &self,
         call: &'static str,
+        write: bool,
         transfer: impl FnOnce(&Node) -> Result<usize, Denial>,
     ) -> Result<usize> {
         // The node of all memory has no such operations.
         let node = self.node.as_ref().ok_or(EINVAL)?;
         let throttled = self.state.windows.lock().has_conflicts(&node.window);
-        let done = if throttled {
-            Err(Refusal::CacheConflict.into())
-        } else {
-            transfer(node)
-        };
+        // What does not depend on time comes first.
+        let done = node.check(write).and_then(|()| {
+            if throttled {
+                Err(Refusal::CacheConflict.into())
+            } else {
+                transfer(node)
+            }
+        });
         done.map_err(|denial| {
             if !throttled && denial.is(Refusal::CacheConflict) {
                 self.state.windows.lock().conflicts(&node.window);
@@ -158,11 +163,11 @@ impl FileOperations for NodeFile {
     }
 
     fn read(&self, position: u64, to: &mut Destination<'_>) -> Result<usize> {
-        self.transfer("read", |node| node.read(position, to))
+        self.transfer("read", false, |node| node.read(position, to))
     }
 
     fn write(&self, position: u64, from: &mut Source<'_>) -> Result<usize> {
-        self.transfer("write", |node| node.write(position, from))
+        self.transfer("write", true, |node| node.write(position, from))
     }
 
     fn sync(&self) -> Result {

@@ -182,9 +182,9 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`Denial::Refused`] if the window cannot be read, EFAULT if `to` is not accessible.
+    /// [`Refusal::Gone`] if the window was removed, EFAULT if `to` is not accessible, and those of a
+    /// kernel mapping. Whether the window may be read is for [`check()`](Self::check) to say.
     pub(crate) fn read(&self, position: u64, to: &mut Destination<'_>) -> Result<usize, Denial> {
-        self.check(false)?;
         self.transfer(position, to.left(), |offset, bytes| {
             self.access(offset, |map, start| map.read(start, bytes))?;
             Ok(to.copy(bytes))
@@ -196,10 +196,8 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`Denial::Refused`] if the window cannot be written, ENOSPC at its end, EFAULT if `from` is
-    /// not accessible.
+    /// As [`read()`](Self::read), and ENOSPC at the window's end.
     pub(crate) fn write(&self, position: u64, from: &mut Source<'_>) -> Result<usize, Denial> {
-        self.check(true)?;
         let wanted = from.left();
         let written = self.transfer(position, wanted, |offset, bytes| {
             let copied = from.copy(bytes);
@@ -214,7 +212,11 @@ impl Node {
     }
 
     /// Checks whether the window is there and may be read, or written with `write`.
-    fn check(&self, write: bool) -> Result<(), Denial> {
+    ///
+    /// # Errors
+    ///
+    /// [`Denial::Refused`] with the reason.
+    pub(crate) fn check(&self, write: bool) -> Result<(), Denial> {
         if self.is_gone() {
             return Err(Refusal::Gone.into());
         }
