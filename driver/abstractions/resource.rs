@@ -117,10 +117,14 @@ unsafe impl Sync for Region {}
 /// this `description`.
 pub(crate) fn intersects(start: u64, length: u64, flags: u32, description: usize) -> bool {
     // On a machine of 32 bits the function takes less than 4 GiB at once.
-    const LONGEST: u64 = if cfg!(CONFIG_64BIT) { u64::MAX } else { 1 << 31 };
+    const LONGEST: Option<u64> = if cfg!(CONFIG_64BIT) {
+        None
+    } else {
+        Some(1 << 31)
+    };
     let (mut next, mut left) = (start, length);
     while left > 0 {
-        let part = left.min(LONGEST);
+        let part = LONGEST.map_or(left, |longest| left.min(longest));
         if part_intersects(next, part, flags, description) {
             return true;
         }
