@@ -64,6 +64,7 @@ impl Child {
     }
 
     /// A process that this one has got as its child, for example by clone(2) with CLONE_PARENT.
+    #[cfg(target_arch = "x86_64")]
     pub fn adopt(pid: Pid) -> Self {
         Self { pid, reaped: false }
     }
