@@ -149,6 +149,7 @@ pub const ALL: &[SuiteSpec] = &[
         // Its debug kernel is the one that can let its allocations fail.
         origins: &["7.3"],
         flavours: &["debug"],
+        rare_with: &["debug"],
         ..ORDINARY
     },
     SuiteSpec {
@@ -158,6 +159,7 @@ pub const ALL: &[SuiteSpec] = &[
         arches: &["x86_64"],
         origins: &["7.3"],
         flavours: &["debug"],
+        rare_with: &["debug"],
         ..ORDINARY
     },
     SuiteSpec { name: "run time", suite: Suite::RunTime, ..ORDINARY },

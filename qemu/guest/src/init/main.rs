@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{bail, Context, Result};
-use map_protocol::{Channel, Dev, Job, Task, ToGuest, ToHost, FUZZ, JOB, MODULE};
+use map_protocol::{Channel, Dev, Job, Suite, Task, ToGuest, ToHost, FUZZ, JOB, MODULE};
 use nix::{
     libc,
     sys::{
@@ -127,6 +127,11 @@ fn perform(task: &Task, channel: &mut Channel<File>) -> Result<i32> {
         Task::Suite { suite, filter, fuzz } => {
             command = Command::new(SUITE);
             command.env(FUZZ, serde_json::to_string(fuzz)?);
+            if matches!(suite, Suite::Faults | Suite::LoadFaults) {
+                // The kernel writes to what rseq(2) has registered whenever it schedules a thread. After a fork(2) that
+                // needs a page, and if this fails, the thread gets SIGSEGV.
+                command.env("GLIBC_TUNABLES", "glibc.pthread.rseq=0");
+            }
             // The suite exchanges messages with the host by itself, on its standard input.
             command.arg(serde_json::to_string(suite)?).arg(filter).stdin(channel.get_ref().try_clone()?);
         }
