@@ -4,7 +4,8 @@
 
 use std::{
     ffi::OsStr,
-    fs,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -48,8 +49,8 @@ impl Use {
     /// The name in the cache.
     fn name(self, target: &str, release: &str) -> String {
         match self {
-            Self::Programs => format!("{target}-{release}"),
-            Self::Tests => format!("{target}-tests-{release}"),
+            Self::Programs => format!("{target}-any-panic-{release}"),
+            Self::Tests => format!("{target}-any-panic-tests-{release}"),
         }
     }
 }
@@ -111,12 +112,26 @@ fn has_library(sysroot: &Path, target: &str) -> bool {
     names.into_iter().any(|name| name.to_string_lossy().starts_with("libstd-"))
 }
 
+/// What calls rustc: programs that abort on a panic take the crate that does so only if it was compiled like that itself,
+/// and programs that unwind take the others only if they were not. So Rust's own build compiles it in this way, too.
+const WRAPPER: &str = "\
+#!/bin/sh
+case \" $* \" in
+*' --crate-name panic_abort '*) exec \"$@\" -Cpanic=abort ;;
+*) exec \"$@\" ;;
+esac
+";
+
 /// A command of Cargo that builds the library in `work`, as the dependency of an empty crate.
 fn cargo(target: &str, purpose: Use, source: &Path, work: &Path) -> Result<Command> {
     fs::create_dir_all(work.join("src"))?;
     fs::write(work.join("src/lib.rs"), "#![no_std]\n")?;
     fs::write(work.join("Cargo.toml"), "[package]\nname = \"empty\"\nedition = \"2021\"\n\n[workspace]\n")?;
+    let wrapper = work.join("rustc.sh");
+    fs::write(&wrapper, WRAPPER)?;
+    fs::set_permissions(&wrapper, Permissions::from_mode(0o755))?;
     let mut command = cargo_in(work);
+    command.env("RUSTC_WRAPPER", wrapper);
     command.args(["build", "--release", &format!("-Zbuild-std={}", purpose.crates()), "--target", target]);
     // The option, and the library itself, need unstable features.
     command.env("RUSTC_BOOTSTRAP", "1").env("__CARGO_TESTS_ONLY_SRC_ROOT", source);
