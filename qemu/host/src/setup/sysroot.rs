@@ -49,8 +49,8 @@ impl Use {
     /// The name in the cache.
     fn name(self, target: &str, release: &str) -> String {
         match self {
-            Self::Programs => format!("{target}-any-panic-{release}"),
-            Self::Tests => format!("{target}-any-panic-tests-{release}"),
+            Self::Programs => format!("{target}-whole-{release}"),
+            Self::Tests => format!("{target}-whole-tests-{release}"),
         }
     }
 }
@@ -113,12 +113,13 @@ fn has_library(sysroot: &Path, target: &str) -> bool {
 }
 
 /// What calls rustc: programs that abort on a panic take the crate that does so only if it was compiled like that itself,
-/// and programs that unwind take the others only if they were not. So Rust's own build compiles it in this way, too.
+/// and programs that unwind take the others only if they were not. So Rust's own build compiles it in this way, too. And it
+/// keeps the code that programs of the profile `small` optimize as a whole, which Cargo leaves out.
 const WRAPPER: &str = "\
 #!/bin/sh
 case \" $* \" in
-*' --crate-name panic_abort '*) exec \"$@\" -Cpanic=abort ;;
-*) exec \"$@\" ;;
+*' --crate-name panic_abort '*) exec \"$@\" -Cembed-bitcode=yes -Cpanic=abort ;;
+*) exec \"$@\" -Cembed-bitcode=yes ;;
 esac
 ";
 
