@@ -443,20 +443,34 @@ impl World {
         }
     }
 
-    /// A load of `width` bytes.
-    pub fn load(&mut self, actor: usize, page: u32, offset: u32, width: u32, access: Access) -> Option<Expect> {
-        let process = self.actors[actor].as_ref()?;
-        let vma = process.vma_at(page);
+    /// The physical address that an access reaches, or the error that it gives; `None` if the model does not know.
+    fn accessed(
+        &self,
+        actor: usize,
+        page: u32,
+        offset: u32,
+        store: bool,
+        access: Access,
+    ) -> Option<Result<u64, Errno>> {
+        let vma = self.actors[actor].as_ref()?.vma_at(page);
         let failure = match access {
             Access::Direct | Access::Call => Errno::EFAULT,
             // No page of physical memory can be pinned.
-            Access::Process => return Some(Errno::EFAULT.into()),
+            Access::Process => return Some(Err(Errno::EFAULT)),
             // Without a VMA of ours, this would be a page of ordinary memory.
             Access::Memory | Access::Trace if vma.is_none() => return None,
-            Access::Trace if vma.is_some_and(|vma| vma.advice & DONTFORK != 0) => return Some(Errno::EIO.into()),
+            Access::Trace if vma.is_some_and(|vma| vma.advice & DONTFORK != 0) => return Some(Err(Errno::EIO)),
             Access::Memory | Access::Trace => Errno::EIO,
         };
-        let Some(physical) = self.reached(actor, page, offset, false) else { return Some(failure.into()) };
+        Some(self.reached(actor, page, offset, store).ok_or(failure))
+    }
+
+    /// A load of `width` bytes.
+    pub fn load(&mut self, actor: usize, page: u32, offset: u32, width: u32, access: Access) -> Option<Expect> {
+        let physical = match self.accessed(actor, page, offset, false, access)? {
+            Ok(physical) => physical,
+            Err(failure) => return Some(failure.into()),
+        };
         let bytes = self.memory.read(physical, u64::from(width))?;
         let done = if access == Access::Direct || access == Access::Trace { 0 } else { i64::from(width) };
         Some(Expect { permitted: true, ..Expect::with_data(done, hash(bytes)) })
@@ -471,16 +485,10 @@ impl World {
         (width, value): (u32, u64),
         access: Access,
     ) -> Option<Expect> {
-        let process = self.actors[actor].as_ref()?;
-        let vma = process.vma_at(page);
-        let failure = match access {
-            Access::Direct | Access::Call => Errno::EFAULT,
-            Access::Process => return Some(Errno::EFAULT.into()),
-            Access::Memory | Access::Trace if vma.is_none() => return None,
-            Access::Trace if vma.is_some_and(|vma| vma.advice & DONTFORK != 0) => return Some(Errno::EIO.into()),
-            Access::Memory | Access::Trace => Errno::EIO,
+        let physical = match self.accessed(actor, page, offset, true, access)? {
+            Ok(physical) => physical,
+            Err(failure) => return Some(failure.into()),
         };
-        let Some(physical) = self.reached(actor, page, offset, true) else { return Some(failure.into()) };
         self.memory.read(physical, u64::from(width))?;
         // read(2) of /dev/zero stores zeros.
         let value = if access == Access::Call { 0 } else { value };
