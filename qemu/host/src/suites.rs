@@ -68,6 +68,20 @@ const ORDINARY: SuiteSpec = SuiteSpec {
     reports: &[],
 };
 
+/// Allocations fail, one after the other.
+const FAULTS: SuiteSpec = SuiteSpec {
+    name: "faults",
+    suite: Suite::Faults,
+    // What the kernel says of an allocation that fails, here on purpose.
+    reports: &["vmalloc error: size", ": page allocation failure: order:"],
+    arches: &["x86_64"],
+    // Its debug kernel is the one that can let its allocations fail.
+    origins: &["7.3"],
+    flavours: &["debug"],
+    rare_with: &["debug"],
+    ..ORDINARY
+};
+
 /// The kernels that are built here. They load our modules when they are locked down, because these are signed with their
 /// key; and they have no drivers for the devices that the tests take.
 const BUILT: &[&str] = &["7.3", "7.2"];
@@ -140,28 +154,8 @@ pub const ALL: &[SuiteSpec] = &[
         timeout_factor: 2,
         ..ORDINARY
     },
-    SuiteSpec {
-        name: "faults",
-        suite: Suite::Faults,
-        // What the kernel says of an allocation that fails, here on purpose.
-        reports: &["vmalloc error: size", ": page allocation failure: order:"],
-        arches: &["x86_64"],
-        // Its debug kernel is the one that can let its allocations fail.
-        origins: &["7.3"],
-        flavours: &["debug"],
-        rare_with: &["debug"],
-        ..ORDINARY
-    },
-    SuiteSpec {
-        name: "faults of a load",
-        suite: Suite::LoadFaults,
-        reports: &["vmalloc error: size", ": page allocation failure: order:"],
-        arches: &["x86_64"],
-        origins: &["7.3"],
-        flavours: &["debug"],
-        rare_with: &["debug"],
-        ..ORDINARY
-    },
+    FAULTS,
+    SuiteSpec { name: "faults of a load", suite: Suite::LoadFaults, ..FAULTS },
     SuiteSpec { name: "run time", suite: Suite::RunTime, ..ORDINARY },
     SuiteSpec {
         name: "interrupts",
