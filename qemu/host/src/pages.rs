@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn the_levels_new_are_walked() {
+    fn the_levels_of_arm64_are_walked() {
         // 39 bits of address in pages of 4 KiB: three levels, each with one entry that counts.
         let registers = Arm64Tables::new(0x0007_0000_4000_0001, 25, 0x44_ff_00).unwrap();
         let word = words(&[
@@ -585,7 +585,7 @@ mod tests {
     }
 
     #[test]
-    fn larger_pages_new_are_walked() {
+    fn larger_pages_of_arm64_are_walked() {
         let words = words(&[
             // 64 KiB, 48 bits of address: three levels, of 64 entries and 8192.
             (0x4000_0000 + 8 * 2, 0x4001_0003),
