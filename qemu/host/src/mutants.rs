@@ -7,7 +7,7 @@
 
 use std::{
     collections::BTreeSet,
-    env, fs,
+    fs,
     path::{Component, Path, PathBuf},
     process::{Command, ExitCode},
     time::{Duration, Instant},
@@ -280,14 +280,14 @@ impl Copy {
     /// Runs the tests of a package.
     fn host(&self, package: &str) -> Result<Fate> {
         let test = ["test", "--quiet", "--package", package, "--all-features", "--locked"];
-        if let Some(reason) = self.fails(self.cargo(&[&test[..], &["--no-run"]].concat()), |_| ())? {
+        if let Some(reason) = Self::fails(self.cargo(&[&test[..], &["--no-run"]].concat()), |_| ())? {
             return Ok(Fate::Broken(reason));
         }
         let mut failed = BTreeSet::new();
         let mut names = false;
         // Without --quiet there is a line for each test.
         let test: Vec<_> = test.into_iter().filter(|word| *word != "--quiet").chain(["--no-fail-fast"]).collect();
-        let end = self.fails(self.cargo(&test), |line| {
+        let end = Self::fails(self.cargo(&test), |line| {
             names |= line.starts_with("test ");
             failed.extend(
                 line.strip_prefix("test ").and_then(|line| line.strip_suffix(" ... FAILED")).map(str::to_owned),
@@ -305,7 +305,7 @@ impl Copy {
         arguments.extend(only.into_iter().flat_map(|only| ["--only", only]));
         let mut failed = BTreeSet::new();
         let mut built = false;
-        let end = self.fails(self.cargo(&arguments), |line| {
+        let end = Self::fails(self.cargo(&arguments), |line| {
             let line = line.trim();
             built |= line.starts_with("ok ") && line.contains("the driver builds without a warning");
             failed.extend(test_of(line));
@@ -321,15 +321,11 @@ impl Copy {
         for name in ["RUSTC_WORKSPACE_WRAPPER", "CARGO_TARGET_DIR"] {
             cargo.env_remove(name);
         }
-        let own = |(name, _): &(std::ffi::OsString, _)| name.to_string_lossy().starts_with("CARGO_PKG_");
-        env::vars_os().filter(own).for_each(|(name, _)| {
-            cargo.env_remove(name);
-        });
         cargo
     }
 
     /// Runs a command, and gives the reason if it fails.
-    fn fails(&self, command: Command, each: impl FnMut(&str)) -> Result<Option<String>> {
+    fn fails(command: Command, each: impl FnMut(&str)) -> Result<Option<String>> {
         match process::Job::new(command).timeout(TIMEOUT).lines(each) {
             Ok(()) => Ok(None),
             Err(error) if interrupt::is_interruption(&error) => Err(error),
