@@ -145,7 +145,8 @@ fn prepare(
     Ok(())
 }
 
-/// Builds the driver for a kernel that no test runs here, if that kernel is in the cache.
+/// Builds the driver for a kernel that no test runs here, if that kernel is in the cache; and has the guest's programs
+/// checked for its architecture.
 fn build_only(kernel: KernelId, tally: &Tally<'_>, ui: &Ui) -> Result<()> {
     let (title, variables) = (kernel.title(), kernel.variables());
     let name = format!("{title}: the driver builds without a warning");
@@ -157,6 +158,11 @@ fn build_only(kernel: KernelId, tally: &Tally<'_>, ui: &Ui) -> Result<()> {
     if tally.check(&name, || module::build(&kernel, &module::DRIVER, Compiler::Rustc, ui))?.is_some() {
         let name = format!("{title}: the driver cannot panic");
         tally.check(&name, || module::has_no_panic(&kernel))?;
+    }
+    let KernelId { arch, flavour, .. } = kernel.id;
+    if flavour.is_plain() {
+        let name = format!("{arch}: clippy of the guest's programs");
+        tally.check(&name, || programs::lint(&setup::prepare(arch, ui)?))?;
     }
     Ok(())
 }

@@ -86,6 +86,14 @@ pub const WINDOWS: &[Test] = &[
     Test { name: "an_unaligned_store_stores_exactly_its_bytes", run: an_unaligned_store_stores_exactly_its_bytes },
 ];
 
+/// Random operations: the model knows the rules of x86_64 alone.
+pub const MODEL: &[Test] = &[];
+
+/// What fails on purpose: the kernel that can do that is of x86_64.
+pub const FAULTS: &[Test] = &[];
+/// As above.
+pub const LOAD_FAULTS: &[Test] = &[];
+
 /// Tests of the command line.
 pub const DEVMAP: &[Test] = &[board::UIO_DEVICE];
 
