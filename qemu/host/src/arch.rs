@@ -245,7 +245,9 @@ const ARM: Arch = Arch {
     dt_overlay: Some(include_str!("../../kernel/tree.dtso")),
     devices: &[],
     page_tables: PageTables::Arm,
-    append: "uio_pdrv_genirq.of_id=generic-uio",
+    // The kernel flushes every page between a module, which is below its memory, and its other mappings, which are above, one by
+    // one. The less of its memory is between, the sooner a module goes: the rest is high memory.
+    append: "uio_pdrv_genirq.of_id=generic-uio vmalloc=768M",
 };
 
 /// The architecture of this machine.
