@@ -18,6 +18,9 @@ use serde::Deserialize;
 
 use crate::{interrupt, process, suites::SuiteSpec, ui::Ui};
 
+/// The last line of the rules by which the driver is built.
+const ALLOW_UNUSED: &str = "rustflags-y += -Aunused\n";
+
 /// How long what should notice a bug may take: a bug can make it wait for ever.
 const TIMEOUT: Duration = Duration::from_secs(900);
 
@@ -245,7 +248,18 @@ impl Copy {
             }
         }
         copy.forget(&copy.root, &kept)?;
+        copy.allow_unused()?;
         Ok(copy)
+    }
+
+    /// Builds the driver without warnings of what nothing calls: a call that is missing is a bug like others.
+    fn allow_unused(&self) -> Result<()> {
+        let path = self.root.join("driver/Kbuild");
+        let rules = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        if rules.ends_with(ALLOW_UNUSED) {
+            return Ok(());
+        }
+        fs::write(&path, rules + ALLOW_UNUSED).with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Removes what the project no longer has, but not what was built.

@@ -577,9 +577,11 @@ fn a_window_that_is_disabled_leaves_every_process(host: &mut Host) -> Result<()>
     let own = node(sdram.enable()?)?;
     let by_node = Vma::shared(&own, 0, LENGTH as usize)?;
     let by_address = Vma::shared(&user::open()?, START, PAGE as usize)?;
+    // Pages that a small mapping has from the beginning, at both ends of the window.
+    let [first, last] = [0, LENGTH - PAGE].map(|offset| Vma::shared(&own, offset, PAGE as usize));
     sdram.set("enable", "0")?;
     ensure!(!fs::read_to_string("/proc/iomem")?.contains("map: sdram"), "the claim is left");
-    for vma in [&by_node, &by_address] {
+    for vma in [&by_node, &by_address, &first?, &last?] {
         killed_by(Signal::SIGBUS, || vma.load(5))?;
         killed_by(Signal::SIGBUS, || vma.store(5, 0))?;
     }
