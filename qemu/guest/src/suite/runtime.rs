@@ -527,6 +527,10 @@ fn an_older_mapping_loses_the_memory_of_a_window_that_goes(host: &mut Host) -> R
     let window = Directory::of("window", START + MIB, MIB)?;
     window.enable()?;
     window.set("enable", "0")?;
+    // Another one that goes does not give back what went with the first.
+    let later = Directory::of("later", START + MIB + 16 * PAGE, PAGE)?;
+    later.enable()?;
+    later.set("enable", "0")?;
     for (vma, first) in [(&small, 0), (&touched, mib), (&fresh, mib)] {
         let memory = File::open("/proc/self/mem")?;
         for offset in [first, first + mib - 1] {
@@ -598,6 +602,7 @@ fn a_window_that_is_disabled_leaves_every_process(host: &mut Host) -> Result<()>
     ensure!(again.load(5) == pattern::byte(seed, START + PAGE + 5), "it shows something else");
     // The old file has nothing of the window that has its number now.
     ensure!(errno::result(own.read_at(&mut bytes, 0)) == Err(Errno::ENODEV), "read(2) of the old file");
+    ensure!(Vma::shared(&own, 0, PAGE as usize).map(drop) == Err(Errno::ENODEV), "mmap(2) of the old file");
     killed_by(Signal::SIGBUS, || by_node.load(PAGE as usize + 5))?;
     host.changed(seed, &[], |_| 0)
 }
