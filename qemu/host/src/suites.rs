@@ -176,8 +176,9 @@ pub const ALL: &[SuiteSpec] = &[
     SuiteSpec {
         name: "large windows",
         suite: Suite::Big,
-        // Otherwise Debian's kernel clears each page table and accounts for it, and this suite fills many.
-        append: "init_on_alloc=0 cgroup_disable=memory",
+        // Otherwise Debian's kernel clears each page table and accounts for it, and this suite fills many. And memory for a
+        // window that the kernel does not map in one piece.
+        append: "init_on_alloc=0 cgroup_disable=memory memmap=13M$0xc0300000",
         arches: &["x86_64"],
         flavours: &["plain"],
         ..ORDINARY

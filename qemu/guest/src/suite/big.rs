@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Windows that are larger than the machine's memory.
+//! Large windows: larger than what the kernel maps in one piece for read(2), or than the machine's memory.
 
 use std::{
     fs::{self, Permissions},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{FileExt, PermissionsExt},
     thread::sleep,
     time::{Duration, Instant},
 };
 
 use anyhow::{ensure, Context, Result};
 use map_core::LARGEST_MAPPING;
+use map_protocol::pattern;
 use nix::{
     errno::Errno,
     sys::{signal::Signal, wait::WaitStatus},
@@ -18,7 +19,7 @@ use nix::{
 
 use crate::{
     child::{become_user, Child},
-    host::Host,
+    host::{Host, START},
     kernel::{self, Loaded},
     refusal::shared_fails,
     user,
@@ -26,10 +27,34 @@ use crate::{
 };
 
 crate::tests! {
+    a_large_window_is_read_and_written_everywhere,
     a_window_of_64_gib_is_loaded_and_unloaded,
     nobody_maps_960_gib_in_one_piece,
     processes_that_map_all_they_can_are_killed_and_leave_nothing,
     mappings_with_huge_pages_leave_the_kernel_its_address_space,
+}
+
+/// The kernel maps 4 MiB of a window at a time.
+fn a_large_window_is_read_and_written_everywhere(host: &mut Host) -> Result<()> {
+    let (seed, length) = (149, 10 * MIB);
+    let expected = |offset, count| pattern::bytes(seed, START + offset, count);
+    host.fill_range(seed, START, length)?;
+    let _loaded = Loaded::with(&["windows=0xc0000000+10M"])?;
+    let window = user::open_window(1)?;
+    let mut all = vec![0; length as usize];
+    window.read_exact_at(&mut all, 0)?;
+    ensure!(all == expected(0, all.len()), "what was read is not what the host wrote");
+    // Further up than the last one, further down, and across.
+    let places = [9 * MIB + 5, 5, 4 * MIB + 60, 4 * MIB - 50, 8 * MIB - 1, 10 * MIB - 100];
+    for offset in places {
+        let mut bytes = vec![0; 100];
+        window.read_exact_at(&mut bytes, offset)?;
+        ensure!(bytes == expected(offset, 100), "100 bytes at {offset:#x}");
+        bytes.iter_mut().for_each(|byte| *byte = !*byte);
+        window.write_all_at(&bytes, offset)?;
+    }
+    let changed = places.map(|offset| offset..offset + 100);
+    host.changed_range(seed, (START, length), &changed, |offset| !pattern::byte(seed, START + offset))
 }
 
 fn a_window_of_64_gib_is_loaded_and_unloaded(_: &mut Host) -> Result<()> {
@@ -45,6 +70,8 @@ fn load() -> Result<Loaded> {
     fs::set_permissions("/dev/map", Permissions::from_mode(0o666))?;
     Ok(loaded)
 }
+
+const MIB: u64 = 1 << 20;
 
 const BIG: u64 = 0x2_0000_0000;
 

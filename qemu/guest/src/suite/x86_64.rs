@@ -131,6 +131,10 @@ pub const WINDOWS: &[Test] = &[
     },
     Test { name: "the_kernel_lists_every_cache_type", run: the_kernel_lists_every_cache_type },
     Test { name: "another_cache_type_elsewhere_is_eagain", run: another_cache_type_elsewhere_is_eagain },
+    Test {
+        name: "another_cache_type_elsewhere_is_eagain_for_huge_pages_too",
+        run: another_cache_type_elsewhere_is_eagain_for_huge_pages_too,
+    },
     Test { name: "a_conflict_costs_few_lines_of_the_kernels_log", run: a_conflict_costs_few_lines_of_the_kernels_log },
     Test {
         name: "a_cache_type_that_the_mtrrs_do_not_give_is_einval",
@@ -244,6 +248,25 @@ fn the_kernel_lists_every_cache_type(_: &mut Host) -> Result<()> {
         let line = format!("[mem {start:#018x}-{:#018x}] {kind}", start + MIB);
         let list = fs::read_to_string(LIST)?;
         ensure!(list.lines().any(|found| found.ends_with(&line)), "the list does not say {line}:\n{list}");
+    }
+    Ok(())
+}
+
+/// A mapping with huge pages is made at the accesses; what it asks of the kernel before that is another call.
+fn another_cache_type_elsewhere_is_eagain_for_huge_pages_too(_: &mut Host) -> Result<()> {
+    for (cache, granted) in [("uncached", [true, false]), ("wc", [false, false]), ("cached", [false, true])] {
+        for (flags, granted) in [libc::O_SYNC, 0].into_iter().zip(granted) {
+            // A window keeps what it has asked for, and /dev/mem would get that, too.
+            let _loaded = Loaded::with(&[&format!("windows=0xc0000000+3M:{cache}")])?;
+            let window = user::open_window(1)?;
+            let mem = File::options().read(true).write(true).custom_flags(flags).open("/dev/mem")?;
+            let other = Vma::shared(&mem, START, LENGTH as usize)?;
+            let result = Vma::shared(&window, 0, LENGTH as usize).map(drop);
+            let expected = if granted { Ok(()) } else { Err(Errno::EAGAIN) };
+            ensure!(result == expected, "{cache} beside /dev/mem with flags {flags:o}: {result:?}");
+            drop(other);
+            Vma::shared(&window, 0, LENGTH as usize).with_context(|| format!("{cache} alone"))?;
+        }
     }
     Ok(())
 }
