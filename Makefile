@@ -192,6 +192,16 @@ test-memory: rust ## Run the unit tests under AddressSanitizer, and under valgri
 		--all-features --lib --test bulk --test driver --test file --test parts --test single -- \
 		--skip lengths_that_no_process_has_are_refused
 
+# Miri interprets the unit tests, and finds undefined behaviour that no sanitizer does. Only nightly compilers have it.
+MIRI ?= cargo +nightly miri
+.PHONY: miri
+miri: ## Run the unit tests in Miri, if it is installed
+	@$(MIRI) --version >/dev/null 2>&1 || { \
+		echo "Miri is not installed: \`rustup toolchain install nightly --component miri,rust-src\` does that; \
+	or MIRI names another one than \`$(MIRI)\`" >&2; exit 1; }
+	env -u CARGO_BUILD_BUILD_DIR -u RUSTC_WORKSPACE_WRAPPER MIRIFLAGS=-Zmiri-disable-isolation PROPTEST_CASES=4 \
+		$(MIRI) test --locked --package map-core --package devmap --all-features --lib --test '*'
+
 .PHONY: test-images
 test-images: ## Check those recipes: of Yocto, and of Buildroot if BUILDROOT names its tree
 	driver/packaging/check.sh "$(or $(CACHE),target)/oelint"

@@ -217,12 +217,14 @@ fn can_panic(name: &str, source: &str, options: &[&str]) -> bool {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri starts no programs")]
 fn no_function_can_panic() {
     assert!(!can_panic("for_speed", CALLER, &["-Copt-level=2"]));
     assert!(!can_panic("for_size", CALLER, &["-Copt-level=s"]));
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri starts no programs")]
 fn a_function_that_can_panic_would_be_found() {
     for (name, function) in [
         ("adds", "pub fn adds(a: u64, b: u64) -> u64 { a + b }"),

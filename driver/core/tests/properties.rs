@@ -448,6 +448,7 @@ fn nearest(windows: &[Window], range: &PhysRange) -> usize {
 
 /// Guards against properties that hold only because their cases reach too few verdicts.
 #[test]
+#[cfg_attr(miri, ignore = "so many cases take Miri minutes")]
 fn the_cases_reach_every_verdict() {
     let mut runner = TestRunner::deterministic();
     let mut reached = BTreeMap::new();

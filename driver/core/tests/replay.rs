@@ -18,16 +18,17 @@ fn replay(name: &str, least: usize, check: fn(&[u8])) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/corpus")
         .join(name);
-    let mut count = 0;
-    for entry in fs::read_dir(&directory).unwrap() {
-        check(&fs::read(entry.unwrap().path()).unwrap());
-        count += 1;
-    }
+    let files: Vec<_> = fs::read_dir(&directory).unwrap().collect();
     assert!(
-        count >= least,
-        "{} holds {count} files only",
-        directory.display()
+        files.len() >= least,
+        "{} holds {} files only",
+        directory.display(),
+        files.len()
     );
+    // Miri would take hours for all of them.
+    for entry in files.into_iter().step_by(if cfg!(miri) { 50 } else { 1 }) {
+        check(&fs::read(entry.unwrap().path()).unwrap());
+    }
 }
 
 #[test]

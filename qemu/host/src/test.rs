@@ -239,6 +239,21 @@ const CHECKS: &[Check] = &[
         arguments: &["check", "--package", "devmap", "--no-default-features", "--locked", "--quiet"],
     },
     Check {
+        name: "host: what Miri interprets",
+        arguments: &[
+            "rustc",
+            "--package=devmap",
+            "--lib",
+            "--profile=check",
+            "--all-features",
+            "--locked",
+            "--quiet",
+            "--",
+            "--cfg=miri",
+            "-Dwarnings",
+        ],
+    },
+    Check {
         name: "host: rustdoc",
         // The crate and the command line are both called devmap: at the same time one would remove what the other writes.
         arguments: &[

@@ -39,7 +39,8 @@ pub trait Access: Sized {
 }
 
 /// Implements [`Access`]. On arm64 the compiler may pair volatile accesses or give one an address that is written back.
-/// A pair is not the access that was asked for, and a hypervisor can emulate neither, so there it is assembly.
+/// A pair is not the access that was asked for, and a hypervisor can emulate neither, so there it is assembly, which Miri
+/// cannot interpret.
 macro_rules! access {
     ($type:ty, $load:literal, $store:literal, $register:literal) => {
         impl Access for $type {
@@ -55,7 +56,7 @@ macro_rules! access {
 
             #[inline(always)]
             unsafe fn load(source: *const Self) -> Self {
-                #[cfg(target_arch = "aarch64")]
+                #[cfg(all(target_arch = "aarch64", not(miri)))]
                 {
                     let value: Self;
                     // SAFETY: By the contract `source` can be loaded from. The instruction touches nothing else.
@@ -70,7 +71,7 @@ macro_rules! access {
                     }
                     value
                 }
-                #[cfg(not(target_arch = "aarch64"))]
+                #[cfg(any(not(target_arch = "aarch64"), miri))]
                 // SAFETY: By the contract `source` can be loaded from.
                 unsafe {
                     source.read_volatile()
@@ -79,7 +80,7 @@ macro_rules! access {
 
             #[inline(always)]
             unsafe fn store(target: *mut Self, value: Self) {
-                #[cfg(target_arch = "aarch64")]
+                #[cfg(all(target_arch = "aarch64", not(miri)))]
                 // SAFETY: By the contract `target` can be stored to. The instruction touches nothing else.
                 unsafe {
                     core::arch::asm!(
@@ -89,7 +90,7 @@ macro_rules! access {
                         options(nostack, preserves_flags),
                     );
                 }
-                #[cfg(not(target_arch = "aarch64"))]
+                #[cfg(any(not(target_arch = "aarch64"), miri))]
                 // SAFETY: By the contract `target` can be stored to.
                 unsafe {
                     target.write_volatile(value);
@@ -103,11 +104,11 @@ access!(u8, "ldrb", "strb", "w");
 access!(u16, "ldrh", "strh", "w");
 access!(u32, "ldr", "str", "w");
 // Where it would be two accesses, nothing calls it: no place of this width passes the check.
-#[cfg(not(target_arch = "arm"))]
+#[cfg(any(not(target_arch = "arm"), miri))]
 access!(u64, "ldr", "str", "x");
 
 /// Whether a program of 32 bits has one access of 64: if the processor's LDRD and STRD are one, which comes with LPAE.
-#[cfg(all(target_arch = "arm", feature = "std"))]
+#[cfg(all(target_arch = "arm", feature = "std", not(miri)))]
 pub(crate) fn has_double() -> bool {
     const LPAE: u64 = 1 << 20;
     // SAFETY: The function only looks up what the kernel told the process when it began.
@@ -116,12 +117,12 @@ pub(crate) fn has_double() -> bool {
 }
 
 /// As above; nobody can be asked.
-#[cfg(not(all(target_arch = "arm", feature = "std")))]
+#[cfg(not(all(target_arch = "arm", feature = "std", not(miri))))]
 pub(crate) const fn has_double() -> bool {
     false
 }
 
-#[cfg(target_arch = "arm")]
+#[cfg(all(target_arch = "arm", not(miri)))]
 impl Access for u64 {
     type Bytes = [u8; 8];
 

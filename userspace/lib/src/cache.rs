@@ -10,7 +10,10 @@
 
 #![allow(unsafe_code)]
 
-#[cfg(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
+#[cfg(all(
+    not(miri),
+    any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")
+))]
 use std::arch::asm;
 
 use crate::driver::CacheMode;
@@ -120,7 +123,7 @@ impl Mapping {
         }
         let lines = Lines::of_processor().ok_or(Error::NoCacheMaintenance { operation, range: self.range() })?;
         for line in lines.addresses(self.as_ptr().addr() + offset, length) {
-            #[cfg(target_arch = "riscv64")]
+            #[cfg(all(not(miri), target_arch = "riscv64"))]
             if !self.is_writable() {
                 // SAFETY: As below.
                 unsafe { lines.fetch_page(line) };
@@ -144,7 +147,7 @@ impl Lines {
 }
 
 /// The processor's cache lines, and what it has for them.
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+#[cfg(all(not(miri), any(target_arch = "x86", target_arch = "x86_64")))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Lines {
     /// In bytes.
@@ -155,7 +158,7 @@ struct Lines {
     flush: bool,
 }
 
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+#[cfg(all(not(miri), any(target_arch = "x86", target_arch = "x86_64")))]
 impl Lines {
     /// Asks the processor, once: on a virtual machine CPUID takes long.
     fn of_processor() -> Option<Self> {
@@ -217,14 +220,14 @@ impl Lines {
 }
 
 /// The processor's cache lines.
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(not(miri), target_arch = "aarch64"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Lines {
     /// In bytes, the smallest of all caches.
     size: usize,
 }
 
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(not(miri), target_arch = "aarch64"))]
 impl Lines {
     /// Reads it from a register that Linux lets programs read, or emulates.
     fn of_processor() -> Option<Self> {
@@ -260,14 +263,14 @@ impl Lines {
 }
 
 /// The blocks that the processor's instructions for caches work on.
-#[cfg(target_arch = "riscv64")]
+#[cfg(all(not(miri), target_arch = "riscv64"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Lines {
     /// In bytes.
     size: usize,
 }
 
-#[cfg(target_arch = "riscv64")]
+#[cfg(all(not(miri), target_arch = "riscv64"))]
 impl Lines {
     /// Asks the kernel, once: whether the processor has Zicbom, and whether programs may use it.
     fn of_processor() -> Option<Self> {
@@ -359,17 +362,24 @@ impl Lines {
     }
 }
 
-/// There is no instruction that programs may use everywhere.
-#[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
+/// There is no instruction that programs may use everywhere, and none that Miri can interpret: for what is checked before,
+/// Miri gets lines.
+#[cfg(any(
+    miri,
+    not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))
+))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Lines {
     size: usize,
 }
 
-#[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
+#[cfg(any(
+    miri,
+    not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))
+))]
 impl Lines {
     fn of_processor() -> Option<Self> {
-        None
+        cfg!(miri).then_some(Self { size: 64 })
     }
 
     /// # Safety

@@ -9,7 +9,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use memmap2::{MmapOptions, MmapRaw};
 use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::sys::stat::{major, minor};
@@ -19,6 +18,7 @@ use crate::driver::{CacheMode, Mode, Protection, Sharing, Window};
 use crate::event::Events;
 use crate::options::{check_type, OpenOptions};
 use crate::page::{self, PageSize, Pages};
+use crate::region::{self, Region};
 use crate::{pci, uio, Error, Mapping, Operation, PciBar, PhysRange, Result, UioMap};
 
 /// The node of the map driver.
@@ -164,7 +164,10 @@ impl Device {
         let failed = |cause| Error::Open { path: path.into(), permissions: None, cause };
         let number = metadata.rdev();
         let (mut page_size, mut events) = (page::system(), None);
-        let kind = if metadata.is_file() {
+        let kind = if cfg!(miri) && metadata.is_file() {
+            // It has no fstatfs(2), and so no other files.
+            Kind::File
+        } else if metadata.is_file() {
             let system = fstatfs(&file).map_err(|errno| failed(errno.into()))?;
             match system.filesystem_type() {
                 SYSFS_MAGIC => match pci::bar(&file, path).map_err(failed)? {
@@ -388,14 +391,8 @@ impl Device {
     }
 
     /// Maps `pages`, without any check.
-    pub(crate) fn memory(&self, pages: &Pages) -> io::Result<MmapRaw> {
-        let mut options = MmapOptions::new();
-        options.offset(pages.start).len(pages.length);
-        if self.writable {
-            options.map_raw(&self.file)
-        } else {
-            options.map_raw_read_only(&self.file)
-        }
+    pub(crate) fn memory(&self, pages: &Pages) -> io::Result<Region> {
+        region::map(&self.file, &self.path, pages, self.writable)
     }
 
     /// The error for `range`, whose `pages` could not be mapped because of `cause`.
@@ -553,6 +550,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no memfd_create(2)")]
     fn a_file_of_hugetlbfs_is_mapped_by_its_own_pages() {
         use nix::sys::memfd::{memfd_create, MFdFlags};
 
@@ -577,6 +575,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri knows no devices")]
     fn mmap_of_a_window_that_was_removed_is_an_error_of_its_own() {
         // It has no mmap, which is the same error number.
         let error = Device::with_kind("/dev/null", sdram()).map_all().unwrap_err();

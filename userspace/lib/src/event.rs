@@ -183,6 +183,7 @@ pub(crate) mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no sockets that can be polled")]
     fn each_take_gives_what_came_since_the_last() {
         let (node, kernel) = node();
         let events = Events::new(sysfs("4294967290\n").path());
@@ -195,6 +196,7 @@ pub(crate) mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no sockets that can be polled")]
     fn a_wait_ends_with_the_interrupt_or_the_time() {
         let (node, kernel) = node();
         let events = Events::new(sysfs("0\n").path());
@@ -214,6 +216,7 @@ pub(crate) mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no sockets that can be polled")]
     fn two_threads_share_what_comes_and_none_waits_for_more() {
         let (node, kernel) = node();
         let events = Events::new(sysfs("0\n").path());
@@ -236,6 +239,7 @@ pub(crate) mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no sockets that can be polled")]
     fn masking_writes_a_number() {
         let (node, kernel) = node();
         let mut number = [0; 5];
@@ -250,6 +254,7 @@ pub(crate) mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no sockets that can be polled")]
     fn a_device_that_is_gone_is_enodev() {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         drop(theirs);

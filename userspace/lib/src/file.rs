@@ -687,6 +687,7 @@ mod tests {
 
     /// Another process truncates the file between the check and the access.
     #[test]
+    #[cfg_attr(miri, ignore = "Miri maps no files, so no page can go")]
     fn a_page_that_goes_away_under_a_no_fault_access_is_an_error() {
         let file = NamedTempFile::new().unwrap();
         let page = crate::page::system().bytes();

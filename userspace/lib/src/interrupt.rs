@@ -589,6 +589,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no sockets that can be polled")]
     fn a_uio_device_is_waited_for_and_unmasked() {
         let (interrupts, kernel, sysfs) = uio();
         let only = interrupts.first();
@@ -612,6 +613,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no sockets that can be polled")]
     fn every_list_of_one_open_file_takes_the_same_counts() {
         let ((node, kernel), sysfs) = (node(), sysfs("10\n"));
         let device = Device::of_uio(node, "/dev/uio9", sysfs.path());
@@ -623,6 +625,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no sockets that can be polled")]
     #[allow(unsafe_code, reason = "AsyncFd takes the number of a descriptor")]
     fn an_event_loop_wakes_up_when_it_comes_and_when_the_device_goes() {
         use tokio::io::{unix::AsyncFd, Interest};
@@ -664,6 +667,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no sockets that can be polled")]
     fn uio_has_no_eventfd() {
         let (interrupts, _kernel, _sysfs) = uio();
         let error = interrupts.first().set_eventfd(File::open("/dev/null").unwrap()).unwrap_err();
@@ -676,6 +680,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no sockets that can be polled")]
     fn a_device_that_goes_ends_a_wait_with_an_error_of_its_own() {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         let sysfs = sysfs("0\n");
@@ -700,6 +705,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri knows no devices")]
     fn what_has_no_interrupts_says_why() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path().to_str().unwrap();
@@ -716,6 +722,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri knows no devices")]
     fn an_interrupt_is_found_by_its_index_or_its_name() {
         let interrupts = named(&["done", "", "1", "error"]);
         let index = |which| interrupts.find(which).map(Interrupt::index).ok();
@@ -730,6 +737,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri knows no devices")]
     fn the_error_numbers_of_the_driver_are_explained() {
         let interrupts = named(&["done", ""]);
         let line = |index: usize, operation, errno: Errno| interrupts.all[index].failed(operation, errno).to_string();

@@ -10,6 +10,14 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use map_core::abi::{MapCheck, MapInfo, MapIrq, MapIrqEventfd, MapIrqMask, MapIrqWait, MapWindow};
 use nix::errno::Errno;
 
+/// Miri calls none: there every device is one that has none.
+fn supported() -> Result<(), Errno> {
+    match cfg!(miri) {
+        true => Err(Errno::ENOTTY),
+        false => Ok(()),
+    }
+}
+
 mod raw {
     use map_core::abi::{self, MapCheck, MapInfo, MapIrq, MapIrqEventfd, MapIrqMask, MapIrqWait, MapWindow};
 
@@ -25,6 +33,7 @@ mod raw {
 
 /// The driver as a whole.
 pub(crate) fn info(file: &File) -> Result<MapInfo, Errno> {
+    supported()?;
     let mut answer = MapInfo::default();
     // SAFETY: The descriptor is open, and the structure is writable for the whole call. Its size is in the number of
     // the ioctl, so a driver that uses this number for something else does not write more. Its fields are integers, for
@@ -35,6 +44,7 @@ pub(crate) fn info(file: &File) -> Result<MapInfo, Errno> {
 
 /// The window that has this index.
 pub(crate) fn window(file: &File, index: u32) -> Result<MapWindow, Errno> {
+    supported()?;
     let mut answer = MapWindow { index, ..MapWindow::default() };
     // SAFETY: As in `info`; the structure can be read too.
     unsafe { raw::window(file.as_raw_fd(), &mut answer) }?;
@@ -43,6 +53,7 @@ pub(crate) fn window(file: &File, index: u32) -> Result<MapWindow, Errno> {
 
 /// The answer to `question`, with the question's own fields unchanged.
 pub(crate) fn check(file: &File, question: MapCheck) -> Result<MapCheck, Errno> {
+    supported()?;
     let mut answer = question;
     // SAFETY: As in `window`.
     unsafe { raw::check(file.as_raw_fd(), &mut answer) }?;
@@ -51,6 +62,7 @@ pub(crate) fn check(file: &File, question: MapCheck) -> Result<MapCheck, Errno> 
 
 /// The interrupt that has this index.
 pub(crate) fn irq(file: &File, index: u32) -> Result<MapIrq, Errno> {
+    supported()?;
     let mut answer = MapIrq { index, ..MapIrq::default() };
     // SAFETY: As in `window`.
     unsafe { raw::irq(file.as_raw_fd(), &mut answer) }?;
@@ -59,6 +71,7 @@ pub(crate) fn irq(file: &File, index: u32) -> Result<MapIrq, Errno> {
 
 /// What has come of these interrupts, bits, within `timeout`, nanoseconds or for ever if it is negative.
 pub(crate) fn irq_wait(file: &File, interrupts: u32, timeout: i64) -> Result<MapIrqWait, Errno> {
+    supported()?;
     let mut answer = MapIrqWait { interrupts, timeout, ..MapIrqWait::default() };
     // SAFETY: As in `window`.
     unsafe { raw::irq_wait(file.as_raw_fd(), &mut answer) }?;
@@ -67,6 +80,7 @@ pub(crate) fn irq_wait(file: &File, interrupts: u32, timeout: i64) -> Result<Map
 
 /// Masks these interrupts, bits, or unmasks them.
 pub(crate) fn irq_mask(file: &File, interrupts: u32, masked: bool) -> Result<(), Errno> {
+    supported()?;
     let request = MapIrqMask { interrupts, masked: masked.into() };
     // SAFETY: The descriptor is open, and the structure can be read for the whole call. Its size is in the number.
     unsafe { raw::irq_mask(file.as_raw_fd(), &request) }.map(drop)
@@ -74,6 +88,7 @@ pub(crate) fn irq_mask(file: &File, interrupts: u32, masked: bool) -> Result<(),
 
 /// Sets the eventfd of the interrupt that has this index, or takes it away.
 pub(crate) fn irq_eventfd(file: &File, index: u32, eventfd: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
+    supported()?;
     let request = MapIrqEventfd { index, fd: eventfd.map_or(-1, |eventfd| eventfd.as_raw_fd()) };
     // SAFETY: As in `irq_mask`. The driver has a reference of its own to the eventfd when the call returns.
     unsafe { raw::irq_eventfd(file.as_raw_fd(), &request) }.map(drop)

@@ -139,6 +139,8 @@ mod pci;
 mod permissions;
 #[cfg(feature = "std")]
 mod raw;
+#[cfg(feature = "std")]
+mod region;
 pub mod register;
 #[cfg(feature = "svd")]
 pub mod registers;

@@ -4,10 +4,9 @@
 
 use std::ops::{Bound, RangeBounds};
 
-use memmap2::MmapRaw;
-
 use crate::driver::{CacheMode, Window};
 use crate::raw::{Fault, VolatileSlice};
+use crate::region::Region;
 use crate::register::{Access, OwnedRegister, ReadWrite, Registers};
 use crate::{barrier, Bulk, Cursor, Endian, Error, Operation, PciBar, PhysRange, Register, Result, Value};
 
@@ -63,7 +62,7 @@ pub struct Mapping {
 
 impl Mapping {
     /// The mapping of `range`, which starts at `skip` bytes into `mmap`.
-    pub(crate) fn new(mmap: MmapRaw, skip: usize, range: PhysRange, writable: bool) -> Option<Self> {
+    pub(crate) fn new(mmap: Region, skip: usize, range: PhysRange, writable: bool) -> Option<Self> {
         let length = usize::try_from(range.length()).ok()?;
         let memory = VolatileSlice::new(mmap, skip, length, writable)?;
         Some(Self { memory, range, endian: Endian::Native, window: None, bar: None, cache: None })

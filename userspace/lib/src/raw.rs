@@ -6,8 +6,9 @@
 //!
 //! * No reference to the memory ever exists. The compiler assumes that what a reference points to does not change by
 //!   itself and that loading it has no effect. Neither holds here.
-//! * The memory lies outside every Rust allocation: mmap(2) chose the addresses, and nothing else uses them.
-//!   It holds plain integers, for which every bit pattern is a value.
+//! * The memory lies outside every Rust allocation: mmap(2) chose the addresses, and nothing else uses them. (For Miri the
+//!   module `region` allocates it, and uses it only while there is no mapping.) It holds plain integers, for which every bit
+//!   pattern is a value.
 //! * Every access is one instruction, aligned to its size, within the bounds of the slice. Two threads may race for it
 //!   just as two processors or a device may; each then sees a value that one of them stored. The compiler leaves
 //!   volatile accesses to such memory to the machine, so the race is the machine's to decide.
@@ -18,9 +19,8 @@
 
 use std::sync::Arc;
 
-use memmap2::MmapRaw;
-
 use crate::access::{Place, Places};
+use crate::region::Region;
 use crate::vector::{self, Memory, CHUNK};
 use crate::Value;
 
@@ -45,7 +45,7 @@ pub(crate) enum Fault {
 /// The `length` bytes from `start` on lie in `mmap`. `writable` is set only if it was mapped for writing.
 #[derive(Clone, Debug)]
 pub(crate) struct VolatileSlice {
-    mmap: Arc<MmapRaw>,
+    mmap: Arc<Region>,
     /// Not an offset, so that an access loads nothing else first.
     start: *mut u8,
     length: usize,
@@ -62,7 +62,7 @@ impl VolatileSlice {
     /// The `length` bytes of `mmap` from `skip` on; `None` if it has fewer.
     ///
     /// `writable` must be false for memory that was mapped for reading only: a store would end the process.
-    pub(crate) fn new(mmap: MmapRaw, skip: usize, length: usize, writable: bool) -> Option<Self> {
+    pub(crate) fn new(mmap: Region, skip: usize, length: usize, writable: bool) -> Option<Self> {
         let end = skip.checked_add(length)?;
         let start = mmap.as_mut_ptr().wrapping_add(skip);
         // INVARIANT: the bound is checked here, and `writable` by the caller.
@@ -317,7 +317,7 @@ pub(crate) struct OwnedPlace<T> {
     /// Never handed out with this lifetime, which is longer than that of the memory.
     place: Place<'static, T>,
     #[expect(dead_code, reason = "it is there to be dropped")]
-    memory: Arc<MmapRaw>,
+    memory: Arc<Region>,
 }
 
 impl<T: Value> OwnedPlace<T> {

@@ -54,7 +54,7 @@ pub(crate) use arch::{compare, copy, fill};
 ///
 /// Ordinary loads from write-combining memory go to it one by one. MOVNTDQA fetches a whole line, from which the
 /// following ones are served. Non-temporal stores fill whole lines of the write-combining buffers.
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(not(miri), target_arch = "x86_64"))]
 mod arch {
     use std::arch::asm;
 
@@ -421,7 +421,7 @@ mod arch {
 }
 
 /// Loops over pairs of registers of 128 bits. Loads and stores of either type of memory are the same instructions.
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(not(miri), target_arch = "aarch64"))]
 mod arch {
     use std::arch::asm;
 
@@ -558,34 +558,67 @@ mod arch {
     }
 }
 
-/// Here [`Memory::of`] finds none, so nothing is called.
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+/// Loops over bytes, for Miri, which interprets no assembly. Elsewhere [`Memory::of`] finds none, so nothing is called.
+#[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
 mod arch {
     use super::{Memory, CHUNK};
 
+    /// Copies `length` bytes, in ascending order.
+    ///
     /// # Safety
     ///
-    /// None is needed.
-    pub(crate) unsafe fn copy(_: *const u8, _: Memory, _: *mut u8, _: Memory, _: usize) {
-        unreachable!("there are no vector registers")
+    /// So many bytes can be loaded from `source` and stored to `target`. If they overlap, `target` is below `source`.
+    pub(crate) unsafe fn copy(source: *const u8, _: Memory, target: *mut u8, _: Memory, length: usize) {
+        for index in 0..length {
+            // SAFETY: By the contract.
+            let byte = unsafe { source.wrapping_add(index).read_volatile() };
+            // SAFETY: By the contract.
+            unsafe { target.wrapping_add(index).write_volatile(byte) };
+        }
     }
 
+    /// Stores `pattern` over and over, in ascending order.
+    ///
     /// # Safety
     ///
-    /// None is needed.
-    pub(crate) unsafe fn fill(_: *mut u8, _: Memory, _: &[u8; CHUNK], _: usize) {
-        unreachable!("there are no vector registers")
+    /// `length` bytes can be stored to `target`.
+    pub(crate) unsafe fn fill(target: *mut u8, _: Memory, pattern: &[u8; CHUNK], length: usize) {
+        for (index, byte) in pattern.iter().cycle().take(length).enumerate() {
+            // SAFETY: By the contract.
+            unsafe { target.wrapping_add(index).write_volatile(*byte) };
+        }
     }
 
+    /// Compares `length` bytes, and returns how many of them, in whole chunks, are equal. If that is not all, the next
+    /// chunk is in `found` as it was loaded from `source`.
+    ///
     /// # Safety
     ///
-    /// None is needed.
-    pub(crate) unsafe fn compare(_: *const u8, _: Memory, _: *const u8, _: usize, _: &mut [u8; CHUNK]) -> usize {
-        unreachable!("there are no vector registers")
+    /// `length` is a multiple of [`CHUNK`], and so many bytes can be loaded from both.
+    pub(crate) unsafe fn compare(
+        source: *const u8,
+        _: Memory,
+        bytes: *const u8,
+        length: usize,
+        found: &mut [u8; CHUNK],
+    ) -> usize {
+        for start in (0..length).step_by(CHUNK) {
+            let mut expected = [0; CHUNK];
+            let mut loaded = [0; CHUNK];
+            // SAFETY: By the contract; the array lies elsewhere.
+            unsafe { copy(source.wrapping_add(start), Memory::Cached, loaded.as_mut_ptr(), Memory::Cached, CHUNK) };
+            // SAFETY: As above.
+            unsafe { copy(bytes.wrapping_add(start), Memory::Cached, expected.as_mut_ptr(), Memory::Cached, CHUNK) };
+            if loaded != expected {
+                *found = loaded;
+                return start;
+            }
+        }
+        length
     }
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(all(test, not(miri), target_arch = "x86_64"))]
 mod tests {
     use super::arch::{compare_by, copy_by, fill_by, Registers};
     use super::*;

@@ -21,8 +21,8 @@ fn piece() -> impl Strategy<Value = (usize, usize)> {
 }
 
 proptest! {
-    // Each case makes a file and maps it.
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    // Each case makes a file and maps it. Miri takes seconds for one.
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 64 }))]
 
     #[test]
     fn what_is_read_is_what_is_there(base in 0u64..24, (start, length) in piece()) {

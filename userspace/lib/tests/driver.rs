@@ -30,6 +30,7 @@ fn a_file_is_not_asked() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri knows no devices")]
 fn another_device_does_not_answer() {
     let device = Device::open("/dev/zero").unwrap();
     let line = "cannot ask /dev/zero: it is a device of another driver, or of a map driver too old to be asked; \
@@ -40,6 +41,7 @@ fn another_device_does_not_answer() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri knows no devices")]
 fn without_an_answer_the_error_number_has_to_do() {
     let device = Device::open("/dev/null").unwrap();
     let error = device.map(PhysRange::new(0x1234, 4).unwrap()).unwrap_err();

@@ -98,6 +98,7 @@ fn a_file_that_grows_brings_pages_to_life() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri maps no files, so no page can go")]
 fn a_file_that_others_make_shorter_is_an_error() {
     let page = page();
     let fake = FakeDevice::new(&vec![7; 2 * page]);
@@ -116,6 +117,7 @@ fn a_file_that_others_make_shorter_is_an_error() {
 
 /// A program that does not trust the other users of its file, while one of them changes the length.
 #[test]
+#[cfg_attr(miri, ignore = "Miri maps no files, so no page can go")]
 fn no_fault_accesses_survive_a_neighbour_that_changes_the_length_all_the_time() {
     let page = page();
     let fake = FakeDevice::new(&vec![7; 2 * page]);
@@ -179,6 +181,7 @@ fn a_file_open_for_reading_is_not_changed() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri has no FIFOs")]
 fn what_is_no_regular_file_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let fifo = directory.path().join("fifo");

@@ -19,6 +19,7 @@ fn flags(device: &Device) -> OFlag {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri opens no file with O_SYNC")]
 fn the_options_become_flags_of_the_open_file() {
     let fake = FakeDevice::new(&[7; 16]);
     let [sync, nonblocking] = [OFlag::O_SYNC, OFlag::O_NONBLOCK];
@@ -34,6 +35,7 @@ fn the_options_become_flags_of_the_open_file() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri has no /proc")]
 fn a_descriptor_is_a_device_as_its_path_is() {
     let fake = FakeDevice::new(&[7; 16]);
     let of = |options: &mut fs::OpenOptions| Device::try_from(OwnedFd::from(options.open(fake.path()).unwrap()));
@@ -67,6 +69,7 @@ fn a_descriptor_is_a_device_as_its_path_is() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri knows no devices")]
 fn an_error_has_its_cause_its_number_and_its_kind() {
     let absent = Device::open("/dev/no-such-device").unwrap_err();
     let cause: &io::Error = absent.source().unwrap().downcast_ref().unwrap();
@@ -84,6 +87,7 @@ fn an_error_has_its_cause_its_number_and_its_kind() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri has no chmod(2)")]
 fn permissions_are_those_of_the_access_that_was_asked_for() {
     let fake = FakeDevice::new(&[7; 16]);
     fs::set_permissions(fake.path(), fs::Permissions::from_mode(0o400)).unwrap();

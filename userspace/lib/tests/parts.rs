@@ -48,6 +48,7 @@ fn mappings_of(fake: &FakeDevice) -> usize {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri has no /proc")]
 fn the_last_part_unmaps_the_memory() {
     let fake = FakeDevice::new(&[7; 0x2000]);
     let mapping = fake.map(0, 0x2000).unwrap();

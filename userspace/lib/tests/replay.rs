@@ -11,7 +11,12 @@ use std::path::Path;
 fn replay(directory: &str) -> usize {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
     let files = fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
-    files.map(|file| description::check(&fs::read(file.unwrap().path()).unwrap())).count()
+    let files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    // Miri would take hours for all of them.
+    for file in files.iter().step_by(if cfg!(miri) { 100 } else { 1 }) {
+        description::check(&fs::read(file).unwrap());
+    }
+    files.len()
 }
 
 #[test]

@@ -93,6 +93,7 @@ fn a_mapping_outlives_its_device() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri knows no devices")]
 fn all_of_a_file_is_mapped_without_its_length() {
     let fake = FakeDevice::new(&[7; 16]);
     let device = Device::open(fake.path()).unwrap();
@@ -117,6 +118,7 @@ fn a_value_too_wide_is_not_cut() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri knows no devices")]
 fn what_has_no_memory_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     assert!(matches!(Device::open(directory.path()), Err(Error::NotMappable { found: "a directory", .. })));

@@ -458,6 +458,7 @@ fn names_are_taken_exactly_then_without_case() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "so much text takes Miri hours")]
 fn patterns_find_all_that_have_them() {
     let description = described(&fields(&(bits("TXE", 0, 0, "") + &bits("RXE", 1, 1, ""))));
     assert_eq!(found(&description, "*"), ["P"]);
@@ -732,6 +733,7 @@ fn many_peripherals_that_are_derived_are_an_error() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "so much text takes Miri hours")]
 fn a_hostile_file_is_an_error_at_once() {
     assert!(error(&registers(&doubled(40))).contains("too many elements are derived from others"));
     // Arrays of arrays of arrays.
@@ -825,6 +827,7 @@ fn a_path_in_derived_from_has_no_names_without_end() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "so much text takes Miri hours")]
 fn indices_of_arrays_are_counted_when_names_are_compared() {
     let index = "<register><dim>100000</dim><dimIncrement>0</dimIncrement><dimIndex>0-99999</dimIndex><name>T%s</name>\
                  <addressOffset>0</addressOffset></register>\n";
@@ -846,6 +849,7 @@ fn indices_of_arrays_are_counted_when_names_are_compared() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "so much text takes Miri hours")]
 fn lines_are_not_counted_for_each_error() {
     let rest = "<dim>10000</dim><dimIncrement>4</dimIncrement><size>7</size>";
     let wrong = registers(&(at("A", 0, "") + &at("R%s", 4, rest)));
@@ -892,6 +896,7 @@ fn peripherals_are_arrays_by_way_of_others_and_of_elements() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "so much text takes Miri hours")]
 fn what_peripherals_are_derived_from_is_looked_up_once() {
     let array = |at: usize, of: &str| {
         format!(
@@ -913,6 +918,7 @@ fn what_peripherals_are_derived_from_is_looked_up_once() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "so much text takes Miri hours")]
 fn what_roxmltree_takes_too_much_for_is_an_error_before() {
     let attributes = |count: usize| (0..count).map(|at| format!(" a{at}='>'")).collect::<String>();
     let with = |count: usize| device("<peripherals/>").replace("<device", &format!("<device{}", attributes(count)));
