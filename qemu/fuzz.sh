@@ -28,16 +28,21 @@ unset RUSTC_WORKSPACE_WRAPPER
 
 # Each with the longest input that has something to say.
 for target in driver/core/fuzz:windows:400 driver/core/fuzz:tree:600 driver/core/fuzz:calls:600 \
-	driver/core/fuzz:draft:600 userspace/lib/fuzz:description:20000; do
+	driver/core/fuzz:draft:600 userspace/lib/fuzz:description:20000 userspace/cli/fuzz:arguments:300 \
+	userspace/cli/fuzz:text:100 userspace/cli/fuzz:script:300 userspace/cli/fuzz:program:200; do
 	directory=${target%%:*}
 	rest=${target#*:}
 	name=${rest%:*}
 	cd "$root/$directory"
 	dictionary=
 	test ! -e "$name.dict" || dictionary=-dict=$name.dict
+	# The command line keeps names in its arguments for ever, of which a process has few.
+	leaks=1
+	test "$directory" != userspace/cli/fuzz || leaks=0
 	echo "==> $directory: $name, for $seconds s"
 	log=$(mktemp)
-	if cargo fuzz run --target-dir "$root/target/fuzz" "$name" -- -max_len="${rest#*:}" -max_total_time="$seconds" \
+	if ASAN_OPTIONS=detect_leaks=$leaks cargo fuzz run --target-dir "$root/target/fuzz" "$name" -- \
+		-max_len="${rest#*:}" -max_total_time="$seconds" -detect_leaks=$leaks \
 		${dictionary:+"$dictionary"} >"$log" 2>&1; then
 		grep '^Done' "$log"
 		rm "$log"

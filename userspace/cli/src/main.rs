@@ -3,6 +3,8 @@
 //! The command line `devmap`: reads and writes physical memory exactly.
 
 #![deny(unsafe_code)]
+// The fuzzer takes this file for a library, of which it calls the parsers alone.
+#![cfg_attr(fuzzing, allow(dead_code))]
 
 mod access;
 mod args;
@@ -35,6 +37,8 @@ mod number;
 mod output;
 mod place;
 mod probe;
+#[cfg(any(test, fuzzing))]
+pub mod property;
 mod quick;
 mod registers;
 mod screen;

@@ -8,7 +8,12 @@
 //! every suggestion and every error comes from there.
 
 use std::ffi::OsString;
-use std::mem::ManuallyDrop;
+
+/// The fuzzer parses millions of times, and so frees.
+#[cfg(fuzzing)]
+use std::boxed::Box as Kept;
+#[cfg(not(fuzzing))]
+use std::mem::ManuallyDrop as Kept;
 
 use clap::{ArgMatches, Args as _, FromArgMatches};
 
@@ -61,9 +66,9 @@ fn parse_as<C: clap::Args>(arguments: &[OsString], command: fn(C) -> Command) ->
 
 /// What `definition` makes of `arguments`. Neither it nor the result is freed: the process needs them once, and their
 /// many small parts take long to free.
-fn matches(definition: clap::Command, arguments: &[OsString]) -> Option<ManuallyDrop<ArgMatches>> {
-    let mut definition = ManuallyDrop::new(definition);
-    definition.try_get_matches_from_mut(arguments).ok().map(ManuallyDrop::new)
+fn matches(definition: clap::Command, arguments: &[OsString]) -> Option<Kept<ArgMatches>> {
+    let mut definition = Kept::new(definition);
+    definition.try_get_matches_from_mut(arguments).ok().map(Kept::new)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use crate::wait::{delay, Waiting};
 /// A line.
 #[derive(Debug, Parser)]
 #[command(no_binary_name = true, disable_help_flag = true, disable_help_subcommand = true)]
-enum Line {
+pub enum Line {
     Read {
         #[command(flatten)]
         args: ReadArgs,
@@ -98,7 +98,7 @@ fn read(path: &Path) -> Result<String, Failure> {
 }
 
 /// Reads a line; `None` if there is nothing on it.
-fn parse(text: &str) -> Result<Option<Line>, String> {
+pub fn parse(text: &str) -> Result<Option<Line>, String> {
     let words = shlex::split(text).ok_or_else(|| format!("`{text}` has a quotation mark that nothing closes"))?;
     if words.is_empty() {
         return Ok(None);

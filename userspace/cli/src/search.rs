@@ -101,7 +101,7 @@ pub fn bytes_of(endian: Endian, width: Width, value: u64) -> Vec<u8> {
 }
 
 /// The bytes that hexadecimal digits denote; spaces and colons may separate them.
-fn hexadecimal(text: &str) -> Result<Vec<u8>, String> {
+pub fn hexadecimal(text: &str) -> Result<Vec<u8>, String> {
     let wrong = || format!("`{text}` is not a list of bytes: write two hexadecimal digits for each, as in d00dfeed");
     let digits: Vec<u32> = text
         .chars()

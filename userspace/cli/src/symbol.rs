@@ -23,6 +23,8 @@ impl Symbol {
     /// Whether `text` can be nothing else: the names of windows have none of these characters.
     pub fn is(text: &str) -> bool {
         let name = text.split('+').next().unwrap_or_default();
+        // Numbers may have capitals, too.
+        let name = numbers(name).map_or(name, |colon| &name[..colon]);
         name.contains(|c: char| c.is_uppercase() || ".[*?@".contains(c))
     }
 
@@ -39,9 +41,7 @@ impl Symbol {
             None => (text, None, ""),
         };
         let whole = format!("{peripheral}{rest}");
-        // A name cannot begin with a digit.
-        let numbers = whole.find(':').filter(|at| whole[at + 1..].starts_with(|c: char| c.is_ascii_digit()));
-        let (path, bits) = match numbers {
+        let (path, bits) = match numbers(&whole) {
             Some(colon) => (&whole[..colon], Some(bits(text, &whole[colon + 1..])?)),
             None => (whole.as_str(), None),
         };
@@ -52,6 +52,11 @@ impl Symbol {
     pub fn is_pattern(self) -> bool {
         self.path.contains(['*', '?'])
     }
+}
+
+/// Where the colon is behind which `text` has the numbers of bits: a name cannot begin with a digit.
+fn numbers(text: &str) -> Option<usize> {
+    text.find(':').filter(|at| text[at + 1..].starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// Where the place ends that `text` begins with: before the register. A BAR has a point in its name.
@@ -74,7 +79,7 @@ fn location(text: &str, at: &str) -> Result<Location, String> {
 /// As in the arguments.
 impl fmt::Display for Symbol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (peripheral, rest) = self.path.split_at(self.path.find('.').unwrap_or(self.path.len()));
+        let (peripheral, rest) = self.path.split_at(self.path.find(['.', ':']).unwrap_or(self.path.len()));
         f.write_str(peripheral)?;
         self.at.map_or(Ok(()), |at| write!(f, "@{at}"))?;
         f.write_str(rest)?;
@@ -91,7 +96,7 @@ mod tests {
         for text in ["UART0", "uart0.cr", "GPIO[3]", "uart*", "adc@fpga.STATUS", "Uart0+4"] {
             assert!(Symbol::is(text), "{text}");
         }
-        for text in ["sdram", "dsp-0+0x10", "c000", "sdram+0X10", "sdram:7:4"] {
+        for text in ["sdram", "dsp-0+0x10", "c000", "sdram+0X10", "sdram:7:4", "sdram:0X7"] {
             assert!(!Symbol::is(text), "{text}");
         }
     }
@@ -119,6 +124,7 @@ mod tests {
             ),
             ("EDU@pci/00:04.0/0", "EDU", Some("pci/0000:00:04.0/0+0x00000000"), "EDU@pci/0000:00:04.0/0+0x00000000"),
             ("T@uio0/regs.*", "T.*", Some("uio0/regs+0x00000000"), "T@uio0/regs+0x00000000.*"),
+            ("UART0@0:TXE", "UART0:TXE", Some("0x00000000"), "UART0@0x00000000:TXE"),
         ] {
             assert_eq!(parts(text), Ok((path, at.map(Into::into), shown.into())), "{text}");
         }

@@ -14,11 +14,9 @@ Usage: devmem ADDRESS [WIDTH [VALUE]]
   VALUE       what to write
 ";
 
-pub fn run(arguments: &[String]) -> Result<(), Failure> {
-    if is_help(arguments) {
-        return print(USAGE);
-    }
-    let access = Access::parse(arguments, USAGE, |text| match text {
+/// Reads the arguments.
+pub fn parse(arguments: &[String]) -> Result<Access, Failure> {
+    Access::parse(arguments, USAGE, |text| match text {
         "8" | "b" | "B" => Some(Width::Bits8),
         "16" | "h" | "H" => Some(Width::Bits16),
         "32" | "w" | "W" => Some(Width::Bits32),
@@ -26,7 +24,14 @@ pub fn run(arguments: &[String]) -> Result<(), Failure> {
         // A `long` of C.
         "l" | "L" => Some(Width::WIDEST),
         _ => None,
-    })?;
+    })
+}
+
+pub fn run(arguments: &[String]) -> Result<(), Failure> {
+    if is_help(arguments) {
+        return print(USAGE);
+    }
+    let access = parse(arguments)?;
     let (_, mapping) = access.map()?;
     match access.value {
         Some(value) => Ok(mapping.write_value(access.width, 0, value)?),

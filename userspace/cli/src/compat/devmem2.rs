@@ -25,12 +25,9 @@ Usage: devmem2 [--readback] ADDRESS [TYPE [DATA]]
   -r, --readback  read before and after writing, as devmem2 always did; so does DEVMEM2_READBACK in the environment
 ";
 
-pub fn run(arguments: &[String]) -> Result<(), Failure> {
-    if is_help(arguments) {
-        return print(USAGE);
-    }
+/// Reads the arguments, and whether `--readback` is among them.
+pub fn parse(arguments: &[String]) -> Result<(Access, bool), Failure> {
     let option = arguments.first().is_some_and(|first| first == "--readback" || first == "-r");
-    let readback = option || env::var_os("DEVMEM2_READBACK").is_some_and(|value| !value.is_empty());
     let access = Access::parse(&arguments[usize::from(option)..], USAGE, |text| {
         Some(match text.chars().next()?.to_ascii_lowercase() {
             'b' => Width::Bits8,
@@ -41,6 +38,15 @@ pub fn run(arguments: &[String]) -> Result<(), Failure> {
         })
     })?;
     check_values(access.value.as_slice(), access.width)?;
+    Ok((access, option))
+}
+
+pub fn run(arguments: &[String]) -> Result<(), Failure> {
+    if is_help(arguments) {
+        return print(USAGE);
+    }
+    let (access, option) = parse(arguments)?;
+    let readback = option || env::var_os("DEVMEM2_READBACK").is_some_and(|value| !value.is_empty());
     let (device, mapping) = access.map()?;
     let at = mapping.as_ptr().addr() as u64;
     let mut out = io::stdout().lock();

@@ -70,15 +70,10 @@ pub fn md(arguments: &[String]) -> Result<(), Failure> {
     if is_help(arguments) {
         return print(MD_USAGE);
     }
-    let options = Options::parse("md", 's', arguments).map_err(Failure::Usage)?;
-    let text = match &options.operands[..] {
-        [] => "0",
-        [text] => text,
-        [_, more, ..] => return Err(Failure::Usage(format!("`{more}` is one argument too many: give one region"))),
-    };
-    let (region, rest) = region(text, options.width).map_err(Failure::Usage)?;
+    let Loads { options, region, rest } = Loads::parse(arguments)?;
     let mapping = map(&open(options.file.as_deref(), Operation::Read)?, region, Operation::Read, options.width)?;
     if rest != 0 {
+        let text = options.region();
         failure::say(format!("md: `{text}` ends within a value of {}, which is left out", options.width));
     }
     let bulk = mapping.bulk().with_width(options.width);
@@ -92,34 +87,69 @@ pub fn md(arguments: &[String]) -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
+/// What `md` loads.
+pub struct Loads {
+    pub options: Options,
+    pub region: PhysRange,
+    /// How many bytes follow the last value.
+    pub rest: u64,
+}
+
+impl Loads {
+    /// Reads the arguments of `md`.
+    pub fn parse(arguments: &[String]) -> Result<Self, Failure> {
+        let options = Options::parse("md", 's', arguments).map_err(Failure::Usage)?;
+        if let [_, more, ..] = &options.operands[..] {
+            return Err(Failure::Usage(format!("`{more}` is one argument too many: give one region")));
+        }
+        let (region, rest) = region(options.region(), options.width).map_err(Failure::Usage)?;
+        Ok(Self { options, region, rest })
+    }
+}
+
 /// `mw`.
 pub fn mw(arguments: &[String]) -> Result<(), Failure> {
     if is_help(arguments) {
         return print(MW_USAGE);
     }
-    let options = Options::parse("mw", 'd', arguments).map_err(Failure::Usage)?;
-    let [offset, data @ ..] = &options.operands[..] else {
-        return Err(Failure::Usage("the offset is missing: give it, and then the data".into()));
-    };
-    let values: Result<Vec<u64>, String> = data.iter().map(|text| number(text)).collect();
-    let (start, values) = suffixed(offset).and_then(|start| Ok((start, values?))).map_err(Failure::Usage)?;
-    if values.is_empty() {
-        return Err(Failure::Usage("the data is missing: give it after the offset".into()));
-    }
-    check_values(&values, options.width)?;
-    let bytes = options.width.bytes();
-    let range = range(offset, start, (values.len() * bytes) as u64).map_err(Failure::Usage)?;
+    let Stores { options, range, values } = Stores::parse(arguments)?;
     let mapping = map(&open(options.file.as_deref(), Operation::Write)?, range, Operation::Write, options.width)?;
     for (index, value) in values.into_iter().enumerate() {
-        mapping.write_value(options.width, index * bytes, value)?;
+        mapping.write_value(options.width, index * options.width.bytes(), value)?;
     }
     Ok(())
 }
 
+/// What `mw` stores, and where.
+pub struct Stores {
+    pub options: Options,
+    pub range: PhysRange,
+    pub values: Vec<u64>,
+}
+
+impl Stores {
+    /// Reads the arguments of `mw`.
+    pub fn parse(arguments: &[String]) -> Result<Self, Failure> {
+        let options = Options::parse("mw", 'd', arguments).map_err(Failure::Usage)?;
+        let [offset, data @ ..] = &options.operands[..] else {
+            return Err(Failure::Usage("the offset is missing: give it, and then the data".into()));
+        };
+        let values: Result<Vec<u64>, String> = data.iter().map(|text| number(text)).collect();
+        let (start, values) = suffixed(offset).and_then(|start| Ok((start, values?))).map_err(Failure::Usage)?;
+        if values.is_empty() {
+            return Err(Failure::Usage("the data is missing: give it after the offset".into()));
+        }
+        check_values(&values, options.width)?;
+        let length = values.len() * options.width.bytes();
+        let range = range(offset, start, length as u64).map_err(Failure::Usage)?;
+        Ok(Self { options, range, values })
+    }
+}
+
 /// The options of both, and what is not an option.
 #[derive(Debug, PartialEq, Eq)]
-struct Options {
-    width: Width,
+pub struct Options {
+    pub width: Width,
     file: Option<String>,
     swapped: bool,
     operands: Vec<String>,
@@ -153,6 +183,11 @@ impl Options {
             }
         }
         Ok(options)
+    }
+
+    /// The region that `md` prints.
+    fn region(&self) -> &str {
+        self.operands.first().map_or("0", String::as_str)
     }
 }
 

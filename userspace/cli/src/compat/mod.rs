@@ -38,6 +38,42 @@ pub fn run(name: &str) -> Option<ExitCode> {
     Some(report(false, name, only_prints, program(&arguments)).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS))
 }
 
+/// What the program called `name` would access if it got these arguments: for the fuzzer, which opens nothing.
+#[cfg(any(test, fuzzing))]
+pub fn accesses(name: &str, arguments: &[String]) -> Result<Vec<Store>, Failure> {
+    let single = |Access { address, width, value }: Access| {
+        let area = Location::from(address).area(width.bytes()).map_err(Failure::Usage)?;
+        Ok(vec![Store { range: area.range, width, values: value.into_iter().collect() }])
+    };
+    match name {
+        "devmem2" => single(devmem2::parse(arguments)?.0),
+        "devmem" => single(devmem::parse(arguments)?),
+        "md" => {
+            let memtool::Loads { options, region, .. } = memtool::Loads::parse(arguments)?;
+            Ok(vec![Store { range: region, width: options.width, values: Vec::new() }])
+        }
+        "mw" => {
+            let memtool::Stores { options, range, values } = memtool::Stores::parse(arguments)?;
+            Ok(vec![Store { range, width: options.width, values }])
+        }
+        _ => {
+            let (settings, places) = rwmem::parse(arguments).map_err(Failure::Usage)?;
+            let width = settings.layout.width;
+            let each =
+                |place: &rwmem::Place| Store { range: place.range, width, values: place.value.into_iter().collect() };
+            Ok(places.iter().map(each).collect())
+        }
+    }
+}
+
+/// A range to access, and what to store there, if anything.
+#[cfg(any(test, fuzzing))]
+pub struct Store {
+    pub range: PhysRange,
+    pub width: Width,
+    pub values: Vec<u64>,
+}
+
 /// Whether the usage is wanted. No number, width or file is called so.
 fn is_help(arguments: &[String]) -> bool {
     arguments.iter().any(|argument| argument == "--help" || argument == "-h")
@@ -111,7 +147,7 @@ fn range(text: &str, start: u64, length: u64) -> Result<PhysRange, String> {
 
 /// The arguments of devmem2 and devmem: where, how wide, and the value to write, if any.
 #[derive(Debug, PartialEq, Eq)]
-struct Access {
+pub struct Access {
     address: u64,
     width: Width,
     value: Option<u64>,

@@ -44,12 +44,18 @@ Numbers are those of C; HIGH and LOW are decimal.
 const NO_NAMES: &str = "register databases are not read, so registers have no names: give the address, as in 0x10:7:4";
 const NO_I2C: &str = "devices on an I2C bus are not memory: use the original rwmem for them";
 
+/// Reads the arguments.
+pub fn parse(arguments: &[String]) -> Result<(Settings, Vec<Place>), String> {
+    let settings = Settings::parse(arguments)?;
+    let places = settings.places()?;
+    Ok((settings, places))
+}
+
 pub fn run(arguments: &[String]) -> Result<(), Failure> {
     if is_help(arguments) {
         return print(USAGE);
     }
-    let settings = Settings::parse(arguments).map_err(Failure::Usage)?;
-    let places = settings.places().map_err(Failure::Usage)?;
+    let (settings, places) = parse(arguments).map_err(Failure::Usage)?;
     let mut mapped = Vec::with_capacity(places.len());
     for place in places {
         let operation = if place.value.is_some() { Operation::Write } else { Operation::Read };
@@ -70,8 +76,8 @@ pub fn run(arguments: &[String]) -> Result<(), Failure> {
 
 /// How a value lies in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Layout {
-    width: Width,
+pub struct Layout {
+    pub width: Width,
     endian: Endian,
     /// Whether the halves of a value of 32 or 64 bits are exchanged.
     swapped: bool,
@@ -128,9 +134,9 @@ enum Shown {
 
 /// The options, and what is not an option.
 #[derive(Debug, PartialEq, Eq)]
-struct Settings {
+pub struct Settings {
     file: Option<String>,
-    layout: Layout,
+    pub layout: Layout,
     mode: Mode,
     shown: Shown,
     format: Format,
@@ -291,12 +297,12 @@ impl Settings {
 
 /// What to access: every value of a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
-    range: PhysRange,
+pub struct Place {
+    pub range: PhysRange,
     /// The field to print and write, if not the whole value.
-    field: Option<Field>,
+    pub field: Option<Field>,
     /// What to write, which fits.
-    value: Option<u64>,
+    pub value: Option<u64>,
 }
 
 impl Place {
