@@ -97,6 +97,12 @@ bench-check: rust ## Compare with these figures: fails if one is 5 % worse
 mutants: rust ## Plant bugs, one after the other: fails if a test does not notice one (an hour)
 	@$(MAP_QEMU) mutants
 
+# The same for every function of what runs on this machine. MUTANTS has options of cargo-mutants, as --file or --shard.
+MUTANTS ?=
+.PHONY: mutants-host
+mutants-host: rust ## Change every function of decisions and crate: fails if no test here notices one (hours)
+	@qemu/mutants.sh "$(or $(CACHE),$(CURDIR)/target)" $(MUTANTS)
+
 # How long each target of the fuzzer runs.
 FUZZ_SECONDS ?= 60
 .PHONY: fuzz-host

@@ -40,7 +40,7 @@ git archive HEAD | tar -x -C "$tree"
 
 # Buildroot vendors no archive that has a directory of this name. cargo itself names the source
 # that the directory replaces.
-mkdir "$tree/.cargo"
+mkdir -p "$tree/.cargo"
 (cd "$tree" && cargo vendor --locked VENDOR 2>"$dist/vendor.log") >"$tree/.cargo/config.toml" ||
 	fail "the crates cannot be had: $(cat "$dist/vendor.log")"
 rm "$dist/vendor.log"
