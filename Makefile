@@ -106,8 +106,12 @@ mutants-host: rust ## Change every function of decisions and crate: fails if no 
 # How long each target of the fuzzer runs.
 FUZZ_SECONDS ?= 60
 .PHONY: fuzz-host
-fuzz-host: rust ## Fuzz what reads texts and structures, on this machine, FUZZ_SECONDS each
+fuzz-host: rust ## Fuzz what reads texts, structures and arguments, on this machine, FUZZ_SECONDS each
 	@qemu/fuzz.sh "$(or $(CACHE),$(CURDIR)/target)" "$(FUZZ_SECONDS)"
+
+.PHONY: advisories
+advisories: rust ## Look whether an advisory is known against a dependency, by a database on this machine
+	@qemu/advisories.sh "$(or $(CACHE),$(CURDIR)/target)"
 
 .PHONY: shell
 shell: rust ## Get a shell in a guest with the driver loaded

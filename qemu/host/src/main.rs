@@ -2,6 +2,7 @@
 
 //! Boots a Linux guest with the map driver in it, and tests both from outside.
 
+mod advisories;
 mod arch;
 mod bench;
 mod dt;

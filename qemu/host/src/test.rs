@@ -19,6 +19,7 @@ use anyhow::{bail, Context, Result};
 use map_protocol::{plan, Fuzz, Job, Outcome, Suite, Task};
 
 use crate::{
+    advisories,
     arch::{self, Arch},
     dt,
     flavour::{self, Flavour},
@@ -319,7 +320,7 @@ fn deliveries(tally: &Tally<'_>, ui: &Ui) -> Result<()> {
         make.arg("-C").arg(crate::root()).args(check.arguments);
         tally.check(check.name, || process::Job::new(make).lines(|_| ()))?;
     }
-    Ok(())
+    advisories::check(tally, ui)
 }
 
 /// The test in a line of libtest's output.

@@ -2,7 +2,7 @@
 
 //! What the project is built from has licences that fit its own, and comes from a registry.
 //!
-//! Advisories need a database that changes every day: `cargo audit` and `cargo deny` bring it.
+//! Advisories need a database that changes every day: `make advisories` asks one, if there is one.
 
 mod common;
 

@@ -20,12 +20,15 @@ use anyhow::{Context, Result};
 
 use self::{
     archive::Archive,
-    cache::BuildCache,
     source::Source,
     stock::Archives,
     toolchain::{Rustc, Toolchain},
 };
-pub use self::{cache::lock, kernel::Kernel, sysroot::Use};
+pub use self::{
+    cache::{lock, BuildCache},
+    kernel::Kernel,
+    sysroot::Use,
+};
 use crate::{
     arch::{self, Arch, Needed},
     kernels::{KernelId, Supply},
