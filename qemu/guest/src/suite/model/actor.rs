@@ -11,9 +11,11 @@ use std::{
         unix::net::{UnixDatagram, UnixStream},
     },
     process,
+    sync::Barrier,
+    thread,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{bail, Context, Result};
 use caps::{CapSet, Capability};
 use map_core::abi::{self, MapCheck, MapInfo, MapIrqWait, MapWindow};
 use nix::{
@@ -31,8 +33,9 @@ use nix::{
 
 use super::{
     file::{counting, hash_of},
-    operation::{Access, Buffer, Kind, Pointer, Way, ACTORS, ARENA_PAGES, SLOTS},
+    operation::{Access, Buffer, Kind, Pointer, Way, ACTORS, ARENA_PAGES, SLOTS, THREADS},
     plan::Step,
+    ring::Ring,
     world::{hash, USER},
 };
 use crate::{
@@ -52,6 +55,9 @@ const HOLE: usize = ARENA + (ARENA_PAGES as usize + 16) * PAGE as usize;
 const KERNEL: usize = 0xffff_8880_0000_0000;
 /// The result of an operation after which pages that the model takes for gaps are mapped. No error number is so large.
 const NO_GAP: i64 = -1_000_000;
+
+/// The length of the memory for reads and writes.
+const BUFFER: usize = 16384;
 
 /// What an operation gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,20 +151,24 @@ struct Actor<'a> {
     shared: &'a Shared,
     slots: [RawFd; SLOTS],
     own: Own,
+    /// What a second thread has for itself, once there was one. It stays: when rings go, the kernel interrupts everybody who has
+    /// used them, and a long transfer ends early.
+    second: Option<Own>,
     buffer: Vec<u8>,
 }
 
-/// What every process has for itself.
+/// What every process, and every thread, has for itself.
 struct Own {
     pipe: (OwnedFd, OwnedFd),
     memory: File,
     zeros: File,
+    ring: Ring,
 }
 
 impl Own {
     fn new() -> Result<Self> {
         let memory = File::options().read(true).write(true).open("/proc/self/mem").context("/proc/self/mem")?;
-        Ok(Self { pipe: pipe()?, memory, zeros: File::open("/dev/zero")? })
+        Ok(Self { pipe: pipe()?, memory, zeros: File::open("/dev/zero")?, ring: Ring::new()? })
     }
 }
 
@@ -181,7 +191,7 @@ pub fn run(index: usize, shared: &Shared) -> i32 {
             3 => drop(personality::set(Persona::READ_IMPLIES_EXEC | Persona::ADDR_LIMIT_32BIT)?),
             _ => (),
         }
-        Ok(Actor { index, shared, slots: [-1; SLOTS], own, buffer: vec![0; 16384] })
+        Ok(Actor { index, shared, slots: [-1; SLOTS], own, second: None, buffer: vec![0; BUFFER] })
     };
     match actor().and_then(|mut actor| actor.serve()) {
         Ok(()) => 0,
@@ -202,24 +212,58 @@ impl Actor<'_> {
             if start == u32::MAX {
                 return Ok(());
             }
-            let mut outcomes = Vec::new();
-            for step in &self.shared.steps[start as usize..end as usize] {
-                if step.operation.actor != self.index || step.expect.is_none() {
-                    continue;
-                }
-                match self.step(step)? {
-                    Some(outcome) => outcomes.extend(outcome.to_bytes()),
-                    // This is the child now, which nobody has asked for anything.
-                    None => {
-                        outcomes.clear();
-                        break;
-                    }
-                }
-            }
-            if !outcomes.is_empty() {
-                (&self.shared.channels[self.index].1).write_all(&outcomes)?;
+            let steps = &self.shared.steps[start as usize..end as usize];
+            let is_own = |step: &&Step| step.operation.actor == self.index && step.expect.is_some();
+            let (first, others): (Vec<_>, Vec<_>) =
+                steps.iter().filter(is_own).partition(|step| step.operation.thread == 0);
+            let mut outcomes = match others.is_empty() {
+                true => self.steps(&first)?,
+                false => self.steps_of_threads(&first, &others)?,
+            };
+            // In their order, whichever thread did them.
+            outcomes.sort_by_key(|(number, _)| *number);
+            let bytes: Vec<_> = outcomes.into_iter().flat_map(|(_, outcome)| outcome.to_bytes()).collect();
+            if !bytes.is_empty() {
+                (&self.shared.channels[self.index].1).write_all(&bytes)?;
             }
         }
+    }
+
+    /// Does operations, and gives their outcomes with their numbers; none in a process that was just forked.
+    fn steps(&mut self, steps: &[&Step]) -> Result<Vec<(usize, Outcome)>> {
+        let mut outcomes = Vec::new();
+        for step in steps {
+            match self.step(step)? {
+                Some(outcome) => outcomes.push((step.number, outcome)),
+                // This is the child now, which nobody has asked for anything.
+                None => return Ok(Vec::new()),
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// The same, with another thread for the `others`.
+    fn steps_of_threads(&mut self, first: &[&Step], others: &[&Step]) -> Result<Vec<(usize, Outcome)>> {
+        let own = self.second.take().map_or_else(Own::new, Ok)?;
+        let mut second = Actor { own, second: None, buffer: vec![0; BUFFER], ..*self };
+        let both = Barrier::new(THREADS);
+        let (mut outcomes, more) = thread::scope(|scope| {
+            let more = scope.spawn(|| {
+                both.wait();
+                let outcomes = second.steps(others)?;
+                Ok((outcomes, second))
+            });
+            both.wait();
+            (self.steps(first), more.join().unwrap_or_else(|_| bail!("the thread panicked")))
+        });
+        let (more, second) = more?;
+        // Each has its part of the places, and the first thread that of before.
+        self.slots[SLOTS / THREADS..].copy_from_slice(&second.slots[SLOTS / THREADS..]);
+        self.second = Some(second.own);
+        if let Ok(outcomes) = &mut outcomes {
+            outcomes.extend(more);
+        }
+        outcomes
     }
 
     /// Does an operation; `None` in a process that was just forked.
@@ -233,7 +277,7 @@ impl Actor<'_> {
                 return Ok(Some(pid.into()));
             }
             self.index = child;
-            self.own = Own::new()?;
+            (self.own, self.second) = (Own::new()?, None);
             let filled = expect.gaps.iter().all(|(page, pages)| reserve(*page, *pages) == address_of(*page) as i64);
             anyhow::ensure!(filled, "a forked process has mappings that it should not have");
             return Ok(None);
@@ -255,13 +299,16 @@ impl Actor<'_> {
 
     fn perform(&mut self, kind: &Kind, permitted: bool) -> Outcome {
         match *kind {
-            Kind::Open { slot, minor, access } => {
+            Kind::Open { slot, minor, access, ring } => {
                 if self.slots[slot] >= 0 {
                     self.close(slot);
                 }
                 let path = path_of(minor);
                 let at = libc::AT_FDCWD as usize;
-                let file = call(libc::SYS_openat, [at, path.as_ptr() as usize, access as usize, 0, 0, 0]);
+                let file = match ring {
+                    true => self.own.ring.open(&path, access),
+                    false => call(libc::SYS_openat, [at, path.as_ptr() as usize, access as usize, 0, 0, 0]),
+                };
                 self.put(slot, file)
             }
             Kind::Close { slot } => self.close(slot).into(),
@@ -342,7 +389,8 @@ impl Actor<'_> {
             }
             Kind::SpliceFrom { slot, position, length, send } => self.splice_from(slot, position, length, send),
             Kind::SpliceTo { slot, position, length, value } => self.splice_to(slot, position, length, value),
-            Kind::SyncFile { slot } => call(libc::SYS_fsync, [self.slots[slot] as usize, 0, 0, 0, 0, 0]).into(),
+            Kind::SyncFile { slot, ring: true } => self.own.ring.sync(self.slots[slot]).into(),
+            Kind::SyncFile { slot, .. } => call(libc::SYS_fsync, [self.slots[slot] as usize, 0, 0, 0, 0, 0]).into(),
             Kind::Info { slot, pointer } => self.ask(slot, abi::IOC_INFO, pointer, MapInfo::default()),
             Kind::Describe { slot, index, pointer } => {
                 self.ask(slot, abi::IOC_WINDOW, pointer, MapWindow { index, ..Default::default() })
@@ -466,13 +514,15 @@ impl Actor<'_> {
     }
 
     fn transfer(&mut self, slot: usize, write: bool, way: Way, position: i64, length: u32, buffer: Buffer) -> i64 {
-        let (file, length, position) = (self.slots[slot] as usize, length as usize, position as usize);
         let address = match buffer {
             Buffer::Ordinary => self.buffer.as_mut_ptr() as usize,
             Buffer::Hole => HOLE,
             Buffer::Kernel => KERNEL,
         };
+        let (file, ring) = (self.slots[slot], &mut self.own.ring);
         let number = match (way, write) {
+            (Way::Ring, false) => return ring.read(file, address, length, position),
+            (Way::Ring, true) => return ring.write(file, address, length, position),
             (Way::Position, false) => libc::SYS_read,
             (Way::Position, true) => libc::SYS_write,
             (Way::At, false) => libc::SYS_pread64,
@@ -480,6 +530,7 @@ impl Actor<'_> {
             (Way::Vector, false) => libc::SYS_preadv,
             (Way::Vector, true) => libc::SYS_pwritev,
         };
+        let (file, length, position) = (file as usize, length as usize, position as usize);
         if way != Way::Vector {
             return call(number, [file, address, length, position, 0, 0]);
         }

@@ -2,7 +2,7 @@
 
 //! The rules for descriptors: open(2), read(2), write(2), ioctl(2) and their relatives.
 //!
-//! What the kernel checks, and in which order, is that of `vfs_read()`, `do_splice()` and so on in Linux 7.3.
+//! What the kernel checks, and in which order, is that of `vfs_read()`, `do_splice()`, `__io_read()` and so on in Linux 7.3.
 
 use map_core::{
     abi::{self, MapCheck, MapInfo, MapWindow},
@@ -161,21 +161,32 @@ impl World {
     fn begin(&self, slot: (usize, usize), way: Way, position: i64, write: bool) -> Result<(usize, i64), Stop> {
         let (actor, slot) = slot;
         self.actors[actor].as_ref().ok_or(Stop::Skip)?;
-        if way != Way::Position && position < 0 {
+        let is_positioned = matches!(way, Way::At | Way::Vector);
+        if is_positioned && position < 0 {
             return Err(Errno::EINVAL.into());
         }
         let file = self.file_of(actor, slot).ok_or(Errno::EBADF)?;
         let it = &self.files[file];
-        if way != Way::Position && it.node.is_none() {
+        if is_positioned && it.node.is_none() {
             return Err(Errno::ESPIPE.into());
         }
         if !(if write { it.writable } else { it.readable }) {
             return Err(Errno::EBADF.into());
         }
-        if it.node.is_none() {
+        let position = if way.is_current(position) { it.position } else { position };
+        if it.node.is_none() || position < 0 {
             return Err(Errno::EINVAL.into());
         }
-        Ok((file, if way == Way::Position { it.position } else { position }))
+        Ok((file, position))
+    }
+
+    /// io_uring looks at the buffer first. Fails if that is what ends a transfer.
+    fn check_buffer(&self, actor: usize, way: Way, buffer: Buffer) -> Result<(), Stop> {
+        self.actors[actor].as_ref().ok_or(Stop::Skip)?;
+        if way == Way::Ring && buffer == Buffer::Kernel {
+            return Err(Errno::EFAULT.into());
+        }
+        Ok(())
     }
 
     /// The checks of the driver, and of the kernel for the position: the memory that is transferred.
@@ -208,9 +219,9 @@ impl World {
         Ok(Transfer { node, memory })
     }
 
-    /// Moves the position of a file.
-    fn advance(&mut self, file: usize, way: Way, done: u64) {
-        if way == Way::Position {
+    /// Moves the position of a file, if it is the one of the transfer.
+    fn advance(&mut self, file: usize, is_current: bool, done: u64) {
+        if is_current {
             self.files[file].position += done as i64;
         }
     }
@@ -225,6 +236,8 @@ impl World {
         buffer: Buffer,
     ) -> Option<Expect> {
         resolve((|| {
+            self.check_buffer(who.0, way, buffer)?;
+            let is_current = way.is_current(position);
             let (file, position) = self.begin(who, way, position, false)?;
             if buffer == Buffer::Kernel && (length > 0 || way != Way::Vector) {
                 return Err(Errno::EFAULT.into());
@@ -239,7 +252,7 @@ impl World {
             }
             let bytes = self.memory.read(memory.start(), memory.length()).ok_or(Stop::Skip)?;
             let data = hash(bytes);
-            self.advance(file, way, memory.length());
+            self.advance(file, is_current, memory.length());
             Ok(Expect::with_data(memory.length() as i64, data))
         })())
     }
@@ -254,6 +267,8 @@ impl World {
         (buffer, value): (Buffer, u8),
     ) -> Option<Expect> {
         resolve((|| {
+            self.check_buffer(who.0, way, buffer)?;
+            let is_current = way.is_current(position);
             let (file, position) = self.begin(who, way, position, true)?;
             if buffer == Buffer::Kernel && (length > 0 || way != Way::Vector) {
                 return Err(Errno::EFAULT.into());
@@ -270,7 +285,7 @@ impl World {
             }
             self.memory.read(memory.start(), memory.length()).ok_or(Stop::Skip)?;
             self.memory.write(memory.start(), &counting(value, memory.length() as usize));
-            self.advance(file, way, memory.length());
+            self.advance(file, is_current, memory.length());
             Ok(Expect::exactly(memory.length() as i64))
         })())
     }
@@ -318,8 +333,7 @@ impl World {
             let Transfer { memory, .. } = self.transfer(file, at, length, false)?;
             let Some(memory) = memory else { return Ok(Expect::with_data(0, hash(&[]))) };
             let data = hash(self.memory.read(memory.start(), memory.length()).ok_or(Stop::Skip)?);
-            let way = if position.is_some() { Way::At } else { Way::Position };
-            self.advance(file, way, memory.length());
+            self.advance(file, position.is_none(), memory.length());
             Ok(Expect::with_data(memory.length() as i64, data))
         })())
     }
@@ -348,8 +362,7 @@ impl World {
             }
             self.memory.read(memory.start(), memory.length()).ok_or(Stop::Skip)?;
             self.memory.write(memory.start(), &counting(value, memory.length() as usize));
-            let way = if position.is_some() { Way::At } else { Way::Position };
-            self.advance(file, way, memory.length());
+            self.advance(file, position.is_none(), memory.length());
             Ok(Expect::exactly(memory.length() as i64))
         })())
     }

@@ -2,6 +2,8 @@
 
 //! Random sequences. The model says what there is that an operation could be done on.
 
+use std::ops::Range;
+
 use map_core::{CacheMode, Mode, Property};
 use nix::libc;
 
@@ -10,9 +12,11 @@ use super::{
     layout::{self, Layout},
     operation::{
         Access, Buffer, Kind, Operation, Pointer, Way, ACTORS, ARENA_PAGES, DIRECTORIES, FIRST_ACTORS, ROOT, SLOTS,
+        THREADS,
     },
     plan::Step,
     random::Random,
+    ring::CURRENT,
     world::{Vma, World},
 };
 use crate::host::{LENGTH, PAGE, START};
@@ -56,7 +60,7 @@ pub fn seeds(first: u64, operations: u64, seconds: Option<u64>) -> impl Iterator
 /// The sequence of a seed, which `world` does.
 pub fn sequence(seed: u64, world: &mut World) -> Vec<Step> {
     let random = Random::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0x006d_6f64_656c);
-    let mut generator = Generator { seed, random, world, steps: Vec::new(), round: 0, parallel: false, removed: 0 };
+    let mut generator = Generator { seed, random, world, steps: Vec::new(), round: 0, share: None, removed: 0 };
     generator.begin();
     while generator.steps.len() < LENGTH_OF_SEQUENCE && generator.world.conflicts < MOST_CONFLICTS {
         generator.some_rounds();
@@ -69,14 +73,23 @@ pub fn sequence(seed: u64, world: &mut World) -> Vec<Step> {
     generator.steps
 }
 
+/// What belongs to a process, or to a thread, in a round of several.
+#[derive(Clone, Copy)]
+struct Share {
+    /// The physical pages: those whose number has this remainder.
+    pages: usize,
+    /// The part of the process's descriptors and addresses, if it is a thread's.
+    thread: Option<usize>,
+}
+
 struct Generator<'a> {
     seed: u64,
     random: Random,
     world: &'a mut World,
     steps: Vec<Step>,
     round: u32,
-    /// Whether operations are done at the same time, so that no process may disturb another.
-    parallel: bool,
+    /// What nobody else may disturb: operations are done at the same time. `None` while one process works alone.
+    share: Option<Share>,
     /// How many windows have gone.
     removed: u32,
 }
@@ -88,18 +101,47 @@ struct Target {
     length: u64,
 }
 
+/// The part of `count` things that a thread has.
+fn part(count: usize, thread: usize) -> Range<usize> {
+    let each = count / THREADS;
+    thread * each..(thread + 1) * each
+}
+
 impl Generator<'_> {
     /// Adds an operation, if it can be done. Tells whether it was added.
     fn emit(&mut self, actor: usize, kind: Kind) -> bool {
         let Some(expect) = self.world.predict(actor, &kind) else { return false };
-        let operation = Operation { round: self.round, actor, kind };
+        let operation = Operation { round: self.round, actor, thread: self.thread().unwrap_or(0), kind };
         self.steps.push(Step { number: self.steps.len(), operation, expect: Some(expect) });
         true
     }
 
     fn new_round(&mut self) {
         self.round += 1;
-        self.parallel = false;
+        self.share = None;
+    }
+
+    /// The thread whose operations are made, in a round of threads.
+    fn thread(&self) -> Option<usize> {
+        self.share?.thread
+    }
+
+    /// The places for descriptors that may be used now.
+    fn slots(&self) -> Range<usize> {
+        self.thread().map_or(0..SLOTS, |thread| part(SLOTS, thread))
+    }
+
+    /// The pages of the arena that may be used now.
+    fn arena(&self) -> Range<u32> {
+        let all = ARENA_PAGES as usize;
+        let Range { start, end } = self.thread().map_or(0..all, |thread| part(all, thread));
+        start as u32..end as u32
+    }
+
+    /// Any place for a descriptor.
+    fn any_slot(&mut self) -> usize {
+        let slots = self.slots();
+        slots.start + self.random.index(slots.len())
     }
 
     /// Lets some users open some nodes, and opens them.
@@ -113,7 +155,7 @@ impl Generator<'_> {
             self.new_round();
             for slot in 0..2 {
                 let minor = self.minor();
-                self.emit(actor, Kind::Open { slot, minor, access: libc::O_RDWR });
+                self.emit(actor, Kind::Open { slot, minor, access: libc::O_RDWR, ring: false });
             }
             for _ in 0..2 {
                 let kind = self.map(actor);
@@ -146,20 +188,33 @@ impl Generator<'_> {
             }
             9..=24 if windows => self.change_windows(),
             25..=26 => self.fork_or_end(),
-            27..=60 if self.world.layout.parallel => {
-                self.parallel = true;
+            27..=56 if self.world.layout.parallel => {
                 for actor in 0..FIRST_ACTORS {
+                    self.share = Some(Share { pages: actor, thread: None });
+                    let count = self.random.between(3, 10);
+                    self.operations(actor, count);
+                }
+            }
+            57..=70 if self.world.layout.parallel => {
+                let actor = self.living();
+                for thread in 0..THREADS {
+                    self.share = Some(Share { pages: thread, thread: Some(thread) });
                     let count = self.random.between(3, 10);
                     self.operations(actor, count);
                 }
             }
             _ => {
-                let living: Vec<_> = (0..ACTORS).filter(|actor| self.world.actors[*actor].is_some()).collect();
-                let actor = self.random.one_of(&living);
+                let actor = self.living();
                 let count = self.random.between(2, 12);
                 self.operations(actor, count);
             }
         }
+    }
+
+    /// One of the processes.
+    fn living(&mut self) -> usize {
+        let living: Vec<_> = (0..ACTORS).filter(|actor| self.world.actors[*actor].is_some()).collect();
+        self.random.one_of(&living)
     }
 
     /// Some operations of one process.
@@ -259,7 +314,7 @@ impl Generator<'_> {
             self.new_round();
             let actor = self.random.index(FIRST_ACTORS);
             let slot = self.random.index(SLOTS);
-            self.emit(actor, Kind::Open { slot, minor, access: libc::O_RDWR });
+            self.emit(actor, Kind::Open { slot, minor, access: libc::O_RDWR, ring: false });
             for _ in 0..2 {
                 let kind = self.map(actor);
                 self.emit(actor, kind);
@@ -298,8 +353,7 @@ impl Generator<'_> {
             let kill = self.random.chance(50);
             self.emit(child, Kind::Exit { kill });
         } else {
-            let living: Vec<_> = (0..ACTORS).filter(|actor| self.world.actors[*actor].is_some()).collect();
-            let actor = self.random.one_of(&living);
+            let actor = self.living();
             self.emit(actor, Kind::Fork { child });
         }
     }
@@ -310,7 +364,7 @@ impl Generator<'_> {
             self.new_round();
             self.emit(ROOT, Kind::Mode { minor, mode: 0o666 });
             self.new_round();
-            self.emit(2, Kind::Open { slot: 0, minor, access: libc::O_RDONLY });
+            self.emit(2, Kind::Open { slot: 0, minor, access: libc::O_RDONLY, ring: false });
             if self.emit(2, Kind::Flood { slot: 0, pages: 16 }) {
                 return;
             }
@@ -333,16 +387,17 @@ impl Generator<'_> {
     /// A place for a descriptor, mostly with one.
     fn slot(&mut self, actor: usize) -> usize {
         let Some(process) = &self.world.actors[actor] else { return 0 };
-        let used: Vec<_> = (0..SLOTS).filter(|slot| process.slots[*slot].is_some()).collect();
+        let used: Vec<_> = self.slots().filter(|slot| process.slots[*slot].is_some()).collect();
         if used.is_empty() || self.random.chance(4) {
-            return self.random.index(SLOTS);
+            return self.any_slot();
         }
         self.random.one_of(&used)
     }
 
     /// A place with a window's node, if there is one.
     fn window_slot(&mut self, actor: usize) -> usize {
-        let slots: Vec<_> = (0..SLOTS)
+        let slots: Vec<_> = self
+            .slots()
             .filter(|slot| {
                 let file = self.world.file_of(actor, *slot);
                 file.is_some_and(|file| self.world.files[file].node.is_some())
@@ -354,9 +409,11 @@ impl Generator<'_> {
         self.random.one_of(&slots)
     }
 
-    /// A VMA of the process.
+    /// A VMA of the process, all of which may be used now.
     fn vma(&mut self, actor: usize) -> Option<Vma> {
-        let vmas = &self.world.actors[actor].as_ref()?.vmas;
+        let arena = self.arena();
+        let within = |vma: &&Vma| arena.start <= vma.first && vma.end() <= arena.end;
+        let vmas: Vec<_> = self.world.actors[actor].as_ref()?.vmas.iter().filter(within).collect();
         if vmas.is_empty() {
             return None;
         }
@@ -366,8 +423,9 @@ impl Generator<'_> {
 
     /// Some pages of the arena: mostly of a VMA, sometimes with some behind it.
     fn pages(&mut self, actor: usize) -> (u32, u32) {
+        let arena = self.arena();
         let Some(vma) = self.vma(actor) else {
-            return (self.random.between(0, ARENA_PAGES - 16), self.random.between(1, 16));
+            return (self.random.between(arena.start, arena.end - 16), self.random.between(1, 16));
         };
         let skip = if self.random.chance(50) { 0 } else { self.random.between(0, vma.pages - 1) };
         let left = vma.pages - skip;
@@ -377,12 +435,12 @@ impl Generator<'_> {
             _ => self.random.between(1, left),
         };
         let page = vma.first + skip;
-        (page, pages.min(ARENA_PAGES - page))
+        (page, pages.min(arena.end - page))
     }
 
     /// A page of the arena that this process may change in this round, and the physical page behind it.
     fn page(&mut self, actor: usize) -> Option<u32> {
-        if !self.parallel && self.random.chance(3) {
+        if self.share.is_none() && self.random.chance(3) {
             return Some(self.random.between(0, ARENA_PAGES - 1));
         }
         let vma = self.vma(actor)?;
@@ -392,12 +450,9 @@ impl Generator<'_> {
             1 => vma.end() - 1,
             _ => self.random.between(vma.first, vma.end() - 1),
         };
-        if !self.parallel {
-            return Some(page);
-        }
-        // In a round of several, each has the physical pages of its own number.
+        let Some(share) = self.share else { return Some(page) };
         let owner = |page: u32| (vma.physical_of(page) / PAGE % FIRST_ACTORS as u64) as usize;
-        (page..vma.end()).chain(vma.first..page).find(|page| owner(*page) == actor)
+        (page..vma.end()).chain(vma.first..page).find(|page| owner(*page) == share.pages)
     }
 
     /// Memory of a file, mostly in a window.
@@ -501,14 +556,15 @@ impl Generator<'_> {
             anywhere = true;
         }
         let pages = length.div_ceil(PAGE);
-        if anywhere || pages > u64::from(ARENA_PAGES) {
+        let arena = self.arena();
+        if anywhere || pages > arena.len() as u64 {
             let flags = flags & !(libc::MAP_LOCKED | libc::MAP_FIXED_NOREPLACE);
             return Kind::Map { slot, page: None, offset, length, protection, flags };
         }
         let pages = pages.max(1) as u32;
         let file = self.world.file_of(actor, slot);
         let physical = file.map_or(0, |file| self.world.base(file)).wrapping_add(offset);
-        let last = ARENA_PAGES - pages;
+        let last = arena.len() as u32 - pages;
         let page = if pages >= 512 && self.random.chance(70) {
             // Where huge pages fit.
             let huge = (physical / PAGE % 512) as u32;
@@ -518,6 +574,7 @@ impl Generator<'_> {
         } else {
             self.random.between(0, last)
         };
+        let page = arena.start + page;
         Kind::Map { slot, page: Some(page), offset, length, protection, flags }
     }
 
@@ -537,16 +594,16 @@ impl Generator<'_> {
         }
     }
 
-    /// A position and a length in a window, in this process's own pages if others work, too.
+    /// A position and a length in a window, in the pages of whoever shares them with others that work, too.
     fn extent(&mut self, actor: usize, slot: usize) -> Option<(i64, u32)> {
         let file = self.world.file_of(actor, slot);
         let node = file.and_then(|file| self.world.files[file].node);
         let window = node.map(|node| self.world.nodes[node].window.range);
         let size = window.map_or(PAGE, |range| range.length());
-        if self.parallel {
+        if let Some(share) = self.share {
             let first = window.map_or(0, |range| range.start() / PAGE);
             let page = self.random.below(size / PAGE);
-            let own = (page..size / PAGE).find(|page| (first + page) % FIRST_ACTORS as u64 == actor as u64)?;
+            let own = (page..size / PAGE).find(|page| (first + page) % FIRST_ACTORS as u64 == share.pages as u64)?;
             let within = self.random.below(PAGE);
             let length = self.random.below(PAGE - within + 1);
             return Some(((own * PAGE + within) as i64, length as u32));
@@ -580,24 +637,28 @@ impl Generator<'_> {
 
     /// An operation of a process; it may turn out to be impossible.
     fn operation(&mut self, actor: usize) -> Option<Kind> {
-        let access = |random: &mut Random| match random.below(100) {
+        let alone = self.share.is_none();
+        // A process with several threads does not fork: only the one would be there, and not what the others have locked.
+        let may_fork = self.thread().is_none();
+        let access = move |random: &mut Random| match random.below(100) {
             0..=59 => Access::Direct,
             60..=79 => Access::Call,
             80..=91 => Access::Memory,
             92..=98 => Access::Process,
-            _ => Access::Trace,
+            _ if may_fork => Access::Trace,
+            _ => Access::Memory,
         };
         Some(match self.random.below(200) {
             0..=9 => {
-                let (slot, minor) = (self.random.index(SLOTS), self.minor());
+                let (slot, minor) = (self.any_slot(), self.minor());
                 let access = self.random.one_of(&[0, 1, 2, 2, 2, 2, 2, 3]);
-                Kind::Open { slot, minor, access }
+                Kind::Open { slot, minor, access, ring: self.random.chance(25) }
             }
             10..=12 => Kind::Close { slot: self.slot(actor) },
-            13..=15 => Kind::Duplicate { from: self.slot(actor), to: self.random.index(SLOTS) },
-            16..=18 if !self.parallel => Kind::Send { slot: self.slot(actor) },
-            19..=21 if !self.parallel => Kind::Receive { slot: self.random.index(SLOTS) },
-            22..=24 if !self.parallel => {
+            13..=15 => Kind::Duplicate { from: self.slot(actor), to: self.any_slot() },
+            16..=18 if alone => Kind::Send { slot: self.slot(actor) },
+            19..=21 if alone => Kind::Receive { slot: self.random.index(SLOTS) },
+            22..=24 if alone => {
                 let slot = self.window_slot(actor);
                 let (position, _) = self.extent(actor, slot).unwrap_or((0, 0));
                 let whence = self.random.one_of(&[0, 0, 0, 1, 2, 3, 4, 5, 17]);
@@ -632,7 +693,11 @@ impl Generator<'_> {
                     _ => old,
                 };
                 let old = if self.random.chance(3) { 0 } else { old };
-                let to = self.random.between(0, ARENA_PAGES.saturating_sub(new));
+                let arena = self.arena();
+                let to = self.random.between(arena.start, arena.end.saturating_sub(new).max(arena.start));
+                if to + new > arena.end || page + old.max(new) > arena.end {
+                    return None;
+                }
                 // In place it cannot grow or move.
                 let flags = if flags == 0 && new > old { moves } else { flags };
                 Kind::Remap { page, old, new, flags, to: Some(to) }
@@ -688,29 +753,32 @@ impl Generator<'_> {
                 let (offset, width) = if access == Access::Trace { (8, 8) } else { self.width() };
                 Kind::Store { page, offset, width, value: self.random.next(), access }
             }
-            131 => {
+            131 if may_fork => {
                 let page = self.page(actor)?;
                 Kind::Signal { page, store: self.random.chance(50) }
             }
             132..=155 => {
                 let write = self.random.chance(50);
                 let slot = self.window_slot(actor);
-                let (position, length) = self.extent(actor, slot)?;
-                let ways = [Way::At, Way::At, Way::Vector, Way::Position, Way::Position];
-                let way = self.random.one_of(if self.parallel { &ways[..3] } else { &ways[..] });
+                let (mut position, length) = self.extent(actor, slot)?;
+                let ways = [Way::At, Way::At, Way::Vector, Way::Ring, Way::Position, Way::Position];
+                let way = self.random.one_of(if alone { &ways[..] } else { &ways[..4] });
+                if way == Way::Ring && alone && self.random.chance(30) {
+                    position = CURRENT;
+                }
                 let buffer = self.buffer();
                 match write {
                     true => Kind::Write { slot, way, position, length, buffer, value: self.random.next() as u8 },
                     false => Kind::Read { slot, way, position, length, buffer },
                 }
             }
-            156..=158 if !self.parallel => {
+            156..=158 if alone => {
                 let slot = self.window_slot(actor);
                 let (position, _) = self.extent(actor, slot).unwrap_or((0, 0));
                 let page = self.page(actor)?;
                 Kind::ReadToMapping { slot, position, length: self.random.between(1, 256), page }
             }
-            159..=164 if !self.parallel => {
+            159..=164 if alone => {
                 let slot = self.window_slot(actor);
                 let (position, length) = self.extent(actor, slot).unwrap_or((0, 1));
                 let position = self.random.chance(70).then_some(position.min(1 << 40));
@@ -720,7 +788,7 @@ impl Generator<'_> {
                     false => Kind::SpliceTo { slot, position, length, value: self.random.next() as u8 },
                 }
             }
-            165..=167 => Kind::SyncFile { slot: self.slot(actor) },
+            165..=167 => Kind::SyncFile { slot: self.slot(actor), ring: self.random.chance(40) },
             168..=170 => Kind::Info { slot: self.slot(actor), pointer: self.pointer() },
             171..=173 => {
                 let index = self.random.one_of(&[0, 0, 1, 2, 3, 4, 5, 7, 64, u32::MAX]);

@@ -15,6 +15,7 @@ mod machine;
 mod operation;
 mod plan;
 mod random;
+mod ring;
 mod run;
 mod shrink;
 mod tally;
@@ -145,7 +146,8 @@ fn explain(runner: &mut Runner<'_>, seed: u64, failure: &Failure) -> Result<Stri
 
 fn listed(operations: &[(usize, Operation)]) -> String {
     let layout = |(number, operation): &(usize, Operation)| {
-        format!("  {number:>4} round {} process {}: {:?}\n", operation.round, operation.actor, operation.kind)
+        let Operation { round, actor, thread, kind } = operation;
+        format!("  {number:>4} round {round} process {actor} thread {thread}: {kind:?}\n")
     };
     operations.iter().map(layout).collect()
 }

@@ -5,6 +5,8 @@
 
 use map_core::Property;
 
+use super::ring::CURRENT;
+
 /// The number of processes: those that a sequence begins with, and those that are forked.
 pub const ACTORS: usize = 8;
 /// The number of those that a sequence begins with.
@@ -13,6 +15,9 @@ pub const FIRST_ACTORS: usize = 4;
 pub const ROOT: usize = ACTORS;
 /// The number of places for descriptors of a process.
 pub const SLOTS: usize = 6;
+/// The number of threads of a process in a round for which it has several. Each has its part of the places for descriptors, and of
+/// the arena.
+pub const THREADS: usize = 2;
 /// The number of places for directories in configfs.
 pub const DIRECTORIES: usize = 3;
 /// The number of pages of the addresses in which a process maps.
@@ -21,10 +26,12 @@ pub const ARENA_PAGES: u32 = 2048;
 /// One operation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Operation {
-    /// Operations of one round are done at the same time, if they are of several processes.
+    /// Operations of one round are done at the same time, if they are of several processes or threads.
     pub round: u32,
     /// Who does it.
     pub actor: usize,
+    /// Which thread of the process: 0, or in some rounds one of several that work at the same time.
+    pub thread: usize,
     /// What is done.
     pub kind: Kind,
 }
@@ -38,6 +45,15 @@ pub enum Way {
     At,
     /// preadv(2), with two buffers.
     Vector,
+    /// io_uring, at a position or at that of the file.
+    Ring,
+}
+
+impl Way {
+    /// Whether a transfer that is given this position uses that of the file, and moves it.
+    pub fn is_current(self, position: i64) -> bool {
+        self == Self::Position || self == Self::Ring && position == CURRENT
+    }
 }
 
 /// The memory of a read or a write.
@@ -78,8 +94,8 @@ pub enum Pointer {
 /// What is done.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
-    /// open(2) of the node with this minor number.
-    Open { slot: usize, minor: u32, access: i32 },
+    /// open(2) of the node with this minor number, or the same by io_uring.
+    Open { slot: usize, minor: u32, access: i32, ring: bool },
     /// close(2).
     Close { slot: usize },
     /// dup(2) to another place.
@@ -122,8 +138,8 @@ pub enum Kind {
     SpliceFrom { slot: usize, position: Option<i64>, length: u32, send: bool },
     /// splice(2) from a pipe into the node.
     SpliceTo { slot: usize, position: Option<i64>, length: u32, value: u8 },
-    /// fsync(2).
-    SyncFile { slot: usize },
+    /// fsync(2), or the same by io_uring.
+    SyncFile { slot: usize, ring: bool },
     /// MAP_IOC_INFO.
     Info { slot: usize, pointer: Pointer },
     /// MAP_IOC_WINDOW.
@@ -157,7 +173,7 @@ pub enum Kind {
 }
 
 /// The names of all kinds.
-pub const NAMES: [&str; 41] = [
+pub const NAMES: [&str; 45] = [
     "open",
     "close",
     "dup",
@@ -199,12 +215,17 @@ pub const NAMES: [&str; 41] = [
     "configfs dir",
     "configfs file",
     "debugfs",
+    "io_uring open",
+    "io_uring read",
+    "io_uring write",
+    "io_uring fsync",
 ];
 
 impl Kind {
     /// The name of the kind, one of [`NAMES`].
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Open { ring: true, .. } => "io_uring open",
             Self::Open { .. } => "open",
             Self::Close { .. } => "close",
             Self::Duplicate { .. } => "dup",
@@ -227,11 +248,14 @@ impl Kind {
             Self::Load { access: Access::Process, .. } | Self::Store { access: Access::Process, .. } => "process_vm",
             Self::Load { access: Access::Trace, .. } | Self::Store { access: Access::Trace, .. } => "ptrace",
             Self::Signal { .. } => "signal",
+            Self::Read { way: Way::Ring, .. } => "io_uring read",
+            Self::Write { way: Way::Ring, .. } => "io_uring write",
             Self::Read { .. } => "read",
             Self::Write { .. } => "write",
             Self::ReadToMapping { .. } => "read to mapping",
             Self::SpliceFrom { .. } => "splice from",
             Self::SpliceTo { .. } => "splice to",
+            Self::SyncFile { ring: true, .. } => "io_uring fsync",
             Self::SyncFile { .. } => "fsync",
             Self::Info { .. } => "IOC_INFO",
             Self::Describe { .. } => "IOC_WINDOW",

@@ -25,7 +25,7 @@ impl World {
     /// Predicts an operation, and does it in the model.
     pub fn predict(&mut self, actor: usize, kind: &Kind) -> Option<Expect> {
         match *kind {
-            Kind::Open { slot, minor, access } => self.open(actor, slot, minor, access),
+            Kind::Open { slot, minor, access, .. } => self.open(actor, slot, minor, access),
             Kind::Close { slot } => self.close(actor, slot),
             Kind::Duplicate { from, to } => self.duplicate(actor, from, to),
             Kind::Send { slot } => self.send(actor, slot),
@@ -58,7 +58,7 @@ impl World {
                 self.splice_from((actor, slot), position, length, send)
             }
             Kind::SpliceTo { slot, position, length, value } => self.splice_to((actor, slot), position, length, value),
-            Kind::SyncFile { slot } => self.sync_file(actor, slot),
+            Kind::SyncFile { slot, .. } => self.sync_file(actor, slot),
             Kind::Info { slot, pointer } => self.info(actor, slot, pointer),
             Kind::Describe { slot, index, pointer } => self.describe(actor, slot, index, pointer),
             Kind::Check { slot, start, length, protection, flags, pointer } => {

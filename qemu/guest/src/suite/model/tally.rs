@@ -10,7 +10,6 @@ use nix::errno::Errno;
 
 use super::{
     operation::{Kind, NAMES},
-    plan::Step,
     run::Ran,
     world::Value,
 };
@@ -30,6 +29,7 @@ pub struct Tally {
     /// The number of operations.
     pub operations: u64,
     parallel: u64,
+    threads: u64,
     kinds: BTreeMap<&'static str, (u64, u64)>,
     results: BTreeMap<String, u64>,
     verdicts: [u64; Refusal::ALL.len()],
@@ -55,11 +55,12 @@ impl Tally {
                 None => "success".into(),
             };
             *self.results.entry(result).or_default() += 1;
-            let is_other = |other: &Step| {
-                other.operation.round == step.operation.round && other.operation.actor != step.operation.actor
-            };
-            let neighbours = ran.steps[..index].iter().rev().take(40).chain(ran.steps[index + 1..].iter().take(40));
-            self.parallel += u64::from(neighbours.into_iter().any(is_other));
+            let neighbours = || ran.steps[..index].iter().rev().take(40).chain(ran.steps[index + 1..].iter().take(40));
+            let of_round =
+                || neighbours().map(|other| &other.operation).filter(|other| other.round == step.operation.round);
+            let (actor, thread) = (step.operation.actor, step.operation.thread);
+            self.parallel += u64::from(of_round().any(|other| other.actor != actor));
+            self.threads += u64::from(of_round().any(|other| other.actor == actor && other.thread != thread));
         }
         for (sum, count) in self.verdicts.iter_mut().zip(ran.verdicts) {
             *sum += count;
@@ -75,11 +76,13 @@ impl Tally {
         let results = self.results.iter().map(|(name, count)| format!("{name} {count}"));
         let verdicts = Refusal::ALL.into_iter().zip(self.verdicts).map(|(reason, count)| format!("{reason:?} {count}"));
         format!(
-            "{} operations in {} sequences, {} of them beside those of other processes\n{:17} {:>8} {:>8} {:>8}\n{}\
+            "{} operations in {} sequences, {} of them beside those of other processes, {} beside those of another thread\n\
+             {:17} {:>8} {:>8} {:>8}\n{}\
              results: {}\nrefusals: {}\n",
             self.operations,
             self.sequences,
             self.parallel,
+            self.threads,
             "operation",
             "done",
             "success",
@@ -116,6 +119,11 @@ impl Tally {
             self.operations < FOR_ONE_OF_EACH || self.parallel > self.operations / 10,
             "only {} operations beside others",
             self.parallel
+        );
+        ensure!(
+            self.operations < FOR_ONE_OF_EACH || self.threads > self.operations / 40,
+            "only {} operations beside those of another thread",
+            self.threads
         );
         let succeeded = self.results.get("success").copied().unwrap_or_default();
         ensure!(succeeded * 3 > self.operations, "only {succeeded} operations succeeded");
