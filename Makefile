@@ -4,8 +4,8 @@
 
 # The guest's architecture: x86_64, arm64, riscv64 or arm. Without it, x86_64, and `make test` tests the first two.
 ARCH ?=
-# The flavour of the guest's kernel: plain, debug or kobject; short of arm, 64k and 16k of arm64. Without it, plain, and
-# `make test` tests the first three.
+# The flavour of the guest's kernel: plain, debug or kobject; kcsan of x86_64, short of arm, 64k and 16k of arm64. Without it,
+# plain, and `make test` tests the first three.
 FLAVOUR ?=
 # Its kernel: 7.3 or 7.2, built from the source, or debian, which Debian has built. Without it, 7.3; `make run` prefers
 # debian, which is ready sooner, and `make test` takes that for x86_64's flavour plain.

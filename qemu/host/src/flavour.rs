@@ -23,6 +23,8 @@ pub struct Flavour {
     pub variants: &'static [Variant],
     /// The factor by which a suite's timeout is longer than on the plain kernel.
     pub timeout_factor: u32,
+    /// The functions of the kernel that the compiler has the driver call, to have its accesses checked.
+    pub checks: &'static [&'static str],
 }
 
 /// What a flavour has on one architecture alone.
@@ -36,16 +38,18 @@ pub struct Variant {
     pub append: &'static str,
     /// Another processor than the architecture's.
     pub cpu: Option<&'static str>,
+    /// Another number of processors than the architecture's.
+    pub processors: Option<usize>,
 }
 
 impl Variant {
     const fn new(arch: &'static str) -> Self {
-        Self { arch, config: "", append: "", cpu: None }
+        Self { arch, config: "", append: "", cpu: None, processors: None }
     }
 }
 
 /// All flavours. The first is the default.
-pub const ALL: &[Flavour] = &[PLAIN, DEBUG, KOBJECT, SHORT, PAGES_64K, PAGES_16K];
+pub const ALL: &[Flavour] = &[PLAIN, DEBUG, KOBJECT, KCSAN, SHORT, PAGES_64K, PAGES_16K];
 
 const PLAIN: Flavour = Flavour {
     name: "plain",
@@ -55,6 +59,7 @@ const PLAIN: Flavour = Flavour {
     space: 600_000_000,
     variants: &[Variant::new("x86_64"), Variant::new("arm64"), Variant::new("riscv64"), Variant::new("arm")],
     timeout_factor: 1,
+    checks: &[],
 };
 
 /// A PC without all but 0.8 GiB of its memory, all of which a kernel that checks itself would have to track. The
@@ -70,6 +75,7 @@ const DEBUG: Flavour = Flavour {
     space: 1_500_000_000,
     variants: &[SMALL_PC, Variant { config: include_str!("../../kernel/arm64-debug.config"), ..Variant::new("arm64") }],
     timeout_factor: 5,
+    ..PLAIN
 };
 
 const KOBJECT: Flavour = Flavour {
@@ -81,6 +87,18 @@ const KOBJECT: Flavour = Flavour {
     space: 1_000_000_000,
     variants: &[SMALL_PC],
     timeout_factor: 5,
+    ..PLAIN
+};
+
+const KCSAN: Flavour = Flavour {
+    name: "kcsan",
+    config: include_str!("../../kernel/kcsan.config"),
+    // One processor races with nobody.
+    variants: &[Variant { processors: Some(2), ..Variant::new("x86_64") }],
+    timeout_factor: 5,
+    // Loads, stores, and what ends the time in which an access may be moved.
+    checks: &["__tsan_read8", "__tsan_write8", "__tsan_func_exit"],
+    ..PLAIN
 };
 
 /// Page tables of arm with short descriptors.

@@ -44,9 +44,16 @@ const LINUX_7_3: Origin = Origin {
     supply: Supply::Source("linux-source-7.3"),
     // What the plain flavour would show on x86_64, Debian's kernel shows, which need not be built.
     in_every_test: &[("x86_64", "debug"), ("x86_64", "kobject"), ("arm64", "plain")],
-    when_named: &[("riscv64", "plain"), ("arm", "plain"), ("arm", "short"), ("arm64", "64k"), ("arm64", "16k")],
+    when_named: &[
+        ("x86_64", "kcsan"),
+        ("riscv64", "plain"),
+        ("arm", "plain"),
+        ("arm", "short"),
+        ("arm64", "64k"),
+        ("arm64", "16k"),
+    ],
     append: "",
-    flavours: &["plain", "debug", "kobject", "short", "64k", "16k"],
+    flavours: &["plain", "debug", "kobject", "kcsan", "short", "64k", "16k"],
     arches: &["x86_64", "arm64", "riscv64", "arm"],
 };
 

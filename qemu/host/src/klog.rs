@@ -86,6 +86,46 @@ fn is_splat(line: &str) -> bool {
     has_any(SPLATS) && !has_any(BANNERS) && !line.contains(MARK)
 }
 
+/// What a report of KCSAN begins with, after the time.
+const RACE: &str = "] BUG: KCSAN: ";
+
+/// The line behind a report of KCSAN.
+const END_OF_RACE: &str = "] ==================================================================";
+
+/// What stands behind a function of the driver's modules in a call trace.
+const OURS: [&str; 2] = ["[map]", "[map_config]"];
+
+/// Data races of the kernel in functions that the driver may call at any time, by the ends of their first lines.
+const RACES_OF_THE_KERNEL: &[&str] = &[
+    // "A single non serialized read", as the kernel documents it: one word on a machine of 64 bits, before or after the update.
+    "data-race in ktime_get_seconds / timekeeping_update_from_shadow",
+];
+
+/// The log without the first lines of data races that are the kernel's own.
+///
+/// Linux has many, of which most are harmless and known to those who work on it: a counter of statistics, a flag that is read
+/// once more under the lock. A list of them would change with every version. So a race is taken for the kernel's if no
+/// function of our modules is in either call trace: then the driver has neither made one of the two accesses, nor called what
+/// made it. If it has called it, the race must be one of [`RACES_OF_THE_KERNEL`]. Everything else in a report, and between its lines, is searched as usual.
+pub fn without_races_of_the_kernel(log: &str) -> String {
+    let lines: Vec<_> = log.lines().collect();
+    let is_of_the_kernel = |report: &[&str]| {
+        // A report without its end may be ours.
+        let Some(end) = report.iter().position(|line| line.contains(END_OF_RACE)) else { return false };
+        let is_ours = |line: &&str| OURS.iter().any(|module| line.contains(module));
+        let is_known = RACES_OF_THE_KERNEL.iter().any(|known| report[0].trim_end().ends_with(known));
+        is_known || !report[..end].iter().any(is_ours)
+    };
+    let mut kept = String::new();
+    for (number, line) in lines.iter().enumerate() {
+        if !(line.contains(RACE) && is_of_the_kernel(&lines[number..])) {
+            kept += line;
+            kept.push('\n');
+        }
+    }
+    kept
+}
+
 /// How many lines lie between a report and its call trace, at most.
 const TO_TRACE: usize = 6;
 
@@ -225,6 +265,71 @@ mod tests {
         assert_eq!(splats(&without(&format!("{report}[ 1.0] BUG: x\n{trace}"), &reports)).len(), 1);
         let far = "[ 1.0] quiet\n".repeat(TO_TRACE);
         assert_eq!(splats(&without(&format!("{report}{far}{trace}"), &reports)).len(), 1);
+    }
+
+    /// A report of KCSAN in the words of Linux 7.3.4, with this function of a module in the second call trace.
+    fn race(function: &str) -> String {
+        format!(
+            "\
+[    5.1] ==================================================================
+[    5.1] BUG: KCSAN: data-race in filemap_map_pages / folio_remove_rmap_ptes
+[    5.1]
+[    5.1] write to 0xffffea0000c0ffee of 4 bytes by task 71 on cpu 1:
+[    5.1]  folio_remove_rmap_ptes+0x10/0x20
+[    5.1]  entry_SYSCALL_64_after_hwframe+0x76/0x7e
+[    5.1]
+[    5.1] read to 0xffffea0000c0ffee of 4 bytes by task 72 on cpu 0:
+[    5.1]  filemap_map_pages+0x30/0x40
+[    5.1]  {function}
+[    5.1]  entry_SYSCALL_64_after_hwframe+0x76/0x7e
+[    5.1]
+[    5.1] value changed: 0x00000001 -> 0x00000002
+[    5.1]
+[    5.1] Reported by Kernel Concurrency Sanitizer on:
+[    5.1] CPU: 0 UID: 0 PID: 72 Comm: map-suite Tainted: G           O        7.3.4 #1
+[    5.1] ==================================================================
+"
+        )
+    }
+
+    #[test]
+    fn a_data_race_is_a_finding() {
+        let log = race("_RNvMNtCs1_3map5stateNtB2_5State6remove+0x1/0x2 [map]");
+        assert_eq!(splats(&log), ["[    5.1] BUG: KCSAN: data-race in filemap_map_pages / folio_remove_rmap_ptes"]);
+        assert_eq!(test_at_fault(&format!("[    5.0] map-suite: one\n{log}")), Some("one"));
+        for banner in ["kcsan: enabled early", "kcsan: strict mode configured", "kcsan: selftest: 3/3 tests passed"] {
+            assert!(splats(&format!("[    0.0] {banner}")).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_data_race_of_the_kernel_alone_is_none_and_one_with_a_function_of_ours_is_one() {
+        let found = |log: &str| splats(&without_races_of_the_kernel(log)).len();
+        let foreign = race("handle_mm_fault+0x1/0x2");
+        assert_eq!(found(&foreign), 0);
+        assert_eq!(found(&race("configfs_write_iter+0x1/0x2 [configfs]")), 0);
+        for function in ["map_load+0x1/0x2 [map]", "_RNv10map_config3add+0x1/0x2 [map_config]"] {
+            let ours = race(function);
+            assert_eq!(found(&ours), 1);
+            assert_eq!(found(&format!("{foreign}{ours}{foreign}")), 1);
+        }
+        // One that is known, and one that only looks like it.
+        let known = race("map_load+0x1/0x2 [map]").replace(
+            "filemap_map_pages / folio_remove_rmap_ptes",
+            "ktime_get_seconds / timekeeping_update_from_shadow",
+        );
+        assert_eq!(found(&known), 0);
+        assert_eq!(found(&known.replace("/ timekeeping_update_from_shadow", "/ map_load [map]")), 1);
+        // In the first line alone, as of a function that was inlined since.
+        assert_eq!(found(&foreign.replace("data-race in", "data-race in map_load [map] /")), 1);
+        // A report that breaks off, and another fault in the middle of one.
+        let cut = foreign.rfind("[    5.1] ====").unwrap();
+        assert_eq!(found(&foreign[..cut]), 1);
+        let with =
+            |line: &str| foreign.replace("[    5.1] value changed", &format!("[    5.1] {line}\n[    5.1] value"));
+        assert_eq!(found(&with("BUG: sleeping function called from invalid context at mm/slab_common.c:1")), 1);
+        // What is logged behind it is no part of it.
+        assert_eq!(found(&format!("{foreign}[    6.0]  map_load+0x1/0x2 [map]\n")), 0);
     }
 
     #[test]

@@ -186,16 +186,44 @@ fn is_progress(line: &str) -> bool {
         || verb.is_some_and(|verb| verb.chars().all(|letter| letter.is_ascii_uppercase()))
 }
 
+/// What rustc makes of the driver: the code of its modules, without that of `shim.c`.
+const OBJECTS: [&str; 2] = ["driver/map_main.o", "driver/config/map_config_main.o"];
+
 /// Fails if a function of one of the driver's modules can call a panic: it would take the machine down.
 pub fn has_no_panic(kernel: &Kernel) -> Result<()> {
+    for_each_object(kernel, |object, bytes| {
+        let panics = panics(bytes).with_context(|| format!("cannot understand {object}"))?;
+        ensure!(panics.is_empty(), "{object} can panic:\n{}", panics.join("\n"));
+        Ok(())
+    })
+}
+
+/// Fails unless the Rust code of each of the driver's modules calls what checks its accesses, as the kernel's flavour says.
+pub fn is_checked(kernel: &Kernel) -> Result<()> {
+    for_each_object(kernel, |object, bytes| {
+        let missing =
+            not_called(bytes, kernel.id.flavour.checks).with_context(|| format!("cannot understand {object}"))?;
+        ensure!(missing.is_empty(), "{object} calls no {}", missing.join(", "));
+        Ok(())
+    })
+}
+
+fn for_each_object(kernel: &Kernel, check: impl Fn(&str, &[u8]) -> Result<()>) -> Result<()> {
     let output = output(kernel, &DRIVER, Compiler::Rustc)?;
-    for object in ["driver/map_main.o", "driver/config/map_config_main.o"] {
+    for object in OBJECTS {
         let object = output.join(object);
         let bytes = fs::read(&object).with_context(|| format!("cannot read {}", object.display()))?;
-        let panics = panics(&bytes).with_context(|| format!("cannot understand {}", object.display()))?;
-        ensure!(panics.is_empty(), "{} can panic:\n{}", object.display(), panics.join("\n"));
+        check(&object.display().to_string(), &bytes)?;
     }
     Ok(())
+}
+
+/// Those of the functions that an object file does not call.
+fn not_called<'a>(bytes: &[u8], functions: &[&'a str]) -> Result<Vec<&'a str>> {
+    let file = object::File::parse(bytes)?;
+    let called: Vec<_> =
+        file.symbols().filter(ObjectSymbol::is_undefined).filter_map(|symbol| symbol.name().ok()).collect();
+    Ok(functions.iter().copied().filter(|function| !called.contains(function)).collect())
 }
 
 /// The calls of panics in an object file.
@@ -266,6 +294,18 @@ mod tests {
         let found = panics(&fs::read(directory.path().join("a.o")).unwrap()).unwrap();
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].contains("first") && found[0].contains("panic_bounds_check"), "{found:?}");
+    }
+
+    #[test]
+    fn a_call_is_found_in_an_object_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let source = "extern \"C\" { fn load(); fn store(); }\npub fn first() { unsafe { load() } }\n";
+        fs::write(directory.path().join("a.rs"), source).unwrap();
+        let mut rustc = Command::new("rustc");
+        rustc.current_dir(directory.path()).args(["--crate-type=lib", "--emit=obj", "-Awarnings", "a.rs"]);
+        assert!(rustc.status().unwrap().success());
+        let bytes = fs::read(directory.path().join("a.o")).unwrap();
+        assert_eq!(not_called(&bytes, &["load", "store"]).unwrap(), ["store"]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use map_protocol::{Job, Page, Question, ToGuest, ToHost, JOB};
 
 use crate::{
     arch::PageTables,
+    flavour::Variant,
     initramfs::Initramfs,
     interrupt,
     kernels::KernelId,
@@ -60,8 +61,8 @@ pub struct Guest<'a> {
     timeout: Duration,
     icount: bool,
     hardware: Hardware,
-    /// The processor that the kernel needs, if that is another than the architecture's.
-    cpu: Option<&'static str>,
+    /// What the kernel needs on this architecture alone.
+    variant: Option<&'static Variant>,
     reports: &'static [&'static str],
     log: PathBuf,
 }
@@ -97,7 +98,7 @@ impl<'a> Guest<'a> {
             timeout,
             icount: false,
             hardware: Hardware::default(),
-            cpu: variant.and_then(|variant| variant.cpu),
+            variant,
             reports: &[],
             log,
         })
@@ -169,6 +170,8 @@ impl<'a> Guest<'a> {
 
     fn config<'b>(&'b self, initramfs: &'b File) -> MachineConfig<'b> {
         let arch = self.artifacts.tools.arch;
+        let cpu = self.variant.and_then(|variant| variant.cpu);
+        let processors = self.variant.and_then(|variant| variant.processors).unwrap_or(arch.processors);
         MachineConfig {
             arch,
             image: &self.artifacts.kernel.image,
@@ -176,9 +179,9 @@ impl<'a> Guest<'a> {
             overlays: &self.overlays,
             append: &self.append,
             // A clock that counts the instructions of one processor cannot serve another.
-            processors: if self.icount { 1 } else { self.hardware.processors.unwrap_or(arch.processors) },
+            processors: if self.icount { 1 } else { self.hardware.processors.unwrap_or(processors) },
             icount: self.icount,
-            hardware: Hardware { cpu: self.hardware.cpu.or(self.cpu), ..self.hardware },
+            hardware: Hardware { cpu: self.hardware.cpu.or(cpu), ..self.hardware },
             log: &self.log,
         }
     }
@@ -215,7 +218,8 @@ impl<'a> Guest<'a> {
     /// Checks the `end` against the kernel's log, and removes the log unless a failure names it.
     fn check(&self, end: Result<i32>, expected: ExpectedEnd<'_>) -> Result<i32> {
         let log = fs::read(&self.log).unwrap_or_default();
-        let log = klog::without(&String::from_utf8_lossy(&log), self.reports);
+        let log = klog::without_races_of_the_kernel(&String::from_utf8_lossy(&log));
+        let log = klog::without(&log, self.reports);
         let end = verdict::check(end, &log, &self.log, expected);
         if end.as_ref().err().is_none_or(interrupt::is_interruption) {
             let _ = fs::remove_file(&self.log);

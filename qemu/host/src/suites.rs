@@ -82,6 +82,10 @@ const FAULTS: SuiteSpec = SuiteSpec {
     ..ORDINARY
 };
 
+/// The flavours that suites run with by default, and the one that looks for data races. That one runs the suites that have the
+/// driver do different things at the same time.
+const RACING: &[&str] = &["plain", "debug", "short", "kcsan"];
+
 /// The kernels that are built here. They load our modules when they are locked down, because these are signed with their
 /// key; and they have no drivers for the devices that the tests take.
 const BUILT: &[&str] = &["7.3", "7.2"];
@@ -127,9 +131,10 @@ pub const ALL: &[SuiteSpec] = &[
         name: "races",
         suite: Suite::Races,
         hardware: Hardware { processors: Some(2), ..ORDINARY_HARDWARE },
+        flavours: RACING,
         ..ORDINARY
     },
-    SuiteSpec { name: "windows", suite: Suite::Windows, ..ORDINARY },
+    SuiteSpec { name: "windows", suite: Suite::Windows, flavours: RACING, ..ORDINARY },
     SuiteSpec {
         name: "revocation",
         suite: Suite::Revocation,
@@ -156,7 +161,7 @@ pub const ALL: &[SuiteSpec] = &[
     },
     FAULTS,
     SuiteSpec { name: "faults of a load", suite: Suite::LoadFaults, ..FAULTS },
-    SuiteSpec { name: "run time", suite: Suite::RunTime, ..ORDINARY },
+    SuiteSpec { name: "run time", suite: Suite::RunTime, flavours: RACING, ..ORDINARY },
     SuiteSpec {
         name: "interrupts",
         suite: Suite::Interrupts,

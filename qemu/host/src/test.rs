@@ -445,6 +445,10 @@ fn artifacts(
     };
     let name = format!("{title}: the driver cannot panic");
     tally.check(&name, || module::has_no_panic(&kernel))?;
+    if !kernel.id.flavour.checks.is_empty() {
+        let name = format!("{title}: the driver's accesses are checked");
+        tally.check(&name, || module::is_checked(&kernel))?;
+    }
     Ok(Some(Artifacts { tools: Arc::clone(tools), kernel, modules, programs: Arc::clone(programs) }))
 }
 
@@ -530,7 +534,7 @@ mod tests {
         assert_eq!(titles(&[], &["debug"]).unwrap(), ["x86_64 debug"]);
         assert_eq!(titles(&[], &["plain"]).unwrap(), ["x86_64 debian", "arm64"]);
         let built = titles_of(&["7.3"], &["x86_64"], &[], false).unwrap();
-        assert_eq!(built, ["x86_64", "x86_64 debug", "x86_64 kobject"]);
+        assert_eq!(built, ["x86_64", "x86_64 debug", "x86_64 kobject", "x86_64 kcsan"]);
         assert_eq!(titles_of(&["debian"], &[], &[], false).unwrap(), ["x86_64 debian", "arm64 debian"]);
         let all = titles_of(&[], &[], &["plain"], true).unwrap();
         let common = ["x86_64 debian", "x86_64", "x86_64 7.2", "arm64 debian", "arm64", "arm64 7.2"];
@@ -543,6 +547,7 @@ mod tests {
         assert_eq!(titles(&["arm"], &["short"]).unwrap(), ["arm short"]);
         assert_eq!(titles(&[], &["64k", "16k"]).unwrap(), ["arm64 64k", "arm64 16k"]);
         assert_eq!(titles(&["arm64"], &["plain"]).unwrap(), ["arm64"]);
+        assert_eq!(titles(&[], &["kcsan"]).unwrap(), ["x86_64 kcsan"]);
         let error = titles(&["arm64"], &["kobject"]).unwrap_err().to_string();
         assert_eq!(error, "there is no kobject kernel of arm64, only of x86_64");
     }

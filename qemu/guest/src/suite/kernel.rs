@@ -19,6 +19,8 @@ use nix::{
     kmod::{delete_module, finit_module, DeleteModuleFlags, ModuleInitFlags},
 };
 
+use crate::{kcsan, kmemleak};
+
 /// Whether the kernel is a distribution's, which was not configured for these tests.
 pub fn is_stock() -> bool {
     Path::new("/sys/kernel/btf/vmlinux").exists()
@@ -26,12 +28,12 @@ pub fn is_stock() -> bool {
 
 /// Whether the kernel checks itself.
 pub fn is_debug() -> bool {
-    Path::new("/sys/kernel/debug/kmemleak").exists()
+    kmemleak::is_available() || kcsan::is_available()
 }
 
-/// Whether loading a module takes long: the kernel checks itself, or has all that a distribution's has.
+/// Whether loading a module takes long: the kernel checks its memory, or has all that a distribution's has.
 pub fn is_slow() -> bool {
-    is_stock() || is_debug()
+    is_stock() || kmemleak::is_available()
 }
 
 /// The first two numbers of the kernel's version.

@@ -23,6 +23,7 @@ mod board;
 mod bulk;
 mod child;
 mod compat;
+mod crowd;
 mod devmap;
 mod dt;
 mod dt_wrong;
@@ -35,6 +36,7 @@ mod host;
 mod hotplug;
 mod huge;
 mod interrupts;
+mod kcsan;
 mod kernel;
 mod kmemleak;
 mod kobject;
@@ -134,7 +136,7 @@ suites! {
     PlainDev: [plain::TESTS],
     Windows: [windows::TESTS, window_node::TESTS, attack::TESTS, arch::WINDOWS],
     RunTime: [runtime::TESTS],
-    Races: [revocation::SHORT, runtime::RACES],
+    Races: [revocation::SHORT, runtime::RACES, crowd::RACES],
     Revocation: [revocation::LONG],
     Dt: [dt::TESTS],
     DtWrong: [dt_wrong::TESTS],
@@ -208,7 +210,7 @@ fn channel() -> Result<Channel<File>> {
 /// Runs one test in this process.
 fn one(suite: &str, name: &str) -> ExitCode {
     let result = parse(suite).and_then(|suite| {
-        let mut tests = tests_of(suite).into_iter().chain([&kmemleak::TEST]);
+        let mut tests = tests_of(suite).into_iter().chain([&kmemleak::TEST, &kcsan::TEST]);
         let test = tests.find(|test| test.name == name).context("there is no such test")?;
         (test.run)(&mut Host::new(channel()?))
     });
@@ -229,9 +231,12 @@ fn one(suite: &str, name: &str) -> ExitCode {
 fn run(suite: &str, filter: &str) -> Result<()> {
     let mut channel = channel()?;
     let mut tests: Vec<_> = tests_of(parse(suite)?).into_iter().filter(|test| test.name.contains(filter)).collect();
-    // kmemleak checks all tests before it.
+    // These check all tests before them.
     if !tests.is_empty() && kmemleak::is_available() {
         tests.push(&kmemleak::TEST);
+    }
+    if !tests.is_empty() && kcsan::is_available() {
+        tests.push(&kcsan::TEST);
     }
     channel.send(&ToHost::Plan(tests.iter().map(|test| test.name.to_owned()).collect()))?;
     for test in tests {

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A window is disabled while threads and processes load, store, read, write, fork, move, protect and map. The host, which
-//! fills the memory after every call, is the witness that no store arrives after it has returned.
+//! A window is disabled while threads and processes load, store, read, write, fork, move, protect and map, and read what the
+//! driver tells. The host, which fills the memory after every call, is the witness that no store arrives after it has returned.
 
 use std::{
     fs::{self, File},
     io::{Read, Write},
-    os::unix::{fs::FileExt, net::UnixStream},
+    os::{
+        fd::AsRawFd,
+        unix::{fs::FileExt, net::UnixStream},
+    },
     path::Path,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
     thread,
@@ -21,6 +24,7 @@ use nix::{
 
 use crate::{
     child::{in_child, killed_by, Child},
+    errno,
     host::{Host, LENGTH, PAGE, START},
     kernel::{self, is_slow},
     runtime::{Config, Directory},
@@ -84,13 +88,14 @@ fn map() -> Option<Vma> {
 type Work = fn() -> Result<End>;
 
 /// All kinds of work. Stores and loads of the process itself end it by SIGBUS.
-const WORK: [(&str, Work); 6] = [
+const WORK: [(&str, Work); 7] = [
     ("threads that load and store", load_and_store),
     ("threads that move, protect and map what system calls store into", move_and_protect),
     ("read(2) and write(2) of the node", read_and_write),
     ("children that store", fork),
     ("new mappings", map_anew),
     ("a debugger", debug),
+    ("readers of what the driver tells", look),
 ];
 
 fn load_and_store() -> Result<End> {
@@ -152,7 +157,7 @@ fn read_and_write() -> Result<End> {
     for value in (0..=u8::MAX).cycle() {
         bytes.fill(value);
         for result in [own.write_all_at(&bytes[5..], 5), own.read_exact_at(&mut bytes, 0), own.sync_all()] {
-            match result.map_err(|error| crate::errno::of(&error)) {
+            match errno::result(result) {
                 Ok(()) => (),
                 Err(Errno::ENODEV) => return Ok(End::Revoked),
                 Err(errno) => bail!("it failed with {errno}"),
@@ -196,6 +201,25 @@ fn debug() -> Result<End> {
             return Ok(End::Revoked);
         }
         bytes.fill(0xdb);
+    }
+}
+
+fn look() -> Result<End> {
+    let Ok(own) = node(1) else { return Ok(End::Absent) };
+    let of_file = format!("/proc/self/fdinfo/{}", own.as_raw_fd());
+    loop {
+        for name in ["windows", "mappings", "refusals", "interrupts"] {
+            fs::read(Path::new("/sys/kernel/debug/map").join(name)).with_context(|| name)?;
+        }
+        for name in ["name", "start", "size", "access", "cache", "huge", "origin", "mappings"] {
+            match errno::result(fs::read(Path::new("/sys/class/map/map1").join(name))) {
+                Ok(_) | Err(Errno::ENOENT | Errno::ENODEV) => (),
+                Err(errno) => bail!("reading {name} failed with {errno}"),
+            }
+        }
+        if fs::read_to_string(&of_file)?.contains("map-mode:\tgone") {
+            return Ok(End::Revoked);
+        }
     }
 }
 
