@@ -73,7 +73,10 @@ const DEBUG: Flavour = Flavour {
     append: "iomem=relaxed",
     kernel_lines: 350,
     space: 1_500_000_000,
-    variants: &[SMALL_PC, Variant { config: include_str!("../../kernel/arm64-debug.config"), ..Variant::new("arm64") }],
+    variants: &[
+        Variant { config: include_str!("../../kernel/x86_64-debug.config"), ..SMALL_PC },
+        Variant { config: include_str!("../../kernel/arm64-debug.config"), ..Variant::new("arm64") },
+    ],
     timeout_factor: 5,
     ..PLAIN
 };
