@@ -61,6 +61,8 @@ const SPLATS: &[&str] = &[
 const BANNERS: &[&str] = &[
     // A kernel that checks itself, at its start.
     "kmemleak: Kernel memory leak detector initialized",
+    // Its command line says so. If it gives up, it says why in another line.
+    "kmemleak: Kernel memory leak detector disabled",
     "ODEBUG: selftest passed",
     // On arm, for every access that aborts, also that of a program. If it was the kernel's, an internal error follows.
     "] Unhandled fault: ",
@@ -221,6 +223,7 @@ mod tests {
 [    0.000000] ... MAX_LOCKDEP_SUBCLASSES:  8
 [    0.000000]  memory used by lock dependency info: 4061 kB
 [    0.000000] ODEBUG: selftest passed
+[    0.050000] kmemleak: Kernel memory leak detector disabled
 [    0.100000] kmemleak: Kernel memory leak detector initialized (mem pool available: 15707)
 [    0.500000] debug_vm_pgtable: [debug_vm_pgtable         ]: Validating architecture page table helpers";
         assert!(splats(log).is_empty(), "{:?}", splats(log));

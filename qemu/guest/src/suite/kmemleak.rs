@@ -22,9 +22,10 @@ const AGE: Duration = Duration::from_secs(5);
 /// The last test of every suite.
 pub const TEST: Test = Test { name: "kmemleak_finds_nothing", run: kmemleak_finds_nothing };
 
-/// Whether this kernel has kmemleak.
+/// Whether this kernel has kmemleak, and its command line does not switch it off.
 pub fn is_available() -> bool {
-    Path::new(FILE).exists()
+    let line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    Path::new(FILE).exists() && !line.split_whitespace().any(|word| word == "kmemleak=off")
 }
 
 fn kmemleak_finds_nothing(_: &mut Host) -> Result<()> {
