@@ -282,6 +282,10 @@ fn answer(question: &Question, tables: PageTables, memory: &Memory, machine: &mu
         Question::Sum { start, length } => memory.sum(start, length).map(ToGuest::Sum),
         Question::PlugMemory { size } => machine.plug_memory(size).map(|()| ToGuest::Done),
         Question::PressPowerButton => machine.monitor().press_power_button().map(|()| ToGuest::Done),
+        Question::Wake { milliseconds } => {
+            thread::sleep(Duration::from_millis(milliseconds));
+            Ok(ToGuest::Done)
+        }
         Question::PageTable { address } => page(tables, address, memory, machine).map(ToGuest::Page),
     }
 }

@@ -86,6 +86,19 @@ const FAULTS: SuiteSpec = SuiteSpec {
 /// driver do different things at the same time.
 const RACING: &[&str] = &["plain", "debug", "short", "kcsan"];
 
+/// The driver for long, and in bad company.
+const SOAK: SuiteSpec = SuiteSpec {
+    name: "soak",
+    suite: Suite::Soak,
+    // Programs race with each other.
+    hardware: Hardware { processors: Some(2), ..ORDINARY_HARDWARE },
+    arches: &["x86_64"],
+    origins: &["7.3"],
+    flavours: &["debug"],
+    rare_with: &["debug"],
+    ..ORDINARY
+};
+
 /// The kernels that are built here. They load our modules when they are locked down, because these are signed with their
 /// key; and they have no drivers for the devices that the tests take.
 const BUILT: &[&str] = &["7.3", "7.2"];
@@ -161,6 +174,26 @@ pub const ALL: &[SuiteSpec] = &[
     },
     FAULTS,
     SuiteSpec { name: "faults of a load", suite: Suite::LoadFaults, ..FAULTS },
+    SOAK,
+    // The loads that are promised need a kernel without lockdep.
+    SuiteSpec {
+        name: "soak of loads",
+        suite: Suite::SoakLoads,
+        flavours: &["plain", "debug"],
+        rare_with: &["plain", "debug"],
+        timeout_factor: 5,
+        ..SOAK
+    },
+    SuiteSpec {
+        name: "soak without memory",
+        suite: Suite::SoakPressure,
+        // Without memory both would give up, which is a fault elsewhere.
+        append: "kmemleak=off no_debug_objects",
+        // What the kernel says when there is no memory left.
+        reports: &["invoked oom-killer: ", "vmalloc error: size", ": page allocation failure: order:"],
+        ..SOAK
+    },
+    SuiteSpec { name: "soak in short", suite: Suite::SoakShort, rare_with: &[], ..SOAK },
     SuiteSpec { name: "run time", suite: Suite::RunTime, flavours: RACING, ..ORDINARY },
     SuiteSpec {
         name: "interrupts",

@@ -179,6 +179,14 @@ pub enum Suite {
     Faults,
     /// The same in loads of the modules.
     LoadFaults,
+    /// A little of what takes long, and a machine that sleeps.
+    SoakShort,
+    /// Programs that are killed and interrupted, and more mappings than anybody makes.
+    Soak,
+    /// Modules that are loaded and unloaded while programs use them.
+    SoakLoads,
+    /// A machine without memory left.
+    SoakPressure,
 }
 
 /// A message from the guest.
@@ -257,6 +265,11 @@ pub enum Question {
     },
     /// Press the machine's power button.
     PressPowerButton,
+    /// Answer after this time: the interrupt of the serial port wakes a guest that sleeps.
+    Wake {
+        /// The time in milliseconds.
+        milliseconds: u64,
+    },
     /// Walk the processor's page table for this virtual address.
     PageTable {
         /// An address in a page of the process that spins on the processor.

@@ -28,6 +28,10 @@ impl Host {
 
     fn ask(&mut self, question: Question) -> Result<ToGuest> {
         self.channel.send(&ToHost::Ask(question))?;
+        self.answer()
+    }
+
+    fn answer(&mut self) -> Result<ToGuest> {
         match self.channel.recv()? {
             ToGuest::Failed(reason) => bail!("the host cannot answer: {reason}"),
             answer => Ok(answer),
@@ -76,6 +80,22 @@ impl Host {
     /// Presses the machine's power button for a moment.
     pub fn press_power_button(&mut self) -> Result<()> {
         match self.ask(Question::PressPowerButton)? {
+            ToGuest::Done => Ok(()),
+            answer => bail!("the host answered {answer:?}"),
+        }
+    }
+
+    /// Lets the host send something after this time, which interrupts and so wakes this machine. [`Host::woken`] takes it.
+    #[cfg(target_arch = "x86_64")]
+    pub fn wake_after(&mut self, time: std::time::Duration) -> Result<()> {
+        let milliseconds = u64::try_from(time.as_millis())?;
+        Ok(self.channel.send(&ToHost::Ask(Question::Wake { milliseconds }))?)
+    }
+
+    /// Takes what has woken this machine.
+    #[cfg(target_arch = "x86_64")]
+    pub fn woken(&mut self) -> Result<()> {
+        match self.answer()? {
             ToGuest::Done => Ok(()),
             answer => bail!("the host answered {answer:?}"),
         }

@@ -63,6 +63,8 @@ mod raw;
 mod refusal;
 mod revocation;
 mod runtime;
+#[cfg(target_arch = "x86_64")]
+mod soak;
 mod status;
 mod strict;
 mod uio;
@@ -95,6 +97,7 @@ const fn test_timeout(suite: Suite) -> Duration {
     match suite {
         Suite::Revocation => Duration::from_secs(5 * 3600),
         Suite::Model | Suite::Faults | Suite::LoadFaults => Duration::from_secs(5400),
+        Suite::SoakShort | Suite::Soak | Suite::SoakLoads | Suite::SoakPressure => Duration::from_secs(3600),
         _ => Duration::from_secs(300),
     }
 }
@@ -163,6 +166,10 @@ suites! {
     Model: [arch::MODEL],
     Faults: [arch::FAULTS],
     LoadFaults: [arch::LOAD_FAULTS],
+    SoakShort: [arch::SOAK_SHORT],
+    Soak: [arch::SOAK],
+    SoakLoads: [arch::SOAK_LOADS],
+    SoakPressure: [arch::SOAK_PRESSURE],
 }
 
 /// The reason why a test could not run, as its error.

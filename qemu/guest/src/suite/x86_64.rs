@@ -157,6 +157,15 @@ pub const FAULTS: &[Test] = crate::faults::TESTS;
 /// The same for loads.
 pub const LOAD_FAULTS: &[Test] = crate::faults::LOADS;
 
+/// What takes long: the kernel that sees most of it is of this architecture.
+pub const SOAK: &[Test] = crate::soak::LONG;
+/// A little of it.
+pub const SOAK_SHORT: &[Test] = crate::soak::SHORT;
+/// Loads and unloads.
+pub const SOAK_LOADS: &[Test] = crate::soak::LOADS;
+/// Without memory.
+pub const SOAK_PRESSURE: &[Test] = crate::soak::PRESSURE;
+
 /// The number of bits of a physical address, according to the processor.
 pub fn address_bits() -> Result<u32> {
     let text = fs::read_to_string("/proc/cpuinfo")?;

@@ -14,7 +14,7 @@ mod layout;
 mod machine;
 mod operation;
 mod plan;
-mod random;
+pub mod random;
 mod ring;
 mod run;
 mod shrink;
@@ -76,7 +76,7 @@ fn random_operations_do_what_the_model_says(host: &mut Host) -> Result<()> {
 }
 
 /// What lockdep has of its room for stack traces, of which it never gives any back.
-fn lockdep() -> Result<String> {
+pub fn lockdep() -> Result<String> {
     let text = fs::read_to_string("/proc/lockdep_stats").unwrap_or_default();
     let line = text.lines().find(|line| line.contains("stack-trace entries")).unwrap_or_default();
     Ok(line.split_whitespace().collect::<Vec<_>>().join(" "))
