@@ -315,9 +315,13 @@ impl Generator<'_> {
             let actor = self.random.index(FIRST_ACTORS);
             let slot = self.random.index(SLOTS);
             self.emit(actor, Kind::Open { slot, minor, access: libc::O_RDWR, ring: false });
-            for _ in 0..2 {
-                let kind = self.map(actor);
-                self.emit(actor, kind);
+            // A conflict takes an older mapping of another type that is still there.
+            let maps = if layout.conflicts() { 8 } else { 2 };
+            for _ in 0..maps {
+                if self.world.conflicts < MOST_CONFLICTS {
+                    let kind = self.map(actor);
+                    self.emit(actor, kind);
+                }
             }
         }
     }
