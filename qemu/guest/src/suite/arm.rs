@@ -86,23 +86,6 @@ pub const WINDOWS: &[Test] = &[
     Test { name: "an_unaligned_store_stores_exactly_its_bytes", run: an_unaligned_store_stores_exactly_its_bytes },
 ];
 
-/// Random operations: the model knows the rules of x86_64 alone.
-pub const MODEL: &[Test] = &[];
-
-/// What fails on purpose: the kernel that can do that is of x86_64.
-pub const FAULTS: &[Test] = &[];
-/// As above.
-pub const LOAD_FAULTS: &[Test] = &[];
-
-/// What takes long: the kernel that sees most of it is of x86_64.
-pub const SOAK: &[Test] = &[];
-/// As above.
-pub const SOAK_SHORT: &[Test] = &[];
-/// As above.
-pub const SOAK_LOADS: &[Test] = &[];
-/// As above.
-pub const SOAK_PRESSURE: &[Test] = &[];
-
 /// Tests of the command line.
 pub const DEVMAP: &[Test] = &[board::UIO_DEVICE];
 

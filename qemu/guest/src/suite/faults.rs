@@ -28,7 +28,7 @@ use nix::{errno::Errno, libc, sys::wait::waitpid, unistd::Pid};
 use crate::{
     host::{Host, PAGE, START},
     kernel::{self, Loaded},
-    raw::{self, call},
+    raw::{self, call, system},
     runtime::{Config, Directory, WINDOWS},
     user::{self, open_window as node},
     Skip, Test,
@@ -176,12 +176,6 @@ impl Injector {
         ensure!(self.few.is_empty(), "{}", self.few.join("; "));
         Ok(())
     }
-}
-
-/// A system call.
-fn system(number: libc::c_long, arguments: [usize; 6]) -> Result<usize, Errno> {
-    let value = call(number, arguments);
-    usize::try_from(value).map_err(|_| Errno::from_raw(-value as i32))
 }
 
 /// Opens a path. Nothing here needs memory of this program, which could fail, too.

@@ -28,6 +28,8 @@ mod devmap;
 mod dt;
 mod dt_wrong;
 mod ecam;
+#[cfg(not(target_arch = "x86_64"))]
+mod elsewhere;
 mod errno;
 #[cfg(target_arch = "x86_64")]
 mod faults;
@@ -89,6 +91,8 @@ use std::{
 use anyhow::{bail, Context, Result};
 use map_protocol::{Channel, Outcome, Suite, ToHost};
 
+#[cfg(not(target_arch = "x86_64"))]
+use crate::elsewhere::{faults, model, soak};
 use crate::host::Host;
 
 /// How long one test may take: ten times what the slowest takes on the slowest kernel, apart from those whose work is to take
@@ -163,13 +167,13 @@ suites! {
     NoCacheType: [no_cache_type::TESTS],
     Above4Gib: [above_4_gib::TESTS],
     LargePages: [large_pages::TESTS, memory::TESTS, mmap::TESTS],
-    Model: [arch::MODEL],
-    Faults: [arch::FAULTS],
-    LoadFaults: [arch::LOAD_FAULTS],
-    SoakShort: [arch::SOAK_SHORT],
-    Soak: [arch::SOAK],
-    SoakLoads: [arch::SOAK_LOADS],
-    SoakPressure: [arch::SOAK_PRESSURE],
+    Model: [model::TESTS],
+    Faults: [faults::TESTS],
+    LoadFaults: [faults::LOADS],
+    SoakShort: [soak::SHORT],
+    Soak: [soak::LONG],
+    SoakLoads: [soak::LOADS],
+    SoakPressure: [soak::PRESSURE],
 }
 
 /// The reason why a test could not run, as its error.

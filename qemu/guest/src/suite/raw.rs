@@ -19,6 +19,12 @@ pub fn call(number: libc::c_long, arguments: [usize; 6]) -> i64 {
     }
 }
 
+/// The same, with the error number as an error.
+pub fn system(number: libc::c_long, arguments: [usize; 6]) -> Result<usize, Errno> {
+    let value = call(number, arguments);
+    usize::try_from(value).map_err(|_| Errno::from_raw(-value as i32))
+}
+
 /// Loads `width` bytes, 1, 2, 4 or 8, at an aligned address of a mapping that Rust does not use. If nothing can be loaded
 /// there, the process ends, as the caller expects.
 pub fn load(address: usize, width: u32) -> u64 {

@@ -149,23 +149,6 @@ pub const DEVMAP: &[Test] = &[Test {
     run: status_3_beside_a_mapping_of_another_cache_type,
 }];
 
-/// Random operations: the model knows the rules of this architecture.
-pub const MODEL: &[Test] = crate::model::TESTS;
-
-/// What fails on purpose: the kernel that can do that is of this architecture.
-pub const FAULTS: &[Test] = crate::faults::TESTS;
-/// The same for loads.
-pub const LOAD_FAULTS: &[Test] = crate::faults::LOADS;
-
-/// What takes long: the kernel that sees most of it is of this architecture.
-pub const SOAK: &[Test] = crate::soak::LONG;
-/// A little of it.
-pub const SOAK_SHORT: &[Test] = crate::soak::SHORT;
-/// Loads and unloads.
-pub const SOAK_LOADS: &[Test] = crate::soak::LOADS;
-/// Without memory.
-pub const SOAK_PRESSURE: &[Test] = crate::soak::PRESSURE;
-
 /// The number of bits of a physical address, according to the processor.
 pub fn address_bits() -> Result<u32> {
     let text = fs::read_to_string("/proc/cpuinfo")?;

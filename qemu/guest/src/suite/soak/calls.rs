@@ -33,7 +33,7 @@ use crate::{
     errno,
     host::{PAGE, START},
     model::random::Random,
-    raw::call,
+    raw::system,
     runtime::{Directory, WINDOWS},
     vma::{lock_at, protect_at, sync_at, unmap_at, Vma},
     windows::ask,
@@ -171,7 +171,7 @@ impl Program {
     }
 }
 
-fn open(path: &str, write: bool) -> Result<File, Errno> {
+pub fn open(path: &str, write: bool) -> Result<File, Errno> {
     errno::result(File::options().read(true).write(write).open(path))
 }
 
@@ -186,12 +186,6 @@ fn fails<T>(result: Result<T, Errno>, expected: Errno) -> Done {
         Err(errno) if errno == expected => Ok(()),
         Err(errno) => Err(errno),
     }
-}
-
-/// A system call that gives a number.
-fn system(number: libc::c_long, arguments: [usize; 6]) -> Result<usize, Errno> {
-    let value = call(number, arguments);
-    usize::try_from(value).map_err(|_| Errno::from_raw(-value as i32))
 }
 
 /// The error number of an error that has one.

@@ -5,7 +5,7 @@
 //! anywhere.
 
 use std::{
-    fs::{self, File},
+    fs,
     os::unix::fs::{FileExt, MetadataExt},
     path::Path,
     thread,
@@ -21,7 +21,7 @@ use nix::{
     sys::stat::{makedev, mknod, Mode, SFlag},
 };
 
-use super::{counts::Counts, uevents::Uevents, witness::nobody_has_a_node};
+use super::{calls::open, counts::Counts, uevents::Uevents, witness::nobody_has_a_node};
 use crate::{
     child::{self, Child},
     errno,
@@ -135,16 +135,12 @@ const WORKERS: [(&str, Work); 7] = [
 /// The driver is not loaded, is being loaded or unloaded, or its window went.
 const ABSENT: &[Errno] = &[Errno::ENOENT, Errno::ENXIO, Errno::ENODEV];
 
-fn open(path: &str) -> Result<File, Errno> {
-    errno::result(File::options().read(true).write(true).open(path))
-}
-
 /// Stores through nodes of these paths, and finds what was stored before, across loads.
 fn stores(worker: &mut Worker<'_>, paths: &[(&str, u64)]) -> Result<()> {
     let mut stored: Option<u8> = None;
     while worker.goes_on() {
         let (path, base) = worker.random.one_of(paths);
-        let Some(file) = worker.count(open(path), ABSENT)? else {
+        let Some(file) = worker.count(open(path, true), ABSENT)? else {
             thread::yield_now();
             continue;
         };
@@ -175,7 +171,7 @@ fn open_and_store_by_nodes(worker: &mut Worker<'_>) -> Result<()> {
 
 fn fork_and_hold(worker: &mut Worker<'_>) -> Result<()> {
     while worker.goes_on() {
-        let Some(file) = worker.count(open("/dev/map1"), ABSENT)? else {
+        let Some(file) = worker.count(open("/dev/map1", true), ABSENT)? else {
             thread::yield_now();
             continue;
         };
@@ -210,7 +206,7 @@ fn look(worker: &mut Worker<'_>) -> Result<()> {
         for name in ["iomem", "devices", "modules"] {
             worker.count(errno::result(fs::read(format!("/proc/{name}"))), allowed)?;
         }
-        if let Some(file) = worker.count(open("/dev/map"), ABSENT)? {
+        if let Some(file) = worker.count(open("/dev/map", true), ABSENT)? {
             let shown = fs::read_to_string(super::witness::fdinfo(&file))?;
             ensure!(shown.contains("map-mode:\twindows\n"), "{shown}");
         }
@@ -243,7 +239,7 @@ fn make_nodes(worker: &mut Worker<'_>) -> Result<()> {
         if let Some(own) = worker.count(errno::result(fs::metadata(format!("/dev/{name}"))), ABSENT)? {
             ensure!(own.rdev() == number, "/dev/{name} is {:#x}, and the event says {number:#x}", own.rdev());
         }
-        if let Some(file) = worker.count(open(&node), ABSENT)? {
+        if let Some(file) = worker.count(open(&node, true), ABSENT)? {
             // Its window may be one that goes.
             let length = PAGE as usize;
             let offset = if minor == 0 { START } else { 0 };
@@ -271,7 +267,7 @@ fn add_windows(worker: &mut Worker<'_>) -> Result<()> {
             directory.set(file, value).with_context(|| format!("{value} in {file}"))?;
         }
         let minor = directory.get("minor")?;
-        let file = open(&format!("/dev/map{minor}")).with_context(|| format!("the node {minor}"))?;
+        let file = open(&format!("/dev/map{minor}"), true).with_context(|| format!("the node {minor}"))?;
         let vma = Vma::shared(&file, 0, PAGE as usize)?;
         added += 1;
         let value = added as u8;
@@ -292,7 +288,7 @@ fn add_windows(worker: &mut Worker<'_>) -> Result<()> {
 
 fn read_and_write(worker: &mut Worker<'_>) -> Result<()> {
     while worker.goes_on() {
-        let Some(file) = worker.count(open("/dev/map1"), ABSENT)? else {
+        let Some(file) = worker.count(open("/dev/map1", true), ABSENT)? else {
             thread::yield_now();
             continue;
         };

@@ -31,7 +31,7 @@ use crate::{
     errno,
     host::{Host, PAGE, START},
     kernel,
-    raw::call,
+    raw::{self, call, system},
     runtime::{Config, Directory},
     user::{self, open_window as node},
     vma::{Vma, READ_WRITE},
@@ -93,12 +93,6 @@ fn set_timer(every: Duration) -> Result<()> {
     let set = call(libc::SYS_setitimer, [libc::ITIMER_REAL as usize, timer.as_ptr() as usize, 0, 0, 0, 0]);
     ensure!(set == 0, "setitimer: {set}");
     Ok(())
-}
-
-/// A system call that is not restarted here: its result.
-fn system(number: libc::c_long, arguments: [usize; 6]) -> Result<usize, Errno> {
-    let value = call(number, arguments);
-    usize::try_from(value).map_err(|_| Errno::from_raw(-value as i32))
 }
 
 /// What is called.
@@ -177,14 +171,14 @@ impl Calls {
         let address =
             system(libc::SYS_mmap, [0, 4 * page, protection, libc::MAP_SHARED as usize, file, (1 << 20) - 4 * page])?;
         let value = self.value();
-        crate::raw::store(address + place, 1, u64::from(value));
+        raw::store(address + place, 1, u64::from(value));
         system(libc::SYS_mprotect, [address, 4 * page, libc::PROT_READ as usize, 0, 0, 0])?;
         system(libc::SYS_munmap, [address + page, page, 0, 0, 0, 0])?;
         let flags = (libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED) as usize;
         system(libc::SYS_mremap, [address + place, page, page, flags, address + page, 0])?;
         system(libc::SYS_msync, [address, 3 * page, libc::MS_SYNC as usize, 0, 0, 0])?;
         mappings_are(VMAS + 3)?;
-        let found = crate::raw::load(address + page, 1) as u8;
+        let found = raw::load(address + page, 1) as u8;
         ensure!(found == value, "{found} instead of {value} was moved");
         system(libc::SYS_munmap, [address, 4 * page, 0, 0, 0, 0])?;
         mappings_are(VMAS)?;
