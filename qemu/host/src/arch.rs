@@ -225,31 +225,20 @@ const ARM: Arch = Arch {
         ("libc6-dev-armhf-cross", "is the C library that they are linked with"),
     ],
     test_packages: &[("python3-venv", "runs dt-schema, which checks the device tree binding")],
-    emulator: "qemu-system-arm",
-    emulator_min: "1:9.1",
     // It unpacks itself, because QEMU would put an unpacked one where it cannot run.
     image_target: "zImage",
     kernel_lines: 1500,
     image: "arch/arm/boot/zImage",
     config: include_str!("../../kernel/arm.config"),
     qemu: "qemu-system-arm",
-    // The same board as arm64's: the same devices at the same addresses.
-    machine: "virt,highmem=off",
     // It has LPAE, which the kernel may use or not.
     cpu: "cortex-a15",
-    processors: 2,
-    // It ends at the same address as on x86_64.
-    memory_mib: 2076,
-    memory_start: 0x4000_0000,
-    console: "ttyAMA0",
-    channel: "ttyAMA1",
-    port: SECOND_SERIAL,
-    dt_overlay: Some(include_str!("../../kernel/tree.dtso")),
-    devices: &[],
     page_tables: PageTables::Arm,
     // The kernel flushes every page between a module, which is below its memory, and its other mappings, which are above, one by
     // one. The less of its memory is between, the sooner a module goes: the rest is high memory.
     append: "uio_pdrv_genirq.of_id=generic-uio vmalloc=768M",
+    // It is the same board: the same devices at the same addresses, by the same emulator.
+    ..ARM64
 };
 
 /// The architecture of this machine.
