@@ -26,11 +26,11 @@ use crate::{
     fuzz::FuzzOptions,
     kernels::{self, KernelId, Origin, Supply},
     memory::Memory,
-    module::{self, Compiler},
+    module::{self, Compiler, Modules},
     process, processors,
     programs::{self, Programs},
     session::{Artifacts, Files, Guest},
-    setup::{self, Tools},
+    setup::{self, Kernel, Tools},
     suite_run::{SuiteRun, TestResult},
     suites::{self, SuiteSpec},
     tally::Tally,
@@ -149,18 +149,13 @@ fn prepare(
 /// Builds the driver for a kernel that no test runs here, if that kernel is in the cache; and has the guest's programs
 /// checked for its architecture.
 fn build_only(kernel: KernelId, tally: &Tally<'_>, ui: &Ui) -> Result<()> {
-    let (title, variables) = (kernel.title(), kernel.variables());
-    let name = format!("{title}: the driver builds without a warning");
-    let Some(kernel) = setup::kernel_in_cache(kernel, ui)? else {
-        let reason = format!("this kernel is not in the cache; `make test {variables}` builds it");
-        tally.count(name, &Outcome::Skipped(reason), Duration::ZERO);
+    let KernelId { arch, flavour, .. } = kernel;
+    let Some(cached) = setup::kernel_in_cache(kernel, ui)? else {
+        let reason = format!("this kernel is not in the cache; `make test {}` builds it", kernel.variables());
+        tally.count(building(kernel), &Outcome::Skipped(reason), Duration::ZERO);
         return Ok(());
     };
-    if tally.check(&name, || module::build(&kernel, &module::DRIVER, Compiler::Rustc, ui))?.is_some() {
-        let name = format!("{title}: the driver cannot panic");
-        tally.check(&name, || module::has_no_panic(&kernel))?;
-    }
-    let KernelId { arch, flavour, .. } = kernel.id;
+    modules(&cached, tally, ui)?;
     if flavour.is_plain() {
         let name = format!("{arch}: clippy of the guest's programs");
         tally.check(&name, || programs::lint(&setup::prepare(arch, ui)?))?;
@@ -439,17 +434,25 @@ fn artifacts(
         let name = format!("{title}: the driver builds under clippy without a warning");
         tally.check(&name, || module::build(&kernel, &module::DRIVER, Compiler::Clippy, ui))?;
     }
-    let name = format!("{title}: the driver builds without a warning");
-    let Some(modules) = tally.check(&name, || module::build(&kernel, &module::DRIVER, Compiler::Rustc, ui))? else {
-        return Ok(None);
-    };
-    let name = format!("{title}: the driver cannot panic");
-    tally.check(&name, || module::has_no_panic(&kernel))?;
-    if !kernel.id.flavour.checks.is_empty() {
-        let name = format!("{title}: the driver's accesses are checked");
-        tally.check(&name, || module::is_checked(&kernel))?;
-    }
+    let Some(modules) = modules(&kernel, tally, ui)? else { return Ok(None) };
     Ok(Some(Artifacts { tools: Arc::clone(tools), kernel, modules, programs: Arc::clone(programs) }))
+}
+
+/// The name of the check that builds the driver for a kernel.
+fn building(kernel: KernelId) -> String {
+    format!("{}: the driver builds without a warning", kernel.title())
+}
+
+/// Builds the driver for a kernel, and checks what the compiler made of it; `None` if it does not build.
+fn modules(kernel: &Kernel, tally: &Tally<'_>, ui: &Ui) -> Result<Option<Modules>> {
+    let title = kernel.title();
+    let build = || module::build(kernel, &module::DRIVER, Compiler::Rustc, ui);
+    let Some(modules) = tally.check(&building(kernel.id), build)? else { return Ok(None) };
+    tally.check(&format!("{title}: the driver cannot panic"), || module::has_no_panic(kernel))?;
+    if !kernel.id.flavour.checks.is_empty() {
+        tally.check(&format!("{title}: the driver's accesses are checked"), || module::is_checked(kernel))?;
+    }
+    Ok(Some(modules))
 }
 
 /// The overlays that a suite applies at run time, and the module for that, as files of the guest; `None` if they do not
