@@ -256,9 +256,6 @@ impl Copy {
     fn allow_unused(&self) -> Result<()> {
         let path = self.root.join("driver/Kbuild");
         let rules = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        if rules.ends_with(ALLOW_UNUSED) {
-            return Ok(());
-        }
         fs::write(&path, rules + ALLOW_UNUSED).with_context(|| format!("cannot write {}", path.display()))
     }
 
