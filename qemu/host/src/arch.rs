@@ -44,7 +44,7 @@ pub struct Arch {
     pub machine: &'static str,
     /// Its processor.
     pub cpu: &'static str,
-    /// How many of them a guest has that needs no certain number.
+    /// How many of them a guest has that needs no certain number. With two, the emulator takes twice the time for the same work.
     pub processors: usize,
     /// The guest's memory in MiB: the window must lie inside it.
     pub memory_mib: u64,
@@ -117,7 +117,6 @@ const X86_64: Arch = Arch {
     machine: "pc,acpi=off",
     // Everything that TCG can emulate, except five levels of page tables, which only cost time.
     cpu: "max,la57=off",
-    // With two, the emulator takes twice the time for the same work.
     processors: 1,
     memory_mib: 3100,
     memory_start: 0,
@@ -160,7 +159,7 @@ const ARM64: Arch = Arch {
     machine: "virt,highmem=off",
     // Common on boards.
     cpu: "cortex-a72",
-    processors: 2,
+    processors: 1,
     // It ends at the same address as on x86_64.
     memory_mib: 2076,
     memory_start: 0x4000_0000,
@@ -197,7 +196,7 @@ const RISCV64: Arch = Arch {
     machine: "virt",
     // With cache types of pages (Svpbmt). Cache maintenance (Zicbom) is on. Five levels of page tables only cost time.
     cpu: "rv64,svpbmt=on,sv57=off",
-    processors: 2,
+    processors: 1,
     // It ends at the same address as on x86_64.
     memory_mib: 1052,
     memory_start: 0x8000_0000,

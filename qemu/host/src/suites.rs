@@ -141,6 +141,18 @@ macro_rules! runtime_overlays {
 /// end.
 pub const ALL: &[SuiteSpec] = &[
     SuiteSpec {
+        name: "interrupts",
+        suite: Suite::Interrupts,
+        overlay: Some(INTERRUPTS),
+        runtime_overlays: runtime_overlays!["interrupt"],
+        // Handlers race with programs.
+        hardware: Hardware { processors: Some(2), ..ORDINARY_HARDWARE },
+        // The tree names lines of this board.
+        arches: &["arm64", "arm"],
+        origins: BUILT,
+        ..ORDINARY
+    },
+    SuiteSpec {
         name: "races",
         suite: Suite::Races,
         hardware: Hardware { processors: Some(2), ..ORDINARY_HARDWARE },
@@ -195,18 +207,6 @@ pub const ALL: &[SuiteSpec] = &[
     },
     SuiteSpec { name: "soak in short", suite: Suite::SoakShort, rare_with: &[], ..SOAK },
     SuiteSpec { name: "run time", suite: Suite::RunTime, flavours: RACING, ..ORDINARY },
-    SuiteSpec {
-        name: "interrupts",
-        suite: Suite::Interrupts,
-        overlay: Some(INTERRUPTS),
-        runtime_overlays: runtime_overlays!["interrupt"],
-        // Handlers race with programs.
-        hardware: Hardware { processors: Some(2), ..ORDINARY_HARDWARE },
-        // The tree names lines of this board.
-        arches: &["arm64", "arm"],
-        origins: BUILT,
-        ..ORDINARY
-    },
     // These two are about the command line and the rules of mmap(2). What they ask of the driver, the others ask, too.
     SuiteSpec { name: "devmap", suite: Suite::Devmap, rare_with: &["debug"], ..ORDINARY },
     SuiteSpec { name: "driver", suite: Suite::Driver, ..ORDINARY },

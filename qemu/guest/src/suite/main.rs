@@ -143,7 +143,7 @@ suites! {
     PlainDev: [plain::TESTS],
     Windows: [windows::TESTS, window_node::TESTS, attack::TESTS, arch::WINDOWS],
     RunTime: [runtime::TESTS],
-    Races: [revocation::SHORT, runtime::RACES, crowd::RACES],
+    Races: [revocation::SHORT, runtime::RACES, crowd::RACES, arch::PARALLEL],
     Revocation: [revocation::LONG],
     Dt: [dt::TESTS],
     DtWrong: [dt_wrong::TESTS],

@@ -172,5 +172,8 @@ pub const RAW: &[Test] = &[];
 /// Tests of the driver with windows.
 pub const WINDOWS: &[Test] = &[board::ANOTHER_CACHE_TYPE];
 
+/// Tests that need two processors.
+pub const PARALLEL: &[Test] = &[];
+
 /// Tests of the command line.
 pub const DEVMAP: &[Test] = &[board::UIO_DEVICE];

@@ -143,6 +143,9 @@ pub const WINDOWS: &[Test] = &[
     Test { name: "the_isa_bus_is_cached_or_nothing", run: the_isa_bus_is_cached_or_nothing },
 ];
 
+/// Tests that need two processors.
+pub const PARALLEL: &[Test] = &[];
+
 /// Tests of the command line.
 pub const DEVMAP: &[Test] = &[Test {
     name: "status_3_beside_a_mapping_of_another_cache_type",
