@@ -19,7 +19,42 @@ pub fn call(number: libc::c_long, arguments: [usize; 6]) -> i64 {
     }
 }
 
-/// The same, with the error number as an error.
+/// A system call of a program of 32 bits, by its number there, under the same conditions.
+#[cfg(target_arch = "x86_64")]
+pub fn call_32(number: u32, arguments: [u32; 6]) -> i64 {
+    let [a, b, c, d, e, f] = arguments;
+    let result: i64;
+    // SAFETY: as for `call`. What Rust may not name, and the compiler may use, is saved.
+    unsafe {
+        std::arch::asm!(
+            "push rbx",
+            "push rbp",
+            "mov ebx, r8d",
+            "mov ebp, r9d",
+            "int 0x80",
+            "pop rbp",
+            "pop rbx",
+            inlateout("rax") i64::from(number) => result,
+            in("rcx") b,
+            in("rdx") c,
+            in("rsi") d,
+            in("rdi") e,
+            inlateout("r8") a => _,
+            inlateout("r9") f => _,
+            lateout("r10") _,
+            lateout("r11") _,
+        );
+    }
+    result
+}
+
+/// Elsewhere only a program of 32 bits makes such calls.
+#[cfg(not(target_arch = "x86_64"))]
+pub fn call_32(_: u32, _: [u32; 6]) -> i64 {
+    -i64::from(Errno::ENOSYS as i32)
+}
+
+/// [`call`], with the error number as an error.
 pub fn system(number: libc::c_long, arguments: [usize; 6]) -> Result<usize, Errno> {
     let value = call(number, arguments);
     usize::try_from(value).map_err(|_| Errno::from_raw(-value as i32))

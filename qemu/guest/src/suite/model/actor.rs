@@ -33,6 +33,7 @@ use nix::{
 
 use super::{
     file::{counting, hash_of},
+    narrow,
     operation::{Access, Buffer, Kind, Pointer, Way, ACTORS, ARENA_PAGES, SLOTS, THREADS},
     plan::Step,
     ring::Ring,
@@ -45,8 +46,8 @@ use crate::{
     raw::{self, call},
 };
 
-/// The address of the arena, the same in every process. A huge page can begin there.
-pub const ARENA: usize = 0x2000_0000_0000;
+/// The address of the arena, the same in every process. A huge page can begin there, and programs of 32 bits can name it.
+pub const ARENA: usize = 0x2000_0000;
 /// Its size with a gap behind it in which nothing is ever mapped, in bytes.
 pub const ARENA_ROOM: usize = (ARENA_PAGES as usize + 64) * PAGE as usize;
 /// An address in that gap.
@@ -154,7 +155,9 @@ struct Actor<'a> {
     /// What a second thread has for itself, once there was one. It stays: when rings go, the kernel interrupts everybody who has
     /// used them, and a long transfer ends early.
     second: Option<Own>,
-    buffer: Vec<u8>,
+    buffer: narrow::Memory,
+    /// Whether it does an operation as a program of 32 bits.
+    narrow: bool,
 }
 
 /// What every process, and every thread, has for itself.
@@ -191,7 +194,15 @@ pub fn run(index: usize, shared: &Shared) -> i32 {
             3 => drop(personality::set(Persona::READ_IMPLIES_EXEC | Persona::ADDR_LIMIT_32BIT)?),
             _ => (),
         }
-        Ok(Actor { index, shared, slots: [-1; SLOTS], own, second: None, buffer: vec![0; BUFFER] })
+        Ok(Actor {
+            index,
+            shared,
+            slots: [-1; SLOTS],
+            own,
+            second: None,
+            buffer: narrow::Memory::new(BUFFER)?,
+            narrow: false,
+        })
     };
     match actor().and_then(|mut actor| actor.serve()) {
         Ok(()) => 0,
@@ -245,7 +256,7 @@ impl Actor<'_> {
     /// The same, with another thread for the `others`.
     fn steps_of_threads(&mut self, first: &[&Step], others: &[&Step]) -> Result<Vec<(usize, Outcome)>> {
         let own = self.second.take().map_or_else(Own::new, Ok)?;
-        let mut second = Actor { own, second: None, buffer: vec![0; BUFFER], ..*self };
+        let mut second = Actor { own, second: None, buffer: narrow::Memory::new(BUFFER)?, ..*self };
         let both = Barrier::new(THREADS);
         let (mut outcomes, more) = thread::scope(|scope| {
             let more = scope.spawn(|| {
@@ -282,6 +293,7 @@ impl Actor<'_> {
             anyhow::ensure!(filled, "a forked process has mappings that it should not have");
             return Ok(None);
         }
+        self.narrow = step.operation.narrow;
         let mut outcome = self.perform(&step.operation.kind, expect.permitted);
         for (page, pages) in &expect.gaps {
             let reserved = reserve(*page, *pages);
@@ -292,9 +304,13 @@ impl Actor<'_> {
         Ok(Some(outcome))
     }
 
+    fn call(&self, number: libc::c_long, arguments: [usize; 6]) -> i64 {
+        narrow::call(self.narrow, number, arguments)
+    }
+
     fn close(&mut self, slot: usize) -> i64 {
         let file = std::mem::replace(&mut self.slots[slot], -1);
-        call(libc::SYS_close, [file as usize, 0, 0, 0, 0, 0])
+        self.call(libc::SYS_close, [file as usize, 0, 0, 0, 0, 0])
     }
 
     fn perform(&mut self, kind: &Kind, permitted: bool) -> Outcome {
@@ -304,16 +320,19 @@ impl Actor<'_> {
                     self.close(slot);
                 }
                 let path = path_of(minor);
-                let at = libc::AT_FDCWD as usize;
-                let file = match ring {
-                    true => self.own.ring.open(&path, access),
-                    false => call(libc::SYS_openat, [at, path.as_ptr() as usize, access as usize, 0, 0, 0]),
+                let file = if ring {
+                    self.own.ring.open(&path, access)
+                } else {
+                    let bytes = path.as_bytes_with_nul();
+                    self.buffer[..bytes.len()].copy_from_slice(bytes);
+                    let arguments = [libc::AT_FDCWD as usize, self.buffer.as_ptr() as usize, access as usize, 0, 0, 0];
+                    self.call(libc::SYS_openat, arguments)
                 };
                 self.put(slot, file)
             }
             Kind::Close { slot } => self.close(slot).into(),
             Kind::Duplicate { from, to } => {
-                let file = call(libc::SYS_dup, [self.slots[from] as usize, 0, 0, 0, 0, 0]);
+                let file = self.call(libc::SYS_dup, [self.slots[from] as usize, 0, 0, 0, 0, 0]);
                 if file >= 0 && self.slots[to] >= 0 {
                     self.close(to);
                 }
@@ -336,9 +355,9 @@ impl Actor<'_> {
                     Err(errno) => errno.into(),
                 }
             }
-            Kind::Seek { slot, offset, whence } => {
-                call(libc::SYS_lseek, [self.slots[slot] as usize, offset as usize, whence as usize, 0, 0, 0]).into()
-            }
+            Kind::Seek { slot, offset, whence } => self
+                .call(libc::SYS_lseek, [self.slots[slot] as usize, offset as usize, whence as usize, 0, 0, 0])
+                .into(),
             Kind::Map { slot, page, offset, length, protection, flags } => {
                 let (address, flags) = match page {
                     Some(page) => (address_of(page), flags | libc::MAP_FIXED),
@@ -346,9 +365,9 @@ impl Actor<'_> {
                 };
                 let file = self.slots[slot] as usize;
                 let arguments = [address, length as usize, protection as usize, flags as usize, file, offset as usize];
-                let mapped = call(libc::SYS_mmap, arguments);
+                let mapped = self.call(libc::SYS_mmap, arguments);
                 if page.is_none() && mapped > 0 {
-                    call(libc::SYS_munmap, [mapped as usize, length as usize, 0, 0, 0, 0]);
+                    self.call(libc::SYS_munmap, [mapped as usize, length as usize, 0, 0, 0, 0]);
                 }
                 Outcome { value: mapped, data: mapped as u64 % HUGE_PAGE }
             }
@@ -357,17 +376,16 @@ impl Actor<'_> {
             Kind::Remap { page, old, new, flags, to } => {
                 let [old, new] = [old, new].map(|pages| pages as usize * PAGE as usize);
                 let to = address_of(to.unwrap_or(0));
-                call(libc::SYS_mremap, [address_of(page), old, new, flags as usize, to, 0]).into()
+                self.call(libc::SYS_mremap, [address_of(page), old, new, flags as usize, to, 0]).into()
             }
             Kind::Advise { page, pages, advice } => self.of_pages(libc::SYS_madvise, page, pages, advice),
             Kind::Sync { page, pages, flags } => self.of_pages(libc::SYS_msync, page, pages, flags),
             Kind::Lock { page, pages, lock: true } => self.of_pages(libc::SYS_mlock, page, pages, 0),
             Kind::Lock { page, pages, lock: false } => self.of_pages(libc::SYS_munlock, page, pages, 0),
             Kind::Resident { page, pages } => {
-                let mut resident = vec![0u8; pages as usize];
                 let length = pages as usize * PAGE as usize;
-                let answer = resident.as_mut_ptr() as usize;
-                call(libc::SYS_mincore, [address_of(page), length, answer, 0, 0, 0]).into()
+                let answer = self.buffer.as_mut_ptr() as usize;
+                self.call(libc::SYS_mincore, [address_of(page), length, answer, 0, 0, 0]).into()
             }
             Kind::Load { page, offset, width, access } => self.load(page, offset, width, access, permitted),
             Kind::Store { page, offset, width, value, access } => {
@@ -385,12 +403,14 @@ impl Actor<'_> {
             Kind::ReadToMapping { slot, position, length, page } => {
                 let file = self.slots[slot] as usize;
                 let arguments = [file, address_of(page), length as usize, position as usize, 0, 0];
-                Outcome { value: call(libc::SYS_pread64, arguments), data: hash(&[]) }
+                Outcome { value: self.call(libc::SYS_pread64, arguments), data: hash(&[]) }
             }
             Kind::SpliceFrom { slot, position, length, send } => self.splice_from(slot, position, length, send),
             Kind::SpliceTo { slot, position, length, value } => self.splice_to(slot, position, length, value),
             Kind::SyncFile { slot, ring: true } => self.own.ring.sync(self.slots[slot]).into(),
-            Kind::SyncFile { slot, .. } => call(libc::SYS_fsync, [self.slots[slot] as usize, 0, 0, 0, 0, 0]).into(),
+            Kind::SyncFile { slot, .. } => {
+                self.call(libc::SYS_fsync, [self.slots[slot] as usize, 0, 0, 0, 0, 0]).into()
+            }
             Kind::Info { slot, pointer } => self.ask(slot, abi::IOC_INFO, pointer, MapInfo::default()),
             Kind::Describe { slot, index, pointer } => {
                 self.ask(slot, abi::IOC_WINDOW, pointer, MapWindow { index, ..Default::default() })
@@ -402,7 +422,7 @@ impl Actor<'_> {
             // The largest of the structures.
             Kind::Interrupt { slot, command, pointer } => self.ask(slot, command, pointer, MapIrqWait::default()),
             Kind::Unknown { slot, command } => {
-                call(libc::SYS_ioctl, [self.slots[slot] as usize, command as usize, HOLE, 0, 0, 0]).into()
+                self.call(libc::SYS_ioctl, [self.slots[slot] as usize, command as usize, HOLE, 0, 0, 0]).into()
             }
             Kind::Fdinfo { slot } => match fs::read_to_string(format!("/proc/self/fdinfo/{}", self.slots[slot])) {
                 Ok(text) => {
@@ -449,7 +469,7 @@ impl Actor<'_> {
 
     /// A system call for some pages.
     fn of_pages(&self, number: libc::c_long, page: u32, pages: u32, third: i32) -> Outcome {
-        call(number, [address_of(page), pages as usize * PAGE as usize, third as usize, 0, 0, 0]).into()
+        self.call(number, [address_of(page), pages as usize * PAGE as usize, third as usize, 0, 0, 0]).into()
     }
 
     fn load(&mut self, page: u32, offset: u32, width: u32, access: Access, permitted: bool) -> Outcome {
@@ -462,15 +482,15 @@ impl Actor<'_> {
                 return Outcome { value: 0, data: hash(&bytes[..length]) };
             }
             Access::Direct | Access::Call => {
-                let written = call(libc::SYS_write, [writer, address, length, 0, 0, 0]);
+                let written = self.call(libc::SYS_write, [writer, address, length, 0, 0, 0]);
                 if written > 0 {
-                    call(libc::SYS_read, [reader, buffer, written as usize, 0, 0, 0]);
+                    self.call(libc::SYS_read, [reader, buffer, written as usize, 0, 0, 0]);
                 }
                 written
             }
             Access::Memory => {
                 let memory = self.own.memory.as_raw_fd() as usize;
-                call(libc::SYS_pread64, [memory, buffer, length, address, 0, 0])
+                self.call(libc::SYS_pread64, [memory, buffer, length, address, 0, 0])
             }
             Access::Process => self.process_vm(libc::SYS_process_vm_readv, address, length),
             Access::Trace => return trace(address, None),
@@ -495,11 +515,11 @@ impl Actor<'_> {
             }
             Access::Direct | Access::Call => {
                 let zeros = self.own.zeros.as_raw_fd() as usize;
-                call(libc::SYS_read, [zeros, address, length, 0, 0, 0]).into()
+                self.call(libc::SYS_read, [zeros, address, length, 0, 0, 0]).into()
             }
             Access::Memory => {
                 let (memory, buffer) = (self.own.memory.as_raw_fd() as usize, self.buffer.as_ptr() as usize);
-                call(libc::SYS_pwrite64, [memory, buffer, length, address, 0, 0]).into()
+                self.call(libc::SYS_pwrite64, [memory, buffer, length, address, 0, 0]).into()
             }
             Access::Process => self.process_vm(libc::SYS_process_vm_writev, address, length).into(),
             Access::Trace => trace(address, Some(value)),
@@ -510,7 +530,7 @@ impl Actor<'_> {
         let local = [self.buffer.as_mut_ptr() as usize, length];
         let remote = [address, length];
         let (local, remote) = (local.as_ptr() as usize, remote.as_ptr() as usize);
-        call(number, [process::id() as usize, local, 1, remote, 1, 0])
+        self.call(number, [process::id() as usize, local, 1, remote, 1, 0])
     }
 
     fn transfer(&mut self, slot: usize, write: bool, way: Way, position: i64, length: u32, buffer: Buffer) -> i64 {
@@ -530,13 +550,22 @@ impl Actor<'_> {
             (Way::Vector, false) => libc::SYS_preadv,
             (Way::Vector, true) => libc::SYS_pwritev,
         };
-        let (file, length, position) = (file as usize, length as usize, position as usize);
+        let (file, length) = (file as usize, length as usize);
+        let position = if way == Way::Position { 0 } else { position as usize };
         if way != Way::Vector {
-            return call(number, [file, address, length, position, 0, 0]);
+            return self.call(number, [file, address, length, position, 0, 0]);
         }
         let half = length / 2;
         let vectors = [address, half, address + half, length - half];
-        call(number, [file, vectors.as_ptr() as usize, 2, position, 0, 0])
+        let vectors: Vec<u8> = match self.narrow {
+            true => vectors.iter().flat_map(|word| (*word as u32).to_ne_bytes()).collect(),
+            false => vectors.iter().flat_map(|word| word.to_ne_bytes()).collect(),
+        };
+        // No transfer is so long.
+        let place = &mut self.buffer[BUFFER - vectors.len()..];
+        place.copy_from_slice(&vectors);
+        let vectors = place.as_ptr() as usize;
+        self.call(number, [file, vectors, 2, position, 0, 0])
     }
 
     fn splice_from(&mut self, slot: usize, position: Option<i64>, length: u32, send: bool) -> Outcome {
@@ -545,14 +574,14 @@ impl Actor<'_> {
         let mut offset = position.unwrap_or(0);
         let pointer = if position.is_some() { std::ptr::from_mut(&mut offset) as usize } else { 0 };
         let done = match send {
-            true => call(libc::SYS_sendfile, [writer, file, pointer, length as usize, 0, 0]),
-            false => call(libc::SYS_splice, [file, pointer, writer, 0, length as usize, 0]),
+            true => self.call(libc::SYS_sendfile, [writer, file, pointer, length as usize, 0, 0]),
+            false => self.call(libc::SYS_splice, [file, pointer, writer, 0, length as usize, 0]),
         };
         let mut data = 0;
         if done >= 0 {
             let buffer = self.buffer.as_mut_ptr() as usize;
             if done > 0 {
-                call(libc::SYS_read, [reader, buffer, done as usize, 0, 0, 0]);
+                self.call(libc::SYS_read, [reader, buffer, done as usize, 0, 0, 0]);
             }
             data = hash(&self.buffer[..done as usize]);
         }
@@ -564,23 +593,23 @@ impl Actor<'_> {
         let (reader, writer) = (self.own.pipe.0.as_raw_fd() as usize, self.own.pipe.1.as_raw_fd() as usize);
         self.buffer[..length].copy_from_slice(&counting(value, length));
         let buffer = self.buffer.as_mut_ptr() as usize;
-        call(libc::SYS_write, [writer, buffer, length, 0, 0, 0]);
+        self.call(libc::SYS_write, [writer, buffer, length, 0, 0, 0]);
         let mut offset = position.unwrap_or(0);
         let pointer = if position.is_some() { std::ptr::from_mut(&mut offset) as usize } else { 0 };
-        let done = call(libc::SYS_splice, [reader, 0, file, pointer, length, 0]);
+        let done = self.call(libc::SYS_splice, [reader, 0, file, pointer, length, 0]);
         let left = length - done.max(0) as usize;
         if left > 0 {
-            call(libc::SYS_read, [reader, buffer, left, 0, 0, 0]);
+            self.call(libc::SYS_read, [reader, buffer, left, 0, 0, 0]);
         }
         done.into()
     }
 
-    fn ask<T: std::fmt::Debug>(&self, slot: usize, command: u32, pointer: Pointer, mut structure: T) -> Outcome {
-        let address = match pointer {
-            Pointer::Good => std::ptr::from_mut(&mut structure) as usize,
-            Pointer::Bad => HOLE,
-        };
-        let value = call(libc::SYS_ioctl, [self.slots[slot] as usize, command as usize, address, 0, 0, 0]);
+    fn ask<T: Copy + std::fmt::Debug>(&mut self, slot: usize, command: u32, pointer: Pointer, structure: T) -> Outcome {
+        let (file, narrow) = (self.slots[slot] as usize, self.narrow);
+        let (value, structure) = self.buffer.lend(structure, |address| {
+            let address = if pointer == Pointer::Bad { HOLE } else { address };
+            narrow::call(narrow, libc::SYS_ioctl, [file, command as usize, address, 0, 0, 0])
+        });
         Outcome { value, data: hash_of(&structure) }
     }
 
@@ -590,7 +619,7 @@ impl Actor<'_> {
         let error = loop {
             let offset = mapped.len() % pages as usize * length;
             let protection = libc::PROT_READ as usize;
-            let address = call(libc::SYS_mmap, [0, length, protection, libc::MAP_SHARED as usize, file, offset]);
+            let address = self.call(libc::SYS_mmap, [0, length, protection, libc::MAP_SHARED as usize, file, offset]);
             match address {
                 error if error < 0 => break error,
                 // The model never lets it come so far.
@@ -599,7 +628,7 @@ impl Actor<'_> {
             }
         };
         for address in &mapped {
-            call(libc::SYS_munmap, [*address, length, 0, 0, 0, 0]);
+            self.call(libc::SYS_munmap, [*address, length, 0, 0, 0, 0]);
         }
         Outcome { value: mapped.len() as i64, data: error.unsigned_abs() }
     }

@@ -12,6 +12,7 @@ mod file;
 mod generate;
 mod layout;
 mod machine;
+mod narrow;
 mod operation;
 mod plan;
 pub mod random;
@@ -146,8 +147,9 @@ fn explain(runner: &mut Runner<'_>, seed: u64, failure: &Failure) -> Result<Stri
 
 fn listed(operations: &[(usize, Operation)]) -> String {
     let layout = |(number, operation): &(usize, Operation)| {
-        let Operation { round, actor, thread, kind } = operation;
-        format!("  {number:>4} round {round} process {actor} thread {thread}: {kind:?}\n")
+        let Operation { round, actor, thread, narrow, kind } = operation;
+        let narrow = if *narrow { " of 32 bits" } else { "" };
+        format!("  {number:>4} round {round} process {actor} thread {thread}{narrow}: {kind:?}\n")
     };
     operations.iter().map(layout).collect()
 }

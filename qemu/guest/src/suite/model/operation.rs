@@ -6,6 +6,7 @@
 use map_core::Property;
 
 use super::ring::CURRENT;
+use crate::host::PAGE;
 
 /// The number of processes: those that a sequence begins with, and those that are forked.
 pub const ACTORS: usize = 8;
@@ -32,8 +33,25 @@ pub struct Operation {
     pub actor: usize,
     /// Which thread of the process: 0, or in some rounds one of several that work at the same time.
     pub thread: usize,
+    /// Whether it is done as a program of 32 bits does it.
+    pub narrow: bool,
     /// What is done.
     pub kind: Kind,
+}
+
+impl Operation {
+    /// The name of what is done, one of [`NAMES`].
+    pub fn name(&self) -> &'static str {
+        match &self.kind {
+            kind if !self.narrow => kind.name(),
+            Kind::Map { .. } => "32-bit mmap",
+            Kind::Read { .. } => "32-bit read",
+            Kind::Write { .. } => "32-bit write",
+            Kind::Open { .. } | Kind::Close { .. } | Kind::Duplicate { .. } | Kind::SyncFile { .. } => "32-bit file",
+            kind if kind.is_ioctl() => "32-bit ioctl",
+            _ => "32-bit memory",
+        }
+    }
 }
 
 /// How a read or a write is made.
@@ -173,7 +191,7 @@ pub enum Kind {
 }
 
 /// The names of all kinds.
-pub const NAMES: [&str; 45] = [
+pub const NAMES: [&str; 51] = [
     "open",
     "close",
     "dup",
@@ -219,11 +237,52 @@ pub const NAMES: [&str; 45] = [
     "io_uring read",
     "io_uring write",
     "io_uring fsync",
+    "32-bit file",
+    "32-bit mmap",
+    "32-bit memory",
+    "32-bit read",
+    "32-bit write",
+    "32-bit ioctl",
 ];
 
 impl Kind {
-    /// The name of the kind, one of [`NAMES`].
-    pub fn name(&self) -> &'static str {
+    fn is_ioctl(&self) -> bool {
+        matches!(
+            self,
+            Self::Info { .. }
+                | Self::Describe { .. }
+                | Self::Check { .. }
+                | Self::Interrupt { .. }
+                | Self::Unknown { .. }
+        )
+    }
+
+    /// Whether a program of 32 bits can do it, with the same result.
+    pub fn fits_32_bits(&self) -> bool {
+        match *self {
+            Self::Open { ring, .. } | Self::SyncFile { ring, .. } => !ring,
+            // The offset is in pages. Long mappings have no room below 4 GiB.
+            Self::Map { offset, length, .. } => {
+                offset % PAGE == 0 && offset / PAGE <= u32::MAX.into() && length <= 256 << 20
+            }
+            Self::Read { way, buffer, .. } | Self::Write { way, buffer, .. } => {
+                way != Way::Ring && buffer != Buffer::Kernel
+            }
+            Self::Close { .. }
+            | Self::Duplicate { .. }
+            | Self::Unmap { .. }
+            | Self::Protect { .. }
+            | Self::Remap { .. }
+            | Self::Advise { .. }
+            | Self::Sync { .. }
+            | Self::Lock { .. }
+            | Self::Resident { .. } => true,
+            _ => self.is_ioctl(),
+        }
+    }
+
+    /// Its name as a program of 64 bits does it.
+    fn name(&self) -> &'static str {
         match self {
             Self::Open { ring: true, .. } => "io_uring open",
             Self::Open { .. } => "open",

@@ -46,7 +46,7 @@ impl Tally {
                 _ => None,
             };
             self.operations += 1;
-            let (done, failed) = self.kinds.entry(step.operation.kind.name()).or_default();
+            let (done, failed) = self.kinds.entry(step.operation.name()).or_default();
             *if errno.is_some() { failed } else { done } += 1;
             let signal = matches!((&step.operation.kind, &expect.value), (Kind::Signal { .. }, Value::Exactly(1..)));
             let result = match errno {
