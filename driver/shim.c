@@ -522,6 +522,20 @@ unsigned long map_task_size(void)
 	return TASK_SIZE;
 }
 
+#ifdef CONFIG_KCSAN
+/*
+ * Sets how deep the current process is in sections whose accesses KCSAN takes
+ * for atomic, and returns how deep it was.
+ */
+int map_kcsan_nest(int depth)
+{
+	int before = current->kcsan_ctx.atomic_nest_count;
+
+	current->kcsan_ctx.atomic_nest_count = depth;
+	return before;
+}
+#endif
+
 /*
  * The thread group ID of the current process. It is read in C because bindgen
  * loses the alignment of an empty structure, and without CONFIG_SCHEDSTATS

@@ -84,6 +84,7 @@ bool map_gives_write_back(u64 start, u64 last);
 bool map_in_pci_bar(u64 start, u64 last);
 phys_addr_t map_last_phys_addr(void);
 unsigned long map_task_size(void);
+int map_kcsan_nest(int depth);
 pid_t map_current_pid(void);
 void map_current_comm(char comm[TASK_COMM_LEN]);
 uid_t map_current_user(void);

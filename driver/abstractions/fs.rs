@@ -34,7 +34,8 @@ use kernel::{
 use super::{
     irq::WaitQueue,
     shim,
-    space::AddressSpace, //
+    space::AddressSpace,
+    task::watched, //
 };
 use crate::map_core::aligned_address;
 
@@ -229,7 +230,7 @@ impl<T: FileOperations> Vtable<T> {
         let file = unsafe { File::from_raw_file(file) };
         // SAFETY: By this function's contract.
         let vma = unsafe { VmaNew::from_raw(vma) };
-        from_result(|| data.mmap(file, vma).map(|()| 0))
+        watched(|| from_result(|| data.mmap(file, vma).map(|()| 0)))
     }
 
     /// # Safety
@@ -251,8 +252,8 @@ impl<T: FileOperations> Vtable<T> {
         let data = unsafe { Self::data(file) };
         // The kernel computed it from a byte offset, so the shift does not overflow.
         let aligned = || {
-            let (memory, alignment) =
-                data.alignment((offset as u64) << PAGE_SHIFT, length as u64)?;
+            let offset = (offset as u64) << PAGE_SHIFT;
+            let (memory, alignment) = watched(|| data.alignment(offset, length as u64))?;
             // There may be no room for it, and a hint or MAP_FIXED may decide.
             let padded = length.checked_add(usize::try_from(alignment).ok()?)?;
             let found = Some(free(padded)).filter(|found| is_address(*found) && *found != hint)?;

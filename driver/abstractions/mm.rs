@@ -29,7 +29,10 @@ use kernel::{
     types::ForeignOwnable, //
 };
 
-use super::shim;
+use super::{
+    shim,
+    task::watched, //
+};
 
 /// The protection and the cache type of a page: `pgprot_t`.
 #[derive(Clone, Copy)]
@@ -358,7 +361,7 @@ impl<T: VmaOperations> Vtable<T> {
         // SAFETY: By this function's contract; the VMA that this one is a copy of still holds the
         // value.
         let data = unsafe { Self::data(vma) };
-        data.opened();
+        watched(|| data.opened());
         // `vm_private_data` already has the pointer: it was copied with the VMA.
         let _ = Arc::from(data).into_foreign();
     }
@@ -372,7 +375,10 @@ impl<T: VmaOperations> Vtable<T> {
         // SAFETY: `set_operations()` or `open()` has created a reference for this VMA, and nothing
         // uses it any more.
         let data = unsafe { Arc::<T>::from_foreign(held) };
-        data.closed();
+        watched(|| {
+            data.closed();
+            drop(data);
+        });
     }
 
     /// # Safety

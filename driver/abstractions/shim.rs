@@ -204,6 +204,11 @@ unsafe extern "C" {
     /// Returns the size in bytes of the address space of the current process.
     pub(crate) safe fn map_task_size() -> usize;
 
+    /// Sets how deep the current process is in sections whose accesses KCSAN takes for atomic, and
+    /// returns how deep it was.
+    #[cfg(CONFIG_KCSAN)]
+    pub(crate) safe fn map_kcsan_nest(depth: c_int) -> c_int;
+
     /// Returns the thread group ID of the current process.
     pub(crate) safe fn map_current_pid() -> pid_t;
 

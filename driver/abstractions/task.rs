@@ -16,3 +16,18 @@ pub(crate) use super::shim::{
     map_task_size as task_size,
     Comm, //
 };
+
+/// Calls `work`, and has KCSAN watch the accesses.
+///
+/// While mmap_lock is held for writing it takes all accesses for atomic, because that is a writer's
+/// section of a sequence counter. This is for callbacks that the kernel makes there, of which two
+/// may run at once in two processes.
+#[inline(always)]
+pub(crate) fn watched<R>(work: impl FnOnce() -> R) -> R {
+    #[cfg(CONFIG_KCSAN)]
+    let before = super::shim::map_kcsan_nest(0);
+    let result = work();
+    #[cfg(CONFIG_KCSAN)]
+    super::shim::map_kcsan_nest(before);
+    result
+}

@@ -101,6 +101,8 @@ const OURS: [&str; 2] = ["[map]", "[map_config]"];
 const RACES_OF_THE_KERNEL: &[&str] = &[
     // "A single non serialized read", as the kernel documents it: one word on a machine of 64 bits, before or after the update.
     "data-race in ktime_get_seconds / timekeeping_update_from_shadow",
+    // The scheduler looks for PF_KTHREAD in another task's flags, while that notes that it has used a capability.
+    "data-race in kthread_is_per_cpu / ns_capable_noaudit",
 ];
 
 /// The log without the first lines of data races that are the kernel's own.
