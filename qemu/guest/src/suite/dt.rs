@@ -59,8 +59,8 @@ crate::tests! {
     the_driver_comes_and_goes_without_a_trace,
 }
 
-const FIFO: u64 = 0xc040_0000;
-const TABLE: u64 = 0xc050_0000;
+pub const FIFO: u64 = 0xc040_0000;
+pub const TABLE: u64 = 0xc050_0000;
 
 /// The windows of the tree's registers and of its memory, in the syntax of the parameter.
 fn registers() -> [(u64, String); 2] {
@@ -87,10 +87,10 @@ fn of_the_tree() -> Vec<String> {
 }
 
 /// The device whose windows are reserved memory, as sysfs calls it.
-const MEMORY: &str = "windows";
+pub const MEMORY: &str = "windows";
 
 /// The device whose windows are registers.
-const REGISTERS: &str = "bridge:windows";
+pub const REGISTERS: &str = "bridge:windows";
 
 /// The directory of the driver in sysfs.
 pub const DRIVER: &str = "/sys/bus/platform/drivers/map";
@@ -294,7 +294,7 @@ fn the_parameter_adds_windows_to_those_of_the_tree(_: &mut Host) -> Result<()> {
 }
 
 /// The result of a debugger's read at the beginning of `vma`.
-fn debugged(vma: &Vma) -> Result<Result<usize, Errno>> {
+pub fn debugged(vma: &Vma) -> Result<Result<usize, Errno>> {
     let memory = File::open("/proc/self/mem")?;
     Ok(errno::result(memory.read_at(&mut [0; 8], vma.address() as u64)))
 }
@@ -370,7 +370,7 @@ fn a_device_that_goes_takes_its_windows_along(_: &mut Host) -> Result<()> {
 }
 
 /// The node of the window called `name`.
-fn node_of(name: &str) -> Result<File> {
+pub fn node_of(name: &str) -> Result<File> {
     for number in 1..=64 {
         let found = fs::read_to_string(format!("/sys/class/map/map{number}/name"));
         if found.is_ok_and(|found| found.trim() == name) {

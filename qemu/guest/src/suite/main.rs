@@ -18,6 +18,7 @@ mod arch;
 mod attack;
 mod bench;
 mod big;
+mod binding;
 #[cfg(not(target_arch = "x86_64"))]
 mod board;
 mod bulk;
@@ -60,6 +61,7 @@ mod pci;
 mod plain;
 mod plan;
 mod program;
+mod random;
 #[cfg(target_arch = "x86_64")]
 mod raw;
 mod refusal;
@@ -145,7 +147,7 @@ suites! {
     RunTime: [runtime::TESTS],
     Races: [revocation::SHORT, runtime::RACES, crowd::RACES, arch::PARALLEL],
     Revocation: [revocation::LONG],
-    Dt: [dt::TESTS],
+    Dt: [dt::TESTS, binding::TESTS],
     DtWrong: [dt_wrong::TESTS],
     Lockdown: [lockdown::TESTS],
     LockdownLate: [lockdown_late::TESTS],

@@ -15,11 +15,13 @@ use super::{
         THREADS,
     },
     plan::Step,
-    random::Random,
     ring::CURRENT,
     world::{Vma, World},
 };
-use crate::host::{LENGTH, PAGE, START};
+use crate::{
+    host::{LENGTH, PAGE, START},
+    random::Random,
+};
 
 /// The number of operations of a sequence, at least.
 const LENGTH_OF_SEQUENCE: usize = 400;

@@ -15,7 +15,6 @@ mod machine;
 mod narrow;
 mod operation;
 mod plan;
-pub mod random;
 mod ring;
 mod run;
 mod shrink;

@@ -32,7 +32,7 @@ use crate::{
     child::Child,
     errno,
     host::{PAGE, START},
-    model::random::Random,
+    random::Random,
     raw::system,
     runtime::{Directory, WINDOWS},
     vma::{lock_at, protect_at, sync_at, unmap_at, Vma},

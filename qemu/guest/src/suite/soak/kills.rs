@@ -13,7 +13,7 @@ use super::{
     counts::Counts,
     witness::{memory_is_whole, nothing_is_left, Programs, PARAMETER, PLACES},
 };
-use crate::{host::Host, kernel, model::random::Random, runtime::Config};
+use crate::{host::Host, kernel, random::Random, runtime::Config};
 
 /// After so many rounds the host looks at the memory.
 const ROUNDS_BETWEEN: u64 = 10;

@@ -24,7 +24,7 @@ use crate::{
     child::{self, Child},
     host::{Host, PAGE},
     kernel,
-    model::random::Random,
+    random::Random,
     runtime::Config,
     vma::{Vma, READ_WRITE},
 };
