@@ -130,15 +130,19 @@ if [ ! -d "$base" ]; then
 		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main"
 	done >"$scratch/sources.list"
 	export DEPENDS="$depends" OLD_KERNEL="$old_kernel" NEW_KERNEL="$new_kernel" DISK="$disk"
-	# An archive that fails once is asked again.
-	mmdebstrap --quiet --mode=root --variant=minbase --include="$system" --aptopt='Acquire::Retries "3"' \
-		--customize-hook='chroot "$1" apt-get -q -y --no-install-recommends satisfy "$DEPENDS"' \
-		--customize-hook='mkdir -p "$1/etc/initramfs-tools/conf.d" "$1/usr/share/initramfs-tools/modules.d"' \
-		--customize-hook='echo MODULES=list >"$1/etc/initramfs-tools/conf.d/disk"' \
-		--customize-hook='printf "%s\n" $DISK >"$1/usr/share/initramfs-tools/modules.d/disk"' \
-		--customize-hook='chroot "$1" apt-get -q -y --no-install-recommends install $OLD_KERNEL' \
-		--customize-hook='chroot "$1" apt-get -q -y --no-install-recommends install $NEW_KERNEL' \
-		trixie "$base.part" "$scratch/sources.list" >"$scratch/base.log" 2>&1 || {
+	make_base() {
+		rm -rf --one-file-system "$base.part"
+		mmdebstrap --quiet --mode=root --variant=minbase --include="$system" --aptopt='Acquire::Retries "3"' \
+			--customize-hook='chroot "$1" apt-get -q -y --no-install-recommends satisfy "$DEPENDS"' \
+			--customize-hook='mkdir -p "$1/etc/initramfs-tools/conf.d" "$1/usr/share/initramfs-tools/modules.d"' \
+			--customize-hook='echo MODULES=list >"$1/etc/initramfs-tools/conf.d/disk"' \
+			--customize-hook='printf "%s\n" $DISK >"$1/usr/share/initramfs-tools/modules.d/disk"' \
+			--customize-hook='chroot "$1" apt-get -q -y --no-install-recommends install $OLD_KERNEL' \
+			--customize-hook='chroot "$1" apt-get -q -y --no-install-recommends install $NEW_KERNEL' \
+			trixie "$base.part" "$scratch/sources.list" >"$scratch/base.log" 2>&1
+	}
+	# apt asks an archive again that fails once, but not for everything.
+	make_base || make_base || {
 		tail -n 40 "$scratch/base.log" >&2
 		fail "mmdebstrap cannot make a clean Debian 13"
 	}
