@@ -65,7 +65,7 @@ static WINDOWS: [Window; 4] = [
     Window { name: "sdram", device: 0, start: START, pages: LENGTH / PAGE, writable: true },
     Window { name: "fifo", device: 0, start: FIFO, pages: 0x1_0000 / PAGE, writable: true },
     Window { name: "table", device: 0, start: TABLE, pages: 0x1_0000 / PAGE, writable: false },
-    Window { name: "rtc", device: 1, start: RTC, pages: 1, writable: false },
+    Window { name: "rtc", device: 1, start: RTC, pages: 1, writable: true },
 ];
 
 /// How many windows each device has, with one that no operation here takes.
@@ -130,7 +130,8 @@ fn open(window: Option<&Window>) -> Result<File> {
 
 impl Process {
     /// Counts a result that must be this one.
-    fn compare(&mut self, what: &str, found: Result<(), Errno>, expected: Result<(), Errno>) -> Result<()> {
+    fn compare<T>(&mut self, what: &str, found: &Result<T, Errno>, expected: Result<(), Errno>) -> Result<()> {
+        let found = found.as_ref().map(drop).map_err(|errno| *errno);
         ensure!(found == expected, "{what} gives {found:?}, not {expected:?}, with {:?}", self.bound);
         *match expected {
             Ok(()) => &mut self.counts.done,
@@ -161,8 +162,8 @@ impl Process {
         let window = (!self.random.chance(30)).then(|| &WINDOWS[self.random.index(WINDOWS.len())]);
         let node = open(window);
         let is = window.is_none_or(|window| self.bound.is[window.device]);
-        let found = node.as_ref().map(drop).map_err(|_| Errno::ENOENT);
-        self.compare("open(2)", found, if is { Ok(()) } else { Err(Errno::ENOENT) })?;
+        let node = node.map_err(|_| Errno::ENOENT);
+        self.compare("open(2)", &node, if is { Ok(()) } else { Err(Errno::ENOENT) })?;
         if let Ok(file) = node {
             let window = window.map(|window| (window, self.bound.time[window.device]));
             self.nodes.push_front(Node { file, window });
@@ -185,17 +186,16 @@ impl Process {
         let offset = first * PAGE + if own.is_none() { window.start } else { 0 };
         let file = &self.nodes[node].file;
         let mapped = Vma::map(file, offset, (pages * PAGE) as usize, protection, MapFlags::MAP_SHARED);
-        let registers = window.device == 1;
         let expected = match own {
             Some((_, time)) if !self.bound.has(window, time) => Err(Errno::ENODEV),
             None if !self.bound.is[window.device] => Err(Errno::EPERM),
-            _ if write && !window.writable && !registers => Err(Errno::EACCES),
+            _ if write && !window.writable => Err(Errno::EACCES),
             _ => Ok(()),
         };
-        self.compare("mmap(2)", mapped.as_ref().map(drop).map_err(|errno| *errno), expected)?;
+        self.compare("mmap(2)", &mapped, expected)?;
         if let Ok(vma) = mapped {
             let time = self.bound.time[window.device];
-            self.mappings.push_front(Mapping { vma, window, time, first, pages, writable: write && !registers });
+            self.mappings.push_front(Mapping { vma, window, time, first, pages, writable: write });
             self.mappings.truncate(MOST);
         }
         Ok(())
@@ -213,7 +213,6 @@ impl Process {
         let mapping = &self.mappings[index];
         let page = if mapping.pages > PROCESSES && value % 2 == 0 { PROCESSES } else { 0 };
         let at = (page * PAGE + offset) as usize;
-        let registers = mapping.window.device == 1;
         if !self.bound.has(mapping.window, mapping.time) {
             self.counts.signals += 1;
             return match store && mapping.writable {
@@ -223,7 +222,8 @@ impl Process {
             .with_context(|| format!("an access to {}, which has gone: {:?}", mapping.window.name, self.bound));
         }
         self.counts.done += 1;
-        if registers {
+        if mapping.window.device == 1 {
+            // Registers are not stored to.
             mapping.vma.load_word(0);
             return Ok(());
         }
@@ -251,7 +251,7 @@ impl Process {
             false => errno::result(file.read_exact_at(&mut bytes, position)),
         };
         let expected = if self.bound.has(window, time) { Ok(()) } else { Err(Errno::ENODEV) };
-        self.compare("read(2) or write(2)", done, expected)?;
+        self.compare("read(2) or write(2)", &done, expected)?;
         if done.is_ok() {
             for (address, byte) in (window.start + position..).zip(bytes) {
                 if write {
@@ -267,8 +267,8 @@ impl Process {
     fn debug(&mut self) -> Result<()> {
         let Some(mapping) = self.mappings.front() else { return self.map() };
         let may = arch::DEBUGGERS && mapping.window.device == 0 && self.bound.has(mapping.window, mapping.time);
-        let found = debugged(&mapping.vma)?.map(drop);
-        self.compare("a debugger's read", found, if may { Ok(()) } else { Err(Errno::EIO) })
+        let found = debugged(&mapping.vma)?;
+        self.compare("a debugger's read", &found, if may { Ok(()) } else { Err(Errno::EIO) })
     }
 
     /// How many windows the driver says that there are.
@@ -285,7 +285,7 @@ impl Process {
             info.windows,
             self.bound
         );
-        self.compare("MAP_IOC_INFO", found, if gone { Err(Errno::ENODEV) } else { Ok(()) })
+        self.compare("MAP_IOC_INFO", &found, if gone { Err(Errno::ENODEV) } else { Ok(()) })
     }
 
     /// mremap(2) to another place.
@@ -293,7 +293,7 @@ impl Process {
         let Some(mapping) = self.mappings.pop_back() else { return self.map() };
         let place = Vma::reserve((mapping.pages * PAGE) as usize)?;
         let moved = mapping.vma.move_to(place);
-        self.compare("mremap(2)", moved.as_ref().map(drop).map_err(|errno| *errno), Ok(()))?;
+        self.compare("mremap(2)", &moved, Ok(()))?;
         self.mappings.push_front(Mapping { vma: moved?, ..mapping });
         Ok(())
     }

@@ -328,10 +328,12 @@ fn every_interrupt_that_is_raised_is_counted(host: &mut Host) -> Result<()> {
     let pulse = Window::open("pulse")?;
     let line = pulse.line(0)?;
     // A million, unless the machine is too busy for them. On arm the emulator takes three times as long for each.
-    let chunks = match () {
-        () if kernel::is_debug() => 2,
-        () if cfg!(target_arch = "arm") => 25,
-        () => 100,
+    let chunks = if kernel::is_debug() {
+        2
+    } else if cfg!(target_arch = "arm") {
+        25
+    } else {
+        100
     };
     let eventfd = eventfd()?;
     pulse.set_eventfd(0, eventfd.as_fd().as_raw_fd())?;

@@ -19,18 +19,18 @@ crate::tests! {
     what_is_released_late_is_nobodys_memory,
 }
 
-/// Unloads the driver and waits for the last release: until then the kernel has a directory of the driver's name, and no
+/// Waits for the last release of a driver that was unloaded, or did not load: until then the kernel has a directory of the driver's name, and no
 /// driver of that name can be loaded. The kernel draws a delay of up to four seconds for every object, and KASAN reports a use
 /// after free.
-fn unload(loaded: Loaded) -> Result<()> {
-    drop(loaded);
+fn wait_for_release() -> Result<()> {
     sleep(Duration::from_secs(6));
     ensure!(!Path::new(DRIVER).exists(), "{DRIVER} is there six seconds after the driver went");
     Ok(())
 }
 
 fn the_drivers_objects_are_released_late(_: &mut Host) -> Result<()> {
-    unload(Loaded::new()?)?;
+    drop(Loaded::new()?);
+    wait_for_release()?;
     let log = kernel::log_since("map-suite:")?;
     let late = |line: &str| line.contains("'map' (") && line.contains("(delayed ");
     ensure!(log.lines().any(late), "the kernel does not log a delayed release: {log}");
@@ -41,11 +41,11 @@ fn what_is_released_late_is_nobodys_memory(_: &mut Host) -> Result<()> {
     for parameters in [&[][..], &["windows=0xc0000000+1M"][..]] {
         let loaded = Loaded::with(parameters)?;
         drop(user::open()?);
-        unload(loaded)?;
+        drop(loaded);
+        wait_for_release()?;
     }
     // A load that fails half way.
     let result = kernel::insmod(&["major=512"])?;
     ensure!(result == Err(Errno::EINVAL), "a major number that does not exist: {result:?}");
-    sleep(Duration::from_secs(6));
-    Ok(())
+    wait_for_release()
 }
