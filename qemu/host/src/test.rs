@@ -16,14 +16,14 @@ use std::{
 };
 
 use anyhow::{bail, Context, Result};
-use map_protocol::{plan, Fuzz, Job, Outcome, Suite, Task};
+use map_protocol::{plan, Job, Outcome, Suite, Task};
 
 use crate::{
     advisories,
     arch::{self, Arch},
     dt,
     flavour::{self, Flavour},
-    fuzz::FuzzOptions,
+    fuzz::{FuzzOptions, Part},
     kernels::{self, KernelId, Origin, Supply},
     memory::Memory,
     module::{self, Compiler, Modules},
@@ -87,8 +87,7 @@ pub fn test(options: &Options, ui: &Ui) -> Result<ExitCode> {
     let filter = options.only.as_deref().unwrap_or("");
     let (queue, planned) = mpsc::channel();
     let planned = Mutex::new(planned);
-    let fuzz = options.fuzz.fuzz();
-    let worker = || run_all(&planned, filter, &fuzz, &tally, ui);
+    let worker = || run_all(&planned, filter, &tally, ui);
     let (begun, may_begin) = mpsc::channel();
     thread::scope(|scope| {
         let workers = thread::available_parallelism().map_or(1, usize::from);
@@ -338,21 +337,17 @@ struct PlannedSuite {
     spec: &'static SuiteSpec,
     plan: Arc<Plan>,
     files: Files,
+    /// The random operations, if it does any.
+    fuzz: Part,
 }
 
 /// Runs planned suites until there will be no more.
-fn run_all(
-    planned: &Mutex<mpsc::Receiver<PlannedSuite>>,
-    filter: &str,
-    fuzz: &Fuzz,
-    tally: &Tally<'_>,
-    ui: &Ui,
-) -> Result<()> {
+fn run_all(planned: &Mutex<mpsc::Receiver<PlannedSuite>>, filter: &str, tally: &Tally<'_>, ui: &Ui) -> Result<()> {
     loop {
         let next = planned.lock().unwrap_or_else(PoisonError::into_inner).recv();
         // The queue is closed.
         let Ok(suite) = next else { return Ok(()) };
-        run_suite(&suite, filter, fuzz, tally, ui)?;
+        run_suite(&suite, filter, tally, ui)?;
     }
 }
 
@@ -393,9 +388,11 @@ fn guests(
         let Some(artifacts) = artifacts(&tools, &programs, *kernel, lint, tally, ui)? else { continue };
         let artifacts = Arc::new(artifacts);
         for spec in specs {
-            if let Some(files) = runtime_overlays(&artifacts, spec, tally, ui)? {
-                let (artifacts, plan) = (Arc::clone(&artifacts), Arc::clone(&plan));
-                queue.send(PlannedSuite { artifacts, spec, plan, files }).context("no worker is left")?;
+            let Some(files) = runtime_overlays(&artifacts, spec, tally, ui)? else { continue };
+            let parts = if spec.suite == Suite::Model { options.fuzz.parts() } else { vec![Part::default()] };
+            for fuzz in parts {
+                let (artifacts, plan, files) = (Arc::clone(&artifacts), Arc::clone(&plan), files.clone());
+                queue.send(PlannedSuite { artifacts, spec, plan, files, fuzz }).context("no worker is left")?;
             }
         }
         // If it failed, nobody waits any more.
@@ -477,19 +474,28 @@ fn runtime_overlays(artifacts: &Artifacts, spec: &SuiteSpec, tally: &Tally<'_>, 
 }
 
 /// Boots a guest and counts the tests that run in it.
-fn run_suite(planned: &PlannedSuite, filter: &str, fuzz: &Fuzz, tally: &Tally<'_>, ui: &Ui) -> Result<()> {
-    let PlannedSuite { artifacts, spec, plan, files } = planned;
+fn run_suite(planned: &PlannedSuite, filter: &str, tally: &Tally<'_>, ui: &Ui) -> Result<()> {
+    let PlannedSuite { artifacts, spec, plan, files, fuzz } = planned;
     let SuiteSpec { name, suite, dev, append, overlay, hardware, timeout_factor, reports, .. } = **spec;
     let (arch, title) = (artifacts.tools.arch, artifacts.kernel.title());
     let count = |result: TestResult| {
         let test = format!("{title}: {name}: {}", result.name);
         tally.count_with(test, &result.outcome, result.took, &result.note);
     };
+    let Some(fuzz) = fuzz.begin() else {
+        let reason = format!("the time was over before the operations from seed {} on", fuzz.seed());
+        tally.count(format!("{title}: {name}"), &Outcome::Skipped(reason), Duration::ZERO);
+        return Ok(());
+    };
     ui.step(format!("Booting {title} for the suite \"{name}\""));
-    let task = Task::Suite { suite, filter: filter.to_owned(), fuzz: fuzz.clone() };
-    let job = Job { channel: arch.channel.into(), dev, module: None, task };
     let memory = Memory::sized(arch, hardware.memory_mib.unwrap_or(arch.memory_mib))?;
-    let stem: String = name.chars().filter(|letter| letter.is_alphanumeric()).collect();
+    let mut stem: String = name.chars().filter(|letter| letter.is_alphanumeric()).collect();
+    if suite == Suite::Model {
+        // Another part may run at the same time.
+        stem += &fuzz.seed.to_string();
+    }
+    let task = Task::Suite { suite, filter: filter.to_owned(), fuzz };
+    let job = Job { channel: arch.channel.into(), dev, module: None, task };
     let timeout = TIMEOUT * artifacts.kernel.id.flavour.timeout_factor * timeout_factor;
     let guest = Guest::new(artifacts, &stem, job, timeout)?
         .append(&[append.to_owned()])
