@@ -3,13 +3,16 @@
 //! Plants bugs one after the other, and looks whether a test notices: `map-qemu mutants`.
 //!
 //! The bugs are lists in `qemu/mutants/`. Each is planted in a copy of this clone, where what should notice it is built
-//! and run. It counts as noticed only if that builds, and then a test fails, by its name.
+//! and run; there are as many copies as processors. A bug counts as noticed only if that builds, and then a test fails, by
+//! its name.
 
 use std::{
     collections::BTreeSet,
     fs,
     path::{Component, Path, PathBuf},
     process::{Command, ExitCode},
+    sync::{Mutex, PoisonError},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -124,28 +127,40 @@ pub fn mutants(options: &Options, ui: &Ui) -> Result<ExitCode> {
         mutants.iter().for_each(|mutant| println!("{}: {}", mutant.file.display(), mutant.name));
         return Ok(ExitCode::SUCCESS);
     }
-    let copy = Copy::new()?;
+    let workers = thread::available_parallelism().map_or(1, usize::from).min(mutants.len());
+    let copies = (0..workers).map(Copy::new).collect::<Result<Vec<_>>>()?;
     for package in packages(&mutants) {
         ui.step(format!("The tests of {package}, without a bug"));
-        match copy.host(package)? {
+        match copies[0].host(package)? {
             Fate::Survived => (),
             fate => bail!("the tests of {package} fail without a bug: {fate:?}"),
         }
     }
-    let mut counts = [0; 3];
-    for (index, mutant) in mutants.iter().enumerate() {
-        ui.step(format!("{} of {}: {}", index + 1, mutants.len(), mutant.name));
-        let began = Instant::now();
-        let fate = copy.plant(mutant)?;
-        let (place, line) = match &fate {
-            Fate::Noticed(tests) => (0, format!("noticed   {}: {}", mutant.name, shown(tests))),
-            Fate::Survived => (1, format!("SURVIVED  {} ({}): {}", mutant.name, mutant.file.display(), mutant.why)),
-            Fate::Broken(reason) => (2, format!("BROKEN    {}: {reason}", mutant.name)),
-        };
-        counts[place] += 1;
-        ui.result(format!("{line} ({:.0} s)", began.elapsed().as_secs_f64()));
-    }
-    let [noticed, survived, broken] = counts;
+    let counts = Mutex::new([0; 3]);
+    let left = Mutex::new((1..).zip(&mutants));
+    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let worker = |copy: &Copy| {
+        while let Some((number, mutant)) = next() {
+            ui.step(format!("{number} of {}: {}", mutants.len(), mutant.name));
+            let began = Instant::now();
+            let fate = copy.plant(mutant)?;
+            let (place, line) = match &fate {
+                Fate::Noticed(tests) => (0, format!("noticed   {}: {}", mutant.name, shown(tests))),
+                Fate::Survived => (1, format!("SURVIVED  {} ({}): {}", mutant.name, mutant.file.display(), mutant.why)),
+                Fate::Broken(reason) => (2, format!("BROKEN    {}: {reason}", mutant.name)),
+            };
+            counts.lock().unwrap_or_else(PoisonError::into_inner)[place] += 1;
+            ui.result(format!("{line} ({:.0} s)", began.elapsed().as_secs_f64()));
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = copies.iter().map(|copy| scope.spawn(|| worker(copy))).collect();
+        let ends = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| bail!("a thread panicked")));
+        // Waits for all of them, even if the first failed.
+        ends.collect::<Vec<_>>().into_iter().collect::<Result<()>>()
+    })?;
+    let [noticed, survived, broken] = counts.into_inner().unwrap_or_else(PoisonError::into_inner);
     println!("{} bugs: {noticed} noticed, {survived} survived, {broken} say nothing", mutants.len());
     Ok(if noticed == mutants.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -227,9 +242,9 @@ struct Copy {
 }
 
 impl Copy {
-    /// Makes the copy, or brings the one of an earlier run up to date.
-    fn new() -> Result<Self> {
-        let directory = crate::target().join("mutants");
+    /// Makes the copy with this number, or brings the one of an earlier run up to date.
+    fn new(number: usize) -> Result<Self> {
+        let directory = crate::target().join(format!("mutants/{number}"));
         let copy = Self { root: directory.join("tree"), build: directory.join("build") };
         let mut git = Command::new("git");
         git.current_dir(crate::root()).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
