@@ -100,8 +100,11 @@ impl fmt::Display for Modified {
 /// The bits that `modify` replaces, and their new values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change {
+    /// All bits that are replaced.
     mask: u64,
     value: u64,
+    /// Those that the user named. The others may read as anything.
+    named: u64,
 }
 
 impl Change {
@@ -116,7 +119,17 @@ impl Change {
         if twice != 0 {
             return Err(Failure::Usage(format!("the bits {twice:#x} are named twice: by --set, --clear or --mask")));
         }
-        Ok(Self { mask: mask | set | clear, value: value | set })
+        Ok(Self::of(mask | set | clear, value | set))
+    }
+
+    /// These bits, and nothing beside them.
+    fn of(mask: u64, value: u64) -> Self {
+        Self { mask, value, named: mask }
+    }
+
+    /// The bits that must read as they were written, and how.
+    fn verified(self) -> (u64, u64) {
+        (self.named, self.value & self.named)
     }
 
     /// The change of bits of `known`, with what becomes of the fields that it would disturb.
@@ -131,19 +144,24 @@ impl Change {
             )));
         }
         let Some(first) = hazards.first() else { return Ok(self) };
-        let others = hazards.iter().fold(0, |mask, hazard| mask | hazard.field.mask()) & !self.mask;
         match neighbours {
             None => Err(Failure::Usage(format!(
-                "writing {} alone would write {} too: {}; say what becomes of it, by --neighbours keep, zero or one, or \
-                 write all of {}",
+                "writing {} alone would write {first} too: {}; say what becomes of it, by --neighbours keep, zero or \
+                 one, or write all of {}",
                 known.path(),
-                first.field.path(),
                 first.reason,
                 known.register.path()
             ))),
-            Some(Neighbours::Keep) => Ok(self),
-            Some(Neighbours::Zero) => Ok(Self { mask: self.mask | others, value: self.value }),
-            Some(Neighbours::One) => Ok(Self { mask: self.mask | others, value: self.value | others }),
+            Some(neighbours) => Ok(self.with(neighbours, hazards.iter().fold(0, |mask, hazard| mask | hazard.mask))),
+        }
+    }
+
+    /// The change with what is written to the bits of `others`.
+    fn with(self, neighbours: Neighbours, others: u64) -> Self {
+        match neighbours {
+            Neighbours::Keep => self,
+            Neighbours::Zero => Self { mask: self.mask | others, ..self },
+            Neighbours::One => Self { mask: self.mask | others, value: self.value | others, ..self },
         }
     }
 }
@@ -356,12 +374,13 @@ impl Writing {
     }
 
     fn modify(&self, ctx: &mut Context, change: Change, verify: bool) -> Result<(), Failure> {
-        let (&Self { ref view, width, ref known, .. }, Change { mask, value }) = (self, change);
+        let (&Self { ref view, width, ref known, .. }, Change { mask, value, .. }) = (self, change);
         ctx.before_loads(view)?;
         let before = view.modify_value(width, 0, mask, value)?;
         ctx.after_stores(view, 0, view.len())?;
         if verify {
-            read_back(&mut ctx.out, view, width, 0, mask, value)?;
+            let (mask, expected) = change.verified();
+            read_back(&mut ctx.out, view, width, 0, mask, expected)?;
         }
         let after = (before & !mask) | value;
         ctx.out.emit(&Modified {
@@ -410,7 +429,7 @@ fn part(target: &Target, assignment: &Assignment, neighbours: Option<Neighbours>
                     field.max()
                 ))
             })?;
-            let change = Change { mask: field.mask(), value };
+            let change = Change::of(field.mask(), value);
             let change = match known {
                 Some(known) => change.beside(known, neighbours)?,
                 None => change,
@@ -476,11 +495,23 @@ mod tests {
 
     #[test]
     fn a_change_names_every_bit_once() {
-        assert_eq!(Change::new(None, Some(0x80), Some(3)).unwrap(), Change { mask: 0x83, value: 0x80 });
-        assert_eq!(Change::new(Some((0xf0, 0x50)), Some(1), None).unwrap(), Change { mask: 0xf1, value: 0x51 });
+        assert_eq!(Change::new(None, Some(0x80), Some(3)).unwrap(), Change::of(0x83, 0x80));
+        assert_eq!(Change::new(Some((0xf0, 0x50)), Some(1), None).unwrap(), Change::of(0xf1, 0x51));
         assert!(Change::new(None, Some(3), Some(1)).is_err());
         assert!(Change::new(Some((0xf0, 0x50)), Some(0x10), None).is_err());
         assert!(Change::new(Some((0xf0, 0x51)), None, None).is_err());
+    }
+
+    /// A neighbour that clears when a one is written, or that cannot be read, does not read as it was written.
+    #[test]
+    fn what_becomes_of_the_neighbours_is_not_verified() {
+        let change = Change::of(0x1, 0x1);
+        for (neighbours, mask, value) in
+            [(Neighbours::Keep, 0x1, 0x1), (Neighbours::Zero, 0x3, 0x1), (Neighbours::One, 0x3, 0x3)]
+        {
+            let changed = change.with(neighbours, 0x2);
+            assert_eq!((changed.mask, changed.value, changed.verified()), (mask, value, (0x1, 0x1)));
+        }
     }
 
     #[test]

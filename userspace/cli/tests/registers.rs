@@ -183,6 +183,34 @@ fn what_a_write_would_do_to_other_fields_is_asked() {
 }
 
 #[test]
+fn what_a_write_would_do_to_bits_of_no_field_is_asked() {
+    let board = Board::new();
+    let svd = board.file(
+        "pending.svd",
+        r#"<device schemaVersion="1.3"><name>T</name><version>1</version><description>d</description>
+        <addressUnitBits>8</addressUnitBits><width>32</width>
+        <peripherals><peripheral><name>P</name><baseAddress>0x100</baseAddress><registers>
+        <register><name>PENDING</name><addressOffset>0x0</addressOffset><size>32</size>
+        <modifiedWriteValues>oneToClear</modifiedWriteValues></register>
+        </registers></peripheral></peripherals></device>"#,
+    );
+    let devmap = |line: &str| board.devmap(&format!("{line} --svd {svd}"));
+    for (line, path) in [("write P.PENDING:0=1", "P.PENDING:0:0"), ("modify P.PENDING --set 1", "P.PENDING")] {
+        board.set(0x100, 6);
+        devmap(line).failed(
+            2,
+            &format!(
+                "writing {path} alone would write the bits 0xfffffffe of P.PENDING too: writing a one back clears the bit"
+            ),
+        );
+        assert_eq!(board.get(0x100), 6);
+        assert_eq!(devmap(&format!("{line} --neighbours zero")).status, Some(0));
+        assert_eq!(board.get(0x100), 1, "{line}");
+    }
+    assert_eq!(devmap("write P.PENDING=5").status, Some(0));
+}
+
+#[test]
 fn bits_by_number_are_no_whole_register() {
     let board = Board::new();
     board.set(CONTROL, 0xf0f1);

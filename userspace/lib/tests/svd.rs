@@ -7,8 +7,8 @@ mod common;
 use common::FakeDevice;
 use devmap::register::{ReadOnly, ReadWrite, WriteOnly};
 use devmap::registers::{
-    Access, AccessorError, Description, DescriptionError, Field, FindError, Item, ModifiedWriteValues, Protection,
-    ReadAction, Register, Usage,
+    Access, AccessorError, Description, DescriptionError, Field, FindError, Hazard, Item, ModifiedWriteValues,
+    Protection, ReadAction, Register, Usage,
 };
 use devmap::{Endian, PhysRange, Width};
 use proptest::prelude::*;
@@ -415,7 +415,8 @@ fn a_modification_disturbs_what_is_not_as_it_reads() {
     let hazards = |path: &str| {
         let field = field(&description, path);
         let hazards = field.register().hazards(field.mask());
-        hazards.iter().map(|hazard| format!("{}: {}", hazard.field.name(), hazard.reason)).collect::<Vec<_>>()
+        let name = |hazard: &Hazard<'_>| hazard.field.as_ref().map(|field| field.name().to_owned()).unwrap();
+        hazards.iter().map(|hazard| format!("{}: {}", name(hazard), hazard.reason)).collect::<Vec<_>>()
     };
     let expected = [
         "B: it cannot be read, so what is written back to it is not what it holds",
@@ -432,6 +433,26 @@ fn a_modification_disturbs_what_is_not_as_it_reads() {
     let description = described(&registers(&register_of));
     let modified = |name| field(&description, &format!("P.R.{name}")).modified_write_values();
     assert_eq!((modified("A"), modified("E"), modified("G")), (Some(ModifiedWriteValues::OneToClear), None, None));
+}
+
+#[test]
+fn a_modification_disturbs_the_other_bits_of_a_register_without_fields() {
+    let modified = "<modifiedWriteValues>oneToClear</modifiedWriteValues>";
+    let hazards = |content: &str| {
+        let description = described(&registers(&at("R", 0, content)));
+        let register = register(&description, "P.R");
+        let hazards =
+            register.hazards(1).into_iter().map(|hazard| (hazard.mask, format!("{hazard}: {}", hazard.reason)));
+        assert!(register.hazards(0xffff_ffff).is_empty(), "all bits are written");
+        hazards.collect::<Vec<_>>()
+    };
+    let cleared = (0xffff_fffe, "the bits 0xfffffffe of P.R: writing a one back clears the bit".to_owned());
+    assert_eq!(hazards(modified), [cleared]);
+    let once = "the bits 0xfffffffe of P.R: it takes the first write alone, and this would be it";
+    assert_eq!(hazards("<access>read-writeOnce</access>"), [(0xffff_fffe, once.to_owned())]);
+    assert_eq!(hazards(""), []);
+    // Bits of no field are reserved where there are fields.
+    assert_eq!(hazards(&format!("{modified}<fields>{}</fields>", bits("A", 0, 0, ""))), []);
 }
 
 #[test]

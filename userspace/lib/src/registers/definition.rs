@@ -39,6 +39,7 @@ pub(super) struct Register {
     pub(super) access: Access,
     pub(super) protection: Option<Protection>,
     pub(super) read_action: Option<ReadAction>,
+    pub(super) modified_write_values: Option<ModifiedWriteValues>,
     pub(super) reset: Option<u64>,
     pub(super) reset_mask: u64,
     pub(super) description: Option<String>,

@@ -275,6 +275,7 @@ impl<'d> Derivation<'d> {
             access: around.access,
             protection: properties.protection,
             read_action: around.read_action,
+            modified_write_values: stated(around.modified_write_values.filter(|_| around.access.can_write())),
             reset: properties.reset_value.map(|value| value & width.max()),
             reset_mask: properties.reset_mask.unwrap_or(u64::MAX) & width.max(),
             description: elements().find_map(|register| register.description.as_deref()).map(one_line),
@@ -316,7 +317,7 @@ impl<'d> Derivation<'d> {
             bits,
             access,
             read_action: elements().find_map(|field| field.read_action).or(around.read_action),
-            modified_write_values: modified.filter(|values| *values != ModifiedWriteValues::Modify),
+            modified_write_values: stated(modified),
             description: elements().find_map(|field| field.description.as_deref()).map(one_line),
             values: self.values(&chain, bits)?,
             name,
@@ -607,6 +608,11 @@ fn inherited(properties: impl Iterator<Item = RegisterProperties>) -> RegisterPr
         first.reset_mask = first.reset_mask.or(next.reset_mask);
         first
     })
+}
+
+/// What writing does, unless it is as if nothing were said.
+fn stated(values: Option<ModifiedWriteValues>) -> Option<ModifiedWriteValues> {
+    values.filter(|values| *values != ModifiedWriteValues::Modify)
 }
 
 /// How many registers and clusters there are.

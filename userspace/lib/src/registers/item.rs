@@ -428,6 +428,19 @@ impl<'d> Register<'d> {
         self.definition.read_action
     }
 
+    /// What writing does, if the register does not become what is written. Its fields can differ.
+    ///
+    /// ```
+    /// # let text = include_str!("../../examples/svd/edu.svd");
+    /// # let board = devmap::registers::Description::parse("edu.svd", text)?;
+    /// # let devmap::registers::Item::Register(status) = board.find("EDU.STATUS")? else { unreachable!() };
+    /// assert_eq!(status.modified_write_values(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn modified_write_values(&self) -> Option<ModifiedWriteValues> {
+        self.definition.modified_write_values
+    }
+
     /// Who may access it, if not everybody.
     ///
     /// ```
@@ -532,7 +545,8 @@ impl<'d> Register<'d> {
         })
     }
 
-    /// What reading the register, changing the bits of `mask` and writing it back does to the fields that have others.
+    /// What reading the register, changing the bits of `mask` and writing it back does to the fields that have others. If
+    /// the description names no field, it is what becomes of the other bits; otherwise those of no field are reserved.
     ///
     /// ```
     /// # let text = include_str!("../../examples/svd/edu.svd");
@@ -544,8 +558,18 @@ impl<'d> Register<'d> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn hazards(&self, mask: u64) -> Vec<Hazard<'d>> {
-        let others = self.fields().filter(|field| field.mask() & !mask != 0);
-        others.flat_map(|field| field.hazards().map(move |reason| Hazard { field: field.clone(), reason })).collect()
+        let hazard = |field, mask, reason| Hazard { register: self.clone(), field, mask, reason };
+        let others = !mask & self.width().max();
+        if self.definition.fields.is_empty() {
+            let reasons = reasons(self.access(), self.modified_write_values(), self.read_action());
+            return reasons.filter(|_| others != 0).map(|reason| hazard(None, others, reason)).collect();
+        }
+        let fields = self.fields().filter(|field| field.mask() & others != 0);
+        let hazards = fields.flat_map(|field| {
+            let reasons = reasons(field.access(), field.modified_write_values(), field.read_action());
+            reasons.map(move |reason| hazard(Some(field.clone()), field.mask() & others, reason))
+        });
+        hazards.collect()
     }
 
     /// The register in a mapping of its peripheral, from the base on.
@@ -623,19 +647,32 @@ pub struct Decoded<'d> {
     pub value: Option<EnumeratedValue<'d>>,
 }
 
-/// A field that changes when another of its register is read, changed and written back.
+/// Bits that change when others of their register are read, changed and written back. It displays as what they are called.
 ///
 /// ```
 /// # let hazard: devmap::registers::Hazard<'_> = return;
-/// eprintln!("this disturbs {}: {}", hazard.field.path(), hazard.reason);
+/// eprintln!("this disturbs {hazard}: {}", hazard.reason);
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Hazard<'d> {
-    /// The field.
-    pub field: Field<'d>,
-    /// What happens to it, as a clause.
+    /// Their register.
+    pub register: Register<'d>,
+    /// Their field; `None` if the register has no fields.
+    pub field: Option<Field<'d>>,
+    /// The bits.
+    pub mask: u64,
+    /// What happens to them, as a clause.
     pub reason: &'static str,
+}
+
+impl fmt::Display for Hazard<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.field {
+            Some(field) => f.write_str(field.path()),
+            None => write!(f, "the bits {:#x} of {}", self.mask, self.register.path()),
+        }
+    }
 }
 
 /// Bits of a register.
@@ -893,35 +930,39 @@ impl<'d> Field<'d> {
             }),
         }
     }
+}
 
-    /// What happens to it when it is read and written back.
-    fn hazards(&self) -> impl Iterator<Item = &'static str> {
-        let unread = match self.access() {
-            Access::WriteOnly | Access::WriteOnce => {
-                Some("it cannot be read, so what is written back to it is not what it holds")
-            }
-            Access::ReadWriteOnce => Some("it takes the first write alone, and this would be it"),
-            Access::ReadOnly | Access::ReadWrite => None,
-        };
-        let written = self.modified_write_values().and_then(|values| match values {
-            ModifiedWriteValues::OneToClear => Some("writing a one back clears the bit"),
-            ModifiedWriteValues::OneToSet => Some("writing a one back sets the bit"),
-            ModifiedWriteValues::OneToToggle => Some("writing a one back inverts the bit"),
-            ModifiedWriteValues::ZeroToClear => Some("writing a zero back clears the bit"),
-            ModifiedWriteValues::ZeroToSet => Some("writing a zero back sets the bit"),
-            ModifiedWriteValues::ZeroToToggle => Some("writing a zero back inverts the bit"),
-            ModifiedWriteValues::Clear => Some("any write clears it"),
-            ModifiedWriteValues::Set => Some("any write sets it"),
-            ModifiedWriteValues::Modify => None,
-        });
-        let read = self.read_action().map(|action| match action {
-            ReadAction::Clear => "reading clears it",
-            ReadAction::Set => "reading sets it",
-            ReadAction::Modify => "reading changes it",
-            ReadAction::ModifyExternal => "reading changes something else of the device",
-        });
-        [unread, written, read].into_iter().flatten()
-    }
+/// What happens to bits of these properties when their register is read, and they are written back.
+fn reasons(
+    access: Access,
+    modified: Option<ModifiedWriteValues>,
+    read: Option<ReadAction>,
+) -> impl Iterator<Item = &'static str> {
+    let unread = match access {
+        Access::WriteOnly | Access::WriteOnce => {
+            Some("it cannot be read, so what is written back to it is not what it holds")
+        }
+        Access::ReadWriteOnce => Some("it takes the first write alone, and this would be it"),
+        Access::ReadOnly | Access::ReadWrite => None,
+    };
+    let written = modified.and_then(|values| match values {
+        ModifiedWriteValues::OneToClear => Some("writing a one back clears the bit"),
+        ModifiedWriteValues::OneToSet => Some("writing a one back sets the bit"),
+        ModifiedWriteValues::OneToToggle => Some("writing a one back inverts the bit"),
+        ModifiedWriteValues::ZeroToClear => Some("writing a zero back clears the bit"),
+        ModifiedWriteValues::ZeroToSet => Some("writing a zero back sets the bit"),
+        ModifiedWriteValues::ZeroToToggle => Some("writing a zero back inverts the bit"),
+        ModifiedWriteValues::Clear => Some("any write clears it"),
+        ModifiedWriteValues::Set => Some("any write sets it"),
+        ModifiedWriteValues::Modify => None,
+    });
+    let read = read.map(|action| match action {
+        ReadAction::Clear => "reading clears it",
+        ReadAction::Set => "reading sets it",
+        ReadAction::Modify => "reading changes it",
+        ReadAction::ModifyExternal => "reading changes something else of the device",
+    });
+    [unread, written, read].into_iter().flatten()
 }
 
 impl fmt::Debug for Field<'_> {
