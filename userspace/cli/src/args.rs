@@ -400,11 +400,12 @@ Examples:
 Child processes touch every byte of a mapping and a page after it, and report its value or the signal that ended them. \
 The output has the rules, what happened and a drawing; the exit status is 1 if this machine deviates from the rules. \
 The files for it are temporary. `device` loads every byte of two pages of the device, one by one: use it on memory, \
-not on registers. `all` leaves it out, and says why, if there is no driver or no window.
+not on registers. Without an address it takes the first window that `info` shows as memory, reserved or declared. `all` \
+leaves it out, and says why, if there is no driver or no such window.
 
 Examples:
   devmap lab beyond-eof                where SIGBUS begins, and where SIGSEGV
-  devmap lab device 0xc0000000         at an address, instead of in the first window
+  devmap lab device 0xc0000000         at an address, instead of in the first window of memory
   devmap lab all --json | jq -c 'select(.agrees | not)'")]
     Lab(LabArgs),
 
@@ -758,7 +759,7 @@ pub struct ExplainArgs {
 pub struct LabArgs {
     /// What to try out
     pub experiment: Experiment,
-    /// Where to try out `device` [default: the start of the first window]
+    /// Where to try out `device` [default: the start of the first window of memory]
     #[arg(value_parser = address, add = places())]
     pub address: Option<Location>,
 }

@@ -694,6 +694,9 @@ const EXPERIMENTS: [&str; 5] = ["partial", "beyond-eof", "grow", "rounding", "de
 /// The rules in words, with the output of the lab.
 const DOCUMENTATION: &str = include_str!("../../../../docs/mmap.md");
 
+/// A window of all the memory, which the lab takes without an address.
+const MEMORY: &str = "windows=sdram@0xc0000000+3M:memory";
+
 /// Fails unless the lab agreed, and did these experiments.
 fn agreed(ran: &Ran, experiments: &[&str]) -> Result<()> {
     ensure!(ran.status == Some(0) && ran.err.is_empty() && !ran.out.contains("DIFFERS"), "{ran:?}");
@@ -707,7 +710,7 @@ fn agreed(ran: &Ran, experiments: &[&str]) -> Result<()> {
 fn the_lab_agrees_with_this_machine(host: &mut Host) -> Result<()> {
     // The lab shows bytes of the pattern.
     host.fill(120)?;
-    let _loaded = Loaded::with(&[WHOLE])?;
+    let _loaded = Loaded::with(&[MEMORY])?;
     let ran = devmap("lab all")?;
     host.note(ran.out.clone())?;
     agreed(&ran, &EXPERIMENTS)?;
@@ -726,7 +729,7 @@ fn the_lab_agrees_with_this_machine(host: &mut Host) -> Result<()> {
 fn the_lab_leaves_no_core_and_changes_no_memory(host: &mut Host) -> Result<()> {
     let seed = 121;
     host.fill(seed)?;
-    let _loaded = Loaded::with(&[WHOLE])?;
+    let _loaded = Loaded::with(&[MEMORY])?;
     let scratch = Scratch::new()?;
     let directory = scratch.path("");
     // The kernel would write a file `core` into the working directory of a process that crashes.
@@ -749,7 +752,7 @@ fn the_lab_needs_memory_that_it_may_read(_: &mut Host) -> Result<()> {
     // The last page alone; the next one is refused.
     let last = START + LENGTH - page as u64;
     let ran = {
-        let _loaded = Loaded::with(&[&format!("windows=last@{last:#x}+{page}:ro")])?;
+        let _loaded = Loaded::with(&[&format!("windows=last@{last:#x}+{page}:ro:memory")])?;
         devmap("lab device 0xc0000000")?
             .failed(3, &["the range is outside of every window", "the nearest is last@"])?;
         devmap("lab device")?

@@ -297,15 +297,12 @@ struct DeviceRange {
 }
 
 impl DeviceRange {
-    /// At `address`, or else the first window.
+    /// At `address`, or else the first window of memory.
     fn find(device: &Device, address: Option<u64>, page_size: PageSize) -> Result<Self, Failure> {
         // A device of another driver fails here, with or without an address.
         let windows = device.windows()?;
         let Some(start) = address else {
-            let first = windows.first().ok_or_else(|| {
-                Failure::Usage("the driver has no windows: give the address of memory that may be read".into())
-            })?;
-            let first = offsets(device, first);
+            let first = offsets(device, first_of_memory(&windows)?);
             return Ok(Self { start: first.start(), last: first.last() });
         };
         if page_size.round_down(start) != start {
@@ -328,6 +325,17 @@ impl DeviceRange {
         };
         Ok(Self { start, last })
     }
+}
+
+/// The first window that is known to be memory: a load may change registers.
+fn first_of_memory(windows: &[Window]) -> Result<&Window, Failure> {
+    windows.iter().find(|window| window.reserved || window.memory).ok_or_else(|| {
+        let lacks = match windows {
+            [] => "the driver has no windows",
+            _ => "no window is known to be memory, by a reserved node or the option `memory`",
+        };
+        Failure::Usage(format!("{lacks}: give the address of memory that may be read"))
+    })
 }
 
 /// The offsets of `window` in `device`, which lists it.
@@ -423,6 +431,28 @@ mod tests {
         let failure = verdict(2, 40).unwrap_err();
         assert_eq!(failure.to_string(), "this machine does not do what the rules say in 2 of 40 cases");
         assert_eq!(failure.status(), 1);
+    }
+
+    #[test]
+    fn without_an_address_only_memory_is_loaded() {
+        let window = |start| Window::new(PhysRange::new(start, 0x1000).unwrap());
+        let registers = window(0xfe00_0000);
+        let (mut reserved, mut declared) = (window(0xc000_0000), window(0xd000_0000));
+        (reserved.reserved, declared.memory) = (true, true);
+        for memory in [reserved, declared] {
+            assert_eq!(first_of_memory(&[registers, memory]).unwrap(), &memory);
+        }
+        for (windows, says) in [
+            (&[][..], "the driver has no windows: give the address of memory that may be read"),
+            (
+                &[registers],
+                "no window is known to be memory, by a reserved node or the option `memory`: give the address of memory \
+                 that may be read",
+            ),
+        ] {
+            let failure = first_of_memory(windows).unwrap_err();
+            assert_eq!((failure.to_string().as_str(), failure.status()), (says, 2));
+        }
     }
 
     #[test]
