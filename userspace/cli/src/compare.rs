@@ -89,8 +89,8 @@ pub fn compare(ctx: &mut Context, extent: Extent, other: Location) -> Result<(),
 
 /// Compares the contents of the file at `path` with the memory at `place`.
 pub fn verify(ctx: &mut Context, path: &Path, place: Place) -> Result<(), Failure> {
-    let mut input = Input::open(path)?;
-    let mapping = ctx.map_for_reading(input.area(place)?)?;
+    let (mut input, area) = Input::open(path, place)?;
+    let mapping = ctx.map_for_reading(area)?;
     let difference = compare_with(ctx, "verified", &mapping, |_, expected| input.read(expected))?;
     print_result(ctx, &mapping, difference)?;
     match difference {

@@ -57,8 +57,8 @@ pub fn fill(ctx: &mut Context, extent: Extent, value: u64, verify: bool) -> Resu
 
 /// Stores the contents of the file at `path` at `place`.
 pub fn load(ctx: &mut Context, path: &Path, place: Place, verify: bool) -> Result<(), Failure> {
-    let mut input = Input::open(path)?;
-    let mapping = ctx.map_for_writing(input.area(place)?)?;
+    let (mut input, area) = Input::open(path, place)?;
+    let mapping = ctx.map_for_writing(area)?;
     let bulk = ctx.bulk(&mapping);
     bulk.check(Operation::Write, 0, mapping.len())?;
     let mut differs = None;

@@ -9,6 +9,8 @@ use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use common::{program_in_shell, start, FakeDevice, Ran};
 use tempfile::TempDir;
@@ -112,6 +114,27 @@ fn load_a_part_of_a_file_or_what_comes_through_a_pipe() {
     child.stdin.take().unwrap().write_all(b"abcd").unwrap();
     assert!(child.wait().unwrap().success());
     assert_eq!(fake.contents(), b"..0123..abcd....");
+}
+
+#[test]
+fn a_range_takes_no_more_of_a_pipe_than_it_has() {
+    let fake = FakeDevice::new(b"................");
+    for command in ["load", "verify"] {
+        let mut child = start(fake.command().args([command, "-", "2+4"]).stdin(Stdio::piped()));
+        // The pipe has more, and no end.
+        let mut pipe = child.stdin.take().unwrap();
+        pipe.write_all(b"abcdef").unwrap();
+        let end = Instant::now() + Duration::from_secs(20);
+        while child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < end || child.kill().is_err(), "{command} reads on");
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ran::wait(child).printed("");
+    }
+    assert_eq!(fake.contents(), b"..abcd..........");
+    // These are no places for files, whatever the file has.
+    fake.devmap(&["load", "/dev/zero", "0:1"]).failed(2, "is a bit field: give an address or a range");
+    fake.devmap(&["load", "/dev/zero", "UART0"]).failed(2, "is the name of a register: give an address or a range");
 }
 
 #[test]
