@@ -76,15 +76,16 @@ pub struct Options {
     #[arg(long, value_name = "PATH", default_value = DEFAULT_DEVICE, env = "DEVMAP_DEVICE", overrides_with = "device")]
     pub device: PathBuf,
 
-    /// Where numbers without a name count from: ADDRESS, or a name as in a place
+    /// Where numbers without a name count from: ADDRESS, or a name as in a place. A peripheral of a description begins
+    /// there, too, whatever it says, unless the name has a place, as in UART0@PLACE.CR; so it may be only one
     #[arg(long, value_name = "PLACE", value_parser = address, add = places(), overrides_with = "base")]
     pub base: Option<Location>,
 
-    /// The same for a window, also for one whose name begins as a number does
+    /// The same for a window, also for one whose name begins as a number does. A peripheral begins there, as with --base
     #[arg(long, value_name = "NAME", value_parser = window, add = windows(), overrides_with = "window", conflicts_with = "base")]
     pub window: Option<Name>,
 
-    /// The same for a PCI device, as in 0000:01:00.0/0
+    /// The same for a PCI device, as in 0000:01:00.0/0. Its description counts from there, as with --base
     #[arg(long, value_name = "DEVICE/BAR", value_parser = pci, overrides_with = "pci", conflicts_with_all = ["base", "window"])]
     pub pci: Option<Base>,
 

@@ -40,6 +40,8 @@ pub struct Context {
     pub format: Format,
     /// Where numbers without a name count from.
     start: Option<Location>,
+    /// The peripheral that is there, whatever its description says, with its address in that.
+    moved: RefCell<Option<(String, u64)>>,
     catalog: Catalog,
     width: Option<Width>,
     sync_cache: bool,
@@ -64,6 +66,7 @@ impl Context {
             out,
             format,
             start,
+            moved: RefCell::default(),
             catalog,
             width,
             sync_cache,
@@ -93,9 +96,21 @@ impl Context {
         &self.catalog
     }
 
-    /// Where numbers without a name count from, if it is not address 0.
-    pub fn start(&self) -> Option<Location> {
-        self.start
+    /// Where --base says that the peripheral of this name and address begins, if it says it. There is only one.
+    pub fn moved(&self, name: &str, address: u64) -> Result<Option<Location>, Failure> {
+        let Some(start) = self.start else { return Ok(None) };
+        let mut moved = self.moved.borrow_mut();
+        match &*moved {
+            Some((other, of_other)) if (other.as_str(), *of_other) != (name, address) => Err(Failure::Usage(format!(
+                "--base, --window and --pci say where one peripheral begins, and {other} and {name} are two: name one of \
+                 them, or say where each is, as in {name}@PLACE"
+            ))),
+            Some(_) => Ok(Some(start)),
+            None => {
+                *moved = Some((name.into(), address));
+                Ok(Some(start))
+            }
+        }
     }
 
     /// `location`, from where --base says if it has no name.

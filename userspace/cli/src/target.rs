@@ -208,9 +208,18 @@ impl Context {
         Ok(())
     }
 
-    /// Where the register is: from where its peripheral is said to be, by the name or by --base, or by the description.
+    /// Where the peripheral begins: where the name, or else --base, or else the description says.
+    fn start_of(&self, symbol: Symbol, peripheral: &Peripheral<'static>) -> Result<Location, Failure> {
+        let said = match symbol.at {
+            Some(at) => Some(at),
+            None => self.moved(peripheral.name(), peripheral.base())?,
+        };
+        Ok(said.map_or(Location::absolute(peripheral.base()), settled))
+    }
+
+    /// Where the register is, from where its peripheral begins.
     pub fn address(&self, symbol: Symbol, register: &Register<'static>) -> Result<Location, Failure> {
-        let start = symbol.at.or(self.start()).map_or(Location::absolute(register.peripheral().base()), settled);
+        let start = self.start_of(symbol, register.peripheral())?;
         match start.address.checked_add(register.offset()) {
             Some(address) => Ok(Location { address, ..start }),
             None => Err(Failure::Usage(format!("{} from {start} on goes beyond the last address", register.path()))),
@@ -220,7 +229,7 @@ impl Context {
     /// The bytes of a peripheral.
     pub fn block(&self, symbol: Symbol, peripheral: &Peripheral<'static>) -> Result<Area, Failure> {
         let range = peripheral.range()?;
-        let start = symbol.at.or(self.start()).map_or(Location::absolute(range.start()), settled);
+        let start = self.start_of(symbol, peripheral)?;
         match PhysRange::new(start.address, range.length()) {
             Some(range) => Ok(Area { base: start.base, range }),
             None => Err(Failure::Usage(format!("{} from {start} on goes beyond the last address", peripheral.name()))),

@@ -255,6 +255,35 @@ fn the_base_counts_once() {
 }
 
 #[test]
+fn the_base_moves_one_peripheral() {
+    let board = Board::new();
+    let devmap = |line: &str| board.devmap(&format!("{line} --svd {SVD} --svd ../lib/examples/svd/pl031.svd"));
+    let script = board.file("script", "write UART0.CR=1\nwrite RTC.RTCCR=1\n");
+    let says =
+        "--base, --window and --pci say where one peripheral begins, and UART0 and RTC are two: name one of them, or \
+                say where each is, as in RTC@PLACE";
+    for line in [
+        "read UART0.CR RTC.RTCCR --base 0x1000",
+        "write UART0.CR=1 RTC.RTCCR=1 --base 0x1000",
+        "snapshot UART0.CR RTC --base 0x1000",
+        "registers --base 0x1000",
+        "registers *.*CR --base 0x1000",
+        "read UART0.CR RTC.RTCCR --window fpga",
+        "read UART0.CR RTC.RTCCR --pci 01:00.0/0",
+        &format!("run {script} --base 0x1000"),
+    ] {
+        let ran = devmap(line);
+        ran.failed(2, says);
+        assert_eq!(ran.out, "", "{line}");
+    }
+    assert_eq!((board.get(0x1030), board.get(0x100c)), (0, 0));
+    board.set(0x1030, 5);
+    board.set(0x200c, 7);
+    devmap("read -q UART0.CR UART0.CR:0 --base 0x1000").printed("0x00000005\n0x1\n");
+    devmap("read -q UART0.CR RTC@0x2000.RTCCR 0x30 --base 0x1000").printed("0x00000005\n0x00000007\n0x00000005\n");
+}
+
+#[test]
 fn all_descriptions_are_searched_and_an_ambiguous_name_says_where() {
     let board = Board::new();
     let devmap = |line: &str| {
