@@ -89,8 +89,12 @@ pub fn compare(ctx: &mut Context, extent: Extent, other: Location) -> Result<(),
 
 /// Compares the contents of the file at `path` with the memory at `place`.
 pub fn verify(ctx: &mut Context, path: &Path, place: Place) -> Result<(), Failure> {
-    let (mut input, area) = Input::open(path, place)?;
-    let mapping = ctx.map_for_reading(area)?;
+    let (mut input, area) = Input::open(path, ctx.plain(place)?)?;
+    let extent = match place {
+        Place::Register(symbol) => Extent::Register(symbol),
+        _ => area.into(),
+    };
+    let mapping = ctx.map_for_reading(extent)?;
     let difference = compare_with(ctx, "verified", &mapping, |_, expected| input.read(expected))?;
     print_result(ctx, &mapping, difference)?;
     match difference {

@@ -132,7 +132,7 @@ fn dispatch(args: Args) -> Result<(), Failure> {
         Some(Command::Save(args)) => transfer::save(ctx, args.range, &args.file),
         Some(Command::Copy(args)) => transfer::copy(ctx, args.range, args.target, args.verify),
         Some(Command::Compare(args)) => compare::compare(ctx, args.range, args.other),
-        Some(Command::Verify(args)) => compare::verify(ctx, &args.file, ctx.plain(args.place)?),
+        Some(Command::Verify(args)) => compare::verify(ctx, &args.file, args.place),
         Some(Command::Search(args)) => {
             let pattern = search::Pattern::new(ctx, &args.values, args.text, args.bytes.as_deref())?;
             search::search(ctx, args.range, &pattern, args.max_count)

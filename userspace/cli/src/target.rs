@@ -87,7 +87,7 @@ impl Context {
         Ok(self.targets(&[place], purpose)?.remove(0))
     }
 
-    /// `place` without names of registers, for commands that read many bytes.
+    /// `place` without names of registers.
     pub fn plain(&self, place: Place) -> Result<Place, Failure> {
         match place {
             Place::Register(symbol) => Ok(Place::Range(self.area_of(symbol)?)),
@@ -95,33 +95,23 @@ impl Context {
         }
     }
 
-    /// All bytes of the register or peripheral that has this name, for commands that read them.
+    /// All bytes of the register or peripheral that has this name, also those that must not be read.
     pub fn area_of(&self, symbol: Symbol) -> Result<Area, Failure> {
         Ok(self.area_and_registers(symbol)?.0)
     }
 
     fn area_and_registers(&self, symbol: Symbol) -> Result<(Area, Vec<Register<'static>>), Failure> {
-        let (area, registers) = match (self.catalog().find(symbol.path)?, symbol.bits) {
+        match (self.catalog().find(symbol.path)?, symbol.bits) {
             (Item::Peripheral(peripheral), None) => {
                 let registers: Vec<_> = peripheral.registers().collect::<Result<_, _>>()?;
-                (self.block(symbol, &peripheral), registers)
+                Ok((self.block(symbol, &peripheral)?, registers))
             }
             (Item::Register(register), None) => {
-                let start = self.address(symbol, &register);
-                let area = start.and_then(|start| start.area(register.width().bytes()).map_err(Failure::Usage));
-                (area, vec![register])
+                let start = self.address(symbol, &register)?;
+                Ok((start.area(register.width().bytes()).map_err(Failure::Usage)?, vec![register]))
             }
-            _ => {
-                return Err(Failure::Usage(format!("{symbol} is a part of a register: read it, or name the register")))
-            }
-        };
-        if let Some(register) = registers.iter().find(|register| is_changed_by_reading(register)) {
-            return Err(Failure::Usage(format!(
-                "reading {} changes the device: read it by its name, or give addresses without it",
-                register.path()
-            )));
+            _ => Err(Failure::Usage(format!("{symbol} is a part of a register: read it, or name the register"))),
         }
-        Ok((area?, registers))
     }
 
     fn resolve(&self, symbol: Symbol, purpose: Purpose, targets: &mut Vec<Target>) -> Result<(), Failure> {
@@ -255,6 +245,9 @@ impl Context {
             }
             Extent::Register(symbol) => {
                 let (area, registers) = self.area_and_registers(symbol)?;
+                if let Some(why) = registers.iter().find_map(|register| refuses_bulk(register, registers.len() > 1)) {
+                    return Err(Failure::Usage(why));
+                }
                 Ok(Located::Registers(area, self.common_width(symbol, &registers)?))
             }
             Extent::Whole(base) => Ok(Located::Whole(base)),
@@ -287,6 +280,18 @@ fn changed_by_reading(peripheral: &Peripheral<'static>) -> Vec<Register<'static>
 
 fn is_changed_by_reading(register: &Register<'static>) -> bool {
     register.read_action().is_some() || register.fields().any(|field| field.read_action().is_some())
+}
+
+/// Why the bytes of the register cannot be read, alone or among `others`, if they cannot.
+fn refuses_bulk(register: &Register<'static>, others: bool) -> Option<String> {
+    let path = register.path();
+    if is_changed_by_reading(register) {
+        return Some(format!("reading {path} changes the device: read it by its name, or give addresses without it"));
+    }
+    (!register.access().can_read()).then(|| match others {
+        true => format!("{path} is write-only: read the others by their names, or give addresses without it"),
+        false => format!("{path} is write-only: it cannot be read"),
+    })
 }
 
 /// Whether they have bytes in common.

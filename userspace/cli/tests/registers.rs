@@ -239,6 +239,44 @@ fn many_bytes_are_read_in_accesses_of_the_registers_and_never_written() {
         board.devmap(line).failed(2, "is the name of a register");
     }
     assert_eq!(board.get(CONTROL), 0x301);
+    board.devmap(&format!("verify {image} UART0.CR")).failed(1, "0x09000030 has 0x01, and ");
+}
+
+#[test]
+fn many_bytes_have_no_register_that_is_write_only() {
+    let board = Board::new();
+    let svd = board.file(
+        "timer.svd",
+        r#"<device schemaVersion="1.3"><name>T</name><version>1</version><description>d</description>
+        <addressUnitBits>8</addressUnitBits><width>32</width><peripherals><peripheral><name>TIMER</name>
+        <baseAddress>0x100</baseAddress><registers>
+        <register><name>COUNT</name><addressOffset>0</addressOffset><size>32</size></register>
+        <register><name>CLEAR</name><addressOffset>4</addressOffset><size>32</size><access>write-only</access></register>
+        </registers></peripheral></peripherals></device>"#,
+    );
+    let says = "TIMER.CLEAR is write-only: read the others by their names, or give addresses without it";
+    let image = board.file("image", "abcdefgh");
+    for command in ["dump PLACE", "save PLACE /dev/null", "search PLACE 1", "compare PLACE 0", "verify IMAGE PLACE"] {
+        let devmap = |place: &str| {
+            let line = command.replace("IMAGE", &image).replace("PLACE", place);
+            board.devmap(&format!("{line} --svd {svd}"))
+        };
+        devmap("TIMER.CLEAR").failed(2, "TIMER.CLEAR is write-only: it cannot be read");
+        devmap("TIMER").failed(2, says);
+        let ran = devmap("TIMER.COUNT");
+        assert!(matches!(ran.status, Some(0 | 1)), "{ran:?}");
+    }
+}
+
+#[test]
+fn what_is_not_read_may_be_any_register() {
+    let board = Board::new();
+    for (place, bytes) in [("UART0", 4096), ("UART0.DR", 4), ("UART0.ICR", 4)] {
+        let explained = board.devmap(&format!("explain {place} --page-size 4K"));
+        assert_eq!((explained.status, explained.err.as_str()), (Some(0), ""), "{place}");
+        assert!(explained.out.lines().next().unwrap().ends_with(&format!(", {bytes} bytes")), "{explained:?}");
+        board.devmap(&format!("check {place}")).failed(3, "it is a regular file; only the map driver answers");
+    }
 }
 
 #[test]
