@@ -105,7 +105,7 @@ pub fn verify(ctx: &mut Context, path: &Path, place: Place) -> Result<(), Failur
 
 /// Fails unless every value in `mapping` is `value`.
 pub fn filled(ctx: &mut Context, mapping: &View, width: Width, value: u64) -> Result<(), Failure> {
-    let pattern = crate::search::bytes_of(ctx.endian, width, value);
+    let pattern = crate::search::bytes_of(ctx.endian(), width, value);
     let difference = compare_with(ctx, "verified", mapping, |_, expected| {
         // A block is a multiple of every width, so each begins with a whole value.
         for chunk in expected.chunks_mut(pattern.len()) {

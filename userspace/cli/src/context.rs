@@ -34,7 +34,6 @@ pub enum Access {
 /// The options, validated, and standard output.
 pub struct Context {
     pub device: PathBuf,
-    pub endian: Endian,
     pub out: Output,
     /// How values are printed as text.
     pub format: Format,
@@ -44,6 +43,7 @@ pub struct Context {
     moved: RefCell<Option<(String, u64)>>,
     catalog: Catalog,
     width: Option<Width>,
+    endian: Option<Endian>,
     sync_cache: bool,
     o_sync: bool,
     /// What is mapped for single values, so that many share a mapping.
@@ -56,19 +56,18 @@ impl Context {
     pub fn new(options: Options) -> Self {
         let Options { device, base, window, pci, values, format, svd, sync_cache, o_sync, json } = options;
         let ValueOptions { width, endian } = values;
-        let endian = endian.unwrap_or_default();
         let first_of = |base| Location { base: Some(base), address: 0 };
         let start = base.or(window.map(Base::Window).map(first_of)).or(pci.map(first_of));
         let (out, kept, catalog) = (Output::new(json), RefCell::default(), Catalog::new(svd));
         Self {
             device,
-            endian,
             out,
             format,
             start,
             moved: RefCell::default(),
             catalog,
             width,
+            endian,
             sync_cache,
             o_sync,
             mapped: RefCell::default(),
@@ -86,8 +85,18 @@ impl Context {
         self.width
     }
 
-    /// Sets the width and the byte order of values, and returns those that were set before.
-    pub fn set_values(&mut self, width: Option<Width>, endian: Endian) -> (Option<Width>, Endian) {
+    /// The byte order of a value.
+    pub fn endian(&self) -> Endian {
+        self.endian.unwrap_or_default()
+    }
+
+    /// The byte order that --endian gives, if it is present.
+    pub fn fixed_endian(&self) -> Option<Endian> {
+        self.endian
+    }
+
+    /// Sets the width and the byte order that options give, and returns those that were set before.
+    pub fn set_values(&mut self, width: Option<Width>, endian: Option<Endian>) -> (Option<Width>, Option<Endian>) {
         (std::mem::replace(&mut self.width, width), std::mem::replace(&mut self.endian, endian))
     }
 
@@ -265,7 +274,7 @@ impl Context {
             gone: line([error.as_str(), &window, " was removed; run the command again when it is back"].concat()),
         });
         self.before_loads(&mapping)?;
-        Ok(View::new(device, mapping.with_endian(self.endian), base, origin).with_width(width))
+        Ok(View::new(device, mapping.with_endian(self.endian()), base, origin).with_width(width))
     }
 
     /// With --sync-cache, makes the next loads fetch what is in the memory. A new mapping needs no call.

@@ -143,7 +143,7 @@ pub fn dump(ctx: &mut Context, extent: Extent, all: bool) -> Result<(), Failure>
     let mapping = ctx.map_for_reading(extent)?;
     let bulk = ctx.bulk(&mapping);
     bulk.check(Operation::Read, 0, mapping.len())?;
-    let values = ctx.fixed_width().map(|width| (width, ctx.endian));
+    let values = ctx.fixed_width().map(|width| (width, ctx.endian()));
     let (every_line, coloured) = (all || ctx.out.is_json(), ctx.out.is_coloured());
     let registers = match ctx.catalog().registers_in(mapping.physical()) {
         Ok(registers) => registers,

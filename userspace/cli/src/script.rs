@@ -115,7 +115,7 @@ pub fn parse(text: &str) -> Result<Option<Line>, String> {
 fn prepare(ctx: &mut Context, line: Line) -> Result<Step, Failure> {
     let with = |ctx: &mut Context, values: &ValueOptions, step: &mut dyn FnMut(&Context) -> Result<Step, Failure>| {
         let width = values.width.or(ctx.fixed_width());
-        let (width, endian) = ctx.set_values(width, values.endian.unwrap_or(ctx.endian));
+        let (width, endian) = ctx.set_values(width, values.endian.or(ctx.fixed_endian()));
         let step = step(ctx);
         ctx.set_values(width, endian);
         step

@@ -43,7 +43,7 @@ impl Pattern {
         } else {
             let width = ctx.value_width();
             check_values(values, width)?;
-            (values.iter().flat_map(|value| bytes_of(ctx.endian, width, *value)).collect(), width.bytes())
+            (values.iter().flat_map(|value| bytes_of(ctx.endian(), width, *value)).collect(), width.bytes())
         };
         if bytes.is_empty() {
             return Err(Failure::Usage("there is nothing to search for: the text or bytes are empty".into()));

@@ -70,7 +70,7 @@ impl Context {
                 Place::Register(symbol) => self.resolve(symbol, purpose, &mut targets)?,
                 _ => {
                     let (place, width) = (self.locate_place(place)?, self.value_width());
-                    targets.push(Target { place, width, endian: self.endian, known: None });
+                    targets.push(Target { place, width, endian: self.endian(), known: None });
                 }
             }
         }
@@ -190,9 +190,13 @@ impl Context {
         if self.fixed_width().is_some_and(|fixed| fixed != width) {
             return Err(Failure::Usage(format!("{} has {width}: omit --width", register.path())));
         }
-        let endian = match register.endian() {
-            Endian::Native => self.endian,
-            endian => endian,
+        let endian = match (register.endian(), self.fixed_endian()) {
+            (Endian::Native, _) => self.endian(),
+            (endian, Some(fixed)) if fixed.is_big() != endian.is_big() => {
+                let order = if endian.is_big() { "big" } else { "little" };
+                return Err(Failure::Usage(format!("{} is {order}-endian: omit --endian", register.path())));
+            }
+            (endian, _) => endian,
         };
         targets.push(Target { place, width, endian, known: Some(known.clone()) });
         Ok(())

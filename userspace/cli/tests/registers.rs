@@ -113,6 +113,23 @@ fn many_are_read_without_a_change_of_the_device() {
 }
 
 #[test]
+fn the_order_that_a_description_states_is_not_overridden() {
+    let board = Board::new();
+    let says = "UART0.CR is little-endian: omit --endian";
+    let script = board.file("script", "write UART0.LCRH=1\nread UART0.CR --endian big\n");
+    for line in ["read UART0.CR --endian big", "write UART0.CR=1 --endian be", &format!("run {script}")] {
+        board.devmap(line).failed(2, says);
+    }
+    assert_eq!((board.get(CONTROL), board.get(LINES)), (0, 0));
+    board.devmap("write UART0.CR=0x301 --endian little").printed("");
+    assert_eq!(board.get(CONTROL), 0x301);
+    // One that states none.
+    let text = fs::read_to_string(SVD).unwrap();
+    let silent = board.file("silent.svd", &text.replace("<endian>little</endian>", "<endian>selectable</endian>"));
+    board.devmap(&format!("read -q UART0.CR --endian big --svd {silent}")).printed("0x01030000\n");
+}
+
+#[test]
 fn a_field_is_written_by_number_or_name_and_the_others_stay() {
     let board = Board::new();
     board.set(LINES, 0x93);
