@@ -62,7 +62,7 @@ impl Purpose {
 }
 
 impl Context {
-    /// Resolves the names of `places`. A peripheral or pattern stands for all its registers that can be read.
+    /// Resolves the names of `places`. A peripheral or pattern stands for all its registers that can be read: at least one.
     pub fn targets(&self, places: &[Place], purpose: Purpose) -> Result<Vec<Target>, Failure> {
         let mut targets = Vec::with_capacity(places.len());
         for &place in places {
@@ -73,6 +73,9 @@ impl Context {
                     targets.push(Target { place, width, endian: self.endian(), known: None });
                 }
             }
+        }
+        if targets.is_empty() && !places.is_empty() {
+            return Err(Failure::Usage("there is nothing to read: all was left out, for the reasons above".into()));
         }
         Ok(targets)
     }

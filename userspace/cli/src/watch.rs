@@ -90,9 +90,6 @@ struct Subject {
 impl Subject {
     fn of(ctx: &Context, place: Place) -> Result<Self, Failure> {
         let readings = Reading::of(ctx, &[place], false)?;
-        if readings.is_empty() {
-            return Err(Failure::Usage("there is nothing to watch: all was left out".into()));
-        }
         let title = match (place, &readings[..]) {
             (Place::Register(symbol), _) => symbol.to_string(),
             (_, [reading]) => {

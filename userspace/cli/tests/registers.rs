@@ -130,6 +130,29 @@ fn the_order_that_a_description_states_is_not_overridden() {
 }
 
 #[test]
+fn what_reads_nothing_fails() {
+    let board = Board::new();
+    let script = board.file("script", "read UART0.DR*\n");
+    for (line, place) in [
+        ("read UART0.IC*", ""),
+        ("read -q UART0.DR*", ""),
+        ("read UART0.DR* UART0.ICR*", ""),
+        ("snapshot UART0.ICR*", ""),
+        ("watch UART0.ICR* --count 1", ""),
+        (&format!("run {script}"), &format!("{script}:1: ")),
+    ] {
+        let ran = board.devmap(line);
+        let says = format!("devmap: {place}there is nothing to read: all was left out, for the reasons above");
+        let last = ran.err.lines().last().unwrap();
+        assert_eq!((ran.status, ran.out.as_str(), last), (Some(2), "", says.as_str()), "{line}: {ran:?}");
+        assert!(ran.err.lines().count() > 1 && ran.err.starts_with("devmap: left out: "), "{ran:?}");
+    }
+    // One is enough.
+    let ran = board.devmap("read -q UART0.IC* UART0.CR");
+    assert_eq!((ran.status, ran.out.as_str()), (Some(0), "0x00000000\n"), "{ran:?}");
+}
+
+#[test]
 fn a_field_is_written_by_number_or_name_and_the_others_stay() {
     let board = Board::new();
     board.set(LINES, 0x93);
