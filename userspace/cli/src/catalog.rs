@@ -3,18 +3,21 @@
 //! The descriptions of registers, and what a name means in them.
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use devmap::registers::{Description, FindError, Item, Register};
+use devmap::registers::{Description, DescriptionError, FindError, Item, Peripheral, Register};
 use devmap::PhysRange;
 
 use crate::failure::Failure;
 
 /// Where descriptions are looked for if none is given, beside the user's own directory.
 const DIRECTORY: &str = "/etc/devmap";
+
+/// What has a pattern, and what is wrong with the description of others that may have it.
+pub type Found = (Vec<Item<'static>>, Vec<DescriptionError>);
 
 /// All descriptions, which are read when the first name is looked up, and live as long as the process.
 pub struct Catalog {
@@ -65,10 +68,21 @@ impl Catalog {
         }
     }
 
-    /// Everything that has the pattern.
-    pub fn search(&self, pattern: &str) -> Result<Vec<Item<'static>>, Failure> {
-        let found = self.in_each(pattern, |description| description.search(pattern))?;
-        Ok(found.into_iter().flat_map(|(_, items)| items).collect())
+    /// Everything that has the pattern: at least one; what is described wrongly is an error if nothing else has it.
+    pub fn search(&self, pattern: &str) -> Result<Found, Failure> {
+        let found = self.in_each(pattern, |description| match description.search(pattern) {
+            Err(FindError::Description(_)) => search_each(description, pattern),
+            found => Ok((found?, Vec::new())),
+        })?;
+        let (mut items, mut faults) = Found::default();
+        for (_, (others, wrong)) in found {
+            items.extend(others);
+            faults.extend(wrong);
+        }
+        match (items.is_empty(), faults.is_empty()) {
+            (true, false) => Err(faults.remove(0).into()),
+            _ => Ok((items, faults)),
+        }
     }
 
     /// What each description finds that finds anything: at least one.
@@ -120,6 +134,80 @@ impl Catalog {
             }
         }
         Ok(found)
+    }
+}
+
+/// What a description has of the pattern, without what is described wrongly.
+fn search_each(description: &'static Description, pattern: &str) -> Result<Found, FindError> {
+    let (first, rest) = pattern.split_at(pattern.find(['.', ':']).unwrap_or(pattern.len()));
+    let (mut found, mut names) = (Found::default(), BTreeSet::new());
+    for item in description.search(first)? {
+        let Item::Peripheral(peripheral) = item else { continue };
+        // A search finds all that have the name.
+        if !names.insert(peripheral.name().to_owned()) {
+            continue;
+        }
+        match description.search(&format!("{}{rest}", peripheral.name())) {
+            Ok(items) => found.0.extend(items),
+            Err(FindError::Description(_)) => search_registers(&peripheral, rest, &mut found),
+            Err(error @ FindError::TooMany { .. }) => return Err(error),
+            // It has none.
+            Err(_) => (),
+        }
+    }
+    Ok(found)
+}
+
+/// Adds the registers and fields of the peripheral that `pattern` stands for behind its name, and all that is wrong.
+fn search_registers(peripheral: &Peripheral<'static>, pattern: &str, (items, faults): &mut Found) {
+    let names: Vec<_> = pattern.split(['.', ':']).skip(1).collect();
+    let field = pattern.contains(':');
+    for register in peripheral.registers() {
+        let register = match register {
+            Ok(register) => register,
+            Err(fault) => {
+                faults.push(fault);
+                continue;
+            }
+        };
+        let path: Vec<_> = register.path()[peripheral.name().len()..].split('.').skip(1).collect();
+        if !names.iter().zip(&path).all(|(pattern, name)| has_pattern(name, pattern)) {
+            continue;
+        }
+        match names.get(path.len()..) {
+            Some([last]) => {
+                let fields = register.fields().filter(|field| has_pattern(field.name(), last));
+                items.extend(fields.map(Item::Field));
+            }
+            // It, or the cluster around it.
+            Some([]) | None if !field => items.push(Item::Register(register)),
+            _ => (),
+        }
+    }
+}
+
+/// Whether `name`, in capitals or not, is what the pattern stands for.
+fn has_pattern(name: &str, pattern: &str) -> bool {
+    let (mut name, mut pattern) = (name.chars(), pattern.chars());
+    // What follows the last `*`, and the name without what stands for it so far.
+    let mut star = None;
+    loop {
+        let (rest, expected) = (name.clone(), pattern.next());
+        match (name.next(), expected) {
+            (None, None) => return true,
+            (_, Some('*')) => {
+                name = rest;
+                star = Some((pattern.clone(), name.clone()));
+            }
+            (Some(c), Some(expected)) if expected == '?' || c.eq_ignore_ascii_case(&expected) => (),
+            (None, Some(_)) => return false,
+            (Some(_), _) => {
+                // The last `*` stands for one character more.
+                let Some((after, from)) = &mut star else { return false };
+                from.next();
+                (pattern, name) = (after.clone(), from.clone());
+            }
+        }
     }
 }
 

@@ -139,13 +139,14 @@ pub fn registers(ctx: &mut Context, symbol: Option<Symbol>) -> Result<(), Failur
     let rows = match symbol {
         None => peripherals(ctx)?,
         Some(symbol) if symbol.is_pattern() => {
-            ctx.catalog().search(symbol.path)?.iter().map(|item| one(ctx, symbol, item)).collect::<Result<_, _>>()?
+            let (items, faults) = ctx.catalog().search(symbol.path)?;
+            let faults = faults.into_iter().map(|fault| Err(fault.into()));
+            right(ctx, items.iter().map(|item| one(ctx, symbol, item)).chain(faults))?
         }
         Some(symbol) => match ctx.catalog().find(symbol.path)? {
-            Item::Peripheral(peripheral) => peripheral
-                .registers()
-                .map(|register| Row::register(ctx, symbol, &register?))
-                .collect::<Result<_, _>>()?,
+            Item::Peripheral(peripheral) => {
+                right(ctx, peripheral.registers().map(|register| Row::register(ctx, symbol, &register?)))?
+            }
             Item::Register(register) => {
                 let fields = register.fields().map(|field| Row::field(&field));
                 std::iter::once(Row::register(ctx, symbol, &register)?).chain(fields).collect()
@@ -159,6 +160,23 @@ pub fn registers(ctx: &mut Context, symbol: Option<Symbol>) -> Result<(), Failur
     ctx.print(&format!("{}\n", List(rows)))
 }
 
+/// The lines of what is described rightly; an error if nothing is, but something wrongly.
+fn right(ctx: &Context, lines: impl Iterator<Item = Result<Row, Failure>>) -> Result<Vec<Row>, Failure> {
+    let (mut rows, mut faults) = (Vec::new(), Vec::new());
+    for line in lines {
+        match line {
+            Ok(row) => rows.push(row),
+            Err(Failure::Description(fault)) => faults.push(fault),
+            Err(failure) => return Err(failure),
+        }
+    }
+    if rows.is_empty() && !faults.is_empty() {
+        return Err(faults.remove(0).into());
+    }
+    ctx.note_faults("left out", &faults);
+    Ok(rows)
+}
+
 fn one(ctx: &Context, symbol: Symbol, item: &Item<'static>) -> Result<Row, Failure> {
     match item {
         Item::Peripheral(peripheral) => Row::peripheral(ctx, symbol, peripheral),
@@ -170,7 +188,7 @@ fn one(ctx: &Context, symbol: Symbol, item: &Item<'static>) -> Result<Row, Failu
 fn peripherals(ctx: &Context) -> Result<Vec<Row>, Failure> {
     let all = ctx.catalog().descriptions()?.flat_map(Description::peripherals);
     let symbol = Symbol { path: "*", at: None, bits: None };
-    let rows: Vec<_> = all.map(|peripheral| Row::peripheral(ctx, symbol, &peripheral)).collect::<Result<_, _>>()?;
+    let rows = right(ctx, all.map(|peripheral| Row::peripheral(ctx, symbol, &peripheral)))?;
     match rows.is_empty() {
         true => Err(ctx.catalog().is_empty()),
         false => Ok(rows),

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use devmap::registers::{Field, Item, Peripheral, Register};
+use devmap::registers::{DescriptionError, Field, Item, Peripheral, Register};
 use devmap::{Endian, PhysRange, Width};
 
 use crate::base::Base;
@@ -100,28 +100,53 @@ impl Context {
 
     /// All bytes of the register or peripheral that has this name, also those that must not be read.
     pub fn area_of(&self, symbol: Symbol) -> Result<Area, Failure> {
-        Ok(self.area_and_registers(symbol)?.0)
+        self.area_of_item(symbol, &self.catalog().find(symbol.path)?)
     }
 
-    fn area_and_registers(&self, symbol: Symbol) -> Result<(Area, Vec<Register<'static>>), Failure> {
-        match (self.catalog().find(symbol.path)?, symbol.bits) {
-            (Item::Peripheral(peripheral), None) => {
-                let registers: Vec<_> = peripheral.registers().collect::<Result<_, _>>()?;
-                Ok((self.block(symbol, &peripheral)?, registers))
-            }
+    fn area_of_item(&self, symbol: Symbol, item: &Item<'static>) -> Result<Area, Failure> {
+        match (item, symbol.bits) {
+            (Item::Peripheral(peripheral), None) => self.block(symbol, peripheral),
             (Item::Register(register), None) => {
-                let start = self.address(symbol, &register)?;
-                Ok((start.area(register.width().bytes()).map_err(Failure::Usage)?, vec![register]))
+                self.address(symbol, register)?.area(register.width().bytes()).map_err(Failure::Usage)
             }
             _ => Err(Failure::Usage(format!("{symbol} is a part of a register: read it, or name the register"))),
         }
     }
 
+    /// The bytes, and the registers in them that are described rightly.
+    fn area_and_registers(&self, symbol: Symbol) -> Result<(Area, Vec<Register<'static>>), Failure> {
+        let item = self.catalog().find(symbol.path)?;
+        let area = self.area_of_item(symbol, &item)?;
+        let (mut registers, mut faults) = (Vec::new(), Vec::new());
+        match item {
+            Item::Peripheral(peripheral) => {
+                for register in peripheral.registers() {
+                    match register {
+                        Ok(register) => registers.push(register),
+                        Err(fault) => faults.push(fault),
+                    }
+                }
+            }
+            Item::Register(register) => registers.push(register),
+            Item::Field(_) => (),
+        }
+        self.note_faults("loaded without its description", &faults);
+        Ok((area, registers))
+    }
+
+    /// Says of what is described wrongly what becomes of it.
+    pub fn note_faults(&self, what: &str, faults: &[DescriptionError]) {
+        // The elements of an array have one description.
+        let mut texts: Vec<_> = faults.iter().map(DescriptionError::to_string).collect();
+        texts.dedup();
+        texts.iter().for_each(|text| self.note(&format!("{what}: {text}")));
+    }
+
     fn resolve(&self, symbol: Symbol, purpose: Purpose, targets: &mut Vec<Target>) -> Result<(), Failure> {
-        let items = if symbol.is_pattern() {
+        let (items, mut faults) = if symbol.is_pattern() {
             self.catalog().search(symbol.path)?
         } else {
-            vec![self.catalog().find(symbol.path)?]
+            (vec![self.catalog().find(symbol.path)?], Vec::new())
         };
         let several = symbol.is_pattern() || matches!(items[..], [Item::Peripheral(_)]);
         if symbol.bits.is_some() && !matches!(items[..], [Item::Register(_)]) {
@@ -135,13 +160,22 @@ impl Context {
             match item {
                 Item::Peripheral(peripheral) => {
                     for register in peripheral.registers() {
-                        found.push(known(register?, None));
+                        match register {
+                            Ok(register) => found.push(known(register, None)),
+                            Err(fault) => faults.push(fault),
+                        }
                     }
                 }
                 Item::Register(register) => found.push(known(register, None)),
                 Item::Field(field) => found.push(known(field.register().clone(), Some(field))),
             }
         }
+        if found.is_empty() {
+            // The fault hides nothing.
+            let none = || Failure::Usage(format!("{symbol} has no registers in the description: give addresses"));
+            return Err(faults.into_iter().next().map_or_else(none, Failure::from));
+        }
+        self.note_faults("left out", &faults);
         // One that is read together with another one that is there, too, changes with it.
         let mut changed: BTreeMap<&str, Vec<Register<'static>>> = BTreeMap::new();
         if several && purpose == Purpose::Read {
@@ -267,6 +301,7 @@ impl Context {
         widths.dedup();
         match (self.fixed_width(), &widths[..]) {
             (Some(width), _) | (None, &[width]) => Ok(width),
+            (None, []) => Err(Failure::Usage(format!("{symbol} has no registers of known width: give --width"))),
             _ => Err(Failure::Usage(format!("{symbol} has registers of several widths: give --width"))),
         }
     }

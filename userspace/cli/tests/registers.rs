@@ -479,6 +479,83 @@ fn a_dump_names_the_registers_that_it_passes() {
 }
 
 #[test]
+fn what_is_described_wrongly_hides_nothing_else() {
+    let board = Board::new();
+    board.set(0x100, 5);
+    board.set(0x204, 7);
+    let svd = board.file(
+        "wrong.svd",
+        r#"<device schemaVersion="1.3"><name>W</name><version>1</version><description>d</description>
+        <addressUnitBits>8</addressUnitBits><width>32</width><peripherals>
+        <peripheral><name>EMPTY</name><baseAddress>0x80</baseAddress></peripheral>
+        <peripheral><name>BAD</name><baseAddress>0x90</baseAddress><addressBlock><offset>0</offset><size>16</size>
+        <usage>registers</usage></addressBlock><registers>
+        <register><name>ODD</name><addressOffset>0</addressOffset><size>24</size></register>
+        </registers></peripheral>
+        <peripheral><name>ONE</name><baseAddress>0x100</baseAddress><registers>
+        <register><name>CR</name><addressOffset>0</addressOffset><size>32</size><fields>
+        <field><name>EN</name><bitRange>[0:0]</bitRange></field></fields></register>
+        <register><name>CODD</name><addressOffset>4</addressOffset><size>24</size></register>
+        <cluster><name>CL</name><addressOffset>8</addressOffset>
+        <register><name>IN</name><addressOffset>0</addressOffset><size>32</size></register></cluster>
+        <register><name>SR</name><addressOffset>12</addressOffset><size>32</size></register>
+        </registers></peripheral>
+        <peripheral><name>TWO</name><baseAddress>0x200</baseAddress><registers>
+        <register><name>CR</name><addressOffset>4</addressOffset><size>32</size></register>
+        </registers></peripheral></peripherals></device>"#,
+    );
+    let devmap = |line: &str| board.devmap(&format!("{line} --svd {svd}"));
+    for (line, names, notes) in [
+        ("registers", &["BAD", "ONE", "TWO"][..], &[3][..]),
+        ("registers *", &["BAD", "ONE", "TWO"], &[3]),
+        ("registers ONE", &["ONE.CR", "ONE.CL.IN", "ONE.SR"], &[11]),
+        ("registers ONE.C*", &["ONE.CR", "ONE.CL.IN"], &[11]),
+        ("registers *.?r", &["ONE.CR", "ONE.SR", "TWO.CR"], &[]),
+        ("registers *.C*.E*", &["ONE.CR.EN"], &[11]),
+        ("registers *.*.in", &["ONE.CL.IN"], &[6, 11]),
+        ("registers *.*:E?", &["ONE.CR.EN"], &[6, 11]),
+        ("snapshot ONE", &["ONE.CR", "ONE.CL.IN", "ONE.SR"], &[11]),
+        ("snapshot T*.CR ONE.C*", &["TWO.CR", "ONE.CR", "ONE.CL.IN"], &[11]),
+        ("snapshot T* O*", &["TWO.CR", "ONE.CR", "ONE.CL.IN", "ONE.SR"], &[11]),
+        ("read ONE -q", &["0x00000005", "0x00000000", "0x00000000"], &[11]),
+        ("dump ONE", &["0x00000100"], &[11]),
+    ] {
+        let ran = devmap(line);
+        let found: Vec<_> = ran.out.lines().filter_map(|line| line.split(' ').next()).collect();
+        assert_eq!((ran.status, &found[..]), (Some(0), names), "{line}: {ran:?}");
+        let said = ran.err.lines().map(|note| {
+            let what = if line.starts_with("dump") { "loaded without its description" } else { "left out" };
+            let note = note.strip_prefix(&format!("devmap: {what}: {svd}:"));
+            note.and_then(|note| note.split(':').next()?.parse().ok()).unwrap_or(0)
+        });
+        assert_eq!(said.collect::<Vec<i32>>(), notes, "{line}: {ran:?}");
+    }
+    // Its bytes are not looked at.
+    let explained = devmap("explain ONE");
+    assert_eq!((explained.status, explained.err.as_str()), (Some(0), ""));
+    // Nor another description.
+    let copy = fs::read_to_string(&svd).unwrap().replace("<size>24", "<size>32").replace("ONE", "OTHER");
+    let ran = devmap(&format!("registers *.CODD --svd {}", board.file("copy.svd", &copy)));
+    assert_eq!((ran.status, ran.out.as_str()), (Some(0), "OTHER.CODD  0x00000104  32  rw\n"), "{ran:?}");
+    // What is named itself, or alone has the pattern, is an error.
+    for (line, at) in [
+        ("read ONE.CODD", 11),
+        ("read ONE.CO*", 11),
+        ("dump ONE.CODD", 11),
+        ("registers ONE.CODD", 11),
+        ("registers BAD", 6),
+        ("read BAD", 6),
+        ("snapshot B*.ODD", 6),
+        ("dump EMPTY", 3),
+    ] {
+        devmap(line).failed(4, &format!("wrong.svd:{at}:"));
+    }
+    devmap("read EMPTY").failed(2, "EMPTY has no registers in the description: give addresses");
+    let ran = devmap("dump BAD");
+    assert!(ran.err.ends_with("BAD has no registers of known width: give --width\n"), "{ran:?}");
+}
+
+#[test]
 fn a_description_that_is_none_says_where() {
     let board = Board::new();
     let wrong = board.file("wrong.svd", "<device>\n  <name>x</nam>\n</device>\n");
