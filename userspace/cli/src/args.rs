@@ -388,7 +388,7 @@ Examples:
     /// Explain which pages hold some bytes: the arguments for mmap(2), and what else it maps
     #[command(after_help = "\
 The processor maps whole pages. So the offset for mmap(2) is the address rounded down to a page, and the rest of the \
-address is added to the pointer. No device is opened, except for a window by its name.
+address is added to the pointer. No device is opened, except for a window or a BAR by its name.
 
 Examples:
   devmap explain 0xc0000ffe 8                     eight bytes on two pages

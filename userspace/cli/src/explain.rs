@@ -5,7 +5,7 @@
 use std::fmt;
 
 use devmap::page::{self, PageSize};
-use devmap::PhysRange;
+use devmap::{Kind, PhysRange};
 use serde::{Serialize, Serializer};
 
 use crate::base::Base;
@@ -35,19 +35,28 @@ pub fn asked(text: &str) -> Result<Asked, String> {
 struct Explained {
     area: Area,
     page_size: PageSize,
-    /// The pages around the range.
+    /// Where in a page what has the name begins: a BAR that is shorter than a page need not begin at one.
+    within: u64,
+    /// The pages around the range, as offsets for mmap(2).
     pages: PhysRange,
 }
 
 impl Explained {
-    fn new(start: Location, length: u64, page_size: PageSize) -> Result<Self, Failure> {
+    fn new(start: Location, within: u64, length: u64, page_size: PageSize) -> Result<Self, Failure> {
         if length == 0 {
             return Err(Failure::Usage("0 bytes have no page: mmap(2) maps one byte at least".into()));
         }
-        let range = PhysRange::new(start.address, length)
-            .ok_or_else(|| Failure::Usage(format!("{length:#x} bytes at {start} go beyond the last address")))?;
+        let beyond = || Failure::Usage(format!("{length:#x} bytes at {start} go beyond the last address"));
+        let range = PhysRange::new(start.address, length).ok_or_else(beyond)?;
+        let moved = start.address.checked_add(within).and_then(|start| PhysRange::new(start, length));
         let area = Area { base: start.base, range };
-        Ok(Self { area, page_size, pages: pages_of(range, page_size)? })
+        Ok(Self { area, page_size, within, pages: pages_of(moved.ok_or_else(beyond)?, page_size)? })
+    }
+
+    /// The bytes, counted from the page in which what has the name begins.
+    fn first_and_last(&self) -> (u64, u64) {
+        // It was checked.
+        (self.area.range.start() + self.within, self.area.range.last() + self.within)
     }
 
     fn count(&self) -> u64 {
@@ -56,28 +65,34 @@ impl Explained {
 
     /// How many bytes are mapped in addition to the range: before it, and after it.
     fn wasted(&self) -> (u64, u64) {
-        (self.area.range.start() - self.pages.start(), self.pages.last() - self.area.range.last())
+        let (first, last) = self.first_and_last();
+        (first - self.pages.start(), self.pages.last() - last)
     }
 }
 
 impl fmt::Display for Explained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { area, page_size, pages } = self;
+        let &Self { area, page_size, within, pages } = self;
         let range = area.range;
-        let (address, mask) = (Address(range.start()), page_size.mask());
-        let (page, offset) = page_size.split(range.start());
+        let (first, last) = self.first_and_last();
+        let (address, mask) = (Address(first), page_size.mask());
+        let (page, offset) = page_size.split(first);
         let (before, behind) = self.wasted();
         writeln!(f, "asked for  {area}, {}", counted(range.length(), "byte"))?;
         writeln!(f, "page size  {:#x} ({})", page_size.bytes(), short(page_size.bytes()))?;
         writeln!(f, "mask       {mask:#x}: the bits of an address that count within a page")?;
+        if within != 0 {
+            let sum = format!("{} + {within:#x} = {address}", Address(range.start()));
+            writeln!(f, "begins     {within:#x} behind the start of a page, which counts as well: {sum}")?;
+        }
         writeln!(f, "page       {} = {address} & ~{mask:#x}: the offset to give to mmap(2)", Address(page))?;
         writeln!(f, "in page    {offset:#x} = {address} & {mask:#x}: what to add to the pointer that it returns")?;
         writeln!(f, "mapped     {pages}, {}, {}", counted(self.count(), "page"), counted(pages.length(), "byte"))?;
         writeln!(f, "wasted     {}: {before} before and {behind} behind", counted(before + behind, "byte"))?;
-        let asked = u128::from(range.start())..u128::from(range.last()) + 1;
+        let asked = u128::from(first)..u128::from(last) + 1;
         let marks = [(asked, '#')];
         let drawing = Drawing {
-            page_size: *page_size,
+            page_size,
             start: pages.start(),
             pages: self.count(),
             indent: 0,
@@ -151,8 +166,8 @@ pub fn explain(
         (Asked::Range(Extent::Whole(base)), length) => (Location { base: Some(base), address: 0 }, length),
     };
     let start = ctx.locate(start)?;
-    let length = match (length, start.base) {
-        (Some(length), None) => length,
+    let (within, length) = match (length, start.base) {
+        (Some(length), None | Some(Base::Absolute { .. })) => (0, length),
         (_, Some(base @ Base::Uio { .. })) => {
             return Err(Failure::Usage(format!(
                 "{base} is not mapped by its addresses: the offset for mmap(2) is the number of the map, in pages"
@@ -161,10 +176,14 @@ pub fn explain(
         // Only what exists has offsets, and a length; any other name is a mistake.
         (length, base) => {
             let device = ctx.open(base, Access::Read)?;
-            length.map_or_else(|| device.len(), Ok)?
+            let within = match device.kind() {
+                Kind::PciBar(bar) => page_size.split(bar.range.start()).1,
+                _ => 0,
+            };
+            (within, length.map_or_else(|| device.len(), Ok)?)
         }
     };
-    Ok(ctx.out.emit(&Explained::new(start, length, page_size)?)?)
+    Ok(ctx.out.emit(&Explained::new(start, within, length, page_size)?)?)
 }
 
 #[cfg(test)]
@@ -172,7 +191,7 @@ mod tests {
     use super::*;
 
     fn text(address: u64, length: u64, page_size: u64) -> String {
-        Explained::new(address.into(), length, PageSize::new(page_size).unwrap()).unwrap().to_string()
+        Explained::new(address.into(), 0, length, PageSize::new(page_size).unwrap()).unwrap().to_string()
     }
 
     #[test]
@@ -196,9 +215,37 @@ mod tests {
     #[test]
     fn an_offset_in_a_window_is_that_in_its_node() {
         let start = Location { base: Some(Base::split("sdram").unwrap().0), address: 0x1ffe };
-        let text = Explained::new(start, 4, PageSize::new(0x1000).unwrap()).unwrap().to_string();
+        let text = Explained::new(start, 0, 4, PageSize::new(0x1000).unwrap()).unwrap().to_string();
         assert!(text.starts_with("asked for  sdram+0x00001ffe-0x00002001, 4 bytes\n"), "{text}");
         assert!(text.contains("\npage       0x00001000 = 0x00001ffe & ~0xfff: "), "{text}");
+    }
+
+    #[test]
+    fn a_bar_that_begins_within_a_page_has_the_rest_of_it_before_it() {
+        let base = Some(Base::split("pci/00:04.0/0").unwrap().0);
+        let explained = |address, length| {
+            Explained::new(Location { base, address }, 0x100, length, PageSize::new(0x1000).unwrap()).unwrap()
+        };
+        assert_eq!(
+            explained(0x10, 4).to_string(),
+            "asked for  pci/0000:00:04.0/0+0x00000010-0x00000013, 4 bytes\n\
+             page size  0x1000 (4K)\n\
+             mask       0xfff: the bits of an address that count within a page\n\
+             begins     0x100 behind the start of a page, which counts as well: 0x00000010 + 0x100 = 0x00000110\n\
+             page       0x00000000 = 0x00000110 & ~0xfff: the offset to give to mmap(2)\n\
+             in page    0x110 = 0x00000110 & 0xfff: what to add to the pointer that it returns\n\
+             mapped     0x00000000-0x00000fff, 1 page, 4096 bytes\n\
+             wasted     4092 bytes: 272 before and 3820 behind\n\
+             \n\
+             0x00000000\n\
+             |.#......................|\n\
+             # asked for  . mapped with it"
+        );
+        // As many pages as the library maps.
+        let json = serde_json::to_string(&explained(0xf00, 4)).unwrap();
+        assert!(json.contains(r#""first_page":"0x00001000","offset_in_page":0,"pages":1,"#), "{json}");
+        let last = Location { base, address: u64::MAX };
+        assert!(Explained::new(last, 0x100, 1, PageSize::new(0x1000).unwrap()).is_err());
     }
 
     #[test]
@@ -231,14 +278,14 @@ mod tests {
             (u64::MAX, 2, "0x2 bytes at 0xffffffffffffffff go beyond the last address"),
             (0, u64::MAX, "more than one process can address"),
         ] {
-            let failure = Explained::new(address.into(), length, PageSize::new(0x1000).unwrap()).err().unwrap();
+            let failure = Explained::new(address.into(), 0, length, PageSize::new(0x1000).unwrap()).err().unwrap();
             assert!(failure.status() == 2 && failure.to_string().contains(says), "{failure}");
         }
     }
 
     #[test]
     fn programs_get_numbers() {
-        let explained = Explained::new(0xc000_0ffe.into(), 8, PageSize::new(0x1000).unwrap()).unwrap();
+        let explained = Explained::new(0xc000_0ffe.into(), 0, 8, PageSize::new(0x1000).unwrap()).unwrap();
         assert_eq!(
             serde_json::to_string(&explained).unwrap(),
             r#"{"start":"0xc0000ffe","last":"0xc0001005","bytes":8,"page_size":4096,"mask":"0x00000fff","first_page":"0xc0000000","offset_in_page":4094,"pages":2,"mapped_bytes":8192,"wasted_before":4094,"wasted_behind":4090}"#

@@ -309,6 +309,16 @@ fn many_bytes_have_no_register_that_is_write_only() {
 }
 
 #[test]
+fn explain_opens_no_device_for_a_register() {
+    let board = Board::new();
+    for place in ["UART0.CR", "UART0", "UART0@0x1000.CR"] {
+        let ran = board.devmap(&format!("explain {place} --device /dev/no-such-device"));
+        assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""), "{place}");
+    }
+    board.devmap("read UART0.CR --device /dev/no-such-device").failed(3, "cannot open /dev/no-such-device");
+}
+
+#[test]
 fn what_is_not_read_may_be_any_register() {
     let board = Board::new();
     for (place, bytes) in [("UART0", 4096), ("UART0.DR", 4), ("UART0.ICR", 4)] {
