@@ -325,6 +325,9 @@ devmap search [OPTIONS] <RANGE> <VALUE>...
 
     /// Test memory; this destroys its contents
     #[command(after_help = "\
+In a cached window the caches are tested, and the memory only as far as they write it back. With --sync-cache they are \
+written back and dropped between the stores and the loads of each test.
+
 Examples:
   devmap test 0xc0000000+3M
   devmap test 0xc0000000+3M --only random --passes 10 -w 32")]

@@ -294,6 +294,11 @@ impl Context {
         Ok(())
     }
 
+    /// Whether --sync-cache is given.
+    pub fn syncs_cache(&self) -> bool {
+        self.sync_cache
+    }
+
     /// Opens what [`open`](Self::open) does, and never closes it: after a bus error it is asked for the reason. A
     /// command may name many places, so each window is opened only once.
     fn keep_open(&self, base: Option<Base>, access: Access) -> Result<&'static Device, Failure> {

@@ -2,6 +2,8 @@
 
 //! The memory tests, as algorithms on any memory of words.
 
+use std::ops::Range;
+
 use clap::ValueEnum;
 
 use crate::failure::Failure;
@@ -16,6 +18,8 @@ pub trait Memory {
     fn load(&mut self, index: usize) -> Result<u64, Failure>;
     /// Stores a word.
     fn store(&mut self, index: usize, value: u64) -> Result<(), Failure>;
+    /// Brings these words from caches into the memory, so that the next loads are of what the memory has.
+    fn settle(&mut self, words: Range<usize>) -> Result<(), Failure>;
     /// Takes note of a word that differs from what was stored.
     fn mismatch(&mut self, index: usize, expected: u64, found: u64) -> Result<(), Failure>;
 }
@@ -89,6 +93,7 @@ fn data(memory: &mut impl Memory) -> Result<(), Failure> {
         for bit in 0..ones.count_ones() {
             for value in [1 << bit, ones & !(1 << bit)] {
                 memory.store(index, value)?;
+                memory.settle(index..index + 1)?;
                 expect(memory, index, value)?;
             }
         }
@@ -108,6 +113,9 @@ fn address(memory: &mut impl Memory) -> Result<(), Failure> {
     for stored in places() {
         memory.store(stored, other)?;
         for index in places() {
+            memory.settle(index..index + 1)?;
+        }
+        for index in places() {
             expect(memory, index, if index == stored { other } else { mark })?;
         }
         memory.store(stored, mark)?;
@@ -122,6 +130,7 @@ fn patterns(memory: &mut impl Memory, pattern: impl Fn(usize) -> u64) -> Result<
         for index in 0..memory.words() {
             memory.store(index, (pattern(index) & ones) ^ flip)?;
         }
+        memory.settle(0..memory.words())?;
         for index in 0..memory.words() {
             expect(memory, index, (pattern(index) & ones) ^ flip)?;
         }
@@ -136,14 +145,17 @@ fn inversions(memory: &mut impl Memory) -> Result<(), Failure> {
         for index in 0..memory.words() {
             memory.store(index, pattern)?;
         }
+        memory.settle(0..memory.words())?;
         for index in 0..memory.words() {
             expect(memory, index, pattern)?;
             memory.store(index, inverse)?;
         }
+        memory.settle(0..memory.words())?;
         for index in (0..memory.words()).rev() {
             expect(memory, index, inverse)?;
             memory.store(index, pattern)?;
         }
+        memory.settle(0..memory.words())?;
         for index in 0..memory.words() {
             expect(memory, index, pattern)?;
         }
@@ -161,6 +173,8 @@ fn random(seed: u64, index: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     /// Memory with a fault.
@@ -176,6 +190,8 @@ mod tests {
         coupled: Option<usize>,
         /// Data lines that are shorted: both are 1 if one of them is.
         shorted: u64,
+        /// What a cache before it has.
+        cache: Option<BTreeMap<usize, u64>>,
         mismatches: Vec<(usize, u64, u64)>,
     }
 
@@ -187,6 +203,23 @@ mod tests {
         fn faults(mut self, algorithm: Algorithm) -> Vec<(usize, u64, u64)> {
             algorithm.run(&mut self, 1).unwrap();
             self.mismatches
+        }
+
+        /// Stores into the memory itself.
+        fn put(&mut self, index: usize, mut value: u64) {
+            let index = index & !self.lost_lines;
+            if value & self.shorted != 0 {
+                value |= self.shorted;
+            }
+            if let Some((at, bit)) = self.stuck {
+                if at == index {
+                    value &= !bit;
+                }
+            }
+            if self.coupled == Some(index + 1) && self.words[index] != value {
+                self.words[index + 1] ^= 1;
+            }
+            self.words[index] = value;
         }
     }
 
@@ -200,25 +233,25 @@ mod tests {
         }
 
         fn load(&mut self, index: usize) -> Result<u64, Failure> {
-            Ok(self.words[index & !self.lost_lines])
+            let value = self.words[index & !self.lost_lines];
+            Ok(self.cache.as_mut().map_or(value, |cache| *cache.entry(index).or_insert(value)))
         }
 
         fn store(&mut self, index: usize, value: u64) -> Result<(), Failure> {
             assert_eq!(value & !self.ones, 0, "wider than the word");
-            let index = index & !self.lost_lines;
-            let mut value = value;
-            if value & self.shorted != 0 {
-                value |= self.shorted;
+            match &mut self.cache {
+                Some(cache) => drop(cache.insert(index, value)),
+                None => self.put(index, value),
             }
-            if let Some((at, bit)) = self.stuck {
-                if at == index {
-                    value &= !bit;
+            Ok(())
+        }
+
+        fn settle(&mut self, words: Range<usize>) -> Result<(), Failure> {
+            for index in words {
+                if let Some(value) = self.cache.as_mut().and_then(|cache| cache.remove(&index)) {
+                    self.put(index, value);
                 }
             }
-            if self.coupled == Some(index + 1) && self.words[index] != value {
-                self.words[index + 1] ^= 1;
-            }
-            self.words[index] = value;
             Ok(())
         }
 
@@ -261,6 +294,22 @@ mod tests {
                 let memory = Faulty { lost_lines, ..Faulty::new(1024, 0xffff_ffff) };
                 assert!(!memory.faults(algorithm).is_empty(), "{algorithm:?} {lost_lines:#x}");
             }
+        }
+    }
+
+    #[test]
+    fn a_fault_behind_a_cache_is_found() {
+        let cached = || Faulty { cache: Some(BTreeMap::new()), ..Faulty::new(64, 0xffff) };
+        for algorithm in Algorithm::ALL {
+            assert_eq!(cached().faults(algorithm), [], "{algorithm:?}");
+            let memory = match algorithm {
+                Algorithm::Data => Faulty { shorted: 0b11, ..cached() },
+                Algorithm::Address => Faulty { lost_lines: 0x10, ..cached() },
+                Algorithm::Index | Algorithm::Inversions | Algorithm::Random => {
+                    Faulty { stuck: Some((7, 0x80)), ..cached() }
+                }
+            };
+            assert!(!memory.faults(algorithm).is_empty(), "{algorithm:?}");
         }
     }
 

@@ -3,6 +3,7 @@
 //! `test`: the memory tests on a mapping.
 
 use std::fmt;
+use std::ops::Range;
 
 use devmap::{Operation, Width};
 use indicatif::ProgressBar;
@@ -71,6 +72,8 @@ impl fmt::Display for Outcome {
 struct Words<'a> {
     mapping: &'a View,
     width: Width,
+    /// Whether caches are written back, and dropped, between stores and loads.
+    sync_cache: bool,
     out: &'a mut Output,
     interrupt: &'a Interrupt,
     pass: u64,
@@ -119,6 +122,14 @@ impl Memory for Words<'_> {
         Ok(self.mapping.write_value(self.width, index * self.width.bytes(), value)?)
     }
 
+    fn settle(&mut self, words: Range<usize>) -> Result<(), Failure> {
+        if self.sync_cache {
+            let bytes = self.width.bytes();
+            self.mapping.clean_invalidate(words.start * bytes, words.len() * bytes)?;
+        }
+        Ok(())
+    }
+
     fn mismatch(&mut self, index: usize, expected: u64, found: u64) -> Result<(), Failure> {
         self.tally.add(index);
         if self.tally.faults() <= PRINTED {
@@ -145,13 +156,14 @@ pub fn test(ctx: &mut Context, extent: Extent, passes: u64, only: &[Algorithm], 
     let interrupt = Interrupt::on_signals();
     let length = mapping.len() / width.bytes();
     let mut total = Tally::new(length);
+    let sync_cache = ctx.syncs_cache();
     for pass in 1..=passes {
         for algorithm in Algorithm::ALL.into_iter().filter(|one| only.is_empty() || only.contains(one)) {
             let test = algorithm.name();
             let bar = bar(test, algorithm.accesses(length));
             let (mapping, out, interrupt) = (&mapping, &mut ctx.out, &interrupt);
             let tally = Tally::new(length);
-            let mut words = Words { mapping, width, out, interrupt, pass, test, bar, accesses: 0, tally };
+            let mut words = Words { mapping, width, sync_cache, out, interrupt, pass, test, bar, accesses: 0, tally };
             algorithm.run(&mut words, seed.wrapping_add(pass - 1))?;
             words.bar.finish_and_clear();
             let outcome = Outcome { pass, test, faults: words.tally.faults(), words: words.tally.words() };
