@@ -91,6 +91,10 @@ With `--device FILE` every command works on a regular file, to try things out.
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().collect();
+    // Empty is none, as for other variables. This process has no other thread yet.
+    if env::var_os("DEVMAP_DEVICE").is_some_and(|path| path.is_empty()) {
+        env::remove_var("DEVMAP_DEVICE");
+    }
     let name = arguments.first().and_then(|name| Path::new(name).file_name()?.to_str());
     if let Some(status) = name.and_then(compat::run) {
         return status;

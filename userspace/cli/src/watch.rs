@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 
 use crate::access::Reading;
 use crate::context::Context;
-use crate::failure::{self, Failure};
+use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::json;
 use crate::location::Location;
@@ -219,7 +219,7 @@ pub fn watch(ctx: &mut Context, place: Place, interval: Duration, count: Option<
     if count != Some(samples) {
         return Err(Failure::Interrupted(summary));
     }
-    failure::say(format!("devmap: {summary}"));
+    ctx.note(&summary);
     Ok(())
 }
 

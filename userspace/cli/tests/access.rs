@@ -147,6 +147,11 @@ fn the_environment_names_the_device_and_the_option_goes_before() {
     assert_eq!(command.output().unwrap().stdout, b"0x00000000: 0x01\n");
     two.devmap(&["-w", "32", "--json", "read", "0", "-w", "8", "--json"])
         .printed("{\"address\":\"0x00000000\",\"width\":8,\"value\":\"0x02\",\"number\":2}\n");
+    // Empty is none.
+    let devmap = |arguments: &[&str]| Ran::new(program().env("DEVMAP_DEVICE", "").args(arguments));
+    devmap(&["explain", "0x1000+8"]).printed(&Ran::new(program().args(["explain", "0x1000+8"])).out);
+    let ran = devmap(&["info"]);
+    assert!(ran.out.contains("/dev/map,") || ran.err.contains("cannot open /dev/map:"), "{ran:?}");
     // The option before the command.
     Ran::new(two.command().env("DEVMAP_DEVICE", one.path()).args(["read", "0", "-w", "8"]))
         .printed("0x00000000: 0x02\n");

@@ -35,6 +35,16 @@ fn devmem_prints_all_digits_of_the_width_in_capitals() {
 }
 
 #[test]
+fn an_empty_name_of_the_device_is_none() {
+    let fake = FakeDevice::new(&[0; 8]);
+    // The driver's node may exist.
+    for program in ["devmem", "devmem2", "rwmem"] {
+        let ran = run_in(&[("DEVMAP_DEVICE", "")], program, &fake, &["0xfffffffffffff000"]);
+        assert!(ran.status == Some(1) && ran.err.contains(" /dev/map: "), "{ran:?}");
+    }
+}
+
+#[test]
 fn devmem2_prints_what_scripts_look_for() {
     let fake = FakeDevice::new(&[0; 8]);
     let ran = run_as("devmem2", &fake, &["0x4", "w", "0xAbC"]);

@@ -106,6 +106,9 @@ fn the_lab_says_what_it_cannot_try_out() {
     ran.failed(0, "`device` was left out: cannot ask");
     let titles = ran.out.lines().filter_map(|line| line.split_once(": a file of ")).map(|(name, _)| name);
     assert_eq!(titles.collect::<Vec<_>>(), EXPERIMENTS);
+    let ran = fake.devmap(&["lab", "all", "--json"]);
+    let start = "{\"note\":\"`device` was left out: cannot ask";
+    assert!(ran.status == Some(0) && ran.err.starts_with(start) && ran.err.lines().count() == 1, "{ran:?}");
     devmap(&["lab", "partial", "0x1000"]).failed(2, "only the experiment `device` has an address");
     devmap(&["lab", "everything"]).misused("[possible values: partial, beyond-eof, grow, rounding, device, all]");
     devmap(&["lab"]).misused("<EXPERIMENT>");

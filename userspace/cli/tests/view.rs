@@ -81,6 +81,8 @@ fn watch_ends_after_its_count() {
         ran.out,
         "{\"sample\":1,\"time\":0.000000,\"address\":\"0x00000000\",\"value\":\"0x0505\",\"number\":1285}\n"
     );
+    assert_eq!(ran.err, "{\"note\":\"watched 0x00000000-0x00000001, samples: 3, changes: 0\"}\n");
+    let ran = fake.devmap(&["watch", "0", "-w", "16", "--count", "3", "--interval", "0"]);
     assert_eq!(ran.err, "devmap: watched 0x00000000-0x00000001, samples: 3, changes: 0\n");
     fake.devmap(&["watch", "0:1"]).failed(2, "0x00000000:1:1 is a bit field: watch the whole value, 0x00000000");
     fake.devmap(&["watch", "0", "--count", "0"]).misused("`0` would do nothing: give at least 1");

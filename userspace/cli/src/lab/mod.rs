@@ -22,7 +22,7 @@ use devmap::{Device, Error, Kind, PhysRange};
 use nix::errno::Errno;
 
 use crate::context::{Access, Context};
-use crate::failure::{self, Failure};
+use crate::failure::Failure;
 use crate::location::Location;
 use crate::number::short;
 use crate::output::Address;
@@ -89,7 +89,7 @@ pub fn lab(ctx: &mut Context, experiment: Experiment, start: Option<Location>) -
         let report = match report {
             // Nobody has asked for the device alone, or for a place in it.
             Err(reason @ (Failure::Device(_) | Failure::Usage(_))) if may_leave_out => {
-                failure::say(format!("devmap: `device` was left out: {reason}"));
+                ctx.note(&format!("`device` was left out: {reason}"));
                 continue;
             }
             report => report?,
