@@ -5,9 +5,10 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use devmap::{Bulk, Error, Operation};
+use nix::errno::Errno;
 use serde::Serialize;
 
 use crate::blocks::{Blocks, Order};
@@ -19,6 +20,9 @@ use crate::location::Location;
 use crate::place::{check_values, Extent, Place};
 use crate::sigbus;
 use crate::view::View;
+
+/// How many links the kernel follows in a path.
+const MOST_LINKS: usize = 40;
 
 /// The outcome, for programs.
 #[derive(Serialize)]
@@ -119,7 +123,12 @@ pub fn save(ctx: &mut Context, extent: Extent, path: &Path) -> Result<(), Failur
         return Ok(stdout.flush()?);
     }
     let failed = Failure::file("write", path);
-    let existing = fs::metadata(path).ok();
+    let existing = match fs::metadata(path) {
+        Ok(existing) => Some(existing),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        // Such as a link that must not be followed.
+        Err(error) => return Err(failed(error)),
+    };
     if existing.as_ref().is_some_and(|existing| !existing.is_file()) {
         // A pipe or a device cannot be replaced, so it gets the bytes directly.
         let mut file = File::options().write(true).open(path).map_err(&failed)?;
@@ -127,7 +136,7 @@ pub fn save(ctx: &mut Context, extent: Extent, path: &Path) -> Result<(), Failur
         return print_result(ctx, &mapping, false);
     }
     // Written next to its final place, and moved there when it is complete: a failure leaves nothing behind.
-    let target = if existing.is_some() { fs::canonicalize(path).map_err(&failed)? } else { path.into() };
+    let target = if existing.is_some() { fs::canonicalize(path) } else { behind_links(path) }.map_err(&failed)?;
     let directory = match target.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
@@ -144,6 +153,18 @@ pub fn save(ctx: &mut Context, extent: Extent, path: &Path) -> Result<(), Failur
     file.as_file().sync_all().map_err(&failed)?;
     file.persist(&target).map_err(|error| failed(error.error))?;
     print_result(ctx, &mapping, false)
+}
+
+/// The path that a new file gets at `path`: where links lead, if it is one to no file.
+fn behind_links(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        match fs::read_link(&path) {
+            Ok(link) => path = path.parent().unwrap_or(Path::new("")).join(link),
+            Err(_) => return Ok(path),
+        }
+    }
+    Err(Errno::ELOOP.into())
 }
 
 fn save_to(mapping: &View, bulk: Bulk<'_>, mut write: impl FnMut(&[u8]) -> Result<(), Failure>) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ mod common;
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{symlink, FileExt};
 use std::path::Path;
 use std::process::Stdio;
 use std::thread;
@@ -182,6 +182,29 @@ fn save() {
     let mut child = fake.command().args(["save", "0+0x21000", "-"]).stdout(Stdio::piped()).spawn().unwrap();
     child.stdout.take().unwrap().read_to_end(&mut raw).unwrap();
     assert!(child.wait().unwrap().success() && raw == contents);
+}
+
+#[test]
+fn a_link_stays_and_what_it_leads_to_is_saved() {
+    let fake = FakeDevice::new(&noise(16));
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    fs::create_dir(path("within")).unwrap();
+    for (link, to) in [("first", "within/second"), ("within/second", "file"), ("lost", "absent/file"), ("loop", "loop")]
+    {
+        symlink(to, path(link)).unwrap();
+    }
+    // At first there is no file, and then an old one.
+    for length in [4, 8] {
+        fake.devmap(&["save", &format!("0+{length}"), &path("first")]).printed("");
+        assert_eq!(fs::read(path("within/file")).unwrap(), noise(length));
+        assert!(fs::symlink_metadata(path("first")).unwrap().is_symlink());
+        assert!(fs::symlink_metadata(path("within/second")).unwrap().is_symlink());
+    }
+    fake.devmap(&["save", "0+4", &path("lost")]).failed(4, "lost: No such file or directory (ENOENT)");
+    fake.devmap(&["save", "0+4", &path("loop")]).failed(4, "loop: Too many");
+    assert!(fs::symlink_metadata(path("loop")).unwrap().is_symlink());
+    assert_eq!(names_in(&directory.path().join("within")).len(), 2);
 }
 
 #[test]
