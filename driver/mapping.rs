@@ -120,8 +120,9 @@ impl Drop for Mapping {
 impl VmaOperations for Mapping {
     fn opened(&self) {
         self.state.counts.vma_opened();
-        if let Some(node) = &self.node {
-            node.vmas.add(1, Relaxed);
+        match &self.node {
+            Some(node) => node.vmas.add(1, Relaxed),
+            None => self.state.counts.vma_copied(),
         }
     }
 
@@ -130,6 +131,10 @@ impl VmaOperations for Mapping {
         if let Some(node) = &self.node {
             node.vmas.add(-1, Relaxed);
         }
+    }
+
+    fn is_gone(&self) -> bool {
+        self.node.as_ref().is_some_and(|node| node.is_gone())
     }
 
     fn access(&self, vma: &VmaRef, address: usize, bytes: Bytes<'_>) -> Option<usize> {

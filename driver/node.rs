@@ -69,14 +69,14 @@ pub(crate) struct Node {
     /// The number of VMAs of the window that are mapped now.
     pub(crate) vmas: Atomic<isize>,
     pub(crate) interrupts: Option<Arc<Interrupts>>,
+    /// Whether the window was removed. It is set with the contents locked.
+    gone: Atomic<bool>,
     #[pin]
     contents: Mutex<Contents>,
 }
 
 /// The memory of a window as the kernel accesses it.
 struct Contents {
-    /// Whether the window was removed.
-    gone: bool,
     /// The number of open files.
     files: usize,
     /// The part of the window that the kernel has mapped.
@@ -100,7 +100,6 @@ impl Node {
         interrupts: Option<Arc<Interrupts>>,
     ) -> Result<Arc<Self>> {
         let contents = Contents {
-            gone: false,
             files: 0,
             view: None,
             reservation: None,
@@ -111,6 +110,7 @@ impl Node {
                 minor,
                 vmas: Atomic::new(0),
                 interrupts,
+                gone: Atomic::new(false),
                 contents <- new_mutex!(contents),
             }),
             GFP_KERNEL,
@@ -139,15 +139,15 @@ impl Node {
     /// Ends all transfers: when this returns, the kernel no longer accesses the memory.
     pub(crate) fn remove(&self) {
         let mut contents = self.contents.lock();
-        contents.gone = true;
+        self.gone.store(true, Relaxed);
         contents.view = None;
         contents.reservation = None;
     }
 
     /// Calls `act` unless the window was removed. [`remove()`](Self::remove) waits for it.
     pub(crate) fn while_present<T>(&self, act: impl FnOnce() -> T) -> Option<T> {
-        let contents = self.contents.lock();
-        (!contents.gone).then(act)
+        let _contents = self.contents.lock();
+        (!self.is_gone()).then(act)
     }
 
     /// Returns a reservation of at least `range` for mappings with the cache type of `wanted`, which
@@ -162,7 +162,7 @@ impl Node {
         wanted: PageProtection,
     ) -> Result<Option<Arc<Reservation>>, Denial> {
         let mut contents = self.contents.lock();
-        if contents.gone {
+        if self.is_gone() {
             return Err(Refusal::Gone.into());
         }
         if let Some(kept) = contents
@@ -262,7 +262,7 @@ impl Node {
     /// mapping reaches at least to the next multiple of [`LARGEST_VIEW`], or the window's end.
     fn access(&self, offset: u64, access: impl FnOnce(&IoMap, usize)) -> Result<(), Denial> {
         let mut contents = self.contents.lock();
-        if contents.gone {
+        if self.is_gone() {
             return Err(Refusal::Gone.into());
         }
         let within = offset % LARGEST_VIEW;
@@ -282,9 +282,9 @@ impl Node {
         Ok(())
     }
 
-    /// Returns whether the window was removed.
+    /// Returns whether the window was removed. Without the lock that may be so a moment later.
     pub(crate) fn is_gone(&self) -> bool {
-        self.contents.lock().gone
+        self.gone.load(Relaxed)
     }
 }
 

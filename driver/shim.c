@@ -1110,6 +1110,117 @@ void map_space_unmap(struct inode *inode, u64 start, u64 length)
 			    length >> PAGE_SHIFT, true);
 }
 
+#ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
+/* The pages of an address space that are unmapped. */
+struct map_part {
+	struct address_space *mapping;
+	unsigned long first;
+	unsigned long last;
+};
+
+/* The next VMA that has one of the pages, after one or NULL. */
+static struct vm_area_struct *map_part_next(const struct map_part *part,
+					    struct vm_area_struct *vma)
+{
+	struct rb_node *node = vma ? rb_next(&vma->shared.rb) :
+				     rb_first_cached(&part->mapping->i_mmap);
+
+	for (; node; node = rb_next(node)) {
+		vma = rb_entry(node, struct vm_area_struct, shared.rb);
+		/* They are in the order of their first pages. */
+		if (vma->vm_pgoff > part->last)
+			break;
+		if (vma->vm_pgoff + (vma_pages(vma) - 1) >= part->first)
+			return vma;
+	}
+	return NULL;
+}
+
+/*
+ * A process that has one of the pages in a VMA: the first one whose address is
+ * behind that of another process. It does not end before mmput().
+ */
+static struct mm_struct *map_part_process(const struct map_part *part,
+					  const struct mm_struct *after)
+{
+	struct mm_struct *found;
+
+	i_mmap_lock_read(part->mapping);
+	do {
+		struct vm_area_struct *vma = NULL;
+
+		found = NULL;
+		while ((vma = map_part_next(part, vma))) {
+			struct mm_struct *mm = vma->vm_mm;
+
+			if (mm > after && (!found || mm < found))
+				found = mm;
+		}
+		after = found;
+		/* A process that is ending makes no copies. */
+	} while (found && !mmget_not_zero(found));
+	i_mmap_unlock_read(part->mapping);
+	return found;
+}
+
+static void map_part_zap(const struct map_part *part, struct mm_struct *mm)
+{
+	struct vm_area_struct *vma = NULL;
+
+	mmap_read_lock(mm);
+	i_mmap_lock_read(part->mapping);
+	while ((vma = map_part_next(part, vma))) {
+		unsigned long pages = vma_pages(vma), skip = 0;
+
+		if (vma->vm_mm != mm)
+			continue;
+		if (vma->vm_pgoff < part->first)
+			skip = part->first - vma->vm_pgoff;
+		pages = min(pages, part->last - vma->vm_pgoff + 1) - skip;
+		zap_vma_range(vma, vma->vm_start + (skip << PAGE_SHIFT),
+			      pages << PAGE_SHIFT);
+	}
+	i_mmap_unlock_read(part->mapping);
+	mmap_read_unlock(mm);
+}
+#endif
+
+/*
+ * Unmaps pages from one process after the other, each while it does not fork.
+ *
+ * For fork(2), copy_huge_pmd() looks at a huge page without its lock, and copies
+ * what it has seen, even if unmap_mapping_pages() has unmapped the page in both
+ * processes meanwhile. It relies on mmap_lock, which that does not take.
+ */
+void map_space_unmap_each(struct inode *inode, u64 start, u64 length)
+{
+#ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
+	struct map_part part = {
+		.mapping = inode->i_mapping,
+		.first = start >> PAGE_SHIFT,
+		.last = (start + (length - 1)) >> PAGE_SHIFT,
+	};
+	struct mm_struct *mm = NULL;
+
+	while ((mm = map_part_process(&part, mm))) {
+		map_part_zap(&part, mm);
+		/* Only its address is needed from now on. */
+		mmput(mm);
+	}
+#endif
+}
+
+/*
+ * Makes fork(2) copy no page to a VMA that it has just made; none may be mapped
+ * there later. Of one that was split or moved, the pages must keep the flag: it
+ * belongs to the process that does so.
+ */
+void map_copy_no_page(struct vm_area_struct *vma)
+{
+	if (vma->vm_mm != current->mm)
+		vm_flags_clear(vma, VM_PFNMAP);
+}
+
 /* What sysfs shows of a window. Rust writes the attributes by their number. */
 static ssize_t (*map_show_attribute)(const void *node, unsigned int which,
 				     char *buffer);

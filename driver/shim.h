@@ -54,6 +54,8 @@ struct inode *map_space_create(struct vfsmount **mount);
 void map_space_destroy(struct vfsmount *mount, struct inode *inode);
 void map_space_adopt(struct inode *inode, struct file *file);
 void map_space_unmap(struct inode *inode, u64 start, u64 length);
+void map_space_unmap_each(struct inode *inode, u64 start, u64 length);
+void map_copy_no_page(struct vm_area_struct *vma);
 void map_class_init(struct class *class,
 		    ssize_t (*show)(const void *node, unsigned int which,
 				    char *buffer),

@@ -111,6 +111,12 @@ impl State {
     ///
     /// A mapping that is being made is noted before its VMA can be found (`next_process()`), and
     /// its process holds mmap_lock until then. So whoever takes that lock finds the VMA.
+    ///
+    /// fork(2) may copy a huge page that it has seen before it was unmapped, see
+    /// [`AddressSpace::unmap_each()`]. Whoever begins to fork after `begin_removal()` copies nothing
+    /// of the window (`Mapping::is_gone()`). So the first round finds all who began before, and
+    /// when it has waited for them, the second one finds every copy. A mapping of raw mode has pages
+    /// that remain, which are copied, so there are two more rounds if there was such a copy.
     pub(crate) fn remove(&self, gone: &[Window]) {
         for window in gone {
             let Some(node) = self.windows.lock().begin_removal(window) else {
@@ -132,6 +138,14 @@ impl State {
                 drop(process.mmap_read_lock());
             }
             self.space.unmap(range.start(), range.length());
+            loop {
+                let copies = self.counts.copies.load(Relaxed);
+                self.space.unmap_each(range.start(), range.length());
+                self.space.unmap_each(range.start(), range.length());
+                if self.counts.copies.load(Relaxed) == copies {
+                    break;
+                }
+            }
         }
         let mut windows = self.windows.lock();
         for window in gone {
@@ -178,6 +192,8 @@ impl Drop for Published {
 pub(crate) struct Counts {
     /// The number of VMAs that are mapped now. fork(2) and a partial munmap(2) add VMAs.
     vmas: Atomic<isize>,
+    /// The number of VMAs of raw mode that were ever copied or split.
+    copies: Atomic<usize>,
     refusals: [Atomic<u64>; Refusal::ALL.len()],
 }
 
@@ -185,6 +201,7 @@ impl Counts {
     fn new() -> Self {
         Self {
             vmas: Atomic::new(0),
+            copies: Atomic::new(0),
             refusals: [const { Atomic::new(0) }; Refusal::ALL.len()],
         }
     }
@@ -192,6 +209,11 @@ impl Counts {
     /// Counts a new VMA.
     pub(crate) fn vma_opened(&self) {
         self.vmas.add(1, Relaxed);
+    }
+
+    /// Counts a VMA of raw mode that is copied or split. In fork(2) its pages are copied after that.
+    pub(crate) fn vma_copied(&self) {
+        self.copies.add(1, Relaxed);
     }
 
     /// Counts a VMA that is removed.

@@ -211,6 +211,9 @@ pub(crate) trait VmaOperations: Send + Sync + 'static {
     /// Called when a VMA that holds the value is removed, after its pages are unmapped.
     fn closed(&self);
 
+    /// Returns whether no page will ever be mapped again, so that fork(2) need copy none.
+    fn is_gone(&self) -> bool;
+
     /// Makes an access of a debugger at `address` in `vma`, and returns the number of bytes; `None`
     /// fails with EIO.
     ///
@@ -361,7 +364,13 @@ impl<T: VmaOperations> Vtable<T> {
         // SAFETY: By this function's contract; the VMA that this one is a copy of still holds the
         // value.
         let data = unsafe { Self::data(vma) };
-        watched(|| data.opened());
+        if watched(|| {
+            data.opened();
+            data.is_gone()
+        }) {
+            // SAFETY: By this function's contract; mmap_lock is held for writing.
+            unsafe { shim::map_copy_no_page(vma) };
+        }
         // `vm_private_data` already has the pointer: it was copied with the VMA.
         let _ = Arc::from(data).into_foreign();
     }

@@ -101,6 +101,8 @@ unsafe extern "C" {
     pub(super) fn map_space_destroy(mount: *mut vfsmount, inode: *mut inode);
     pub(super) fn map_space_adopt(inode: *mut inode, file: *mut file);
     pub(super) fn map_space_unmap(inode: *mut inode, start: u64, length: u64);
+    pub(super) fn map_space_unmap_each(inode: *mut inode, start: u64, length: u64);
+    pub(super) fn map_copy_no_page(vma: *mut vm_area_struct);
     pub(super) fn map_class_init(
         class: *mut class,
         show: unsafe extern "C" fn(*const c_void, c_uint, *mut u8) -> isize,

@@ -53,14 +53,25 @@ impl AddressSpace {
     }
 
     /// Unmaps the `length` bytes at the physical address `start`, whole pages, from every VMA of
-    /// the address space. When this returns, no processor can access them through one. A later
-    /// access is a SIGBUS, because the VMAs have no fault handler.
+    /// the address space. When this returns, no processor can access them through one, but fork(2)
+    /// may still be copying huge pages that it has seen before. At a later access the kernel asks
+    /// [`VmaOperations::fault()`](super::mm::VmaOperations::fault).
     ///
     /// A VMA is part of the address space only after the operation `mmap` has returned, so the
     /// caller must wait for the operations that are running.
     pub(crate) fn unmap(&self, start: u64, length: u64) {
         // SAFETY: The inode exists as long as this; the function takes the locks that it needs.
         unsafe { shim::map_space_unmap(self.inode.as_ptr(), start, length) };
+    }
+
+    /// Does the same in one process after the other, each while it does not fork. When this returns,
+    /// every fork(2) has ended that had begun before, and the pages that it has copied are unmapped,
+    /// too, if its VMA was part of the address space by then.
+    ///
+    /// It waits for the `mmap_lock` of each process, so the caller must hold no lock.
+    pub(crate) fn unmap_each(&self, start: u64, length: u64) {
+        // SAFETY: As above.
+        unsafe { shim::map_space_unmap_each(self.inode.as_ptr(), start, length) };
     }
 }
 

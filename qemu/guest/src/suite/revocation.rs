@@ -19,10 +19,14 @@ use std::{
 use anyhow::{bail, ensure, Context, Result};
 use nix::{
     errno::Errno,
+    libc,
+    sched::{sched_setaffinity, CpuSet},
     sys::{mman::ProtFlags, signal::Signal, wait::WaitStatus},
+    unistd::{pipe, Pid},
 };
 
 use crate::{
+    arch::HUGE_PAGES,
     child::{in_child, killed_by, Child},
     errno,
     host::{Host, LENGTH, PAGE, START},
@@ -38,6 +42,10 @@ pub const SHORT: &[Test] = &[
     Test { name: "two_processors_share_the_work", run: two_processors_share_the_work },
     Test { name: "no_store_arrives_after_a_window_is_disabled", run: no_store_arrives_after_a_window_is_disabled },
     Test { name: "a_mapping_that_is_being_made_is_taken_away", run: a_mapping_that_is_being_made_is_taken_away },
+    Test {
+        name: "no_fork_keeps_a_huge_page_of_a_window_that_goes",
+        run: no_fork_keeps_a_huge_page_of_a_window_that_goes,
+    },
 ];
 
 /// As often as the promise says. It takes its time, so it is a suite of its own.
@@ -373,5 +381,114 @@ fn a_mapping_that_is_being_made_is_taken_away(host: &mut Host) -> Result<()> {
     }
     host.note(format!("mapped before {before} times, meanwhile {meanwhile} times, too late {after} times"))?;
     ensure!(meanwhile > 0, "never in the middle of mmap(2): {before} before it, {after} after it");
+    Ok(())
+}
+
+/// The size of a huge page.
+const HUGE: usize = 2 << 20;
+
+/// fork(2) looks at a huge page, and copies it a moment later: a window goes in between. That is so short that whoever forks must
+/// be interrupted just there, by whoever removes the window on the same processor.
+fn no_fork_keeps_a_huge_page_of_a_window_that_goes(host: &mut Host) -> Result<()> {
+    if !HUGE_PAGES {
+        return Err(Skip("this architecture has no huge pages for memory of devices".into()).into());
+    }
+    if !cfg!(target_arch = "x86_64") {
+        let reason = "where nothing answers, a load is a signal, and no memory here is large enough";
+        return Err(Skip(reason.into()).into());
+    }
+    // On a kernel that checks itself no larger mapping has huge pages.
+    let (word, size) = if kernel::is_debug() { ("64M", 64 << 20) } else { ("1G", 1 << 30) };
+    let _config = Config::new()?;
+    let window = Directory::with("large", &[("start", "0x2000000000"), ("size", word), ("shared", "1")])?;
+    let (mut forked, mut inherited) = (0, 0);
+    let rounds = if is_slow() { 40 } else { 80 };
+    for round in 0..rounds {
+        window.enable()?;
+        let vma = Vma::shared(&node(1)?, 0, size)?;
+        (0..size).step_by(HUGE).for_each(|offset| drop(vma.load(offset)));
+        ensure!(readable(&vma, size)? == size / HUGE, "the mapping does not have all its pages");
+        // Whoever made the mapping is waited for in any case, so a child forks the others.
+        let (mut tell, mut told) = UnixStream::pair()?;
+        let parent = Child::spawn_ready(|ready| {
+            let mut forks = || -> Result<i32> {
+                pin(1)?;
+                ready.signal()?;
+                told.set_nonblocking(true)?;
+                let mut children = Vec::new();
+                while told.read(&mut [0]).is_err() && children.len() < 60 {
+                    let (go, mut gone) = UnixStream::pair()?;
+                    let child = Child::spawn(|| {
+                        // Until the window has gone.
+                        let waited = gone.read_exact(&mut [0]);
+                        waited.map_or(2, |()| readable(&vma, size).map_or(3, |pages| i32::from(pages > 0)))
+                    })?;
+                    children.push((child, go));
+                }
+                let count = children.len() as i32;
+                for (mut child, mut go) in children {
+                    go.write_all(b"x")?;
+                    drop(go);
+                    while child.is_running().context("a child still has pages of the window")? {
+                        thread::yield_now();
+                    }
+                }
+                Ok(100 + count)
+            };
+            forks().unwrap_or_else(|error| {
+                eprintln!("{error:#}");
+                1
+            })
+        })?;
+        let (delay, enable) = (Duration::from_micros(20_000 / rounds * round), &window);
+        thread::scope(|scope| {
+            let remover = scope.spawn(move || -> Result<()> {
+                pin(1)?;
+                hurry()?;
+                thread::sleep(delay);
+                Ok(enable.set("enable", "0")?)
+            });
+            remover.join().map_err(|_| anyhow::anyhow!("the thread panicked"))?
+        })?;
+        ensure!(readable(&vma, size)? == 0, "this process still has pages of the window");
+        tell.write_all(b"x")?;
+        match parent.wait()? {
+            WaitStatus::Exited(_, status @ 100..) => {
+                inherited += status - 100;
+                forked += i32::from(status > 100);
+            }
+            other => bail!("round {round}: {other:?}"),
+        }
+    }
+    host.note(format!("{inherited} children of {rounds} processes, of which {forked} forked in time"))?;
+    ensure!(forked > 0, "no process forked while the window went");
+    Ok(())
+}
+
+/// How many huge pages of a mapping can be read: the kernel itself tries, for which there is no SIGBUS.
+fn readable(vma: &Vma, size: usize) -> Result<usize> {
+    let (from, to) = pipe()?;
+    let is_readable = |offset: &usize| {
+        // SAFETY: The kernel checks the address.
+        let written = unsafe { libc::write(to.as_raw_fd(), (vma.address() + offset) as *const libc::c_void, 1) };
+        written == 1
+    };
+    let count = (0..size).step_by(HUGE).filter(is_readable).count();
+    drop(from);
+    Ok(count)
+}
+
+/// Runs this thread on one processor only.
+fn pin(processor: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    set.set(processor)?;
+    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
+}
+
+/// From now on this thread runs as soon as it can, whatever else its processor does.
+fn hurry() -> Result<()> {
+    let priority = libc::sched_param { sched_priority: 1 };
+    // SAFETY: The structure is valid.
+    Errno::result(unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const priority) })?;
     Ok(())
 }
