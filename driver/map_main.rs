@@ -3,11 +3,12 @@
 //! A window onto physical memory: `/dev/map`, whose offsets are physical addresses, and a node for
 //! each window, `/dev/map1` and so on, whose offset 0 is the first byte of the window.
 //!
-//! A mapping is shared and never executable. mmap(2) maps all pages at once, so a mapping never
-//! faults later. Windows come from the parameter `windows`, from the device tree, and at run time
-//! from other modules: `map_config.ko` has a directory in configfs for each. With windows,
-//! only they can be mapped, with the access and the cache type of each, by every process that may
-//! open the node. `docs/architecture.md` shows how a request passes through these files.
+//! A mapping is shared and never executable. mmap(2) maps all pages at once, except where huge
+//! pages are possible: these are mapped at the first access. Windows come from the parameter
+//! `windows`, from the device tree, and at run time from other modules: `map_config.ko` has a
+//! directory in configfs for each. With windows, only they can be mapped, with the access and the
+//! cache type of each, by every process that may open the node. `docs/architecture.md` shows how a
+//! request passes through these files.
 //!
 //! Without a description of windows the driver is in raw mode: with CAP_SYS_RAWIO, everything but
 //! System RAM can be mapped, uncached. Raw mode replaces /dev/mem on machines where nobody has

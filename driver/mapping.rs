@@ -191,20 +191,29 @@ fn insert(fault: &Fault, lost: Option<PhysRange>) -> Option<Outcome> {
         Some(lost) => mapped.without(&lost, address)?,
         None => mapped,
     };
-    let frame = |part: &Mapped| usize::try_from(part.memory.start() >> PAGE_SHIFT).ok();
-    if fault.is_huge() {
-        let Some(page) = kept.huge_page(address, fault.size() as u64) else {
-            return Some(Outcome::FALLBACK);
-        };
-        // SAFETY: The page lies in the VMA, whose memory was granted, so it has no System RAM.
-        return Some(unsafe { fault.insert_huge(frame(&page)?) });
+    let part = if fault.is_huge() {
+        match kept.huge_page(address, fault.size() as u64) {
+            Some(page) => page,
+            None => return Some(Outcome::FALLBACK),
+        }
+    } else {
+        kept.around(address, machine::huge_page_size()?)?
+    };
+    // The memory was granted, but more may have been plugged in since, which then stays offline. On
+    // x86 the kernel would ask struct pages, which may not exist yet, for its cache type.
+    if Kernel.is_system_ram(&part.memory) {
+        return None;
     }
-    let part = kept.around(address, machine::huge_page_size()?)?;
+    let frame = usize::try_from(part.memory.start() >> PAGE_SHIFT).ok()?;
+    if fault.is_huge() {
+        // SAFETY: The page lies in the VMA, and has no System RAM. The caller holds the lock under
+        // which all pages of the mapping are mapped.
+        return Some(unsafe { fault.insert_huge(frame) });
+    }
     let first = usize::try_from(part.address).ok()?;
     let length = usize::try_from(part.memory.length()).ok()?;
-    // SAFETY: As above. The kernel asks for small pages only where it was refused a huge one, and no
-    // other access gets one there afterwards: the VMA is locked, and what is lost remains lost.
-    Some(unsafe { fault.insert(first, frame(&part)?, length) })
+    // SAFETY: As above.
+    Some(unsafe { fault.insert(first, frame, length) })
 }
 
 /// Returns the physical page at `address` in `vma`.

@@ -37,6 +37,7 @@ use crate::{
     map_core::{
         may_transfer,
         transferred,
+        KernelQuery,
         PhysRange,
         Refusal,
         Window,
@@ -290,8 +291,17 @@ impl Node {
 
 impl View {
     /// Maps the part of `window` from `first` on.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::SystemRam`] if memory was plugged in there, [`Refusal::CacheConflict`] if the memory
+    /// is mapped with another cache type, and [`Refusal::NoMemory`].
     fn new(window: &Window, first: u64) -> Result<Self, Denial> {
         let part = transferred(window, first, LARGEST_VIEW).ok_or(EINVAL)?;
+        // It stays offline, but the kernel would take it for its own, and map it in its way.
+        if Kernel.is_system_ram(&part) {
+            return Err(Refusal::SystemRam.into());
+        }
         let map = IoMap::new(part.start(), part.length() as usize, window.cache.code());
         let map = map.map_err(|_| {
             // The kernel does not tell.
@@ -301,6 +311,10 @@ impl View {
                 Refusal::NoMemory
             }
         })?;
+        // For some conflicts it silently takes the other type.
+        if !map.has_its_cache_type() {
+            return Err(Refusal::CacheConflict.into());
+        }
         Ok(Self { first, map })
     }
 }

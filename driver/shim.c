@@ -268,6 +268,15 @@ unsigned int map_fault_insert_huge(struct vm_fault *vmf, unsigned int order,
 				   unsigned long pfn)
 {
 #ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
+	pmd_t pmd = pmdp_get(vmf->pmd);
+
+	/*
+	 * vmf_insert_pfn_pmd() warns of a page table. Another thread may have
+	 * made one, if meanwhile the process has told the kernel by prctl(2)
+	 * not to use huge pages. The caller's lock keeps it from doing so now.
+	 */
+	if (!pmd_none(pmd) && !pmd_leaf(pmd))
+		return VM_FAULT_FALLBACK;
 	if (order == PMD_ORDER)
 		return vmf_insert_pfn_pmd(vmf, pfn,
 					  vmf->vma->vm_flags & VM_WRITE);
@@ -331,9 +340,13 @@ unsigned int map_fault_insert(struct vm_fault *vmf, unsigned long address,
 		.pfn = pfn,
 		.prot = map_pgprot_dirty(vmf->vma->vm_page_prot),
 	};
-	int error = apply_to_page_range(pages.mm, address, count << PAGE_SHIFT,
-					map_set_page, &pages);
+	int error;
 
+	/* apply_to_page_range() warns of a huge page; see above. */
+	if (pmd_leaf(pmdp_get(vmf->pmd)))
+		return VM_FAULT_NOPAGE;
+	error = apply_to_page_range(pages.mm, address, count << PAGE_SHIFT,
+				    map_set_page, &pages);
 	if (error)
 		return error == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
 	/* A riscv processor may remember that there was no page. */
@@ -1004,18 +1017,21 @@ void __iomem *map_io_map(u64 start, size_t length, u32 cache)
 /*
  * Memory may have been plugged in where the mapping is. It stays offline, but it
  * is System RAM, whose cache type x86 keeps in struct pages: these may not exist
- * yet, and iounmap() looks at them.
+ * yet, and iounmap() looks at them. If it was plugged in just before the mapping
+ * was made, memremap() gave the kernel's own, which is not to be unmapped.
  */
 void map_io_unmap(void __iomem *io, u64 start, size_t length, u32 cache)
 {
 	if (IS_ENABLED(CONFIG_X86) &&
 	    region_intersects(start, length, IORESOURCE_SYSTEM_RAM,
-			      IORES_DESC_NONE) != REGION_DISJOINT)
-		vunmap((void __force *)io);
-	else if (cache == MAP_CACHE_CACHED)
+			      IORES_DESC_NONE) != REGION_DISJOINT) {
+		if (is_vmalloc_addr((void __force *)io))
+			vunmap((void __force *)io);
+	} else if (cache == MAP_CACHE_CACHED) {
 		memunmap((void __force *)io);
-	else
+	} else {
 		iounmap(io);
+	}
 }
 
 /* Whether a kernel mapping got the cache type of a page protection. */
@@ -1035,6 +1051,19 @@ bool map_io_has_cache(const void __iomem *io, pgprot_t wanted)
 #else
 	return true;
 #endif
+}
+
+/* Whether a kernel mapping got a cache type of enum map_cache. */
+bool map_io_is(const void __iomem *io, u32 cache)
+{
+	switch (cache) {
+	case MAP_CACHE_UNCACHED:
+		return map_io_has_cache(io, pgprot_noncached(PAGE_KERNEL));
+	case MAP_CACHE_WRITE_COMBINE:
+		return map_io_has_cache(io, pgprot_writecombine(PAGE_KERNEL));
+	default:
+		return map_io_has_cache(io, PAGE_KERNEL);
+	}
 }
 
 /* Whether a kernel mapping begins with a huge page. */

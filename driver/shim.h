@@ -48,6 +48,7 @@ void __iomem *map_io_map(u64 start, size_t length, u32 cache);
 void map_io_unmap(void __iomem *io, u64 start, size_t length, u32 cache);
 bool map_io_is_huge(const void __iomem *io);
 bool map_io_has_cache(const void __iomem *io, pgprot_t wanted);
+bool map_io_is(const void __iomem *io, u32 cache);
 void map_io_read(void *to, const void __iomem *io, size_t length);
 void map_io_write(void __iomem *io, const void *from, size_t length);
 struct inode *map_space_create(struct vfsmount **mount);

@@ -216,7 +216,7 @@ impl Windows {
     /// # Errors
     ///
     /// [`Denial::Refused`] with the reason of [`decide()`], with [`Refusal::CacheConflict`] if the
-    /// window had too many conflicts recently, or with [`Refusal::TooMany`].
+    /// user had too many conflicts in the window recently, or with [`Refusal::TooMany`].
     pub(crate) fn grant(
         &mut self,
         request: &Request,
@@ -238,15 +238,15 @@ impl Windows {
         Ok((grant, key, node))
     }
 
-    /// Returns whether `window` had too many conflicts of cache types recently.
+    /// Returns whether the user had too many conflicts of cache types in `window` recently.
     pub(crate) fn has_conflicts(&mut self, window: &Window) -> bool {
         self.conflicts
             .is_used_up(conflict_key(window), task::seconds_since_boot())
     }
 
     /// Records that the memory of `window` is mapped with a conflicting cache type. The kernel logs
-    /// each such attempt without a rate limit, so after several conflicts further attempts are
-    /// refused for a while.
+    /// each such attempt without a rate limit, so after several conflicts further attempts of the
+    /// user are refused for a while.
     pub(crate) fn conflicts(&mut self, window: &Window) {
         let now = task::seconds_since_boot();
         let key = conflict_key(window);
@@ -378,10 +378,12 @@ pub(crate) fn add_at_load(state: &State) -> Result {
     }
 }
 
-/// Returns the key of a window in the limit of conflicts: its first page, which no other window
-/// has. The truncated bits distinguish only windows that are 16 TiB apart.
+/// Returns the key of a window and of the user in the limit of conflicts. Two pairs of them can have the
+/// same key: then they have one budget.
 fn conflict_key(window: &Window) -> u32 {
-    (window.range.start() >> PAGE_SHIFT) as u32
+    // An odd factor gives every user another number, and most of these are far apart.
+    let user = task::user().wrapping_mul(0x9e37_79b1);
+    (window.range.start() >> PAGE_SHIFT) as u32 ^ user
 }
 
 /// Parses the text of the parameter.

@@ -256,7 +256,10 @@ impl<T: FileOperations> Vtable<T> {
             let (memory, alignment) = watched(|| data.alignment(offset, length as u64))?;
             // There may be no room for it, and a hint or MAP_FIXED may decide.
             let padded = length.checked_add(usize::try_from(alignment).ok()?)?;
-            let found = Some(free(padded)).filter(|found| is_address(*found) && *found != hint)?;
+            if hint != 0 && free(length) == hint {
+                return None;
+            }
+            let found = Some(free(padded)).filter(|found| is_address(*found))?;
             usize::try_from(aligned_address(found as u64, memory, alignment)).ok()
         };
         aligned().unwrap_or_else(|| free(length))

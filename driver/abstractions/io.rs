@@ -64,6 +64,12 @@ impl IoMap {
         unsafe { shim::map_io_has_cache(self.mapped.as_ptr(), wanted.raw()) }
     }
 
+    /// Returns whether it has the cache type that it was asked for.
+    pub(crate) fn has_its_cache_type(&self) -> bool {
+        // SAFETY: By the type's invariant.
+        unsafe { shim::map_io_is(self.mapped.as_ptr(), self.cache) }
+    }
+
     /// Loads the bytes from `offset` on. Bytes beyond the end are left as they are.
     pub(crate) fn read(&self, offset: usize, bytes: &mut [u8]) {
         let Some(length) = self.part(offset, bytes.len()) else {

@@ -64,7 +64,7 @@ impl PageProtection {
     }
 }
 
-/// Properties of a VMA whose mmap_lock is held.
+/// Properties of a VMA that is locked: by mmap_lock, or by its own lock during a fault.
 pub(crate) trait VmaExt {
     /// Returns the page offset of its first page in the file.
     fn page_offset(&self) -> usize;
@@ -75,7 +75,7 @@ pub(crate) trait VmaExt {
 
 impl VmaExt for VmaRef {
     fn page_offset(&self) -> usize {
-        // SAFETY: By the type's invariant mmap_lock is held, so the field does not change.
+        // SAFETY: By the type's invariant the VMA is locked, so the field does not change.
         unsafe { (*self.as_ptr()).vm_pgoff }
     }
 
@@ -299,7 +299,8 @@ impl Fault {
     ///
     /// # Safety
     ///
-    /// The page must lie in the VMA, and the memory must not contain System RAM.
+    /// The page must lie in the VMA, and no other thread may be mapping a part of it. The memory must
+    /// not contain System RAM.
     pub(crate) unsafe fn insert_huge(&self, frame: usize) -> Outcome {
         // SAFETY: By the type's invariant and this function's contract.
         Outcome(unsafe { shim::map_fault_insert_huge(self.raw, self.order, frame) })
@@ -310,8 +311,9 @@ impl Fault {
     ///
     /// # Safety
     ///
-    /// The bytes must lie in the VMA, and include the address that is accessed. No part of them may
-    /// be mapped by a huge page. The memory must not contain System RAM.
+    /// The bytes must lie in the VMA and in one huge page of the address space, and include the
+    /// address that is accessed. No other thread may be mapping one of them. The memory must not
+    /// contain System RAM.
     pub(crate) unsafe fn insert(&self, address: usize, frame: usize, length: usize) -> Outcome {
         // SAFETY: By the type's invariant and this function's contract.
         Outcome(unsafe { shim::map_fault_insert(self.raw, address, frame, length / PAGE_SIZE) })

@@ -95,6 +95,7 @@ unsafe extern "C" {
     pub(super) fn map_io_unmap(io: *mut c_void, start: u64, length: usize, cache: u32);
     pub(super) fn map_io_is_huge(io: *const c_void) -> bool;
     pub(super) fn map_io_has_cache(io: *const c_void, wanted: pgprot_t) -> bool;
+    pub(super) fn map_io_is(io: *const c_void, cache: u32) -> bool;
     pub(super) fn map_io_read(to: *mut c_void, io: *const c_void, length: usize);
     pub(super) fn map_io_write(io: *mut c_void, from: *const c_void, length: usize);
     pub(super) fn map_space_create(mount: *mut *mut vfsmount) -> *mut inode;

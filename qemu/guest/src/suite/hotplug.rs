@@ -11,9 +11,10 @@ use std::{
 
 use anyhow::{bail, ensure, Context, Result};
 use map_core::Refusal;
-use nix::errno::Errno;
+use nix::{errno::Errno, sys::signal::Signal};
 
 use crate::{
+    child::killed_by,
     errno,
     host::Host,
     kernel::{self, Loaded},
@@ -122,6 +123,13 @@ fn memory_over_a_shared_window_stays_offline(host: &mut Host) -> Result<()> {
     shared_fails(&node, start, 4096, Errno::EPERM)?;
     kernel::logged(Refusal::SystemRam.to_string())?;
     Vma::shared(&node, start + BLOCK, 4096)?;
+    // Nor is any more of it, in a mapping that is there, or by read(2) and write(2).
+    killed_by(Signal::SIGBUS, || large.load(0))?;
+    let more = start - PLACE + (16 << 20);
+    for done in [own.read_at(&mut [0], more), own.write_at(&[0], more)] {
+        ensure!(errno::result(done) == Err(Errno::EPERM), "more of the memory is accessed");
+    }
+    drop(large.load(4 << 20));
     drop((vma, large, own, node, loaded));
     online(start).context("with the driver unloaded")
 }

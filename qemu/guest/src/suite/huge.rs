@@ -6,6 +6,11 @@ use std::{
     fs::{self, File},
     ops::Range,
     os::{fd::AsRawFd, unix::fs::FileExt},
+    sync::{
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        Barrier,
+    },
+    thread,
 };
 
 use anyhow::{ensure, Context, Result};
@@ -28,7 +33,7 @@ use crate::{
     memory::while_spinning,
     user,
     vma::{protect_at, Vma, READ_WRITE},
-    Skip,
+    Skip, Test,
 };
 
 crate::tests! {
@@ -46,6 +51,12 @@ crate::tests! {
     a_debugger_reads_what_nobody_has_touched,
     the_word_after_huge_is_auto_or_never,
 }
+
+/// The tests that need two processors.
+pub const RACES: &[Test] = &[Test {
+    name: "threads_may_be_forbidden_huge_pages_in_the_middle",
+    run: threads_may_be_forbidden_huge_pages_in_the_middle,
+}];
 
 const SIZE: usize = LENGTH as usize;
 const MIB: usize = 1 << 20;
@@ -197,6 +208,15 @@ fn an_address_that_a_program_asks_for_is_taken(host: &mut Host) -> Result<()> {
     drop(free);
     let vma = Vma::map_at(odd, node.as_raw_fd(), START, SIZE, READ_WRITE, MapFlags::MAP_SHARED)?;
     ensure!(vma.address() == odd, "at {:#x}, not at the hint {odd:#x}", vma.address());
+    shows_pattern(&vma, seed, 0, 0..SIZE)?;
+    drop(vma);
+    // Where there is room for it, but none to align it.
+    let full = Vma::reserve(3 * SIZE)?;
+    let gap = 5 * PAGE as usize;
+    full.unmap(gap..gap + SIZE)?;
+    let hint = full.address() + gap;
+    let vma = Vma::map_at(hint, node.as_raw_fd(), START, SIZE, READ_WRITE, MapFlags::MAP_SHARED)?;
+    ensure!(vma.address() == hint, "at {:#x}, not at the hint {hint:#x} in a gap", vma.address());
     shows_pattern(&vma, seed, 0, 0..SIZE)
 }
 
@@ -347,7 +367,7 @@ fn a_debugger_reads_what_nobody_has_touched(host: &mut Host) -> Result<()> {
     let child = Child::spawn_ready(|ready| {
         let _ = ready.signal();
         loop {
-            std::thread::park();
+            thread::park();
         }
     })?;
     let memory = File::options().read(true).write(true).open(format!("/proc/{}/mem", child.pid()))?;
@@ -372,4 +392,60 @@ fn the_word_after_huge_is_auto_or_never(_: &mut Host) -> Result<()> {
         ensure!(found.trim() == shown, "{options:?} is shown as {found:?}");
     }
     Ok(())
+}
+
+/// PR_SET_THP_DISABLE takes huge pages from a process, but no thread out of a fault: one is given a huge page, and another one
+/// the small pages of the same place.
+fn threads_may_be_forbidden_huge_pages_in_the_middle(host: &mut Host) -> Result<()> {
+    needs_huge_pages()?;
+    let seed = 253;
+    host.fill(seed)?;
+    let _loaded = Loaded::with(&[&window("")])?;
+    let file = user::open_window(1)?;
+    let rounds = if kernel::is_slow() { 1000 } else { 5000 };
+    succeeds_in_child(|| {
+        let over = AtomicBool::new(false);
+        let (begin, end) = (Barrier::new(3), Barrier::new(3));
+        let forbid = |forbidden: usize| {
+            // SAFETY: It takes numbers only.
+            unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, forbidden, 0, 0, 0) }
+        };
+        let mapped = AtomicUsize::new(0);
+        let touch = |offset: usize, forbidding: bool| {
+            let mut right = true;
+            for _ in 0..rounds {
+                begin.wait();
+                if forbidding {
+                    forbid(1);
+                }
+                let byte = (mapped.load(Relaxed) + offset) as *const u8;
+                // SAFETY: The mapping stays until both threads are behind the second barrier.
+                right &= unsafe { byte.read_volatile() } == pattern::byte(seed, START + offset as u64);
+                end.wait();
+            }
+            right
+        };
+        let right = thread::scope(|scope| {
+            // While it reads, nobody else has the lock under which pages are mapped.
+            scope.spawn(|| {
+                let mut bytes = vec![0; 64 << 10];
+                while !over.load(Relaxed) {
+                    let _ = file.read_at(&mut bytes, 0);
+                }
+            });
+            let threads = [scope.spawn(|| touch(0x1000, false)), scope.spawn(|| touch(0x2000, true))];
+            for _ in 0..rounds {
+                forbid(0);
+                // A thread that loads where nothing is ends the process.
+                let vma = Vma::shared(&file, 0, SIZE).ok();
+                mapped.store(vma.as_ref().map_or(0, Vma::address), Relaxed);
+                begin.wait();
+                end.wait();
+            }
+            let right = threads.into_iter().all(|thread| thread.join().unwrap_or(false));
+            over.store(true, Relaxed);
+            right
+        });
+        i32::from(!right)
+    })
 }

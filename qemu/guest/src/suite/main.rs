@@ -145,7 +145,7 @@ suites! {
     PlainDev: [plain::TESTS],
     Windows: [windows::TESTS, window_node::TESTS, attack::TESTS, arch::WINDOWS],
     RunTime: [runtime::TESTS],
-    Races: [revocation::SHORT, runtime::RACES, crowd::RACES, arch::PARALLEL],
+    Races: [revocation::SHORT, runtime::RACES, crowd::RACES, huge::RACES, arch::PARALLEL],
     Revocation: [revocation::LONG],
     Dt: [dt::TESTS, binding::TESTS],
     DtWrong: [dt_wrong::TESTS],

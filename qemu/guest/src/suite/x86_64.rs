@@ -24,6 +24,7 @@ use nix::{
 
 use crate::{
     bulk::Maintenance,
+    errno,
     host::{Host, LENGTH, PAGE, START},
     kernel::{self, Loaded},
     program::{devmap, WHOLE},
@@ -135,6 +136,7 @@ pub const WINDOWS: &[Test] = &[
         name: "another_cache_type_elsewhere_is_eagain_for_huge_pages_too",
         run: another_cache_type_elsewhere_is_eagain_for_huge_pages_too,
     },
+    Test { name: "reading_beside_another_cache_type_is_eagain", run: reading_beside_another_cache_type_is_eagain },
     Test { name: "a_conflict_costs_few_lines_of_the_kernels_log", run: a_conflict_costs_few_lines_of_the_kernels_log },
     Test {
         name: "a_cache_type_that_the_mtrrs_do_not_give_is_einval",
@@ -284,6 +286,25 @@ fn another_cache_type_elsewhere_is_eagain(_: &mut Host) -> Result<()> {
         Vma::shared(&node, START + index * MIB, MIB as usize).with_context(|| format!("window {index} alone"))?;
     }
     Ok(())
+}
+
+/// The kernel would silently map write-combining memory as uncached where it is mapped so elsewhere.
+fn reading_beside_another_cache_type_is_eagain(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::with(&[&THREE.replace(":ro", "")])?;
+    let open = || [1, 2, 3].map(user::open_window).into_iter().collect::<Result<Vec<_>>>();
+    for (flags, granted) in [(libc::O_SYNC, [true, false, false]), (0, [false, false, true])] {
+        let mem = File::options().read(true).write(true).custom_flags(flags).open("/dev/mem")?;
+        let _other = Vma::shared(&mem, START, LENGTH as usize)?;
+        // What the kernel has mapped for a file goes with it.
+        for (window, granted) in open()?.iter().zip(granted) {
+            let expected = if granted { Ok(1) } else { Err(Errno::EAGAIN) };
+            let read = errno::result(window.read_at(&mut [0], 0));
+            let written = errno::result(window.write_at(&[0], 0));
+            ensure!((read, written) == (expected, expected), "{flags:o}: {window:?}: {read:?}, {written:?}");
+        }
+    }
+    let windows = open()?;
+    windows.iter().try_for_each(|window| Ok(window.read_exact_at(&mut [0], 0)?))
 }
 
 fn a_conflict_costs_few_lines_of_the_kernels_log(_: &mut Host) -> Result<()> {
