@@ -358,8 +358,9 @@ unsigned int map_fault_insert(struct vm_fault *vmf, unsigned long address,
 #endif
 }
 
-/* abstractions/shim.rs has the number. */
+/* abstractions/shim.rs has the numbers. */
 static_assert((__force unsigned int)FOP_UNSIGNED_OFFSET == 1 << 5);
+static_assert((__force unsigned int)FMODE_NOWAIT == 1 << 27);
 
 /* Finds room in the address space of the current process, as for any file. */
 unsigned long map_unmapped_range(struct file *file, unsigned long address,

@@ -41,9 +41,11 @@ use crate::map_core::aligned_address;
 
 /// The events of poll(2), which have the same numbers on all architectures of Rust for Linux.
 const POLLIN: u32 = 0x1;
+const POLLOUT: u32 = 0x4;
 const POLLERR: u32 = 0x8;
 const POLLHUP: u32 = 0x10;
 const POLLRDNORM: u32 = 0x40;
+const POLLWRNORM: u32 = 0x100;
 
 /// What poll(2) reports of a file with events.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -179,9 +181,14 @@ impl<T: FileOperations> Vtable<T> {
                 // the file holds a reference already.
                 // SAFETY: By this function's contract nothing else uses the file yet.
                 unsafe {
-                    (*file).f_op = match data.events() {
-                        Some(_) => &Self::WITH_EVENTS,
-                        None => &Self::WITH_CONTENTS,
+                    if data.events().is_some() {
+                        (*file).f_op = &Self::WITH_EVENTS;
+                        // A transfer does not wait for an event. Without the flag io_uring would
+                        // take an event that has not come for contents that are not there, and
+                        // have the request wait for it.
+                        (*file).f_mode |= shim::FMODE_NOWAIT;
+                    } else {
+                        (*file).f_op = &Self::WITH_CONTENTS;
                     }
                 };
             } else {
@@ -374,11 +381,14 @@ impl<T: FileOperations> Vtable<T> {
             // SAFETY: By this function's contract; the file keeps the queue alive.
             unsafe { queue.watch(file, table) };
         }
-        match data.readiness() {
-            Readiness::Idle => 0,
-            Readiness::Readable => POLLIN | POLLRDNORM,
-            Readiness::Gone => POLLERR | POLLHUP,
-        }
+        // A write never waits, so the file is always ready for one.
+        POLLOUT
+            | POLLWRNORM
+            | match data.readiness() {
+                Readiness::Idle => 0,
+                Readiness::Readable => POLLIN | POLLRDNORM,
+                Readiness::Gone => POLLERR | POLLHUP,
+            }
     }
 
     /// # Safety

@@ -277,6 +277,9 @@ pub(super) const TIMED_OUT: c_int = 1;
 /// The flag of `file_operations` of this name, a macro with a cast; `shim.c` compares it.
 pub(super) const FOP_UNSIGNED_OFFSET: kernel::bindings::fop_flags_t = 1 << 5;
 
+/// The flag of a file's mode of this name, as above.
+pub(super) const FMODE_NOWAIT: kernel::bindings::fmode_t = 1 << 27;
+
 const COMM_LENGTH: usize = kernel::bindings::TASK_COMM_LEN as usize;
 
 /// The name of a process, terminated by a NUL.

@@ -351,8 +351,9 @@ struct map_irq_eventfd {
  * unmasked.
  *
  * Every open file takes counts of its own. poll(2) reports POLLIN if an interrupt
- * has come that this file has not taken, and POLLERR and POLLHUP once the window
- * is gone. A descriptor that was duplicated or inherited is the same open file.
+ * has come that this file has not taken, POLLOUT always, because write(2) does not
+ * wait, and POLLERR and POLLHUP once the window is gone. A descriptor that was
+ * duplicated or inherited is the same open file.
  */
 
 /* Reports one interrupt. EINVAL if there is no interrupt with this index. */

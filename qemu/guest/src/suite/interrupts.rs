@@ -8,7 +8,7 @@ use std::{
     io::{Read, Write},
     os::{
         fd::{AsFd, AsRawFd},
-        unix::net::UnixStream,
+        unix::{fs::FileExt, net::UnixStream},
     },
     thread,
     time::{Duration, Instant},
@@ -22,6 +22,7 @@ use map_core::abi::{
 use map_protocol::RAISE;
 use nix::{
     errno::Errno,
+    libc,
     poll::{poll, PollFd, PollFlags, PollTimeout},
     sys::{
         epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
@@ -32,6 +33,10 @@ use nix::{
     unistd::dup,
 };
 
+#[cfg(not(target_arch = "arm"))]
+use crate::ring::Ring;
+#[cfg(target_arch = "arm")]
+use crate::Skip;
 use crate::{
     child::{self, Child},
     dt::{bind, unbind, DRIVER},
@@ -51,6 +56,7 @@ crate::tests! {
     a_wait_takes_the_interrupts_before_it_and_between,
     a_wait_for_an_interrupt_ends_with_its_time_or_a_signal,
     poll_and_epoll_see_an_interrupt_until_it_is_taken,
+    io_uring_reads_and_writes_without_an_interrupt,
     an_eventfd_is_signalled_for_each_interrupt,
     an_edge_interrupt_that_comes_while_masked_comes_when_unmasked,
     a_level_interrupt_is_masked_when_it_comes,
@@ -516,6 +522,59 @@ fn poll_and_epoll_see_an_interrupt_until_it_is_taken(_: &mut Host) -> Result<()>
     thread::sleep(Duration::from_millis(50));
     raiser.raise(line, 1, 0)?;
     child::check(sleeper.wait()?)
+}
+
+/// Waits until a child has ended, and fails if that takes too long or it fails.
+fn ends_soon(mut child: Child) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(30);
+    while child.is_running()? {
+        ensure!(Instant::now() < end, "it still waits");
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+/// What the tests of transfers write.
+const TEXT: [u8; 4] = *b"text";
+
+/// Writes a window by io_uring, and reads it.
+#[cfg(not(target_arch = "arm"))]
+fn by_ring(window: &Window) -> Result<()> {
+    let file = window.file.as_raw_fd();
+    let write = Child::spawn(|| {
+        let written = Ring::new().map(|mut ring| ring.write(file, TEXT.as_ptr().expose_provenance(), 4, 64));
+        verdict(written.ok(), Some(4))
+    })?;
+    ends_soon(write).with_context(|| format!("writing {}", window.name))?;
+    let read = Child::spawn(|| {
+        let mut found = [0_u8; 4];
+        let read = Ring::new().map(|mut ring| ring.read(file, found.as_mut_ptr().expose_provenance(), 4, 64));
+        verdict((read.ok(), found), (Some(4), TEXT))
+    })?;
+    ends_soon(read).with_context(|| format!("reading {}", window.name))
+}
+
+#[cfg(target_arch = "arm")]
+fn by_ring(_: &Window) -> Result<()> {
+    Err(Skip("io_uring has no bindings for this processor".into()).into())
+}
+
+fn io_uring_reads_and_writes_without_an_interrupt(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let pulse = Window::open("pulse")?;
+    // One can always write.
+    let mut fds = [PollFd::new(pulse.file.as_fd(), PollFlags::POLLIN | PollFlags::POLLOUT)];
+    poll(&mut fds, PollTimeout::ZERO)?;
+    ensure!(fds[0].revents() == Some(PollFlags::POLLOUT), "{:?}", fds[0].revents());
+    // A call that must not wait does not.
+    pulse.file.write_all_at(&TEXT, 32)?;
+    let mut found = [0_u8; 4];
+    let place = libc::iovec { iov_base: found.as_mut_ptr().cast(), iov_len: 4 };
+    // SAFETY: the array is writable.
+    let read = Errno::result(unsafe { libc::preadv2(pulse.file.as_raw_fd(), &place, 1, 32, libc::RWF_NOWAIT) });
+    ensure!((read, found) == (Ok(4), TEXT), "{read:?}, {found:?}");
+    by_ring(&Window::open("plain")?)?;
+    by_ring(&pulse)
 }
 
 fn an_eventfd_is_signalled_for_each_interrupt(_: &mut Host) -> Result<()> {

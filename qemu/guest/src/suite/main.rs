@@ -66,6 +66,9 @@ mod random;
 mod raw;
 mod refusal;
 mod revocation;
+#[cfg(not(target_arch = "arm"))]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "the model uses all of it"))]
+mod ring;
 mod runtime;
 #[cfg(target_arch = "x86_64")]
 mod soak;

@@ -36,7 +36,6 @@ use super::{
     narrow,
     operation::{Access, Buffer, Kind, Pointer, Way, ACTORS, ARENA_PAGES, SLOTS, THREADS},
     plan::Step,
-    ring::Ring,
     world::{hash, USER},
 };
 use crate::{
@@ -44,6 +43,7 @@ use crate::{
     host::PAGE,
     model::address::HUGE_PAGE,
     raw::{self, call},
+    ring::Ring,
 };
 
 /// The address of the arena, the same in every process. A huge page can begin there, and programs of 32 bits can name it.

@@ -15,12 +15,12 @@ use super::{
         THREADS,
     },
     plan::Step,
-    ring::CURRENT,
     world::{Vma, World},
 };
 use crate::{
     host::{LENGTH, PAGE, START},
     random::Random,
+    ring::CURRENT,
 };
 
 /// The number of operations of a sequence, at least.

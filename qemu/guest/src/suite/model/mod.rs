@@ -15,7 +15,6 @@ mod machine;
 mod narrow;
 mod operation;
 mod plan;
-mod ring;
 mod run;
 mod shrink;
 mod tally;

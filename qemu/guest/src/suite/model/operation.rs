@@ -5,8 +5,8 @@
 
 use map_core::Property;
 
-use super::ring::CURRENT;
 use crate::host::PAGE;
+use crate::ring::CURRENT;
 
 /// The number of processes: those that a sequence begins with, and those that are forked.
 pub const ACTORS: usize = 8;
