@@ -927,9 +927,16 @@ void map_wait_init(struct wait_queue_head *queue)
 	init_waitqueue_head(queue);
 }
 
+/*
+ * Wakes all who wait, whatever for, and without a key that says what has
+ * happened: who waits only for the window to go would not be woken by that of an
+ * interrupt, and AIO and io_uring take a key for the result without asking. The
+ * queue is that of all open files, each of which has its own result; so all
+ * exclusive entries (EPOLLEXCLUSIVE) are woken, and not only the first.
+ */
 void map_wait_wake(struct wait_queue_head *queue)
 {
-	wake_up_interruptible_poll(queue, EPOLLIN | EPOLLRDNORM);
+	wake_up_interruptible_all(queue);
 }
 
 /*

@@ -56,6 +56,8 @@ crate::tests! {
     a_wait_takes_the_interrupts_before_it_and_between,
     a_wait_for_an_interrupt_ends_with_its_time_or_a_signal,
     poll_and_epoll_see_an_interrupt_until_it_is_taken,
+    an_interrupt_wakes_every_file_that_is_watched_exclusively,
+    a_window_that_goes_wakes_who_waits_for_nothing_else,
     io_uring_reads_and_writes_without_an_interrupt,
     an_eventfd_is_signalled_for_each_interrupt,
     an_edge_interrupt_that_comes_while_masked_comes_when_unmasked,
@@ -522,6 +524,69 @@ fn poll_and_epoll_see_an_interrupt_until_it_is_taken(_: &mut Host) -> Result<()>
     thread::sleep(Duration::from_millis(50));
     raiser.raise(line, 1, 0)?;
     child::check(sleeper.wait()?)
+}
+
+fn an_interrupt_wakes_every_file_that_is_watched_exclusively(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let raiser = Raiser::new()?;
+    let pulse = Window::open("pulse")?;
+    pulse.unmask(EDGE)?;
+    let waiting = (0..3)
+        .map(|_| {
+            Child::spawn_ready(|ready| {
+                let mut wait = || -> Result<EpollFlags> {
+                    let pulse = Window::open("pulse")?;
+                    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+                    let exclusive = EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE;
+                    epoll.add(&pulse.file, EpollEvent::new(exclusive, 0))?;
+                    ready.signal()?;
+                    let mut events = [EpollEvent::empty()];
+                    ensure!(epoll.wait(&mut events, EpollTimeout::from(10_000_u16))? == 1, "nothing");
+                    Ok(events[0].events())
+                };
+                verdict(wait().ok(), Some(EpollFlags::EPOLLIN))
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    thread::sleep(Duration::from_millis(200));
+    raiser.raise(pulse.line(0)?, 1, 0)?;
+    waiting.into_iter().try_for_each(|child| child::check(child.wait()?))
+}
+
+fn a_window_that_goes_wakes_who_waits_for_nothing_else(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let gone = PollFlags::POLLERR | PollFlags::POLLHUP;
+    let pulse = Window::open("pulse")?;
+    let by_poll = Child::spawn_ready(|ready| {
+        let mut fds = [PollFd::new(pulse.file.as_fd(), PollFlags::empty())];
+        if ready.signal().is_err() {
+            return 9;
+        }
+        let polled = poll(&mut fds, PollTimeout::from(20_000_u16));
+        verdict((polled, fds[0].revents()), (Ok(1), Some(gone)))
+    })?;
+    let by_epoll = |flags| {
+        Child::spawn_ready(move |ready| {
+            let mut wait = || -> Result<EpollFlags> {
+                let pulse = Window::open("pulse")?;
+                let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+                epoll.add(&pulse.file, EpollEvent::new(flags, 0))?;
+                ready.signal()?;
+                let mut events = [EpollEvent::empty()];
+                ensure!(epoll.wait(&mut events, EpollTimeout::from(20_000_u16))? == 1, "nothing");
+                Ok(events[0].events())
+            };
+            verdict(wait().ok(), Some(EpollFlags::EPOLLERR | EpollFlags::EPOLLHUP))
+        })
+    };
+    let by_epoll = [by_epoll(EpollFlags::empty())?, by_epoll(EpollFlags::EPOLLHUP)?];
+    thread::sleep(Duration::from_millis(100));
+    let begin = Instant::now();
+    unbind(LINES)?;
+    child::check(by_poll.wait()?).context("poll(2)")?;
+    by_epoll.into_iter().try_for_each(|child| child::check(child.wait()?)).context("epoll")?;
+    ensure!(begin.elapsed() < Duration::from_secs(10), "they woke after {:?}", begin.elapsed());
+    bind(LINES)
 }
 
 /// Waits until a child has ended, and fails if that takes too long or it fails.
