@@ -125,8 +125,16 @@ pub(crate) struct Taken([Atomic<u64>; IRQS]);
 pub(crate) struct LineError {
     index: usize,
     name: Name,
-    /// The error of the kernel.
-    pub(crate) error: Error,
+    cause: Cause,
+}
+
+/// What is wrong with a line.
+#[derive(Clone, Copy)]
+pub(crate) enum Cause {
+    /// The kernel gives this error.
+    Kernel(Error),
+    /// Each processor has a line of its own with this number.
+    PerProcessor,
 }
 
 impl Interrupts {
@@ -175,7 +183,7 @@ impl Interrupts {
             let line = Arc::new(Source { shared, index }, GFP_KERNEL)
                 .map_err(Error::from)
                 .and_then(|source| Line::request(number, source))
-                .map_err(|error| self.shared.line_error(index, error))?;
+                .map_err(|error| self.shared.line_error(index, error.into()))?;
             let trigger = Trigger::of(line.trigger());
             if trigger == Trigger::Level {
                 // Otherwise the line would first be disabled when the interrupt comes again, at
@@ -500,11 +508,11 @@ impl Shared {
         lines.filter_map(move |(index, number)| (bits & bit(index) != 0).then_some(*number))
     }
 
-    fn line_error(&self, index: usize, error: Error) -> LineError {
+    fn line_error(&self, index: usize, cause: Cause) -> LineError {
         LineError {
             index,
             name: self.names.get(index).copied().unwrap_or(Name::NONE),
-            error,
+            cause,
         }
     }
 }
@@ -597,13 +605,27 @@ fn shown_mask(masked: bool) -> &'static str {
     }
 }
 
+impl From<Error> for Cause {
+    fn from(error: Error) -> Self {
+        Self::Kernel(error)
+    }
+}
+
 impl LineError {
-    /// Creates the error of an interrupt whose line the kernel does not find.
-    pub(crate) fn new(index: usize, described: &dt::Interrupts, error: Error) -> Self {
+    /// Creates the error of an interrupt whose line cannot be requested.
+    pub(crate) fn new(index: usize, described: &dt::Interrupts, cause: impl Into<Cause>) -> Self {
         Self {
             index,
             name: described.names.get(index).copied().unwrap_or(Name::NONE),
-            error,
+            cause: cause.into(),
+        }
+    }
+
+    /// Returns the error of the probe.
+    pub(crate) fn error(&self) -> Error {
+        match self.cause {
+            Cause::Kernel(error) => error,
+            Cause::PerProcessor => EINVAL,
         }
     }
 }
@@ -615,26 +637,34 @@ impl fmt::Display for LineError {
             write!(f, " ({})", self.name.as_str())?;
         }
         f.write_str(": ")?;
-        if self.error == EBUSY {
+        let error = match self.cause {
+            Cause::Kernel(error) => error,
+            Cause::PerProcessor => {
+                return f.write_str(
+                    "each processor has a line of its own with this number, and no device has one",
+                );
+            }
+        };
+        if error == EBUSY {
             return f.write_str(
                 "another driver has this line, see /proc/interrupts; lines are not shared, because \
                  only the driver of a device knows whose interrupt it is",
             );
         }
-        if self.error == ENXIO {
+        if error == ENXIO {
             return f.write_str(
                 "the interrupt controller does not know this line, or has it with another trigger",
             );
         }
-        if self.error == EINVAL {
+        if error == EINVAL {
             return f
                 .write_str("the interrupt controller does not accept this line or its trigger");
         }
-        if self.error.to_errno() == -(kernel::bindings::EOPNOTSUPP as i32) {
+        if error.to_errno() == -(kernel::bindings::EOPNOTSUPP as i32) {
             return f.write_str(
                 "the interrupt controller is on a slow bus, so a handler cannot mask this line",
             );
         }
-        write!(f, "error {}", self.error.to_errno())
+        write!(f, "error {}", error.to_errno())
     }
 }

@@ -37,6 +37,7 @@ use crate::{
     },
     display::CoreDisplay,
     interrupts::{
+        Cause,
         Interrupts,
         LineError, //
     },
@@ -116,8 +117,8 @@ impl OfWindows {
     ///
     /// EINVAL if a node violates the binding or its window does not fit the others, EPERM if a
     /// window is not permitted, EBUSY if part of a window is already claimed or somebody has an
-    /// interrupt line, EPROBE_DEFER if an interrupt controller has no driver yet. Each error but the
-    /// last is logged, and none of the device's windows is added.
+    /// interrupt line, EPROBE_DEFER if an interrupt controller has no driver yet, ENOMEM. Each
+    /// error but the last two is logged, and none of the device's windows is added.
     fn new(device: &Device) -> Result<Self> {
         // Root can bind any device to any driver through sysfs.
         let node = device
@@ -141,7 +142,7 @@ impl OfWindows {
             };
             interrupts.request().map_err(|error| {
                 dev_err!(device, "{}: {error}\n", CoreDisplay(window));
-                error.error
+                error.error()
             })?;
         }
         let added = state.add(&windows, &interrupts);
@@ -184,8 +185,8 @@ fn read(device: &Device, parent: &FwNode) -> Result<Description> {
                 let interrupts = interrupts(node, &window, &described);
                 let interrupts = match interrupts {
                     Ok(interrupts) => interrupts,
-                    Err(error) if error.error == EPROBE_DEFER || error.error == ENOMEM => {
-                        return Err(error.error);
+                    Err(error) if error.error() == EPROBE_DEFER || error.error() == ENOMEM => {
+                        return Err(error.error());
                     }
                     Err(error) => {
                         dev_err!(device, "{node}: {error}\n");
@@ -232,6 +233,9 @@ fn interrupts(
     for (index, number) in (0..described.number).zip(&mut numbers) {
         *number = irq::of_interrupt(node, index)
             .map_err(|error| LineError::new(index, described, error))?;
+        if irq::is_per_processor(*number) {
+            return Err(LineError::new(index, described, Cause::PerProcessor));
+        }
     }
     Interrupts::new(window.name, described, numbers)
         .map(Some)

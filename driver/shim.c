@@ -862,6 +862,15 @@ int map_of_interrupt(const struct fwnode_handle *fwnode, unsigned int index)
 }
 
 /*
+ * Whether each processor has a line of its own with this number. Such a line is
+ * requested for all of them and enabled on each, by other functions.
+ */
+bool map_irq_is_per_processor(unsigned int irq)
+{
+	return irq_is_percpu_devid(irq);
+}
+
+/*
  * Requests an interrupt line for one handler alone. The line is disabled.
  *
  * The handler disables the line, and so does a process that holds a lock. If the

@@ -40,6 +40,7 @@ pub(crate) use shim::{
     interrupts_extended,
     map_irq_disable as disable,
     map_irq_enable as enable,
+    map_irq_is_per_processor as is_per_processor,
     map_irq_set_unlazy as mask_at_once,
     of_interrupt, //
 };

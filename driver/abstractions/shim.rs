@@ -144,6 +144,9 @@ unsafe extern "C" {
     /// Gets a reference to the eventfd with this descriptor.
     pub(super) safe fn map_eventfd_get(fd: c_int) -> *mut c_void;
 
+    /// Returns whether each processor has a line of its own with this number.
+    pub(crate) safe fn map_irq_is_per_processor(number: c_uint) -> bool;
+
     /// Returns the trigger type of a line that was requested.
     pub(super) safe fn map_irq_trigger(number: c_uint) -> u32;
 

@@ -311,6 +311,11 @@ fn interrupt_lines_that_cannot_be_had_are_refused_with_the_reason(_: &mut Host) 
                 Errno::EINVAL,
                 "interrupt 0: the interrupt controller does not know this line, or has it with another trigger".into(),
             ),
+            (
+                "windows-per-processor",
+                Errno::EINVAL,
+                "interrupt 0: each processor has a line of its own with this number, and no device has one".into(),
+            ),
             ("windows-twice", Errno::EBUSY, format!("{window}: interrupt 1: another driver has this line")),
         ] {
             let log = kernel::log_since("map-suite:")?;
