@@ -19,6 +19,7 @@ use kernel::{
         seq_print,
         SeqFile, //
     },
+    str::CString,
     sync::{
         atomic::{
             Atomic,
@@ -85,6 +86,8 @@ type Lines = [Option<Line<Source>>; IRQS];
 #[pin_data]
 struct Shared {
     window: Name,
+    /// The name of the lines in `/proc/interrupts`.
+    line: CString,
     names: [Name; IRQS],
     /// The kernel's numbers of the lines.
     numbers: [u32; IRQS],
@@ -145,9 +148,12 @@ impl Interrupts {
         described: &dt::Interrupts,
         numbers: [u32; IRQS],
     ) -> Result<Arc<Self>> {
+        // The kernel makes a directory of this name beside files such as `node` and `spurious`.
+        let line = CString::try_from_fmt(fmt!("map-{}", window.as_str()))?;
         let shared = Arc::pin_init(
             pin_init!(Shared {
                 window,
+                line,
                 names: described.names,
                 numbers,
                 state <- IrqLock::new(State {
@@ -519,7 +525,7 @@ impl Shared {
 
 impl Handler for Source {
     fn name(&self) -> &CStr {
-        self.shared.window.as_c_str()
+        &self.shared.line
     }
 
     fn handle(&self) {

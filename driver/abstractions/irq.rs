@@ -47,7 +47,8 @@ pub(crate) use shim::{
 
 /// What an interrupt calls.
 pub(crate) trait Handler: Send + Sync + 'static {
-    /// Returns the name of the line in `/proc/interrupts`.
+    /// Returns the name of the line in `/proc/interrupts`, which is also that of a directory in
+    /// `/proc/irq/`: it must not be that of a file there.
     fn name(&self) -> &CStr;
 
     /// Handles an interrupt of the line. The context is that of an interrupt: it must not sleep.

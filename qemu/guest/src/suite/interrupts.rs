@@ -52,6 +52,7 @@ use crate::{
 crate::tests! {
     the_tree_gives_interrupts,
     interrupt_lines_that_cannot_be_had_are_refused_with_the_reason,
+    a_window_is_called_as_a_file_of_its_line,
     every_interrupt_that_is_raised_is_counted,
     a_wait_takes_the_interrupts_before_it_and_between,
     a_wait_for_an_interrupt_ends_with_its_time_or_a_signal,
@@ -281,7 +282,7 @@ fn the_tree_gives_interrupts(_: &mut Host) -> Result<()> {
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", pulse.file.as_raw_fd()))?;
     ensure!(info.contains("map-irq:\t1 level 0\n"), "{info}");
     let listed = fs::read_to_string("/proc/interrupts")?;
-    ensure!(listed.lines().filter(|line| line.ends_with(" pulse")).count() == 3, "{listed}");
+    ensure!(listed.lines().filter(|line| line.ends_with(" map-pulse")).count() == 3, "{listed}");
     Ok(())
 }
 
@@ -326,12 +327,23 @@ fn interrupt_lines_that_cannot_be_had_are_refused_with_the_reason(_: &mut Host) 
         }
         // A line of a window that was refused is free again.
         let now = fs::read_to_string("/proc/interrupts")?;
-        ensure!(!now.lines().any(|line| line.ends_with(" window")), "{now}");
+        ensure!(!now.lines().any(|line| line.ends_with(" map-window")), "{now}");
     }
     let names =
         |text: &str| text.lines().map(|line| line.split_whitespace().last().map(str::to_owned)).collect::<Vec<_>>();
     let after = fs::read_to_string("/proc/interrupts")?;
     ensure!(names(&before) == names(&after), "before:\n{before}\nafter:\n{after}");
+    Ok(())
+}
+
+fn a_window_is_called_as_a_file_of_its_line(_: &mut Host) -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let spurious = Window::open("spurious")?;
+    let line = spurious.line(0)?;
+    ensure!(fs::metadata(format!("/proc/irq/{line}/spurious"))?.is_file(), "the file of the kernel is gone");
+    ensure!(fs::metadata(format!("/proc/irq/{line}/map-spurious"))?.is_dir(), "no directory has the name of the line");
+    let log = kernel::log_since("map-suite:")?;
+    ensure!(!log.contains("already registered"), "{log}");
     Ok(())
 }
 
@@ -964,7 +976,7 @@ fn a_window_that_goes_wakes_all_who_wait_for_interrupts(_: &mut Host) -> Result<
         ensure!(info.contains("map-mode:\tgone\n"), "{info}");
         // The line is free, and one that comes now comes when somebody wants it.
         let listed = fs::read_to_string("/proc/interrupts")?;
-        ensure!(!listed.lines().any(|line| line.ends_with(" pulse")), "{listed}");
+        ensure!(!listed.lines().any(|line| line.ends_with(" map-pulse")), "{listed}");
         raiser.raise(line, 1, 0)?;
         bind(LINES)?;
         let again = Window::open("pulse")?;
