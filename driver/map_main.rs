@@ -78,13 +78,13 @@ module! {
 
 /// The loaded module. The node exists as long as this does.
 ///
-/// The fields are dropped in this order: first the node of all memory, after which nothing can be
-/// opened any more, then the driver of the device tree with its devices and their windows. The other
-/// windows are released with the last reference to the state.
+/// The fields are dropped in this order: first the files in debugfs and the node of all memory,
+/// after which nothing can be opened any more, then the driver of the device tree with its devices
+/// and their windows. The other windows are released with the last reference to the state.
 #[pin_data]
 struct Map {
-    _chrdev: chrdev::Registration<NodeFile, Node>,
     _debug: DebugFiles,
+    _chrdev: chrdev::Registration<NodeFile, Node>,
     #[pin]
     _of: OfDriver,
     _notifiers: Notifiers,
@@ -107,11 +107,13 @@ impl kernel::InPlaceModule for Map {
                 // SAFETY: A module is initialized only once.
                 _published: unsafe { Published::new(state.clone()) },
                 _notifiers: Notifiers::register(&state)?,
-                _debug: DebugFiles::new(),
                 _: { runtime::offer() },
                 _of <- OfDriver::register(Self::NAME, module),
                 // The last step that can fail.
                 _chrdev: chrdev::Registration::new(&devices)?,
+                // After that: the kernel frees a module whose initialization fails, even if a file
+                // is open.
+                _debug: DebugFiles::new(),
                 _: { report::loaded(&state) },
             }))
         })

@@ -36,6 +36,9 @@ pub(crate) struct Directory<T>(PhantomData<T>);
 
 impl<T: Contents> Directory<T> {
     /// Creates the files. Without debugfs this does nothing.
+    ///
+    /// This must come after the last step of a module's initialization that can fail: the kernel
+    /// frees a module whose initialization fails even if a file is open.
     pub(crate) fn new() -> Self {
         shim::map_debug_create(Self::show);
         Self(PhantomData)
