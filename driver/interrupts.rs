@@ -242,10 +242,8 @@ impl Interrupts {
 
     /// Returns whether an interrupt has come that was not taken.
     pub(crate) fn has_come(&self, taken: &Taken) -> bool {
-        self.shared.state.with(|state| {
-            let mut both = state.irqs.counts().iter().zip(&taken.0);
-            both.any(|(count, taken)| come_since(*count, taken.load(Relaxed)) != 0)
-        })
+        let left = self.shared.state.with(|state| taken.left(&state.irqs));
+        left.iter().any(|left| *left != 0)
     }
 
     /// Describes one interrupt.
@@ -400,13 +398,13 @@ impl Interrupts {
         });
     }
 
-    /// Calls `show` for each interrupt, with its index, name, trigger, whether it is masked, and how
-    /// often it has come.
+    /// Calls `show` for each interrupt of `irqs`, with its index, name, trigger, whether it is
+    /// masked, and how often it has come.
     fn each(
         &self,
+        irqs: &Irqs,
         mut show: impl FnMut(usize, Name, (Trigger, bool, u64)) -> fmt::Result,
     ) -> fmt::Result {
-        let irqs = self.shared.irqs();
         for (index, name) in (0..IRQS).zip(self.shared.names) {
             if let Some(state) = irqs.get(index) {
                 show(index, name, state)?;
@@ -417,7 +415,8 @@ impl Interrupts {
 
     /// Writes a line for each interrupt to a file in sysfs.
     pub(crate) fn show(&self, out: &mut impl Write) -> fmt::Result {
-        self.each(|index, name, (trigger, masked, count)| {
+        let irqs = self.shared.irqs();
+        self.each(&irqs, |index, name, (trigger, masked, count)| {
             // The last line gets its end from the caller.
             let separator = if index == 0 { "" } else { "\n" };
             let count = Decimal(count);
@@ -434,13 +433,15 @@ impl Interrupts {
     /// Writes a line for each interrupt, with its line, its eventfd and who waits, to a file in
     /// debugfs.
     pub(crate) fn show_debug(&self, out: &SeqFile) {
-        let has_eventfd = self.shared.state.with(|state| {
+        let (irqs, has_eventfd) = self.shared.state.with(|state| {
             let bits = (0..IRQS).zip(&state.eventfds);
-            bits.filter(|(_, set)| set.is_some())
-                .fold(0, |bits, (index, _)| bits | bit(index))
+            let has_eventfd = bits
+                .filter(|(_, set)| set.is_some())
+                .fold(0, |bits, (index, _)| bits | bit(index));
+            (state.irqs, has_eventfd)
         });
         let numbers = self.shared.numbers;
-        let _ = self.each(|index, name, (trigger, masked, count)| {
+        let _ = self.each(&irqs, |index, name, (trigger, masked, count)| {
             let eventfd = if has_eventfd & bit(index) != 0 {
                 "eventfd "
             } else {
@@ -483,9 +484,13 @@ impl Interrupts {
 
     /// Writes how often each interrupt has come that an open file has not taken.
     pub(crate) fn show_file(&self, taken: &Taken, out: &SeqFile) {
-        let _ = self.each(|index, name, (_, _, count)| {
-            let taken = taken.0.get(index).map_or(0, |taken| taken.load(Relaxed));
-            let left = CoreDisplay(Decimal(come_since(count, taken)));
+        // Both at once: a count that is taken in between would be more than has come.
+        let (irqs, left) = self
+            .shared
+            .state
+            .with(|state| (state.irqs, taken.left(&state.irqs)));
+        let _ = self.each(&irqs, |index, name, _| {
+            let left = CoreDisplay(Decimal(left.get(index).copied().unwrap_or(0)));
             seq_print!(out, "map-irq:\t{index} {} {left}\n", shown(&name));
             Ok(())
         });
@@ -548,6 +553,15 @@ impl Handler for Source {
 }
 
 impl Taken {
+    /// Returns how often each interrupt has come since it was taken. The lock of the state is held.
+    fn left(&self, irqs: &Irqs) -> [u64; IRQS] {
+        let mut left = [0; IRQS];
+        for (left, (now, taken)) in left.iter_mut().zip(irqs.counts().iter().zip(&self.0)) {
+            *left = come_since(*now, taken.load(Relaxed));
+        }
+        left
+    }
+
     /// Takes the counts of the interrupts in `wanted`, and returns the bits of those that have come.
     fn take(&self, irqs: &Irqs, wanted: u32, counts: &mut [u64; IRQS]) -> u32 {
         let mut come = 0;
