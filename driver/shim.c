@@ -952,17 +952,25 @@ void map_wait_wake(struct wait_queue_head *queue)
  * Sleeps until ready() returns true, for at most this many nanoseconds; for ever
  * if they are negative. Nobody waits for a century, so that is for ever as well,
  * and the clock cannot overflow.
+ *
+ * A suspend freezes the process where it sleeps. Otherwise it would be woken as
+ * by a signal. It holds no lock.
  */
 int map_wait_sleep(struct wait_queue_head *queue, bool (*ready)(void *data),
 		   void *data, s64 timeout)
 {
 	int error;
 
+	might_sleep();
 	if (timeout < 0 || timeout > KTIME_MAX / 2)
-		error = wait_event_interruptible(*queue, ready(data));
+		error = wait_event_freezable(*queue, ready(data));
+	else if (ready(data))
+		error = 0;
 	else
-		error = wait_event_interruptible_hrtimeout(
-			*queue, ready(data), ns_to_ktime(timeout));
+		error = __wait_event_hrtimeout(*queue, ready(data),
+					       ns_to_ktime(timeout),
+					       TASK_INTERRUPTIBLE |
+						       TASK_FREEZABLE);
 	if (error == -ETIME)
 		return MAP_TIMED_OUT;
 	return error ? MAP_SIGNAL : MAP_READY;

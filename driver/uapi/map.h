@@ -364,7 +364,9 @@ struct map_irq_eventfd {
  * takes the counts. ETIMEDOUT if none has come in time; EINVAL if @interrupts is
  * 0 or names one that does not exist, or @flags is not 0; ENODEV if the window is
  * gone, also if it goes during the wait. A signal is EINTR if the timeout is
- * finite; otherwise the call is restarted if the signal's action permits it.
+ * finite; otherwise the call is restarted if the signal's action permits it. The
+ * freezer of a cgroup and a debugger that stops the process are as a signal; a
+ * suspend of the machine is none, and its time does not count.
  */
 #define MAP_IOC_IRQ_WAIT _IOWR(MAP_IOC_TYPE, 0x04, struct map_irq_wait)
 
