@@ -138,6 +138,8 @@ pub(crate) enum Cause {
     Kernel(Error),
     /// Each processor has a line of its own with this number.
     PerProcessor,
+    /// The device cannot depend on the interrupt controller.
+    Controller,
 }
 
 impl Interrupts {
@@ -645,7 +647,7 @@ impl LineError {
     pub(crate) fn error(&self) -> Error {
         match self.cause {
             Cause::Kernel(error) => error,
-            Cause::PerProcessor => EINVAL,
+            Cause::PerProcessor | Cause::Controller => EINVAL,
         }
     }
 }
@@ -662,6 +664,12 @@ impl fmt::Display for LineError {
             Cause::PerProcessor => {
                 return f.write_str(
                     "each processor has a line of its own with this number, and no device has one",
+                );
+            }
+            Cause::Controller => {
+                return f.write_str(
+                    "the kernel cannot note that this device goes before the interrupt controller, \
+                     which depends on this device, or for which there is no memory",
                 );
             }
         };

@@ -182,7 +182,7 @@ fn read(device: &Device, parent: &FwNode) -> Result<Description> {
         let node = &*node;
         match window(node, page_size)? {
             Ok((window, described)) => {
-                let interrupts = interrupts(node, &window, &described);
+                let interrupts = interrupts(device, node, &window, &described);
                 let interrupts = match interrupts {
                     Ok(interrupts) => interrupts,
                     Err(error) if error.error() == EPROBE_DEFER || error.error() == ENOMEM => {
@@ -220,8 +220,10 @@ fn read(device: &Device, parent: &FwNode) -> Result<Description> {
     }
 }
 
-/// Finds the lines of the interrupts of `window` that `node` describes.
+/// Finds the lines of the interrupts of `window` that `node` describes. `device` is unbound before
+/// the drivers of their controllers.
 fn interrupts(
+    device: &Device,
     node: &FwNode,
     window: &Window,
     described: &dt::Interrupts,
@@ -235,6 +237,18 @@ fn interrupts(
             .map_err(|error| LineError::new(index, described, error))?;
         if irq::is_per_processor(*number) {
             return Err(LineError::new(index, described, Cause::PerProcessor));
+        }
+        irq::depend_on_controllers(device, *number).map_err(|error| {
+            let cause = if error == EPROBE_DEFER {
+                error.into()
+            } else {
+                Cause::Controller
+            };
+            LineError::new(index, described, cause)
+        })?;
+        // The controller may have gone before that.
+        if irq::of_interrupt(node, index) != Ok(*number) {
+            return Err(LineError::new(index, described, EPROBE_DEFER));
         }
     }
     Interrupts::new(window.name, described, numbers)

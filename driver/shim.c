@@ -20,6 +20,7 @@
 #include <linux/io.h>
 #include <linux/ioport.h>
 #include <linux/irq.h>
+#include <linux/irqdomain.h>
 #include <linux/memory.h>
 #include <linux/mm.h>
 #include <linux/mod_devicetable.h>
@@ -859,6 +860,56 @@ bool map_of_interrupt_cells(const struct fwnode_handle *fwnode, u32 *cells)
 int map_of_interrupt(const struct fwnode_handle *fwnode, unsigned int index)
 {
 	return of_irq_get(to_of_node(fwnode), index);
+}
+
+/* Has a device unbound before another one, if that has a driver. */
+static int map_depend(struct device *dev, struct device *supplier)
+{
+	switch (READ_ONCE(supplier->links.status)) {
+	case DL_DEV_NO_DRIVER:
+		return 0;
+	case DL_DEV_DRIVER_BOUND:
+		break;
+	default:
+		return -EPROBE_DEFER;
+	}
+	if (!device_link_add(dev, supplier, DL_FLAG_AUTOREMOVE_CONSUMER))
+		return -ELOOP;
+	/* From now on it waits for the probe of the device; was it faster? */
+	return READ_ONCE(supplier->links.status) == DL_DEV_DRIVER_BOUND ?
+		       0 :
+		       -EPROBE_DEFER;
+}
+
+/*
+ * Has a device unbound before the drivers that keep an interrupt line: with
+ * these the line goes, and its number may become that of another one. The kernel
+ * does not see to that, because the interrupts are those of nodes below the
+ * device. A controller that has no device, or whose device has no driver, stays.
+ *
+ * It fails with -EPROBE_DEFER if one of them comes or goes, and with -ELOOP if
+ * one depends on the device, or there is no memory.
+ */
+int map_irq_depend(struct device *dev, unsigned int irq)
+{
+	struct irq_data *data = irq_get_irq_data(irq);
+	int error = 0;
+
+	while (data && !error) {
+		struct device *supplier = NULL;
+
+		if (data->domain && data->domain->fwnode)
+			supplier = get_dev_from_fwnode(data->domain->fwnode);
+		if (supplier)
+			error = map_depend(dev, supplier);
+		put_device(supplier);
+#ifdef CONFIG_IRQ_DOMAIN_HIERARCHY
+		data = data->parent_data;
+#else
+		data = NULL;
+#endif
+	}
+	return error;
 }
 
 /*

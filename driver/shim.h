@@ -108,6 +108,7 @@ int map_of_interrupts_extended(const struct fwnode_handle *fwnode);
 bool map_of_interrupt_cells(const struct fwnode_handle *fwnode, u32 *cells);
 int map_of_interrupt(const struct fwnode_handle *fwnode, unsigned int index);
 
+int map_irq_depend(struct device *dev, unsigned int irq);
 bool map_irq_is_per_processor(unsigned int irq);
 int map_irq_request(unsigned int irq,
 		    irqreturn_t (*handler)(int irq, void *data),

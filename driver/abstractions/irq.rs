@@ -36,6 +36,7 @@ use kernel::{
 use super::shim;
 
 pub(crate) use shim::{
+    depend_on_controllers,
     interrupt_cells,
     interrupts_extended,
     map_irq_disable as disable,

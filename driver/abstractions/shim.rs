@@ -25,7 +25,11 @@ use kernel::{
         vm_fault,
         wait_queue_head,
     },
-    device::property::FwNode,
+    device::{
+        property::FwNode,
+        Device, //
+    },
+    error::to_result,
     ffi::{
         c_char,
         c_int,
@@ -272,6 +276,7 @@ unsafe extern "C" {
     fn map_of_interrupts_extended(node: *const fwnode_handle) -> c_int;
     fn map_of_interrupt_cells(node: *const fwnode_handle, cells: *mut u32) -> bool;
     fn map_of_interrupt(node: *const fwnode_handle, index: c_uint) -> c_int;
+    fn map_irq_depend(device: *mut device, number: c_uint) -> c_int;
 }
 
 /// What [`map_wait_sleep()`] returns if its time is over, as in `shim.h`.
@@ -446,6 +451,18 @@ pub(crate) fn of_interrupt(node: &FwNode, index: usize) -> Result<u32> {
         Err(_) if number == EPROBE_DEFER.to_errno() => Err(EPROBE_DEFER),
         Err(_) => Err(ENXIO),
     }
+}
+
+/// Has `device`, which is being probed, unbound before the drivers that keep this interrupt line.
+///
+/// # Errors
+///
+/// EPROBE_DEFER if one of these drivers is being bound or unbound; another one if one of them
+/// depends on `device`, or there is no memory.
+pub(crate) fn depend_on_controllers(device: &Device, number: u32) -> Result {
+    let device = core::ptr::from_ref(device).cast_mut().cast();
+    // SAFETY: The reference keeps the device, and `Device` is a transparent wrapper of it.
+    to_result(unsafe { map_irq_depend(device, number) })
 }
 
 /// Returns the C node; `FwNode` is a transparent wrapper of it.

@@ -144,7 +144,7 @@ pub const ALL: &[SuiteSpec] = &[
         name: "interrupts",
         suite: Suite::Interrupts,
         overlay: Some(INTERRUPTS),
-        runtime_overlays: runtime_overlays!["interrupt"],
+        runtime_overlays: runtime_overlays!["interrupt", "controller"],
         // Handlers race with programs.
         hardware: Hardware { processors: Some(2), ..ORDINARY_HARDWARE },
         // The tree names lines of this board.

@@ -3,6 +3,9 @@
  * Raises interrupts of a line, as its device would: it sets the line pending in
  * the interrupt controller. A test that writes "IRQ COUNT GAP" to the parameter
  * raise knows how many interrupts were raised.
+ *
+ * It also has a driver of an interrupt controller without hardware, for nodes of
+ * the device tree with the compatible "map,raise", which can be unbound.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -11,10 +14,14 @@
 #include <linux/delay.h>
 #include <linux/interrupt.h>
 #include <linux/irq.h>
+#include <linux/irqdomain.h>
 #include <linux/kernel.h>
 #include <linux/ktime.h>
+#include <linux/mod_devicetable.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
+#include <linux/platform_device.h>
+#include <linux/property.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 
@@ -80,14 +87,66 @@ static const struct kernel_param_ops raise_ops = {
 module_param_cb(raise, &raise_ops, NULL, 0200);
 MODULE_PARM_DESC(raise, "Raises interrupts: IRQ COUNT GAP, with the gap in ns");
 
+#define RAISE_LINES 4
+
+static int raise_map(struct irq_domain *domain, unsigned int irq,
+		     irq_hw_number_t line)
+{
+	irq_set_chip_and_handler(irq, &dummy_irq_chip, handle_simple_irq);
+	return 0;
+}
+
+static const struct irq_domain_ops raise_domain_ops = {
+	.map = raise_map,
+	.xlate = irq_domain_xlate_twocell,
+};
+
+static int raise_probe(struct platform_device *pdev)
+{
+	struct irq_domain *domain =
+		irq_domain_create_linear(dev_fwnode(&pdev->dev), RAISE_LINES,
+					 &raise_domain_ops, NULL);
+
+	if (!domain)
+		return -ENOMEM;
+	platform_set_drvdata(pdev, domain);
+	return 0;
+}
+
+/* As the driver of a GPIO controller does, whoever has a line. */
+static void raise_remove(struct platform_device *pdev)
+{
+	struct irq_domain *domain = platform_get_drvdata(pdev);
+	unsigned int line;
+
+	for (line = 0; line < RAISE_LINES; line++)
+		irq_dispose_mapping(irq_find_mapping(domain, line));
+	irq_domain_remove(domain);
+}
+
+static const struct of_device_id raise_ids[] = {
+	{ .compatible = "map,raise" },
+	{}
+};
+
+static struct platform_driver raise_driver = {
+	.probe = raise_probe,
+	.remove = raise_remove,
+	.driver = {
+		.name = KBUILD_MODNAME,
+		.of_match_table = raise_ids,
+	},
+};
+
 static int __init raise_init(void)
 {
-	return 0;
+	return platform_driver_register(&raise_driver);
 }
 module_init(raise_init);
 
 static void __exit raise_exit(void)
 {
+	platform_driver_unregister(&raise_driver);
 }
 module_exit(raise_exit);
 

@@ -39,7 +39,7 @@ use crate::ring::Ring;
 use crate::Skip;
 use crate::{
     child::{self, Child},
-    dt::{bind, unbind, DRIVER},
+    dt::{bind, sysfs, unbind, DRIVER},
     errno,
     host::{Host, PAGE},
     kernel::{self, Loaded},
@@ -69,6 +69,7 @@ crate::tests! {
     wrong_interrupts_are_refused_and_change_nothing,
     a_window_that_goes_wakes_all_who_wait_for_interrupts,
     an_overlay_that_goes_wakes_who_waits_for_an_interrupt,
+    an_interrupt_controller_that_goes_takes_its_windows_along,
     the_module_stays_while_a_program_waits_for_an_interrupt,
     a_storm_of_interrupts_starves_nobody,
     sixteen_interrupts_come_side_by_side,
@@ -1003,6 +1004,51 @@ fn an_overlay_that_goes_wakes_who_waits_for_an_interrupt(_: &mut Host) -> Result
         overlay.remove()?;
         child::check(waiting.wait()?)?;
     }
+    Ok(())
+}
+
+fn an_interrupt_controller_that_goes_takes_its_windows_along(_: &mut Host) -> Result<()> {
+    /// The device of the controller, and the one whose window has lines of it.
+    const CONTROLLER: &str = "raise-lines";
+    const BEHIND: &str = "windows-behind";
+    let controller = |what: &str| {
+        fs::write(format!("/sys/bus/platform/drivers/raise/{what}"), CONTROLLER).with_context(|| what.to_owned())
+    };
+    let is_bound = || fs::exists(format!("{DRIVER}/{BEHIND}"));
+    let _loaded = Loaded::new()?;
+    let overlay = Applied::new("controller")?;
+    ensure!(!is_bound()?, "a device is bound without its interrupt controller");
+    // The driver of the controller comes.
+    let raiser = Raiser::new()?;
+    for round in 0..3 {
+        // A thread of the kernel binds the device when it finds the controller.
+        let end = Instant::now() + Duration::from_secs(20);
+        let behind = loop {
+            match Window::open("behind") {
+                Ok(behind) if is_bound()? => break behind,
+                _ => ensure!(Instant::now() < end, "round {round}: the device is not bound"),
+            }
+            thread::sleep(Duration::from_millis(5));
+        };
+        ensure!(behind.irq(0)?.flags == IRQ_MASKED && behind.irq(1)?.flags == IRQ_LEVEL | IRQ_MASKED, "{round}");
+        behind.unmask(3)?;
+        let waiting = Child::spawn(|| verdict(behind.wait(3, NEVER).map(drop), Err(Errno::ENODEV)))?;
+        until_asleep("behind", 1)?;
+        controller("unbind")?;
+        ensure!(!is_bound()?, "round {round}: the device is bound without its interrupt controller");
+        ends_soon(waiting).with_context(|| format!("round {round}"))?;
+        ensure!(node_of("behind").is_err(), "round {round}: the window is there");
+        ensure!(behind.set_masked(1, 1) == Err(Errno::ENODEV), "{:?}", behind.set_masked(1, 1));
+        let listed = fs::read_to_string("/proc/interrupts")?;
+        ensure!(!listed.contains("map-behind"), "{listed}");
+        controller("bind")?;
+        if !is_bound()? {
+            // The kernel may be about to do so.
+            let _ = sysfs("bind", BEHIND);
+        }
+    }
+    overlay.remove()?;
+    drop(raiser);
     Ok(())
 }
 
