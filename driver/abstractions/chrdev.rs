@@ -112,8 +112,9 @@ impl<D: Attributes> Devices<D> {
     ///
     /// `data` must be the data of a device.
     unsafe extern "C" fn name(data: *const c_void) -> *const c_char {
-        // SAFETY: By this function's contract. The kernel calls this only while it adds or removes
-        // the device.
+        // SAFETY: By this function's contract. The kernel calls this while it adds or removes the
+        // device, and for the file `uevent` in sysfs, for whose readers and writers the removal
+        // waits.
         unsafe { &*data.cast::<D>() }.name().as_char_ptr()
     }
 }

@@ -114,7 +114,8 @@ impl<H: Handler> Drop for Line<H> {
     }
 }
 
-/// A lock for data that interrupt handlers change. Interrupts are off while it is held.
+/// A lock for data that interrupt handlers change. Interrupts are off while it is held, except on a
+/// kernel with PREEMPT_RT, where the handlers are threads.
 #[pin_data]
 pub(crate) struct IrqLock<T> {
     #[pin]

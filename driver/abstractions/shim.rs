@@ -45,8 +45,10 @@ use kernel::{
     }, //
 };
 
-// These declarations match `shim.h`. The `safe` ones take no data pointers, have no state that a
-// caller can corrupt, and require only process context.
+// These declarations match `shim.h`. The `safe` ones take no data pointers, and no order of calls
+// makes them access memory that is not theirs. Some change the state of the kernel, so they are for
+// whoever has registered or requested what they change. They require process context unless they
+// say otherwise.
 #[allow(
     improper_ctypes,
     reason = "only pointers go through, and some structures are empty in some configurations"

@@ -6,7 +6,10 @@
 //!
 //! C header: [`include/linux/configfs.h`](srctree/include/linux/configfs.h)
 
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    mem::MaybeUninit, //
+};
 
 use kernel::{
     bindings,
@@ -237,14 +240,16 @@ impl<T: Directory> Item<T> {
     ) -> isize {
         // SAFETY: By this function's contract. configfs keeps the item during the call.
         let directory = unsafe { Self::directory(item) };
-        // SAFETY: By this function's contract; the page was allocated zeroed.
-        let page = unsafe { core::slice::from_raw_parts_mut(page.cast::<u8>(), PAGE_SIZE) };
+        // The page is not initialized if the file was written before it is read.
+        // SAFETY: By this function's contract.
+        let page =
+            unsafe { core::slice::from_raw_parts_mut(page.cast::<MaybeUninit<u8>>(), PAGE_SIZE) };
         let line = directory.show(N);
         for (to, from) in page
             .iter_mut()
             .zip(Iterator::chain(line.as_bytes().iter(), b"\n"))
         {
-            *to = *from;
+            to.write(*from);
         }
         // The page is longer than any line.
         line.as_bytes().len().wrapping_add(1) as isize

@@ -18,7 +18,7 @@ pub enum Trigger {
     /// it comes, or it would come again at once.
     #[default]
     Level,
-    /// By an edge. The interrupt is counted, and not masked.
+    /// By an edge. The interrupt is counted, and not masked, however often it comes.
     Edge,
 }
 
@@ -165,6 +165,7 @@ impl Irqs {
     /// Records that an interrupt has come.
     ///
     /// One that was on its way while it was masked is counted as well: the device has signalled it.
+    /// Nothing but the device limits how often an edge comes.
     pub fn came(&mut self, index: usize) -> Arrival {
         let bit = bit(index) & self.all;
         let Some(count) = self

@@ -12,9 +12,10 @@
  * Every window also has a node of its own, /dev/map1 and so on. There the offset
  * is the distance from the start of the window, and the window is all there is.
  *
- * The ioctls report what can be mapped, and why something cannot. They work on
- * every descriptor of a node and have no side effects. On the node of a window
- * that was removed they fail with ENODEV.
+ * The first three ioctls report what can be mapped, and why something cannot.
+ * They work on every descriptor of a node and have no side effects. Those for
+ * interrupts are described below. On the node of a window that was removed all of
+ * them fail with ENODEV.
  *
  * The structures have neither padding nor pointers, and the same layout for
  * 32-bit and 64-bit programs. All numbers are in native byte order.
@@ -349,6 +350,10 @@ struct map_irq_eventfd {
  * that it no longer asserts the line, and then unmasks the interrupt. An
  * edge-triggered interrupt that comes while it is masked is delivered when it is
  * unmasked.
+ *
+ * A count is that of the calls of the handler. A controller keeps one edge of a
+ * line that is not handled yet; and where handlers are threads, with the parameter
+ * threadirqs of the kernel or PREEMPT_RT, edges that come before it runs are one.
  *
  * Every open file takes counts of its own. poll(2) reports POLLIN if an interrupt
  * has come that this file has not taken, POLLOUT always, because write(2) does not
