@@ -23,6 +23,10 @@ use crate::view::View;
 /// The longest part of what has a name that places in it share one mapping of, in bytes.
 const LONGEST_SHARED: u64 = 16 << 20;
 
+/// Why an access to a device fails, and what to do.
+const UNANSWERED: &str = "nothing answers at the address, or not to this width";
+const MANUAL: &str = "see the device's manual";
+
 /// What a device is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -255,7 +259,7 @@ impl Context {
         }?;
         let (what, remedy) = match device.kind() {
             Kind::File => ("the file was truncated while mapped", "keep others from truncating it"),
-            _ => ("nothing answers at the address, or not to this width", "see the device's manual"),
+            _ => (UNANSWERED, MANUAL),
         };
         let window = match (mapping.window(), device.kind()) {
             (Some(window), _) if !window.name.is_empty() => format!("the window {}", window.name),
@@ -267,9 +271,14 @@ impl Context {
         let path = device.path().to_string_lossy();
         let error = ["cannot access ", path.as_ref(), ": a bus error (SIGBUS): "].concat();
         let line = |error: String| failure::line(self.out.is_json(), "devmap", &error, Failure::ABSENT);
+        let fault =
+            || line(["cannot access ", &path, ": an access fault (SIGSEGV): ", UNANSWERED, "; ", MANUAL].concat());
+        let start = mapping.as_ptr().addr();
         sigbus::watch(Memory {
             device,
             range: mapping.range(),
+            addresses: start..start + mapping.len(),
+            fault: if sigbus::IS_SIGSEGV { fault() } else { String::new() },
             unanswered: line([error.as_str(), what, "; ", remedy].concat()),
             gone: line([error.as_str(), &window, " was removed; run the command again when it is back"].concat()),
         });

@@ -314,8 +314,8 @@ impl Device {
     /// Whether the window that `range` was mapped from has been removed. The driver is asked.
     ///
     /// The pages of a removed window leave every process, so the next access to a mapping of it is a SIGBUS. A handler
-    /// of that signal may call this, to tell it from an address at which no device answers: it makes one system call,
-    /// and allocates nothing.
+    /// of that signal may call this, to tell it from an address at which no device answers, which on riscv64 is another
+    /// signal: it makes one system call, and allocates nothing.
     ///
     /// It is false for every device but those of the map driver.
     ///

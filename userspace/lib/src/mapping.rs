@@ -25,6 +25,9 @@ use crate::{barrier, Bulk, Cursor, Endian, Error, Operation, PciBar, PhysRange, 
 /// beyond its new end; or a window of the map driver is removed, as with its device of the device tree.
 /// [`Device::is_gone`](crate::Device::is_gone) asks the driver about the latter.
 ///
+/// An access to an address at which no device answers ends the process, too: on arm64 and arm by a SIGBUS, and on
+/// riscv64 by a SIGSEGV with the code `SEGV_ACCERR`. On x86 it loads all ones.
+///
 /// # Examples
 ///
 /// ```no_run

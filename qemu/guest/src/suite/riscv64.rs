@@ -9,6 +9,7 @@ use nix::{
     libc,
     sys::{
         ptrace,
+        signal::Signal,
         wait::{waitpid, WaitStatus},
     },
     unistd::Pid,
@@ -48,6 +49,12 @@ pub const RESERVED: bool = true;
 /// An address without a device, in the PCI bus's window: stores are lost, and every load gives this byte.
 pub const VACANT: u64 = 0x4000_0000;
 pub const VACANT_BYTE: u8 = 0xff;
+
+/// What ends a program at an address where nothing answers, and whether a system call that is to copy from there fails,
+/// instead of the kernel: here Linux looks for a fixup before it takes the
+/// fault for fatal.
+pub const UNANSWERED: Signal = Signal::SIGSEGV;
+pub const UNANSWERED_COPY_FAILS: bool = true;
 
 /// The widest access in bits of a program of 32 bits; `None` if there are no such programs.
 pub const NARROW_WIDEST: Option<u32> = None;

@@ -3,6 +3,7 @@
 //! What QEMU's board `virt` has for processors of Arm, of 64 bits and of 32.
 
 use anyhow::{ensure, Result};
+use nix::sys::signal::Signal;
 
 use crate::vma::Vma;
 
@@ -33,3 +34,8 @@ pub const RESERVED: bool = true;
 /// An address without a device, in the PCI bus's window: stores are lost, and every load gives this byte.
 pub const VACANT: u64 = 0x1000_0000;
 pub const VACANT_BYTE: u8 = 0xff;
+
+/// What ends a program at an address where nothing answers, and whether a system call that is to copy from there fails,
+/// instead of the kernel.
+pub const UNANSWERED: Signal = Signal::SIGBUS;
+pub const UNANSWERED_COPY_FAILS: bool = false;

@@ -17,6 +17,7 @@ use nix::{
     sys::{
         mman::{MapFlags, ProtFlags},
         ptrace,
+        signal::Signal,
         wait::{waitpid, WaitStatus},
     },
     unistd::Pid,
@@ -57,6 +58,11 @@ pub const RESERVED: bool = false;
 /// An address without a device: stores are lost, and every load gives this byte.
 pub const VACANT: u64 = 0xd000_0000;
 pub const VACANT_BYTE: u8 = 0;
+
+/// What ends a program at an address where nothing answers, and whether a system call that is to copy from there fails,
+/// instead of the kernel. Here such a load is no fault.
+pub const UNANSWERED: Signal = Signal::SIGBUS;
+pub const UNANSWERED_COPY_FAILS: bool = false;
 
 /// The widest access in bits of a program of 32 bits; `None` if there are no such programs.
 pub const NARROW_WIDEST: Option<u32> = Some(32);
