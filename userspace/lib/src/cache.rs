@@ -17,6 +17,8 @@
 use std::arch::asm;
 
 use crate::driver::CacheMode;
+#[cfg(any(test, all(not(miri), target_arch = "riscv64")))]
+use crate::page::PageSize;
 use crate::{Error, Mapping, Operation, Result};
 
 impl Mapping {
@@ -39,10 +41,15 @@ impl Mapping {
     /// | riscv64 with Zicbom | `cbo.clean` | `cbo.flush` | `fence iorw, iorw` |
     /// | others | not possible | not possible | |
     ///
+    /// On riscv64 the instructions need a page that is mapped already, or a mapping for writing. So where the mapping
+    /// is for reading alone, a byte of the range in each page is loaded first.
+    ///
     /// # Errors
     ///
     /// [`Error::OutOfBounds`]; [`Error::NotCached`] for a mapping that is known not to be cached, whose stores no cache
-    /// keeps; and [`Error::NoCacheMaintenance`] on a processor that does not let programs do it. Nothing was done then.
+    /// keeps; [`Error::NoCacheMaintenance`] on a processor that does not let programs do it; and
+    /// [`Error::UnknownCacheType`] on riscv64 for a mapping for reading alone whose [cache type](Self::cache) is not
+    /// known: it may be of registers, which nothing loads unasked. Nothing was done then.
     ///
     /// # Examples
     ///
@@ -122,11 +129,16 @@ impl Mapping {
             Some(cache) => return Err(Error::NotCached { operation, range: self.range(), cache }),
         }
         let lines = Lines::of_processor().ok_or(Error::NoCacheMaintenance { operation, range: self.range() })?;
-        for line in lines.addresses(self.as_ptr().addr() + offset, length) {
+        let fetches = cfg!(all(not(miri), target_arch = "riscv64")) && !self.is_writable();
+        if fetches && self.cache().is_none() {
+            return Err(Error::UnknownCacheType { operation, range: self.range() });
+        }
+        let start = self.as_ptr().addr() + offset;
+        for line in lines.addresses(start, length) {
             #[cfg(all(not(miri), target_arch = "riscv64"))]
-            if !self.is_writable() {
-                // SAFETY: As below.
-                unsafe { lines.fetch_page(line) };
+            if let Some(byte) = first_of_page(line, start, crate::page::system()).filter(|_| fetches) {
+                // SAFETY: The byte is one of the range that was checked, and so of the mapping, which is cached.
+                unsafe { lines.fetch_page(byte) };
             }
             // SAFETY: Each line has a byte of the mapping, which lives as long as `self`, and no line leaves its page.
             unsafe { lines.maintain(operation, line) };
@@ -134,6 +146,12 @@ impl Mapping {
         lines.wait(operation);
         Ok(())
     }
+}
+
+/// The first byte of its page at or behind `start`, if it is in `line`, one of those from `start` on.
+#[cfg(any(test, all(not(miri), target_arch = "riscv64")))]
+fn first_of_page(line: usize, start: usize, page: PageSize) -> Option<usize> {
+    (line <= start || line as u64 == page.round_down(line as u64)).then_some(line.max(start))
 }
 
 impl Lines {
@@ -316,9 +334,9 @@ impl Lines {
     ///
     /// # Safety
     ///
-    /// The address must be mapped.
+    /// The address must be mapped, from memory that is cached: there a load changes nothing that anyone sees.
     unsafe fn fetch_page(self, address: usize) {
-        // SAFETY: By the contract. The memory is cached, so a load changes nothing that anyone sees.
+        // SAFETY: By the contract.
         unsafe { asm!("lb {0}, 0({1})", out(reg) _, in(reg) address, options(nostack, preserves_flags, readonly)) };
     }
 
@@ -413,6 +431,19 @@ mod tests {
                 .filter(|line| (start..start + length).any(|byte| (*line..line + lines.size).contains(&byte)))
                 .collect();
             prop_assert_eq!(found, with_a_byte);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn each_page_is_fetched_once_by_a_byte_of_the_range(start in 0x1000usize..0x2000, length in 0usize..0x4000) {
+            let Some(lines) = Lines::of_processor() else { return Ok(()) };
+            let page = PageSize::new(0x1000).unwrap();
+            let fetched: Vec<_> =
+                lines.addresses(start, length).filter_map(|line| first_of_page(line, start, page)).collect();
+            let of_the_range: Vec<_> =
+                (start..start + length).filter(|byte| *byte == start || byte % 0x1000 == 0).collect();
+            prop_assert_eq!(fetched, of_the_range);
         }
     }
 

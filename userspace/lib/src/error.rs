@@ -481,6 +481,18 @@ pub enum Error {
         /// The range of the mapping.
         range: PhysRange,
     },
+    /// It would take loads from memory that may be registers, since the cache type of the mapping is not known.
+    #[error(
+        "cannot {operation} the caches for {range}: its cache type is not known, and on this processor it takes loads, \
+         which may change registers; open the device for writing, or use a window of the map driver"
+    )]
+    #[non_exhaustive]
+    UnknownCacheType {
+        /// The operation.
+        operation: Operation,
+        /// The range of the mapping.
+        range: PhysRange,
+    },
     /// The length of a range is not a multiple of the width of the accesses to it.
     #[error("cannot {operation} {length:#x} bytes in accesses of {width}: give a multiple of {:#x}, or a smaller width", width.bytes())]
     Uneven {
@@ -561,6 +573,7 @@ impl Error {
             }
             Self::NotCached { .. }
             | Self::NoCacheMaintenance { .. }
+            | Self::UnknownCacheType { .. }
             | Self::NoSuchWidth { .. }
             | Self::NoLength { .. }
             | Self::NoInterrupts { .. }

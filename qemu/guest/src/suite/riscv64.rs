@@ -5,6 +5,7 @@
 use std::fs;
 
 use anyhow::{ensure, Context, Result};
+use devmap::{Device, Error, PhysRange};
 use nix::{
     libc,
     sys::{
@@ -15,7 +16,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::{board, bulk::Maintenance, vma::Vma, Test};
+use crate::{board, bulk::Maintenance, host::Host, vma::Vma, Test};
 
 /// The registers of the serial port, and those of a clock, for which the kernel has no driver.
 pub const UART: u64 = 0x1000_0000;
@@ -183,4 +184,18 @@ pub const WINDOWS: &[Test] = &[board::ANOTHER_CACHE_TYPE];
 pub const PARALLEL: &[Test] = &[];
 
 /// Tests of the command line.
-pub const DEVMAP: &[Test] = &[board::UIO_DEVICE];
+pub const DEVMAP: &[Test] = &[
+    board::UIO_DEVICE,
+    Test { name: "registers_are_not_loaded_to_maintain_caches", run: registers_are_not_loaded_to_maintain_caches },
+];
+
+/// A page is loaded from only if it is known to be cached.
+fn registers_are_not_loaded_to_maintain_caches(_: &mut Host) -> Result<()> {
+    let range = PhysRange::new(RTC + 4, 4).context("no range")?;
+    let registers = Device::open_read_only("/dev/mem")?.map(range)?;
+    ensure!(registers.cache().is_none(), "{:?}", registers.cache());
+    for result in [registers.clean(0, 4), registers.invalidate(0, 4), registers.clean_invalidate(0, 4)] {
+        ensure!(matches!(result, Err(Error::UnknownCacheType { .. })), "{result:?}");
+    }
+    Ok(())
+}
