@@ -308,7 +308,11 @@ impl Device {
     /// # Ok::<(), devmap::Error>(())
     /// ```
     pub fn windows_with_nodes(&self) -> Result<Vec<(Window, Option<Node>)>> {
-        (0..self.ask_info()?.windows).map_while(|index| self.ask_window(index).transpose()).collect()
+        settled(|| {
+            let count = self.ask_info()?.windows;
+            let windows = (0..count).map_while(|index| self.ask_window(index).transpose()).collect::<Result<_>>()?;
+            Ok((count as usize, windows))
+        })
     }
 
     /// Whether the window that `range` was mapped from has been removed. The driver is asked.
@@ -373,7 +377,13 @@ impl Device {
         let answer = ioctl::check(self.file(), question).map_err(|errno| self.cannot_ask(errno))?;
         let window = match answer.window {
             abi::NONE => None,
-            index => self.ask_window(index)?.map(|(window, _)| window),
+            // The index may be that of another window by now.
+            index => {
+                match self.ask_window(index)?.map(|(window, _)| window).filter(|window| is_near(window, &answer)) {
+                    None => self.windows()?.into_iter().find(|window| is_near(window, &answer)),
+                    found => found,
+                }
+            }
         };
         verdict_of(&answer, window).map_err(|unknown| self.unknown(unknown))
     }
@@ -533,6 +543,28 @@ fn lies_in_no_window(answer: &MapCheck) -> bool {
     matches!(Refusal::from_code(answer.verdict), Some(Refusal::Outside | Refusal::Partial))
 }
 
+/// Whether `answer` is about this window.
+fn is_near(window: &Window, answer: &MapCheck) -> bool {
+    (window.range.start(), window.range.length()) == (answer.near_start, answer.near_length)
+}
+
+/// What `list` gives twice in succession, each with as many items as it says that there are. An index is a position in
+/// the order of addresses, so a list that is read while a window is removed may lack another one. Where the windows
+/// never rest it is the last list.
+fn settled<T: PartialEq>(mut list: impl FnMut() -> Result<(usize, Vec<T>)>) -> Result<Vec<T>> {
+    const TRIES: usize = 16;
+    let (_, mut found) = list()?;
+    for _ in 0..TRIES {
+        let (count, again) = list()?;
+        let is_settled = again == found && again.len() == count;
+        found = again;
+        if is_settled {
+            break;
+        }
+    }
+    Ok(found)
+}
+
 /// The verdict in `answer`, whose window is `window`.
 fn verdict_of(answer: &MapCheck, window: Option<Window>) -> Result<Verdict, Unknown> {
     if answer.verdict == abi::GRANTED {
@@ -639,6 +671,36 @@ mod tests {
             let refused = MapCheck { verdict: reason.code(), cache: abi::NONE, ..MapCheck::default() };
             assert_eq!(verdict_of(&refused, window), Ok(Verdict::Refused(Refused { reason, nearest: window })));
         }
+    }
+
+    #[test]
+    fn a_list_that_changed_while_it_was_read_is_read_again() {
+        let lists = |lists: &'static [(usize, &'static [u32])]| {
+            let mut left = lists.iter();
+            let found = settled(|| Ok(left.next().map_or((0, vec![]), |(count, list)| (*count, list.to_vec()))));
+            (found.unwrap(), left.len())
+        };
+        assert_eq!(lists(&[(2, &[1, 2]), (2, &[1, 2]), (1, &[3])]), (vec![1, 2], 1));
+        // Of 1, 2 and 3 the first is removed between the first question and the second, and twice.
+        assert_eq!(lists(&[(3, &[1, 3]), (2, &[2, 3]), (2, &[2, 3]), (1, &[4])]), (vec![2, 3], 1));
+        assert_eq!(lists(&[(3, &[1, 3]), (3, &[1, 3]), (2, &[2, 3]), (2, &[2, 3]), (1, &[4])]), (vec![2, 3], 1));
+        // It ends, and an error ends it as well.
+        let mut count = 0;
+        let restless = settled(|| {
+            count += 1;
+            Ok((1, vec![count]))
+        });
+        assert_eq!((restless.unwrap(), count), (vec![17], 17));
+        let mut once = Some((1, vec![1]));
+        assert!(settled(|| once.take().ok_or(Error::NoNode { name: Name::NONE })).is_err());
+    }
+
+    #[test]
+    fn an_answer_is_about_the_window_of_its_range() {
+        let answer = MapCheck { near_start: 0xc010_0000, near_length: 0x1_0000, window: 5, ..MapCheck::default() };
+        assert!(is_near(&registers(), &answer));
+        assert!(!is_near(&registers(), &MapCheck { near_start: 0xc020_0000, ..answer }));
+        assert!(!is_near(&registers(), &MapCheck { near_length: 0x1000, ..answer }));
     }
 
     #[test]

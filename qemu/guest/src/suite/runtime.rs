@@ -11,7 +11,11 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
+use devmap::{
+    driver::{Protection, Sharing, Verdict},
+    Device, PhysRange,
+};
 use map_core::{abi, Draft, Origin, Property};
 use map_protocol::{pattern, CONFIGFS, MAP_CONFIG};
 use nix::{
@@ -54,8 +58,10 @@ crate::tests! {
 }
 
 /// For a guest with two processors.
-pub const RACES: &[Test] =
-    &[Test { name: "directories_in_many_hands_stay_whole", run: directories_in_many_hands_stay_whole }];
+pub const RACES: &[Test] = &[
+    Test { name: "directories_in_many_hands_stay_whole", run: directories_in_many_hands_stay_whole },
+    Test { name: "a_window_is_found_while_others_come_and_go", run: a_window_is_found_while_others_come_and_go },
+];
 
 /// Where configfs is mounted.
 const CONFIG: &str = "/sys/kernel/config";
@@ -735,6 +741,36 @@ fn directories_in_many_hands_stay_whole(_: &mut Host) -> Result<()> {
     }
     ensure!(windows()?.is_empty(), "{}", windows()?);
     kernel::unchanged(&before, &kernel::traces()?)
+}
+
+/// A window has another index once one before it is gone.
+fn a_window_is_found_while_others_come_and_go(_: &mut Host) -> Result<()> {
+    let rounds = if is_slow() { 200 } else { 2000 };
+    let _config = Config::new()?;
+    let first = Directory::of("first", START, PAGE)?;
+    let others = [("second", 1), ("third", 2), ("fourth", 3)].map(|(name, page)| {
+        let directory = Directory::of(name, START + page * PAGE, PAGE)?;
+        directory.set("enable", "1").with_context(|| format!("enable {name}"))?;
+        Ok(directory)
+    });
+    let _others = others.into_iter().collect::<Result<Vec<_>>>()?;
+    let child = Child::spawn(|| loop {
+        if let Err(errno) = first.set("enable", "1").and_then(|()| first.set("enable", "0")) {
+            eprintln!("first: {errno}");
+            return 1;
+        }
+    })?;
+    let range = PhysRange::new(START + 3 * PAGE, PAGE).context("no range")?;
+    let device = Device::open_read_only("/dev/map")?;
+    for round in 0..rounds {
+        let found = Device::window_read_only("third");
+        ensure!(found.is_ok(), "round {round}: {:?}", found.map(drop));
+        let verdict = device.check(range.start(), range.length(), Protection::READ, Sharing::Shared)?;
+        let Verdict::Granted { window: Some(window), .. } = verdict else { bail!("round {round}: {verdict:?}") };
+        ensure!(window.name.as_str() == "fourth", "round {round}: the check names {window}");
+    }
+    child.kill()?;
+    Ok(())
 }
 
 /// The kernel's memory that it cannot take back, in kB.
