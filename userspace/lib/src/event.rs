@@ -131,10 +131,14 @@ fn since(before: Option<u32>, now: u32) -> u64 {
     before.map_or(1, |before| now.wrapping_sub(before).max(1)).into()
 }
 
-/// Waits until it has come, for `timeout` at most. ENODEV if the device has no interrupt, or is gone.
+/// The longest time that ppoll(2) takes everywhere: the C library may count seconds with 32 bits.
+const LONGEST: Duration = Duration::from_secs(i32::MAX as u64);
+
+/// Waits until it has come, for `timeout` or the longest time at most. ENODEV if the device has no interrupt, or is
+/// gone.
 fn is_ready(file: &File, timeout: Option<Duration>) -> Result<bool, Errno> {
     let mut polled = [PollFd::new(file.as_fd(), PollFlags::POLLIN)];
-    if ppoll(&mut polled, timeout.map(Into::into), None)? == 0 {
+    if ppoll(&mut polled, timeout.map(|timeout| timeout.min(LONGEST).into()), None)? == 0 {
         return Ok(false);
     }
     let found = polled[0].revents().unwrap_or(PollFlags::empty());
@@ -213,6 +217,24 @@ pub(crate) mod tests {
             come(&kernel, 3);
             assert_eq!(events.wait(&node, Deadline::after(Some(Duration::MAX))), Ok(2));
         });
+    }
+
+    /// More seconds than a C library of 32 bits can count, which are few or negative if they are cut off.
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri has no sockets that can be polled")]
+    fn a_long_time_is_long_everywhere() {
+        let (node, kernel) = node();
+        let node = &node;
+        for seconds in [i32::MAX as u64, 1 << 31, u32::MAX.into(), 1 << 32, (1 << 32) + 1, u64::MAX] {
+            thread::scope(|scope| {
+                let waiter = scope.spawn(move || is_ready(node, Some(Duration::from_secs(seconds))));
+                thread::sleep(Duration::from_millis(20));
+                assert!(!waiter.is_finished(), "{seconds} s: {:?}", waiter.join());
+                come(&kernel, 1);
+                assert_eq!(waiter.join().unwrap(), Ok(true), "{seconds} s");
+            });
+            (&*node).read_exact(&mut [0; 4]).unwrap();
+        }
     }
 
     #[test]
