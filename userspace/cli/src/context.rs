@@ -231,12 +231,15 @@ impl Context {
         let base = base.filter(|base| !matches!(base, Base::Absolute { .. }));
         let device = self.keep_open(base, access)?;
         // Ranges of a UIO device are physical.
-        let memory = match (base, device.kind()) {
+        let uio = match (base, device.kind()) {
             (Some(Base::Uio { device, map }), Kind::Uio(maps)) => {
-                Some(uio_map(device, maps, map).map_err(Failure::Usage)?.range)
+                Some(uio_map(device, maps, map).map_err(Failure::Usage)?)
             }
             _ => None,
         };
+        let memory = uio.map(|map| map.range);
+        // Another map may hold the same addresses.
+        let map = |range| uio.map_or_else(|| device.map(range), |map| device.map_in(map, range));
         let origin = memory.map_or(0, |memory| memory.start());
         let mapping = match located {
             Located::Area(area @ Area { range, .. }) | Located::Registers(area @ Area { range, .. }, _) => {
@@ -253,9 +256,9 @@ impl Context {
                         within.length()
                     )));
                 }
-                device.map(moved)
+                map(moved)
             }
-            Located::Whole(_) => memory.map_or_else(|| device.map_all(), |memory| device.map(memory)),
+            Located::Whole(_) => memory.map_or_else(|| device.map_all(), map),
         }?;
         let (what, remedy) = match device.kind() {
             Kind::File => ("the file was truncated while mapped", "keep others from truncating it"),

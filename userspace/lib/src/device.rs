@@ -337,9 +337,43 @@ impl Device {
     /// # Ok::<(), devmap::Error>(())
     /// ```
     pub fn map(&self, range: PhysRange) -> Result<Mapping> {
+        self.map_pages(range, self.pages(range)?)
+    }
+
+    /// Maps `range` of `map`, one of those of this UIO device, as [`map`](Self::map) does. Two maps may hold the same
+    /// addresses: blocks of registers on the same page, for example. Then `map` takes the first one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`map`](Self::map), and [`Error::OutsideMaps`] if the device has no such map, or it does not hold the
+    /// range.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use devmap::{Device, Kind};
+    ///
+    /// let device = Device::open("/dev/uio0")?;
+    /// if let Kind::Uio(maps) = device.kind() {
+    ///     let second = device.map_in(&maps[1], maps[1].range)?;
+    /// }
+    /// # Ok::<(), devmap::Error>(())
+    /// ```
+    pub fn map_in(&self, map: &UioMap, range: PhysRange) -> Result<Mapping> {
+        let maps = match &self.kind {
+            Kind::Uio(maps) => maps.as_slice(),
+            _ => &[],
+        };
+        let own = maps.iter().position(|own| own == map).map_or(&[][..], |index| &maps[index..=index]);
+        let pages = self.uio_map(own, range)?.pages(range, self.page_size);
+        self.map_pages(range, pages.ok_or(Error::TooLong { range })?)
+    }
+
+    /// The pages to map for `range`.
+    fn pages(&self, range: PhysRange) -> Result<Pages> {
         let failed = |cause| Error::Map { path: self.path.clone(), range, bar: false, cause };
         let page_size = self.page_size;
-        let pages = match &self.kind {
+        match &self.kind {
             Kind::Character { .. } => page_size.enclose(range),
             Kind::Window { window, .. } => {
                 if range.last() >= window.range.length() {
@@ -361,7 +395,11 @@ impl Device {
                 page_size.enclose(range)
             }
         }
-        .ok_or(Error::TooLong { range })?;
+        .ok_or(Error::TooLong { range })
+    }
+
+    /// Maps `pages`, which hold `range`.
+    fn map_pages(&self, range: PhysRange, pages: Pages) -> Result<Mapping> {
         let asked = self.cache_of(&pages);
         let memory = self.memory(&pages).map_err(|cause| self.map_error(range, &pages, cause))?;
         let mapping = Mapping::new(memory, pages.skip, range, self.writable).ok_or(Error::TooLong { range })?;
@@ -547,6 +585,36 @@ mod tests {
                 file.path().display()
             )
         );
+    }
+
+    #[test]
+    fn the_map_that_was_chosen_is_mapped_if_another_holds_the_range_as_well() {
+        let page = page::system().bytes();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let bytes: Vec<_> = (0..3 * page).map(|at| (at / page) as u8).collect();
+        std::fs::write(file.path(), bytes).unwrap();
+        let memory = PhysRange::new(0x4000_0000, page).unwrap();
+        let map = |index, offset| UioMap {
+            index,
+            name: String::new(),
+            range: PhysRange::new(memory.start() + offset, 0x100).unwrap(),
+            memory,
+        };
+        let maps = [map(0, 0), map(1, 0x400), map(2, 0x800)];
+        // A longer file plays the node, and each of its pages a map.
+        let device = Device::with_kind(file.path(), Kind::Uio(maps.to_vec()));
+        let registers = maps[2].range;
+        assert_eq!(device.map(registers).unwrap().read::<u8>(0).unwrap(), 0);
+        for map in &maps {
+            let mapping = device.map_in(map, registers).unwrap();
+            assert_eq!((mapping.read::<u8>(0).unwrap(), mapping.range()), (map.index as u8, registers));
+        }
+        let error = device.map_in(&maps[1], PhysRange::new(memory.start() + page, 4).unwrap()).unwrap_err();
+        assert!(matches!(&error, Error::OutsideMaps { nearest: Some(map), .. } if map.index == 1), "{error:?}");
+        for (device, map) in [(&device, map(3, 0)), (&Device::open(file.path()).unwrap(), map(0, 0))] {
+            let error = device.map_in(&map, registers).unwrap_err();
+            assert!(matches!(error, Error::OutsideMaps { nearest: None, .. }), "{error:?}");
+        }
     }
 
     #[test]

@@ -5,11 +5,12 @@
 
 use std::{
     fs::{self, File},
+    io::{BufRead, BufReader},
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
-use anyhow::{ensure, Result};
+use anyhow::{ensure, Context, Result};
 use map_protocol::{pattern, CacheMode};
 use nix::{
     libc,
@@ -17,10 +18,10 @@ use nix::{
 };
 
 use crate::{
-    host::{Host, LENGTH, START},
+    host::{Host, LENGTH, PAGE, START},
     kernel::{self, Loaded},
     memory::while_spinning,
-    program::devmap,
+    program::{devmap, Running},
     user,
     vma::Vma,
     windows::{MIB, THREE},
@@ -77,11 +78,24 @@ fn a_uio_device_is_read_and_written(host: &mut Host) -> Result<()> {
     let attribute = |name: &str| fs::read_to_string(format!("/sys/class/uio/uio0/maps/map1/{name}"));
     ensure!(attribute("offset")?.trim() == "0x400", "the second map begins at {:?}", attribute("offset")?);
     devmap("read -q uio0/1+0x10")?.printed(&format!("{:#010x}\n", word(block + 0x10)))?;
-    // Both are called as the device.
+    // All are called as the device.
     let name = attribute("name")?;
-    devmap(&format!("read uio0/{}+0x10", name.trim()))?.failed(2, &["uio0 has 2 maps", "give the number of one"])?;
+    devmap(&format!("read uio0/{}+0x10", name.trim()))?.failed(2, &["uio0 has 3 maps", "give the number of one"])?;
     devmap("read uio0/1+0xfc -q")?.printed(&format!("{:#010x}\n", word(block + 0xfc)))?;
     devmap(&format!("write uio0/1+0x10={:#x}", !word(block + 0x10)))?.printed("")?;
+    // The third is on the page of the second, but UIO maps it by another offset, which is its number.
+    let third = START + MIB + 0x800;
+    let mut watch = Running::new("watch uio0/2+0x10")?;
+    let mut line = String::new();
+    // It ends when nobody reads any more.
+    let mut output = BufReader::new(watch.0.stdout.take().context("no stdout")?);
+    output.read_line(&mut line)?;
+    ensure!(line == format!("uio0/2+0x00000010: {:#010x}\n", word(third + 0x10)), "it printed {line:?}");
+    let maps = fs::read_to_string(format!("/proc/{}/maps", watch.0.id()))?;
+    let mapped = maps.lines().find(|line| line.ends_with("/dev/uio0")).context("it is not mapped")?;
+    let offset = mapped.split_whitespace().nth(2).context("no offset")?;
+    ensure!(u64::from_str_radix(offset, 16)? == 2 * PAGE, "it has mapped {mapped}");
+    drop((watch, output));
     devmap("read uio0/regs+4")?.failed(2, &["uio0 has no map regs: its maps are 0 (", "1 ("])?;
     let stored = [2 * MIB, 2 * MIB + 0x1004, 3 * MIB - 4, MIB + 0x410].map(|offset| offset..offset + 4);
     host.changed(seed, &stored, |offset| !pattern::byte(seed, START + offset))
