@@ -1020,8 +1020,8 @@ int map_wait_sleep(struct wait_queue_head *queue, bool (*ready)(void *data),
 	else
 		error = __wait_event_hrtimeout(*queue, ready(data),
 					       ns_to_ktime(timeout),
-					       TASK_INTERRUPTIBLE |
-						       TASK_FREEZABLE);
+					       (TASK_INTERRUPTIBLE |
+						TASK_FREEZABLE));
 	if (error == -ETIME)
 		return MAP_TIMED_OUT;
 	return error ? MAP_SIGNAL : MAP_READY;

@@ -406,7 +406,9 @@ fn no_fork_keeps_a_huge_page_of_a_window_that_goes(host: &mut Host) -> Result<()
     for round in 0..rounds {
         window.enable()?;
         let vma = Vma::shared(&node(1)?, 0, size)?;
-        (0..size).step_by(HUGE).for_each(|offset| drop(vma.load(offset)));
+        (0..size).step_by(HUGE).for_each(|offset| {
+            vma.load(offset);
+        });
         ensure!(readable(&vma, size)? == size / HUGE, "the mapping does not have all its pages");
         // Whoever made the mapping is waited for in any case, so a child forks the others.
         let (mut tell, mut told) = UnixStream::pair()?;
