@@ -271,6 +271,9 @@ fn stress_with(host: &mut Host, word: &str, rounds: u64) -> Result<String> {
     // On arm64 system calls store at any alignment only into memory that is no device.
     let values = [("start", "0xc0000000"), ("size", word), ("cache", "wc"), ("memory", "1")];
     let window = Directory::with("window", &values)?;
+    // From now on there is no raw mode, in which a worker would map the memory with another cache type.
+    window.enable()?;
+    window.set("enable", "0")?;
     fs::write(GO, "")?;
     let workers = WORK.map(|work| Child::spawn(|| keep_on(work))).into_iter().collect::<Result<Vec<_>>>();
     // They have the processors when nobody else needs them, or a round would take their time slices.
