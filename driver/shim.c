@@ -269,20 +269,23 @@ unsigned int map_fault_insert_huge(struct vm_fault *vmf, unsigned int order,
 				   unsigned long pfn)
 {
 #ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
-	pmd_t pmd = pmdp_get(vmf->pmd);
+	pmd_t pmd;
 
+	/* For a larger page there is no table with an entry of this size yet. */
+	if (order != PMD_ORDER)
+		return VM_FAULT_FALLBACK;
 	/*
 	 * vmf_insert_pfn_pmd() warns of a page table. Another thread may have
 	 * made one, if meanwhile the process has told the kernel by prctl(2)
 	 * not to use huge pages. The caller's lock keeps it from doing so now.
 	 */
+	pmd = pmdp_get(vmf->pmd);
 	if (!pmd_none(pmd) && !pmd_leaf(pmd))
 		return VM_FAULT_FALLBACK;
-	if (order == PMD_ORDER)
-		return vmf_insert_pfn_pmd(vmf, pfn,
-					  vmf->vma->vm_flags & VM_WRITE);
-#endif
+	return vmf_insert_pfn_pmd(vmf, pfn, vmf->vma->vm_flags & VM_WRITE);
+#else
 	return VM_FAULT_FALLBACK;
+#endif
 }
 
 #ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
