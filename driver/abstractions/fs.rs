@@ -255,17 +255,18 @@ impl<T: FileOperations> Vtable<T> {
             // SAFETY: By this function's contract.
             unsafe { shim::map_unmapped_range(file, hint, length, offset, flags) }
         };
+        // An address that the program asks for, or commands by MAP_FIXED, decides if it is free.
+        if hint != 0 && free(length) == hint {
+            return hint;
+        }
         // SAFETY: By this function's contract.
         let data = unsafe { Self::data(file) };
         // The kernel computed it from a byte offset, so the shift does not overflow.
         let aligned = || {
             let offset = (offset as u64) << PAGE_SHIFT;
             let (memory, alignment) = watched(|| data.alignment(offset, length as u64))?;
-            // There may be no room for it, and a hint or MAP_FIXED may decide.
+            // There may be no room for it.
             let padded = length.checked_add(usize::try_from(alignment).ok()?)?;
-            if hint != 0 && free(length) == hint {
-                return None;
-            }
             let found = Some(free(padded)).filter(|found| is_address(*found))?;
             usize::try_from(aligned_address(found as u64, memory, alignment)).ok()
         };
