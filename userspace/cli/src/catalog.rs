@@ -8,7 +8,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use devmap::registers::{Description, DescriptionError, FindError, Item, Peripheral, Register};
+use devmap::registers::{has_pattern, Description, DescriptionError, FindError, Item, Peripheral, Register};
 use devmap::PhysRange;
 
 use crate::failure::Failure;
@@ -182,31 +182,6 @@ fn search_registers(peripheral: &Peripheral<'static>, pattern: &str, (items, fau
             // It, or the cluster around it.
             Some([]) | None if !field => items.push(Item::Register(register)),
             _ => (),
-        }
-    }
-}
-
-/// Whether `name`, in capitals or not, is what the pattern stands for.
-fn has_pattern(name: &str, pattern: &str) -> bool {
-    let (mut name, mut pattern) = (name.chars(), pattern.chars());
-    // What follows the last `*`, and the name without what stands for it so far.
-    let mut star = None;
-    loop {
-        let (rest, expected) = (name.clone(), pattern.next());
-        match (name.next(), expected) {
-            (None, None) => return true,
-            (_, Some('*')) => {
-                name = rest;
-                star = Some((pattern.clone(), name.clone()));
-            }
-            (Some(c), Some(expected)) if expected == '?' || c.eq_ignore_ascii_case(&expected) => (),
-            (None, Some(_)) => return false,
-            (Some(_), _) => {
-                // The last `*` stands for one character more.
-                let Some((after, from)) = &mut star else { return false };
-                from.next();
-                (pattern, name) = (after.clone(), from.clone());
-            }
         }
     }
 }
