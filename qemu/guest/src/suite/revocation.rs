@@ -400,6 +400,7 @@ fn no_fork_keeps_a_huge_page_of_a_window_that_goes(host: &mut Host) -> Result<()
         let reason = "where nothing answers, a load is a signal, and no memory here is large enough";
         return Err(Skip(reason.into()).into());
     }
+    const MOST_CHILDREN: usize = 60;
     // On a kernel that checks itself no larger mapping has huge pages.
     let (word, size) = if kernel::is_debug() { ("64M", 64 << 20) } else { ("1G", 1 << 30) };
     let _config = Config::new()?;
@@ -421,7 +422,12 @@ fn no_fork_keeps_a_huge_page_of_a_window_that_goes(host: &mut Host) -> Result<()
                 ready.signal()?;
                 told.set_nonblocking(true)?;
                 let mut children = Vec::new();
-                while told.read(&mut [0]).is_err() && children.len() < 60 {
+                while told.read(&mut [0]).is_err() {
+                    if children.len() == MOST_CHILDREN {
+                        // They must not look before the window has gone.
+                        thread::yield_now();
+                        continue;
+                    }
                     let (go, mut gone) = UnixStream::pair()?;
                     let child = Child::spawn(|| {
                         // Until the window has gone.
@@ -448,8 +454,9 @@ fn no_fork_keeps_a_huge_page_of_a_window_that_goes(host: &mut Host) -> Result<()
         let (delay, enable) = (Duration::from_micros(20_000 / rounds * round), &window);
         thread::scope(|scope| {
             let remover = scope.spawn(move || -> Result<()> {
-                pin(1)?;
+                // The process that forks leaves the processor to nobody else.
                 hurry()?;
+                pin(1)?;
                 thread::sleep(delay);
                 Ok(enable.set("enable", "0")?)
             });
