@@ -3,21 +3,18 @@
 //! The descriptions of registers, and what a name means in them.
 
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use devmap::registers::{has_pattern, Description, DescriptionError, FindError, Item, Peripheral, Register};
+use devmap::registers::{Description, DescriptionError, FindError, Item, Register};
 use devmap::PhysRange;
 
 use crate::failure::Failure;
 
 /// Where descriptions are looked for if none is given, beside the user's own directory.
 const DIRECTORY: &str = "/etc/devmap";
-
-/// What has a pattern, and what is wrong with the description of others that may have it.
-pub type Found = (Vec<Item<'static>>, Vec<DescriptionError>);
 
 /// All descriptions, which are read when the first name is looked up, and live as long as the process.
 pub struct Catalog {
@@ -69,15 +66,11 @@ impl Catalog {
     }
 
     /// Everything that has the pattern: at least one; what is described wrongly is an error if nothing else has it.
-    pub fn search(&self, pattern: &str) -> Result<Found, Failure> {
-        let found = self.in_each(pattern, |description| match description.search(pattern) {
-            Err(FindError::Description(_)) => search_each(description, pattern),
-            found => Ok((found?, Vec::new())),
-        })?;
-        let (mut items, mut faults) = Found::default();
-        for (_, (others, wrong)) in found {
-            items.extend(others);
-            faults.extend(wrong);
+    pub fn search(&self, pattern: &str) -> Result<(Vec<Item<'static>>, Vec<DescriptionError>), Failure> {
+        let (mut items, mut faults) = (Vec::new(), Vec::new());
+        for (_, found) in self.in_each(pattern, |description| description.search_lossy(pattern))? {
+            items.extend(found.items);
+            faults.extend(found.faults);
         }
         match (items.is_empty(), faults.is_empty()) {
             (true, false) => Err(faults.remove(0).into()),
@@ -134,55 +127,6 @@ impl Catalog {
             }
         }
         Ok(found)
-    }
-}
-
-/// What a description has of the pattern, without what is described wrongly.
-fn search_each(description: &'static Description, pattern: &str) -> Result<Found, FindError> {
-    let (first, rest) = pattern.split_at(pattern.find(['.', ':']).unwrap_or(pattern.len()));
-    let (mut found, mut names) = (Found::default(), BTreeSet::new());
-    for item in description.search(first)? {
-        let Item::Peripheral(peripheral) = item else { continue };
-        // A search finds all that have the name.
-        if !names.insert(peripheral.name().to_owned()) {
-            continue;
-        }
-        match description.search(&format!("{}{rest}", peripheral.name())) {
-            Ok(items) => found.0.extend(items),
-            Err(FindError::Description(_)) => search_registers(&peripheral, rest, &mut found),
-            Err(error @ FindError::TooMany { .. }) => return Err(error),
-            // It has none.
-            Err(_) => (),
-        }
-    }
-    Ok(found)
-}
-
-/// Adds the registers and fields of the peripheral that `pattern` stands for behind its name, and all that is wrong.
-fn search_registers(peripheral: &Peripheral<'static>, pattern: &str, (items, faults): &mut Found) {
-    let names: Vec<_> = pattern.split(['.', ':']).skip(1).collect();
-    let field = pattern.contains(':');
-    for register in peripheral.registers() {
-        let register = match register {
-            Ok(register) => register,
-            Err(fault) => {
-                faults.push(fault);
-                continue;
-            }
-        };
-        let path: Vec<_> = register.path()[peripheral.name().len()..].split('.').skip(1).collect();
-        if !names.iter().zip(&path).all(|(pattern, name)| has_pattern(name, pattern)) {
-            continue;
-        }
-        match names.get(path.len()..) {
-            Some([last]) => {
-                let fields = register.fields().filter(|field| has_pattern(field.name(), last));
-                items.extend(fields.map(Item::Field));
-            }
-            // It, or the cluster around it.
-            Some([]) | None if !field => items.push(Item::Register(register)),
-            _ => (),
-        }
     }
 }
 

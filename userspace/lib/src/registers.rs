@@ -67,4 +67,4 @@ pub use svd_parser::svd::{Access, ModifiedWriteValues, Protection, ReadAction, U
 pub use document::{Description, Peripherals};
 pub use error::{AccessorError, DescriptionError, EncodeError, FindError};
 pub use item::{Decoded, EnumeratedValue, Field, Hazard, Item, Peripheral, Register, Registers, Setting};
-pub use name::has_pattern;
+pub use lookup::Found;

@@ -502,6 +502,37 @@ fn patterns_find_all_that_have_them() {
 }
 
 #[test]
+fn what_is_described_wrongly_is_told_beside_what_is_found() {
+    let odd = |name: &str| at(name, 0, "<size>33</size>");
+    let array = "<dim>1000</dim><dimIncrement>4</dimIncrement>";
+    let odds = odd("O%s").replace("<name>", &format!("{array}<name>"));
+    let cluster = "<cluster><name>K</name><addressOffset>0</addressOffset>\n";
+    let content =
+        [at("A", 0, ""), odd("B"), odds, cluster.into(), at("A", 0, ""), odd("C"), "</cluster>".into()].concat();
+    let description = described(&registers(&content));
+    for (pattern, paths, lines) in [
+        ("*.A", &["P.A"][..], &[][..]),
+        ("P.*", &["P.A", "P.K.A"], &[4, 5, 8]),
+        ("P.*.*", &["P.K.A"], &[4, 5, 8]),
+        ("P.*.a", &["P.K.A"], &[4, 5]),
+        ("p.k", &["P.K.A"], &[8]),
+        // The elements of an array have one description.
+        ("P.O*", &[], &[5]),
+        ("P.B", &[], &[4]),
+    ] {
+        let found = description.search_lossy(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"));
+        assert_eq!(found.items.iter().map(Item::path).collect::<Vec<_>>(), paths, "{pattern}");
+        let line = |fault: &DescriptionError| match fault {
+            DescriptionError::Content { line, .. } => *line,
+            other => panic!("{pattern}: {other}"),
+        };
+        assert_eq!(found.faults.iter().map(line).collect::<Vec<_>>(), lines, "{pattern}");
+        assert_eq!(description.search(pattern).is_ok(), lines.is_empty(), "{pattern}");
+    }
+    assert!(matches!(description.search_lossy("*.X"), Err(FindError::Nothing { .. })));
+}
+
+#[test]
 fn a_colon_in_a_pattern_is_before_a_field() {
     let within = at("A", 0, &format!("<fields>{}</fields>", bits("A", 0, 0, "")));
     let content = format!("<cluster><name>K</name><addressOffset>0</addressOffset>{within}</cluster>{within}");

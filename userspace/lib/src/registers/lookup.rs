@@ -4,7 +4,7 @@
 
 use super::definition::{Entry, Kind};
 use super::document::Description;
-use super::error::FindError;
+use super::error::{DescriptionError, FindError};
 use super::item::{Item, Peripheral, Register, Registers};
 use super::name::{is_pattern, Name, Spelling};
 
@@ -125,7 +125,8 @@ impl Description {
     ///
     /// # Errors
     ///
-    /// [`FindError`] if nothing has it, if more than 100,000 have it, or if something that has it is described wrongly.
+    /// [`FindError`] if nothing has it, if more than 100,000 have it, or if something that has it is described wrongly;
+    /// [`search_lossy`](Self::search_lossy) goes on there.
     ///
     /// ```
     /// # let text = include_str!("../../examples/svd/pl011.svd");
@@ -138,26 +139,79 @@ impl Description {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn search(&self, pattern: &str) -> Result<Vec<Item<'_>>, FindError> {
+        let Found { items, faults } = self.search_lossy(pattern)?;
+        match faults.into_iter().next() {
+            Some(fault) => Err(fault.into()),
+            None => Ok(items),
+        }
+    }
+
+    /// As [`search`](Self::search), but what is described wrongly hides nothing else: it is told beside what was found,
+    /// which may be nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`FindError`] if nothing has the pattern, not even what is described wrongly, or if more than 100,000 have it.
+    ///
+    /// ```
+    /// # let register = |name: &str, size: u32| format!(
+    /// #     "<register><name>{name}</name><addressOffset>0</addressOffset><size>{size}</size></register>"
+    /// # );
+    /// # let registers = register("GOOD", 32) + &register("BAD", 33);
+    /// # let text = format!("<device><name>board</name><version>1</version><description>d</description>
+    /// #     <addressUnitBits>8</addressUnitBits><width>32</width><peripherals><peripheral><name>P</name>
+    /// #     <baseAddress>0</baseAddress><registers>{registers}</registers></peripheral></peripherals></device>");
+    /// # let board = devmap::registers::Description::parse("board.svd", text)?;
+    /// // P.BAD has 33 bits.
+    /// let found = board.search_lossy("P.*")?;
+    /// assert_eq!((found.items.len(), found.faults.len()), (1, 1));
+    /// assert!(board.search("P.*").is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn search_lossy(&self, pattern: &str) -> Result<Found<'_>, FindError> {
         if !is_pattern(pattern) {
             match self.find(pattern) {
                 // A cluster has registers; an array without an index has not this name.
                 Err(several @ FindError::Several { .. }) => return self.matches(pattern).map_err(|_| several),
-                found => return found.map(|item| vec![item]),
+                Ok(item) => return Ok(Found { items: vec![item], faults: Vec::new() }),
+                Err(FindError::Description(fault)) => return Ok(Found { items: Vec::new(), faults: vec![fault] }),
+                Err(error) => return Err(error),
             }
         }
         self.matches(pattern)
     }
 
-    fn matches(&self, pattern: &str) -> Result<Vec<Item<'_>>, FindError> {
+    fn matches(&self, pattern: &str) -> Result<Found<'_>, FindError> {
         let parts = Parts::new(pattern)?;
+        let mut found = Found::default();
         for spelling in [Spelling::Brackets, Spelling::Caseless] {
-            let mut search = Search { pattern, field: parts.field, spelling, found: Vec::new(), compared: 0 };
+            let mut search = Search { pattern, field: parts.field, spelling, found: Found::default(), compared: 0 };
             search.peripherals(self, &parts.names)?;
-            if !search.found.is_empty() {
-                return Ok(search.found);
+            found = search.found;
+            if !found.items.is_empty() {
+                break;
             }
         }
+        if found.count() > 0 {
+            return Ok(found);
+        }
         Err(FindError::Nothing { within: self.file().into(), pattern: pattern.into() })
+    }
+}
+
+/// What has a pattern: the result of [`Description::search_lossy`].
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Found<'d> {
+    /// What is described rightly, in the order of the file.
+    pub items: Vec<Item<'d>>,
+    /// What is wrong with each of the others.
+    pub faults: Vec<DescriptionError>,
+}
+
+impl Found<'_> {
+    fn count(&self) -> usize {
+        self.items.len() + self.faults.len()
     }
 }
 
@@ -166,7 +220,7 @@ struct Search<'d, 'p> {
     pattern: &'p str,
     field: bool,
     spelling: Spelling,
-    found: Vec<Item<'d>>,
+    found: Found<'d>,
     compared: usize,
 }
 
@@ -178,9 +232,15 @@ impl<'d> Search<'d, '_> {
                 let peripheral = Peripheral::new(description, listed, element);
                 if names.is_empty() {
                     self.add(Item::Peripheral(peripheral))?;
-                } else {
-                    let path = peripheral.name().to_owned();
-                    self.entries(&peripheral, peripheral.entries()?, names, &path, 0)?;
+                    continue;
+                }
+                match peripheral.entries() {
+                    Ok(entries) => self.entries(&peripheral, entries, names, peripheral.name(), 0)?,
+                    Err(fault) => {
+                        self.add_fault(fault)?;
+                        // The elements of an array have one description.
+                        break;
+                    }
                 }
             }
         }
@@ -204,10 +264,13 @@ impl<'d> Search<'d, '_> {
                         if names.len() > 1 || self.field && names.is_empty() {
                             continue;
                         }
-                        let register = peripheral.register(definition, entry, element, path, offset)?;
-                        match names.first() {
-                            None => self.add(Item::Register(register))?,
-                            Some(name) => self.fields(&register, name)?,
+                        match (peripheral.register(definition, entry, element, path, offset), names.first()) {
+                            (Ok(register), None) => self.add(Item::Register(register))?,
+                            (Ok(register), Some(name)) => self.fields(&register, name)?,
+                            (Err(fault), _) => {
+                                self.add_fault(fault)?;
+                                break;
+                            }
                         }
                     }
                     Kind::Cluster(within) => {
@@ -216,7 +279,10 @@ impl<'d> Search<'d, '_> {
                             self.entries(peripheral, within, names, &path, offset)?;
                         } else if !self.field {
                             for register in Registers::new(peripheral, within, path, offset) {
-                                self.add(Item::Register(register?))?;
+                                match register {
+                                    Ok(register) => self.add(Item::Register(register))?,
+                                    Err(fault) => self.add_fault(fault)?,
+                                }
                             }
                         }
                     }
@@ -251,11 +317,22 @@ impl<'d> Search<'d, '_> {
     }
 
     fn add(&mut self, item: Item<'d>) -> Result<(), FindError> {
-        if self.found.len() == MOST_FOUND {
-            return Err(self.too_many(MOST_FOUND, "results"));
-        }
-        self.found.push(item);
+        self.check_room()?;
+        self.found.items.push(item);
         Ok(())
+    }
+
+    fn add_fault(&mut self, fault: DescriptionError) -> Result<(), FindError> {
+        self.check_room()?;
+        self.found.faults.push(fault);
+        Ok(())
+    }
+
+    fn check_room(&self) -> Result<(), FindError> {
+        match self.found.count() {
+            MOST_FOUND.. => Err(self.too_many(MOST_FOUND, "results")),
+            _ => Ok(()),
+        }
     }
 
     fn too_many(&self, limit: usize, what: &'static str) -> FindError {

@@ -115,11 +115,11 @@ impl Name {
 
     /// Whether the element's name has the pattern, with the index in brackets or without.
     pub(super) fn has_pattern(&self, element: u32, pattern: &str, spelling: Spelling) -> bool {
-        has_pattern_as(&self.element(element), pattern, spelling)
+        has_pattern(&self.element(element), pattern, spelling)
             || self
                 .array
                 .as_ref()
-                .is_some_and(|array| has_pattern_as(&self.spelled(element, !array.bracketed), pattern, spelling))
+                .is_some_and(|array| has_pattern(&self.spelled(element, !array.bracketed), pattern, spelling))
     }
 }
 
@@ -192,19 +192,8 @@ pub(super) fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?'])
 }
 
-/// Whether `name`, in capitals or not, is what `pattern` stands for, in which `*` is any text and `?` any character, as in a
-/// [search](super::Description::search).
-///
-/// ```
-/// assert!(devmap::registers::has_pattern("RTCDR", "rtc?r*"));
-/// assert!(!devmap::registers::has_pattern("RTCDR", "rtc"));
-/// ```
-pub fn has_pattern(name: &str, pattern: &str) -> bool {
-    has_pattern_as(name, pattern, Spelling::Caseless)
-}
-
 /// Whether the text has the pattern in this spelling.
-fn has_pattern_as(text: &str, pattern: &str, spelling: Spelling) -> bool {
+fn has_pattern(text: &str, pattern: &str, spelling: Spelling) -> bool {
     let (mut text, mut pattern) = (text.chars(), pattern.chars());
     // What follows the last `*`, and the text without what stands for it so far.
     let mut star = None;
@@ -234,14 +223,14 @@ mod tests {
 
     #[test]
     fn a_star_is_any_text_and_a_question_mark_one_character() {
-        let has = |text, pattern| has_pattern_as(text, pattern, Spelling::Exact);
+        let has = |text, pattern| has_pattern(text, pattern, Spelling::Exact);
         for pattern in ["*", "UART0", "U*0", "UART?", "*A*T*", "**", "UART0*", "?*?"] {
             assert!(has("UART0", pattern), "{pattern}");
         }
         for pattern in ["", "?", "UART", "uart0", "UART0?", "*1", "*B*"] {
             assert!(!has("UART0", pattern), "{pattern}");
         }
-        assert!(has("", "*") && has_pattern_as("UART0", "u*", Spelling::Caseless));
+        assert!(has("", "*") && has_pattern("UART0", "u*", Spelling::Caseless));
         // Not one attempt for each way to share the text among the stars.
         assert!(!has(&"a".repeat(1000), &("*a".repeat(500) + "b")));
     }

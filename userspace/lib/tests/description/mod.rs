@@ -33,8 +33,12 @@ pub(crate) fn check(xml: &[u8]) {
         }
     }
     for pattern in ["*", "*.*", "*.*.*", "P?.R*", ""] {
-        match description.search(pattern) {
-            Ok(found) => assert!(found.iter().take(MOST).all(|item| !item.path().is_empty())),
+        match description.search_lossy(pattern) {
+            Ok(found) => {
+                assert!(!found.items.is_empty() || !found.faults.is_empty());
+                assert!(found.items.iter().take(MOST).all(|item| !item.path().is_empty()));
+                found.faults.iter().take(MOST).for_each(|fault| check_error(&fault.to_string()));
+            }
             Err(error) => check_error(&error.to_string()),
         }
     }
