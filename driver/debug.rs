@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The files in `/sys/kernel/debug/map`: the windows, the number of mapped VMAs, the number of refused
-//! calls for each reason, and the interrupts.
+//! The files in `/sys/kernel/debug/map`: the windows, the number of mapped VMAs, the number of
+//! refused calls for each reason, and the interrupts.
 
 use kernel::seq_file::{
     seq_print,

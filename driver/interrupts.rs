@@ -120,8 +120,8 @@ struct Source {
     index: usize,
 }
 
-/// How often each interrupt had come when an open file took its count last. It changes only under the
-/// lock of the state.
+/// How often each interrupt had come when an open file took its count last. It changes only under
+/// the lock of the state.
 pub(crate) struct Taken([Atomic<u64>; IRQS]);
 
 /// Why the lines of a window cannot be had.
@@ -564,7 +564,8 @@ impl Taken {
         left
     }
 
-    /// Takes the counts of the interrupts in `wanted`, and returns the bits of those that have come.
+    /// Takes the counts of the interrupts in `wanted`, and returns the bits of those that have
+    /// come.
     fn take(&self, irqs: &Irqs, wanted: u32, counts: &mut [u64; IRQS]) -> u32 {
         let mut come = 0;
         let places = (0..IRQS).zip(self.0.iter().zip(irqs.counts()).zip(counts));

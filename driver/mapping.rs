@@ -97,8 +97,8 @@ impl Mapping {
         Ok(self.on_demand)
     }
 
-    /// Calls `act` with the part of the memory that was taken away, unless that is all of it. Whoever
-    /// takes memory away waits for that.
+    /// Calls `act` with the part of the memory that was taken away, unless that is all of it.
+    /// Whoever takes memory away waits for that.
     fn while_kept<T>(&self, act: impl FnOnce(Option<PhysRange>) -> T) -> Option<T> {
         match &self.node {
             Some(node) => node.while_present(|| act(None)),
@@ -233,8 +233,8 @@ pub(crate) struct Permit {
 }
 
 impl Permit {
-    /// Decides on `request`, made on `node` or on the node of all memory for `vma`, and registers the
-    /// mapping.
+    /// Decides on `request`, made on `node` or on the node of all memory for `vma`, and registers
+    /// the mapping.
     ///
     /// # Errors
     ///

@@ -53,8 +53,8 @@ use crate::{
 /// The number of minor numbers: that of the node of all memory, and one for each window.
 pub(crate) const MINORS: u32 = 1 + MAX_WINDOWS as u32;
 
-/// The length in bytes of the largest kernel mapping of a window. A 32-bit machine has little address
-/// space for it, and there can be 64 windows.
+/// The length in bytes of the largest kernel mapping of a window. A 32-bit machine has little
+/// address space for it, and there can be 64 windows.
 const LARGEST_VIEW: u64 = if cfg!(CONFIG_64BIT) { 4 << 20 } else { 1 << 20 };
 
 /// The number of bytes that are copied at once. They pass through a buffer, so that no user memory
@@ -124,8 +124,8 @@ impl Node {
         contents.files = contents.files.saturating_add(1);
     }
 
-    /// Counts a file that is closed. With the last one the kernel mapping goes, and all interrupts are
-    /// masked, before another file can be opened.
+    /// Counts a file that is closed. With the last one the kernel mapping goes, and all interrupts
+    /// are masked, before another file can be opened.
     pub(crate) fn file_closed(&self) {
         let mut contents = self.contents.lock();
         contents.files = contents.files.saturating_sub(1);
@@ -151,8 +151,8 @@ impl Node {
         (!self.is_gone()).then(act)
     }
 
-    /// Returns a reservation of at least `range` for mappings with the cache type of `wanted`, which
-    /// is that of the window.
+    /// Returns a reservation of at least `range` for mappings with the cache type of `wanted`,
+    /// which is that of the window.
     ///
     /// # Errors
     ///
@@ -183,8 +183,8 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Gone`] if the window was removed, EFAULT if `to` is not accessible, and those of a
-    /// kernel mapping. Whether the window may be read is for [`check()`](Self::check) to say.
+    /// [`Refusal::Gone`] if the window was removed, EFAULT if `to` is not accessible, and those of
+    /// a kernel mapping. Whether the window may be read is for [`check()`](Self::check) to say.
     pub(crate) fn read(&self, position: u64, to: &mut Destination<'_>) -> Result<usize, Denial> {
         self.transfer(position, to.left(), |offset, bytes| {
             self.access(offset, |map, start| map.read(start, bytes))?;
@@ -294,8 +294,8 @@ impl View {
     ///
     /// # Errors
     ///
-    /// [`Refusal::SystemRam`] if memory was plugged in there, [`Refusal::CacheConflict`] if the memory
-    /// is mapped with another cache type, and [`Refusal::NoMemory`].
+    /// [`Refusal::SystemRam`] if memory was plugged in there, [`Refusal::CacheConflict`] if the
+    /// memory is mapped with another cache type, and [`Refusal::NoMemory`].
     fn new(window: &Window, first: u64) -> Result<Self, Denial> {
         let part = transferred(window, first, LARGEST_VIEW).ok_or(EINVAL)?;
         // It stays offline, but the kernel would take it for its own, and map it in its way.

@@ -256,8 +256,8 @@ fn interrupts(
         .map_err(|error| LineError::new(0, described, error))
 }
 
-/// Reads the window of `node` and its interrupts. The outer error is one of the kernel, the inner one
-/// a violation of the binding.
+/// Reads the window of `node` and its interrupts. The outer error is one of the kernel, the inner
+/// one a violation of the binding.
 fn window(
     node: &FwNode,
     page_size: u64,

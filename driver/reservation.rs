@@ -4,7 +4,8 @@
 //!
 //! On x86 the kernel records the cache type of all memory without struct pages that is mapped, and
 //! gives another mapping the same type. `remap_pfn_range()` makes a record for a whole VMA. A page
-//! that is mapped at a fault takes the type of the record that it finds, and cached if there is none.
+//! that is mapped at a fault takes the type of the record that it finds, and cached if there is
+//! none.
 
 use kernel::{
     prelude::*,
@@ -32,20 +33,20 @@ use crate::{
     },
 };
 
-/// The length in bytes of the longest reservation, if there is a limit. KASAN takes an eighth of the
-/// length of a kernel mapping to watch it.
+/// The length in bytes of the longest reservation, if there is a limit. KASAN takes an eighth of
+/// the length of a kernel mapping to watch it.
 const LONGEST: Option<u64> = if cfg!(CONFIG_KASAN_VMALLOC) {
     Some(64 << 20)
 } else {
     None
 };
 
-/// The length in bytes of the longest reservation without huge pages. These take kernel memory for an
-/// entry of each small page, 8 bytes, which is not accounted to any process.
+/// The length in bytes of the longest reservation without huge pages. These take kernel memory for
+/// an entry of each small page, 8 bytes, which is not accounted to any process.
 const LONGEST_SMALL: u64 = 16 << 20;
 
-/// The length in bytes of all reservations together, and what it may be at most: a part of the kernel's
-/// address space, which has 32 TiB for such mappings.
+/// The length in bytes of all reservations together, and what it may be at most: a part of the
+/// kernel's address space, which has 32 TiB for such mappings.
 static RESERVED: Atomic<u64> = Atomic::new(0);
 const LONGEST_IN_ALL: u64 = 1 << 40;
 
@@ -77,8 +78,8 @@ pub(crate) struct Reservation {
 }
 
 impl Reservation {
-    /// Reserves `range` for mappings with the type `cache`, which is that of `wanted`. `None` if that
-    /// takes more of the kernel's memory or address space than it is worth.
+    /// Reserves `range` for mappings with the type `cache`, which is that of `wanted`. `None` if
+    /// that takes more of the kernel's memory or address space than it is worth.
     ///
     /// # Errors
     ///

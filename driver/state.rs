@@ -79,8 +79,8 @@ impl State {
         )
     }
 
-    /// Adds the windows `new` with their devices, each with the element of `interrupts` at its place, if
-    /// any.
+    /// Adds the windows `new` with their devices, each with the element of `interrupts` at its
+    /// place, if any.
     ///
     /// # Errors
     ///
@@ -105,18 +105,18 @@ impl State {
         Ok(())
     }
 
-    /// Removes the windows `gone`, and takes their memory and their interrupts from every process. When
-    /// this returns, no process and no file can access it, it is claimed by nobody, and the lines of
-    /// the interrupts are free.
+    /// Removes the windows `gone`, and takes their memory and their interrupts from every process.
+    /// When this returns, no process and no file can access it, it is claimed by nobody, and the
+    /// lines of the interrupts are free.
     ///
     /// A mapping that is being made is noted before its VMA can be found (`next_process()`), and
     /// its process holds mmap_lock until then. So whoever takes that lock finds the VMA.
     ///
     /// fork(2) may copy a huge page that it has seen before it was unmapped, see
-    /// [`AddressSpace::unmap_each()`]. Whoever begins to fork after `begin_removal()` copies nothing
-    /// of the window (`Mapping::is_gone()`). So the first round finds all who began before, and
-    /// when it has waited for them, the second one finds every copy. A mapping of raw mode has pages
-    /// that remain, which are copied, so there are two more rounds if there was such a copy.
+    /// [`AddressSpace::unmap_each()`]. Whoever begins to fork after `begin_removal()` copies
+    /// nothing of the window (`Mapping::is_gone()`). So the first round finds all who began before,
+    /// and when it has waited for them, the second one finds every copy. A mapping of raw mode has
+    /// pages that remain, which are copied, so there are two more rounds if there was such a copy.
     pub(crate) fn remove(&self, gone: &[Window]) {
         for window in gone {
             let Some(node) = self.windows.lock().begin_removal(window) else {
@@ -211,7 +211,8 @@ impl Counts {
         self.vmas.add(1, Relaxed);
     }
 
-    /// Counts a VMA of raw mode that is copied or split. In fork(2) its pages are copied after that.
+    /// Counts a VMA of raw mode that is copied or split. In fork(2) its pages are copied after
+    /// that.
     pub(crate) fn vma_copied(&self) {
         self.copies.add(1, Relaxed);
     }

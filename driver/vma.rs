@@ -45,8 +45,8 @@ pub(crate) fn request(vma: &VmaNew, file: &File, base: u64) -> Request {
     }
 }
 
-/// Sets up `vma` for the memory that `permit` grants, and maps it at once unless its pages are mapped
-/// on demand. The VMA, and every part and copy of it, holds a reference to the mapping.
+/// Sets up `vma` for the memory that `permit` grants, and maps it at once unless its pages are
+/// mapped on demand. The VMA, and every part and copy of it, holds a reference to the mapping.
 ///
 /// # Errors
 ///

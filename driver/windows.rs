@@ -89,8 +89,8 @@ pub(crate) struct WindowEntry {
     window: Window,
     /// `None` if the memory is shared with other drivers.
     claim: Option<Claim>,
-    /// `None` only in an unused slot. If the node is gone, the window is being removed, and no other
-    /// window can have its memory yet.
+    /// `None` only in an unused slot. If the node is gone, the window is being removed, and no
+    /// other window can have its memory yet.
     node: Option<Arc<Node>>,
 }
 
@@ -284,8 +284,8 @@ impl Windows {
         Ok(())
     }
 
-    /// Adds the windows `new`, each with the element of `interrupts` at its place, if any; claims the
-    /// memory of those without `shared`, and leaves raw mode. They have no devices yet.
+    /// Adds the windows `new`, each with the element of `interrupts` at its place, if any; claims
+    /// the memory of those without `shared`, and leaves raw mode. They have no devices yet.
     ///
     /// # Errors
     ///
@@ -358,8 +358,8 @@ fn free_minor(entries: &[WindowEntry]) -> Option<u32> {
     (1..MINORS).find(|minor| entries.iter().all(|entry| entry.minor() != *minor))
 }
 
-/// Adds the windows of the parameter `windows`. Without the parameter there are none yet, and unless
-/// the device tree describes windows, the driver is in raw mode.
+/// Adds the windows of the parameter `windows`. Without the parameter there are none yet, and
+/// unless the device tree describes windows, the driver is in raw mode.
 ///
 /// # Errors
 ///
@@ -378,8 +378,8 @@ pub(crate) fn add_at_load(state: &State) -> Result {
     }
 }
 
-/// Returns the key of a window and of the user in the limit of conflicts. Two pairs of them can have the
-/// same key: then they have one budget.
+/// Returns the key of a window and of the user in the limit of conflicts. Two pairs of them can
+/// have the same key: then they have one budget.
 fn conflict_key(window: &Window) -> u32 {
     // An odd factor gives every user another number, and most of these are far apart.
     let user = task::user().wrapping_mul(0x9e37_79b1);

@@ -74,8 +74,8 @@ pub(crate) trait FileOperations: Sized + 'static {
     /// contents nor a position. This never changes for a file.
     fn size(&self) -> Option<u64>;
 
-    /// Returns the queue that is woken when an event happens; `None` for a file without events. This
-    /// never changes for a file, which keeps the queue alive.
+    /// Returns the queue that is woken when an event happens; `None` for a file without events.
+    /// This never changes for a file, which keeps the queue alive.
     fn events(&self) -> Option<&WaitQueue>;
 
     /// Returns what poll(2) reports.
@@ -104,17 +104,17 @@ pub(crate) trait FileOperations: Sized + 'static {
     fn show_fdinfo(&self, out: &SeqFile);
 }
 
-/// The flag with which mmap(2) takes every offset on a machine of 32 bits, as for `/dev/mem`. Otherwise
-/// it takes those of 32 bits there, and physical addresses may have more. A file without contents has
-/// no other offsets.
+/// The flag with which mmap(2) takes every offset on a machine of 32 bits, as for `/dev/mem`.
+/// Otherwise it takes those of 32 bits there, and physical addresses may have more. A file without
+/// contents has no other offsets.
 const UNSIGNED_OFFSET: bindings::fop_flags_t = if cfg!(CONFIG_64BIT) {
     0
 } else {
     shim::FOP_UNSIGNED_OFFSET
 };
 
-/// The highest end of a mapping by its offset: on a machine of 64 bits all of them, on others that of
-/// the last page whose number has 32 bits.
+/// The highest end of a mapping by its offset: on a machine of 64 bits all of them, on others that
+/// of the last page whose number has 32 bits.
 pub(crate) const LAST_OFFSET_OF_ALL: u64 = if cfg!(CONFIG_64BIT) {
     u64::MAX
 } else {

@@ -161,8 +161,8 @@ pub(crate) enum Awake {
 
 /// A queue of those who wait: threads, and files that poll(2) and its relatives watch.
 ///
-/// The watchers of a file leave the queue before the file is released. So a file that keeps the queue
-/// alive is enough.
+/// The watchers of a file leave the queue before the file is released. So a file that keeps the
+/// queue alive is enough.
 #[pin_data]
 pub(crate) struct WaitQueue {
     #[pin]
@@ -219,8 +219,8 @@ impl WaitQueue {
     ///
     /// # Safety
     ///
-    /// Both must be what the operation `poll` of the file was called with, and the file must keep the
-    /// queue alive.
+    /// Both must be what the operation `poll` of the file was called with, and the file must keep
+    /// the queue alive.
     pub(super) unsafe fn watch(
         &self,
         file: *mut bindings::file,

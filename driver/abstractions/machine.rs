@@ -30,8 +30,8 @@ pub(crate) fn last_phys_addr() -> u64 {
     u64::from(shim::map_last_phys_addr())
 }
 
-/// Returns the size in bytes of the huge pages for memory without struct pages; `None` if the kernel
-/// has none.
+/// Returns the size in bytes of the huge pages for memory without struct pages; `None` if the
+/// kernel has none.
 pub(crate) fn huge_page_size() -> Option<u64> {
     Some(shim::map_huge_page_size()).filter(|size| size.is_power_of_two())
 }

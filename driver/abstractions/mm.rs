@@ -87,8 +87,8 @@ impl VmaExt for VmaRef {
 
 /// Operations on a VMA that is being set up, in addition to `kernel::mm::virt`.
 pub(crate) trait VmaNewExt {
-    /// Returns whether MAP_SHARED was requested. VM_SHARED does not tell: the kernel clears it for a
-    /// descriptor that is open for reading only.
+    /// Returns whether MAP_SHARED was requested. VM_SHARED does not tell: the kernel clears it for
+    /// a descriptor that is open for reading only.
     fn is_shared(&self) -> bool;
 
     /// Clears VM_EXEC and VM_MAYEXEC.
@@ -299,15 +299,15 @@ impl Fault {
     ///
     /// # Safety
     ///
-    /// The page must lie in the VMA, and no other thread may be mapping a part of it. The memory must
-    /// not contain System RAM.
+    /// The page must lie in the VMA, and no other thread may be mapping a part of it. The memory
+    /// must not contain System RAM.
     pub(crate) unsafe fn insert_huge(&self, frame: usize) -> Outcome {
         // SAFETY: By the type's invariant and this function's contract.
         Outcome(unsafe { shim::map_fault_insert_huge(self.raw, self.order, frame) })
     }
 
-    /// Maps the `length` bytes at `address`, whole pages, to physical memory from page frame `frame`
-    /// on, with the protection of the VMA.
+    /// Maps the `length` bytes at `address`, whole pages, to physical memory from page frame
+    /// `frame` on, with the protection of the VMA.
     ///
     /// # Safety
     ///

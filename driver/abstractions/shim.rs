@@ -420,16 +420,16 @@ pub(crate) fn reg(node: &FwNode) -> Regions {
     regions(count, start, length)
 }
 
-/// Returns the number of interrupts in the property `interrupts-extended` of `node`; `None` if one of
-/// them is not valid.
+/// Returns the number of interrupts in the property `interrupts-extended` of `node`; `None` if one
+/// of them is not valid.
 pub(crate) fn interrupts_extended(node: &FwNode) -> Option<usize> {
     // SAFETY: The reference keeps the node alive.
     let count = unsafe { map_of_interrupts_extended(raw(node)) };
     usize::try_from(count).ok()
 }
 
-/// Returns the number of cells of an interrupt in the property `interrupts` of `node`; `None` if it has
-/// no interrupt controller.
+/// Returns the number of cells of an interrupt in the property `interrupts` of `node`; `None` if it
+/// has no interrupt controller.
 pub(crate) fn interrupt_cells(node: &FwNode) -> Option<u32> {
     let mut cells = 0;
     // SAFETY: The reference keeps the node alive, and the number is writable.
@@ -441,8 +441,8 @@ pub(crate) fn interrupt_cells(node: &FwNode) -> Option<u32> {
 ///
 /// # Errors
 ///
-/// EPROBE_DEFER if the driver of its interrupt controller is not bound yet, ENXIO if there is no such
-/// line.
+/// EPROBE_DEFER if the driver of its interrupt controller is not bound yet, ENXIO if there is no
+/// such line.
 pub(crate) fn of_interrupt(node: &FwNode, index: usize) -> Result<u32> {
     let index = c_uint::try_from(index).map_err(|_| ENXIO)?;
     // SAFETY: The reference keeps the node alive.

@@ -64,9 +64,9 @@ impl AddressSpace {
         unsafe { shim::map_space_unmap(self.inode.as_ptr(), start, length) };
     }
 
-    /// Does the same in one process after the other, each while it does not fork. When this returns,
-    /// every fork(2) has ended that had begun before, and the pages that it has copied are unmapped,
-    /// too, if its VMA was part of the address space by then.
+    /// Does the same in one process after the other, each while it does not fork. When this
+    /// returns, every fork(2) has ended that had begun before, and the pages that it has copied are
+    /// unmapped, too, if its VMA was part of the address space by then.
     ///
     /// It waits for the `mmap_lock` of each process, so the caller must hold no lock.
     pub(crate) fn unmap_each(&self, start: u64, length: u64) {

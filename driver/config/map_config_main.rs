@@ -3,10 +3,10 @@
 //! Windows of the driver `map` that root adds and removes at run time, through configfs.
 //!
 //! A directory in `/sys/kernel/config/map` is a window, and its name is that of the window. The
-//! files `start`, `size`, `access`, `cache`, `shared`, `memory` and `huge` describe it, in any order;
-//! `1` in `enable` adds it, and `0` removes it, as removing the directory does. `reason` has the
-//! reason for which the last write was refused. The driver decides, by the same rules as for windows of its
-//! parameter. On a locked-down kernel it refuses all of these windows.
+//! files `start`, `size`, `access`, `cache`, `shared`, `memory` and `huge` describe it, in any
+//! order; `1` in `enable` adds it, and `0` removes it, as removing the directory does. `reason` has
+//! the reason for which the last write was refused. The driver decides, by the same rules as for
+//! windows of its parameter. On a locked-down kernel it refuses all of these windows.
 //!
 //! This is a module of its own so that the driver needs no configfs, which is itself a module in
 //! most distributions. It uses the driver, which therefore stays loaded as long as this module; and

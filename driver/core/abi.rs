@@ -80,8 +80,8 @@ pub const WINDOW_NOT_HUGE: u32 = 1 << 7;
 /// The largest number of interrupts of a window.
 pub const IRQS: usize = 16;
 
-/// In [`MapIrq::flags`]: the interrupt is level-triggered, or its trigger is unknown. The driver masks
-/// it when it comes, until a program unmasks it.
+/// In [`MapIrq::flags`]: the interrupt is level-triggered, or its trigger is unknown. The driver
+/// masks it when it comes, until a program unmasks it.
 pub const IRQ_LEVEL: u32 = 1 << 0;
 
 /// In [`MapIrq::flags`]: the interrupt is masked now.
@@ -128,32 +128,32 @@ pub const IOC_WINDOW: u32 = ioc(IOC_READ | IOC_WRITE, 0x01, size_of::<MapWindow>
 /// the structure, not as an error.
 pub const IOC_CHECK: u32 = ioc(IOC_READ | IOC_WRITE, 0x02, size_of::<MapCheck>());
 
-/// Reports one interrupt of the window of this node: takes and fills a [`MapIrq`]. EINVAL if there is
-/// no interrupt with this index.
+/// Reports one interrupt of the window of this node: takes and fills a [`MapIrq`]. EINVAL if there
+/// is no interrupt with this index.
 ///
-/// This and the following ioctls are ENOTTY on the node of all memory, and ENODEV once the window is
-/// gone.
+/// This and the following ioctls are ENOTTY on the node of all memory, and ENODEV once the window
+/// is gone.
 pub const IOC_IRQ: u32 = ioc(IOC_READ | IOC_WRITE, 0x03, size_of::<MapIrq>());
 
 /// Waits until interrupts have come, and takes their counts: takes and fills a [`MapIrqWait`].
 ///
 /// ETIMEDOUT if none has come in time, EINVAL if [`MapIrqWait::interrupts`] is 0 or has bits of
-/// interrupts that do not exist, or [`MapIrqWait::flags`] is not 0. A signal is EINTR if the timeout
-/// is finite; otherwise the call is restarted if the signal's action permits it.
+/// interrupts that do not exist, or [`MapIrqWait::flags`] is not 0. A signal is EINTR if the
+/// timeout is finite; otherwise the call is restarted if the signal's action permits it.
 pub const IOC_IRQ_WAIT: u32 = ioc(IOC_READ | IOC_WRITE, 0x04, size_of::<MapIrqWait>());
 
 /// Masks or unmasks interrupts, all of those named or none: takes a [`MapIrqMask`].
 ///
-/// EACCES if the descriptor is not open for writing, EINVAL if [`MapIrqMask::interrupts`] is 0 or has
-/// bits of interrupts that do not exist, or [`MapIrqMask::masked`] is neither 0 nor 1, EALREADY if one
-/// of them is masked, or unmasked, already.
+/// EACCES if the descriptor is not open for writing, EINVAL if [`MapIrqMask::interrupts`] is 0 or
+/// has bits of interrupts that do not exist, or [`MapIrqMask::masked`] is neither 0 nor 1, EALREADY
+/// if one of them is masked, or unmasked, already.
 pub const IOC_IRQ_MASK: u32 = ioc(IOC_WRITE, 0x05, size_of::<MapIrqMask>());
 
 /// Sets the eventfd of an interrupt, or takes it away: takes a [`MapIrqEventfd`].
 ///
-/// EACCES if the descriptor is not open for writing, EINVAL if there is no interrupt with this index
-/// or [`MapIrqEventfd::fd`] is no eventfd, EBADF if it is no descriptor, EBUSY if another open file
-/// has set one.
+/// EACCES if the descriptor is not open for writing, EINVAL if there is no interrupt with this
+/// index or [`MapIrqEventfd::fd`] is no eventfd, EBADF if it is no descriptor, EBUSY if another
+/// open file has set one.
 pub const IOC_IRQ_EVENTFD: u32 = ioc(IOC_WRITE, 0x06, size_of::<MapIrqEventfd>());
 
 /// The type of all ioctls of the node. It is unused in `ioctl-number.rst` of the kernel.
@@ -256,8 +256,8 @@ pub struct MapIrqWait {
     pub interrupts: u32,
     /// In: 0.
     pub flags: u32,
-    /// In: the longest time to wait in nanoseconds; 0 does not wait, and a negative number waits for
-    /// ever.
+    /// In: the longest time to wait in nanoseconds; 0 does not wait, and a negative number waits
+    /// for ever.
     pub timeout: i64,
     /// Out: for each interrupt that has come, by its index, how often since this open file took its
     /// count last, or was opened; 0 for the others.

@@ -112,9 +112,9 @@ pub struct Limits {
     pub page_size: u64,
     /// The highest physical address that a page table entry can hold on this processor.
     pub last_address: u64,
-    /// The highest offset of mmap(2): the kernel's ULONG_MAX, so 2^32 - 1 on a 32-bit kernel. On the
-    /// node of all memory, whose offsets are physical addresses, it is there the end of the last page
-    /// that the system call can name, below 2^44.
+    /// The highest offset of mmap(2): the kernel's ULONG_MAX, so 2^32 - 1 on a 32-bit kernel. On
+    /// the node of all memory, whose offsets are physical addresses, it is there the end of the
+    /// last page that the system call can name, below 2^44.
     pub last_offset: u64,
     /// TASK_SIZE of the caller, in bytes. It is smaller for a 32-bit process on a 64-bit kernel.
     pub task_size: u64,
@@ -303,7 +303,8 @@ pub fn may_transfer(
     Ok(())
 }
 
-/// Checks whether `range`, which lies in `window`, may be accessed at all, and written with `write`.
+/// Checks whether `range`, which lies in `window`, may be accessed at all, and written with
+/// `write`.
 fn may_access(
     window: &Window,
     range: &PhysRange,

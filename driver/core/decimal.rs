@@ -6,8 +6,8 @@ use core::fmt;
 
 /// A number that is formatted in decimal.
 ///
-/// `u64` itself divides 64 bits by 64 when it is formatted. On a machine of 32 bits that is a function
-/// call, and in the kernel this function panics.
+/// `u64` itself divides 64 bits by 64 when it is formatted. On a machine of 32 bits that is a
+/// function call, and in the kernel this function panics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decimal(pub u64);
 

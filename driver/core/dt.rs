@@ -50,8 +50,8 @@ pub const HUGE: &CStr = c"map,huge";
 /// The property with the interrupts of the window, for the interrupt controller of the node.
 pub const INTERRUPTS: &CStr = c"interrupts";
 
-/// The property with the interrupts of the window, each with its controller. If a node has both, this
-/// one counts.
+/// The property with the interrupts of the window, each with its controller. If a node has both,
+/// this one counts.
 pub const INTERRUPTS_EXTENDED: &CStr = c"interrupts-extended";
 
 /// The property with the names of the interrupts.
@@ -470,8 +470,8 @@ fn string(value: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Returns how many parts of `cells` cells the value of a property with `length` bytes has; `None` if
-/// the last one is not complete.
+/// Returns how many parts of `cells` cells the value of a property with `length` bytes has; `None`
+/// if the last one is not complete.
 fn number_of_parts(length: usize, cells: u32) -> Option<usize> {
     let part = usize::try_from(cells).ok()?.checked_mul(4)?;
     let rest = length.checked_rem(part)?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Huge pages: which parts of a mapping one entry of a higher page table level can map. Their `size`
-//! is in bytes and a power of two.
+//! Huge pages: which parts of a mapping one entry of a higher page table level can map. Their
+//! `size` is in bytes and a power of two.
 
 use core::fmt;
 
@@ -10,12 +10,12 @@ use super::PhysRange;
 /// Whether mappings of a window may have huge pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Huge {
-    /// Where a mapping has room for a huge page, its pages are mapped at the first access to each of
-    /// them, as large as possible. A smaller mapping is mapped whole by mmap(2).
+    /// Where a mapping has room for a huge page, its pages are mapped at the first access to each
+    /// of them, as large as possible. A smaller mapping is mapped whole by mmap(2).
     #[default]
     Auto,
-    /// Every mapping is mapped whole by mmap(2), in pages of the smallest size, so no access takes a
-    /// page fault.
+    /// Every mapping is mapped whole by mmap(2), in pages of the smallest size, so no access takes
+    /// a page fault.
     Never,
 }
 
@@ -59,8 +59,8 @@ pub const fn aligned_address(free: u64, memory: u64, alignment: u64) -> u64 {
     free.wrapping_add(memory.wrapping_sub(free) & alignment.wrapping_sub(1))
 }
 
-/// Divides `memory` into what lies before its first whole page of `size` bytes, all those pages, and
-/// what lies behind them. Without such a page all of it lies before. `size` is a power of two.
+/// Divides `memory` into what lies before its first whole page of `size` bytes, all those pages,
+/// and what lies behind them. Without such a page all of it lies before. `size` is a power of two.
 pub fn divide(memory: &PhysRange, size: u64) -> [Option<PhysRange>; 3] {
     let mask = size.wrapping_sub(1);
     let last = memory.last();
@@ -116,8 +116,8 @@ impl Mapped {
         })
     }
 
-    /// Returns the part in one piece that holds `address` and no byte of `lost`; `None` if that byte
-    /// is lost itself, or not in the VMA.
+    /// Returns the part in one piece that holds `address` and no byte of `lost`; `None` if that
+    /// byte is lost itself, or not in the VMA.
     pub fn without(&self, lost: &PhysRange, address: u64) -> Option<Self> {
         let skip = address.checked_sub(self.address)?;
         let wanted = self.memory.start().checked_add(skip)?;

@@ -235,8 +235,8 @@ impl Irqs {
         Ok(())
     }
 
-    /// Decides whether the open file `file` may set the eventfd of an interrupt, or take it away, which
-    /// the file `owner` has set, if any.
+    /// Decides whether the open file `file` may set the eventfd of an interrupt, or take it away,
+    /// which the file `owner` has set, if any.
     ///
     /// # Errors
     ///
@@ -290,8 +290,8 @@ pub const fn bit(index: usize) -> u32 {
     }
 }
 
-/// Returns how many interrupts have come, by the `count` now and what was `taken` before: counts only
-/// grow, and may wrap.
+/// Returns how many interrupts have come, by the `count` now and what was `taken` before: counts
+/// only grow, and may wrap.
 pub const fn come_since(count: u64, taken: u64) -> u64 {
     count.wrapping_sub(taken)
 }

@@ -6,7 +6,8 @@ use super::PhysRange;
 
 /// The size of a page of memory in bytes: a power of two.
 ///
-/// It depends on the running kernel, not on the processor alone: arm64 kernels have 4, 16 or 64 KiB.
+/// It depends on the running kernel, not on the processor alone: arm64 kernels have 4, 16 or 64
+/// KiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PageSize(u64);
 
@@ -31,8 +32,8 @@ impl PageSize {
         }
     }
 
-    /// The page size of a kernel, which is a power of two. With any other number the results mean nothing, but nothing
-    /// wraps or panics.
+    /// The page size of a kernel, which is a power of two. With any other number the results mean
+    /// nothing, but nothing wraps or panics.
     pub(super) const fn of_kernel(bytes: u64) -> Self {
         Self(bytes)
     }
@@ -64,7 +65,8 @@ impl PageSize {
         address & !self.mask()
     }
 
-    /// The smallest multiple of the page size that is not below `bytes`; `None` if it has more than 64 bits.
+    /// The smallest multiple of the page size that is not below `bytes`; `None` if it has more than
+    /// 64 bits.
     ///
     /// mmap(2) rounds a length in this way.
     ///
@@ -121,7 +123,8 @@ impl PageSize {
         let length = usize::try_from(last.wrapping_sub(start))
             .ok()?
             .checked_add(1)?;
-        // A longer allocation does not exist in Rust's memory model, and offsets within it are `isize`.
+        // A longer allocation does not exist in Rust's memory model, and offsets within it are
+        // `isize`.
         isize::try_from(length).ok()?;
         Some(Pages {
             start,

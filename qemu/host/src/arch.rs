@@ -44,7 +44,8 @@ pub struct Arch {
     pub machine: &'static str,
     /// Its processor.
     pub cpu: &'static str,
-    /// How many of them a guest has that needs no certain number. With two, the emulator takes twice the time for the same work.
+    /// How many of them a guest has that needs no certain number. With two, the emulator takes twice the time for the
+    /// same work.
     pub processors: usize,
     /// The guest's memory in MiB: the window must lie inside it.
     pub memory_mib: u64,
@@ -126,8 +127,8 @@ const X86_64: Arch = Arch {
     dt_overlay: None,
     devices: &[],
     page_tables: PageTables::X86,
-    // On a busy machine the emulator may give no timer interrupt in the time that a kernel of several processors waits for
-    // one at its boot.
+    // On a busy machine the emulator may give no timer interrupt in the time that a kernel of several processors waits
+    // for one at its boot.
     append: "memmap=3M$0xc0000000 reboot=t no_timer_check",
 };
 
@@ -233,8 +234,8 @@ const ARM: Arch = Arch {
     // It has LPAE, which the kernel may use or not.
     cpu: "cortex-a15",
     page_tables: PageTables::Arm,
-    // The kernel flushes every page between a module, which is below its memory, and its other mappings, which are above, one by
-    // one. The less of its memory is between, the sooner a module goes: the rest is high memory.
+    // The kernel flushes every page between a module, which is below its memory, and its other mappings, which are
+    // above, one by one. The less of its memory is between, the sooner a module goes: the rest is high memory.
     append: "uio_pdrv_genirq.of_id=generic-uio vmalloc=768M",
     // It is the same board: the same devices at the same addresses, by the same emulator.
     ..ARM64

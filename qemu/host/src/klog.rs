@@ -99,7 +99,8 @@ const OURS: [&str; 2] = ["[map]", "[map_config]"];
 
 /// Data races of the kernel in functions that the driver may call at any time, by the ends of their first lines.
 const RACES_OF_THE_KERNEL: &[&str] = &[
-    // "A single non serialized read", as the kernel documents it: one word on a machine of 64 bits, before or after the update.
+    // "A single non serialized read", as the kernel documents it: one word on a machine of 64 bits, before or after the
+    // update.
     "data-race in ktime_get_seconds / timekeeping_update_from_shadow",
     // The scheduler looks for PF_KTHREAD in another task's flags, while that notes that it has used a capability.
     "data-race in kthread_is_per_cpu / ns_capable_noaudit",
@@ -107,10 +108,11 @@ const RACES_OF_THE_KERNEL: &[&str] = &[
 
 /// The log without the first lines of data races that are the kernel's own.
 ///
-/// Linux has many, of which most are harmless and known to those who work on it: a counter of statistics, a flag that is read
-/// once more under the lock. A list of them would change with every version. So a race is taken for the kernel's if no
-/// function of our modules is in either call trace: then the driver has neither made one of the two accesses, nor called what
-/// made it. If it has called it, the race must be one of [`RACES_OF_THE_KERNEL`]. Everything else in a report, and between its lines, is searched as usual.
+/// Linux has many, of which most are harmless and known to those who work on it: a counter of statistics, a flag that
+/// is read once more under the lock. A list of them would change with every version. So a race is taken for the
+/// kernel's if no function of our modules is in either call trace: then the driver has neither made one of the two
+/// accesses, nor called what made it. If it has called it, the race must be one of [`RACES_OF_THE_KERNEL`]. Everything
+/// else in a report, and between its lines, is searched as usual.
 pub fn without_races_of_the_kernel(log: &str) -> String {
     let lines: Vec<_> = log.lines().collect();
     let is_of_the_kernel = |report: &[&str]| {

@@ -99,8 +99,8 @@ struct Target {
     /// Its kernel: 7.3 or 7.2, built from the source; or debian, which Debian has built.
     #[arg(long, value_parser = find_origin)]
     kernel: Option<&'static Origin>,
-    /// The flavour of its kernel: plain; debug, which checks itself; kobject, which frees late; kcsan, which looks for data
-    /// races; short, without LPAE; 64k and 16k, with larger pages.
+    /// The flavour of its kernel: plain; debug, which checks itself; kobject, which frees late; kcsan, which looks for
+    /// data races; short, without LPAE; 64k and 16k, with larger pages.
     #[arg(long, value_parser = find_flavour)]
     flavour: Option<&'static Flavour>,
 }

@@ -198,7 +198,8 @@ pub fn has_no_panic(kernel: &Kernel) -> Result<()> {
     })
 }
 
-/// Fails unless the Rust code of each of the driver's modules calls what checks its accesses, as the kernel's flavour says.
+/// Fails unless the Rust code of each of the driver's modules calls what checks its accesses, as the kernel's flavour
+/// says.
 pub fn is_checked(kernel: &Kernel) -> Result<()> {
     for_each_object(kernel, |object, bytes| {
         let missing =
@@ -250,16 +251,16 @@ fn panics(bytes: &[u8]) -> Result<Vec<String>> {
 
 /// Whether a call of `target` in `function` is a panic of the driver.
 ///
-/// The kernel's code around a driver's `probe` is compiled into the driver. In Linux 7.2 it indexes the driver's table of
-/// device IDs by a number that comes from this table, and not every compiler sees that the number is right.
+/// The kernel's code around a driver's `probe` is compiled into the driver. In Linux 7.2 it indexes the driver's table
+/// of device IDs by a number that comes from this table, and not every compiler sees that the number is right.
 fn is_panic(function: &str, target: &str) -> bool {
     let of_kernel = function.contains("6kernel8platform") && function.contains("probe_callback");
     // `unwrap` and similar methods call functions of other names.
     (target.contains("panic") || target.contains("_failed") || is_decimal(target)) && !of_kernel
 }
 
-/// Whether a function formats `u64` or `i64` in decimal, by its name. On a machine of 32 bits it divides by a function that
-/// panics in the kernel; the driver has `Decimal` for that. The compiler has other names for `usize` and `isize`.
+/// Whether a function formats `u64` or `i64` in decimal, by its name. On a machine of 32 bits it divides by a function
+/// that panics in the kernel; the driver has `Decimal` for that. The compiler has other names for `usize` and `isize`.
 fn is_decimal(name: &str) -> bool {
     ["y", "x"].into_iter().any(|letter| {
         let has = |text: &str| name.contains(&format!("{text}{letter}Nt"));

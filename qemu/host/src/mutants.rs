@@ -3,8 +3,8 @@
 //! Plants bugs one after the other, and looks whether a test notices: `map-qemu mutants`.
 //!
 //! The bugs are lists in `qemu/mutants/`. Each is planted in a copy of this clone, where what should notice it is built
-//! and run; there are as many copies as processors. A bug counts as noticed only if that builds, and then a test fails, by
-//! its name.
+//! and run; there are as many copies as processors. A bug counts as noticed only if that builds, and then a test fails,
+//! by its name.
 
 use std::{
     collections::BTreeSet,

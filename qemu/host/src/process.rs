@@ -56,8 +56,8 @@ pub fn cargo() -> Command {
 }
 
 /// An option for clippy that changes nothing, but is another one in each clone. For clippy, which is a wrapper of rustc
-/// itself, it does what `qemu/rustc.sh` does for Cargo's other commands: clones that share a build directory do not take
-/// each other's results.
+/// itself, it does what `qemu/rustc.sh` does for Cargo's other commands: clones that share a build directory do not
+/// take each other's results.
 pub fn of_this_clone() -> String {
     let root = crate::root().display();
     format!("--remap-path-prefix={root}={root}")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The library and its tools for processors of boards: the unit tests, and the static programs, run by QEMU's emulator of
-//! programs, which needs no kernel.
+//! The library and its tools for processors of boards: the unit tests, and the static programs, run by QEMU's emulator
+//! of programs, which needs no kernel.
 
 use std::{
     io::Write,

@@ -82,8 +82,8 @@ const FAULTS: SuiteSpec = SuiteSpec {
     ..ORDINARY
 };
 
-/// The flavours that suites run with by default, and the one that looks for data races. That one runs the suites that have the
-/// driver do different things at the same time.
+/// The flavours that suites run with by default, and the one that looks for data races. That one runs the suites that
+/// have the driver do different things at the same time.
 const RACING: &[&str] = &["plain", "debug", "short", "kcsan"];
 
 /// The driver for long, and in bad company.
@@ -99,8 +99,8 @@ const SOAK: SuiteSpec = SuiteSpec {
     ..ORDINARY
 };
 
-/// The kernels that are built here. They load our modules when they are locked down, because these are signed with their
-/// key; and they have no drivers for the devices that the tests take.
+/// The kernels that are built here. They load our modules when they are locked down, because these are signed with
+/// their key; and they have no drivers for the devices that the tests take.
 const BUILT: &[&str] = &["7.3", "7.2"];
 
 const ORDINARY_HARDWARE: Hardware =
@@ -137,8 +137,8 @@ macro_rules! runtime_overlays {
     };
 }
 
-/// All suites, each with a guest of its own. Those that take long come first, so that no guest runs alone for long at the
-/// end.
+/// All suites, each with a guest of its own. Those that take long come first, so that no guest runs alone for long at
+/// the end.
 pub const ALL: &[SuiteSpec] = &[
     SuiteSpec {
         name: "interrupts",
@@ -214,8 +214,8 @@ pub const ALL: &[SuiteSpec] = &[
     SuiteSpec {
         name: "large windows",
         suite: Suite::Big,
-        // Otherwise Debian's kernel clears each page table and accounts for it, and this suite fills many. And memory for a
-        // window that the kernel does not map in one piece.
+        // Otherwise Debian's kernel clears each page table and accounts for it, and this suite fills many. And memory
+        // for a window that the kernel does not map in one piece.
         append: "init_on_alloc=0 cgroup_disable=memory memmap=13M$0xc0300000",
         arches: &["x86_64"],
         flavours: &["plain"],

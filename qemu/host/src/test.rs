@@ -93,7 +93,8 @@ pub fn test(options: &Options, ui: &Ui) -> Result<ExitCode> {
         let workers = thread::available_parallelism().map_or(1, usize::from);
         let workers: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
         let host = scope.spawn(|| {
-            // Cargo does one thing at a time, and guests need their programs first. After an error, the channel is closed.
+            // Cargo does one thing at a time, and guests need their programs first. After an error, the channel is
+            // closed.
             match { may_begin }.recv() {
                 Ok(()) => host(options, &tally, ui),
                 Err(_) => Ok(()),
@@ -250,7 +251,8 @@ const CHECKS: &[Check] = &[
     },
     Check {
         name: "host: rustdoc",
-        // The crate and the command line are both called devmap: at the same time one would remove what the other writes.
+        // The crate and the command line are both called devmap: at the same time one would remove what the other
+        // writes.
         arguments: &[
             "doc",
             "--workspace",
@@ -407,8 +409,8 @@ fn plan(program: &Path) -> Result<Plan> {
     plan::find(&bytes).with_context(|| format!("{} names no tests", program.display()))
 }
 
-/// The files for guests with this kernel; `None` if it cannot be had, or if the driver does not build for it. Runs clippy
-/// on the driver if it is to `lint`.
+/// The files for guests with this kernel; `None` if it cannot be had, or if the driver does not build for it. Runs
+/// clippy on the driver if it is to `lint`.
 fn artifacts(
     tools: &Arc<Tools>,
     programs: &Arc<Programs>,

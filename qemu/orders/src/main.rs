@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Stores and loads values through registers in every byte order, and compares the bytes. It exits with 0 if all of them
-//! are right.
+//! Stores and loads values through registers in every byte order, and compares the bytes. It exits with 0 if all of
+//! them are right.
 //!
 //! On a system it is an ordinary program. For a target without one it is a program of Linux on arm64 that needs no
 //! library at all, which QEMU's emulator of programs runs: so it shows the orders of a big-endian processor.

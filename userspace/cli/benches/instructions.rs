@@ -159,8 +159,8 @@ impl Bench {
         self.path(&format!("plain{flag}"))
     }
 
-    /// The instructions a byte of the library on uncached memory, of the volatile loop, of the library on cached memory,
-    /// of the C library, and of the command.
+    /// The instructions a byte of the library on uncached memory, of the volatile loop, of the library on cached
+    /// memory, of the C library, and of the command.
     fn operation(&self, operation: &str) -> Result<[f64; 5]> {
         let me = env::current_exe()?.display().to_string();
         let (plain, image, saved) = (self.plain(""), self.path("image"), self.path("saved"));

@@ -28,20 +28,20 @@ use crate::symbol::Symbol;
 
 /// Reads and writes physical memory, with accesses of exactly the requested width.
 ///
-/// Numbers are decimal, or start with 0x, 0o or 0b; the suffixes K, M, G and T are powers of 1024; _ may separate digits.
-/// A range is START+LENGTH, or START-LAST as in /proc/iomem. A place is an address, for one value, or a range. For a
-/// value, ADDRESS:HIGH:LOW names a bit field and ADDRESS:BIT a single bit.
+/// Numbers are decimal, or start with 0x, 0o or 0b; the suffixes K, M, G and T are powers of 1024; _ may separate
+/// digits. A range is START+LENGTH, or START-LAST as in /proc/iomem. A place is an address, for one value, or a range.
+/// For a value, ADDRESS:HIGH:LOW names a bit field and ADDRESS:BIT a single bit.
 ///
 /// A window of the map driver is called by its name: NAME+OFFSET is an address in it, NAME+OFFSET+LENGTH and
 /// NAME+OFFSET-LAST are ranges, and NAME alone is its first address, or all of it where a range is needed. What begins
 /// with a digit is a number; for a window whose name does, or begins with -, use --window=NAME. The command then opens
-/// the window's own node, and prints addresses as NAME+OFFSET. uio0/MAP is a map of a UIO device, by its name or number,
-/// and pci/0000:01:00.0/0 a BAR of a PCI device, in the same way. iomem/NAME is the range that a line of /proc/iomem
-/// gives this name.
+/// the window's own node, and prints addresses as NAME+OFFSET. uio0/MAP is a map of a UIO device, by its name or
+/// number, and pci/0000:01:00.0/0 a BAR of a PCI device, in the same way. iomem/NAME is the range that a line of
+/// /proc/iomem gives this name.
 ///
-/// A name with a capital, a point or a bracket is that of a register in a description: UART0.CR, UART0.CR.TXE for a field
-/// of it, UART0.CR:7:4 for its bits, and UART0 or UART0.C* for several. UART0@PLACE.CR is in a peripheral that begins at
-/// PLACE.
+/// A name with a capital, a point or a bracket is that of a register in a description: UART0.CR, UART0.CR.TXE for a
+/// field of it, UART0.CR:7:4 for its bits, and UART0 or UART0.C* for several. UART0@PLACE.CR is in a peripheral that
+/// begins at PLACE.
 ///
 /// With --json every result is an object on a line. A value is a string of all its hexadecimal digits and, if 53 bits
 /// hold it, also a number: `number` beside `value`, `numbers` beside `values` if they hold each, and KEY_number beside
@@ -81,7 +81,8 @@ pub struct Options {
     #[arg(long, value_name = "PLACE", value_parser = address, add = places(), overrides_with = "base")]
     pub base: Option<Location>,
 
-    /// The same for a window, also for one whose name begins as a number does. A peripheral begins there, as with --base
+    /// The same for a window, also for one whose name begins as a number does. A peripheral begins there, as with
+    /// --base
     #[arg(long, value_name = "NAME", value_parser = window, add = windows(), overrides_with = "window", conflicts_with = "base")]
     pub window: Option<Name>,
 
@@ -96,8 +97,8 @@ pub struct Options {
     #[arg(long, value_name = "FORMAT", default_value = "hex", value_parser = formats(), overrides_with = "format")]
     pub format: Format,
 
-    /// A description of registers (CMSIS-SVD), whose names are places; several may be given [default: those that DEVMAP_SVD
-    /// names, with : between them, or else those in ~/.config/devmap and /etc/devmap]
+    /// A description of registers (CMSIS-SVD), whose names are places; several may be given [default: those that
+    /// DEVMAP_SVD names, with : between them, or else those in ~/.config/devmap and /etc/devmap]
     #[arg(long, value_name = "FILE", action = ArgAction::Append)]
     pub svd: Vec<PathBuf>,
 
@@ -110,8 +111,8 @@ pub struct Options {
     #[arg(long, overrides_with = "o_sync")]
     pub o_sync: bool,
 
-    /// Print one JSON object per line, also for an error; values are hexadecimal strings, with numbers beside those of up
-    /// to 53 bits, and addresses are as in the text
+    /// Print one JSON object per line, also for an error; values are hexadecimal strings, with numbers beside those of
+    /// up to 53 bits, and addresses are as in the text
     #[arg(long, overrides_with = "json")]
     pub json: bool,
 }

@@ -12,8 +12,8 @@ const MIN_TOTAL: u64 = 1 << 20;
 
 /// A bar for `total` steps, shown on standard error if that is a terminal and the work is long.
 pub fn bar(done: &'static str, total: u64) -> ProgressBar {
-    // Of what a terminal has not shown yet, Ctrl-C takes away. In one piece, that is a whole change of the bar: if only the
-    // clearing of the line went, the next bar would begin behind the last one, and that one would stay.
+    // Of what a terminal has not shown yet, Ctrl-C takes away. In one piece, that is a whole change of the bar: if only
+    // the clearing of the line went, the next bar would begin behind the last one, and that one would stay.
     let terminal = Term::buffered_stderr();
     if total < MIN_TOTAL || !terminal.is_term() {
         return ProgressBar::hidden();

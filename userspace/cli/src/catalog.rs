@@ -108,8 +108,8 @@ impl Catalog {
         ))
     }
 
-    /// The registers that lie in `range`, by their physical addresses; none unless the arguments or the environment give
-    /// a description.
+    /// The registers that lie in `range`, by their physical addresses; none unless the arguments or the environment
+    /// give a description.
     pub fn registers_in(&self, range: PhysRange) -> Result<BTreeMap<u64, Register<'static>>, Failure> {
         let mut found = BTreeMap::new();
         if self.files.is_empty() {

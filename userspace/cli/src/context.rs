@@ -189,8 +189,8 @@ impl Context {
         self.map(self.locate_extent(extent.into(), Access::Write)?, Access::Write)
     }
 
-    /// Maps all of `areas`, which were located. Those that lie on one page, or near each other in what has a name, share
-    /// a mapping.
+    /// Maps all of `areas`, which were located. Those that lie on one page, or near each other in what has a name,
+    /// share a mapping.
     pub fn map_each(&self, areas: &[Area], access: Access) -> Result<Vec<View>, Failure> {
         let mut hulls: Vec<Area> = Vec::new();
         for area in areas {

@@ -62,7 +62,8 @@ impl Purpose {
 }
 
 impl Context {
-    /// Resolves the names of `places`. A peripheral or pattern stands for all its registers that can be read: at least one.
+    /// Resolves the names of `places`. A peripheral or pattern stands for all its registers that can be read: at least
+    /// one.
     pub fn targets(&self, places: &[Place], purpose: Purpose) -> Result<Vec<Target>, Failure> {
         let mut targets = Vec::with_capacity(places.len());
         for &place in places {

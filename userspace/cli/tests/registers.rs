@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Registers by the names of a description, on a file that plays the serial port of arm64's board. In the guests they are
-//! on what QEMU has.
+//! Registers by the names of a description, on a file that plays the serial port of arm64's board. In the guests they
+//! are on what QEMU has.
 
 mod common;
 

@@ -98,8 +98,8 @@ impl Terminal {
     fn end(mut self) -> (String, Option<i32>) {
         while self.update() {}
         let status = self.devmap.wait().unwrap();
-        // The kernel looks for output first, and then whether the other end is closed: what was printed between the two is
-        // still there after that error.
+        // The kernel looks for output first, and then whether the other end is closed: what was printed between the two
+        // is still there after that error.
         while self.update() {}
         assert!(!self.has_own_screen(), "the terminal is not as it was");
         assert_eq!(tcgetattr(&self.keys).unwrap(), self.settings);

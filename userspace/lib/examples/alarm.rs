@@ -2,7 +2,8 @@
 
 //! A driver for the alarm of ARM's clock (PL031): it sleeps until the interrupt.
 //!
-//! `alarm rtc 2` rings two seconds from now, by the window `rtc` of the map driver; `alarm /dev/uio0 2` by a UIO device.
+//! `alarm rtc 2` rings two seconds from now, by the window `rtc` of the map driver; `alarm /dev/uio0 2` by a UIO
+//! device.
 
 use std::env;
 use std::process::ExitCode;

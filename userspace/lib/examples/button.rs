@@ -2,8 +2,8 @@
 
 //! A driver for pins of ARM's GPIO (PL061): it sleeps until a button is pressed.
 //!
-//! `button gpio 3` waits for a rising edge at pin 3, by the window `gpio` of the map driver; `button /dev/uio0 3` by a UIO
-//! device. On QEMU's machine `virt`, pin 3 is the power button, which the monitor's `system_powerdown` presses.
+//! `button gpio 3` waits for a rising edge at pin 3, by the window `gpio` of the map driver; `button /dev/uio0 3` by a
+//! UIO device. On QEMU's machine `virt`, pin 3 is the power button, which the monitor's `system_powerdown` presses.
 
 use std::env;
 use std::process::ExitCode;

@@ -2,8 +2,8 @@
 
 //! A driver for a clock of ARM's (PL031): a block of registers in a structure.
 //!
-//! `clock rtc` reads the clock whose registers are the window `rtc`; `clock /dev/uio0` that of a UIO device, and any other
-//! path that of a device or file there.
+//! `clock rtc` reads the clock whose registers are the window `rtc`; `clock /dev/uio0` that of a UIO device, and any
+//! other path that of a device or file there.
 
 use std::env;
 use std::process::ExitCode;

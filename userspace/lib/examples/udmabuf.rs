@@ -30,8 +30,8 @@ impl Buffer {
         let physical = devmap::number(attribute("phys_addr")?.trim())?;
         let cached = matches!(attribute("sync_mode")?.trim(), "0" | "4");
         let range = PhysRange::new(0, size).ok_or("the buffer is empty")?;
-        // With O_SYNC the driver maps it uncached or write-combining, so that a device sees every store after `flush`. But
-        // it heeds O_SYNC only on arm, and not if `sync_mode` is 0 or 4. On x86 devices look into the caches.
+        // With O_SYNC the driver maps it uncached or write-combining, so that a device sees every store after `flush`.
+        // But it heeds O_SYNC only on arm, and not if `sync_mode` is 0 or 4. On x86 devices look into the caches.
         let memory = Device::options().sync(true).open(node)?.map(range)?;
         Ok(Self { memory, physical, cached })
     }

@@ -39,8 +39,8 @@ pub trait Access: Sized {
 }
 
 /// Implements [`Access`]. On arm64 the compiler may pair volatile accesses or give one an address that is written back.
-/// A pair is not the access that was asked for, and a hypervisor can emulate neither, so there it is assembly, which Miri
-/// cannot interpret.
+/// A pair is not the access that was asked for, and a hypervisor can emulate neither, so there it is assembly, which
+/// Miri cannot interpret.
 macro_rules! access {
     ($type:ty, $load:literal, $store:literal, $register:literal) => {
         impl Access for $type {

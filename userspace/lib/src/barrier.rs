@@ -5,8 +5,8 @@
 
 #![allow(unsafe_code, reason = "Rust has no function for these instructions")]
 
-/// Orders the stores before it before the stores after it, for devices too: what [`Mapping::flush`](crate::Mapping::flush)
-/// does.
+/// Orders the stores before it before the stores after it, for devices too: what
+/// [`Mapping::flush`](crate::Mapping::flush) does.
 ///
 /// ```
 /// devmap::barrier::flush();
@@ -63,7 +63,8 @@ mod instruction {
     #[inline]
     pub(super) fn acquire() {
         #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
-        // SAFETY: The instruction waits for loads and stores, and changes nothing else. LFENCE would not do for MOVNTDQA.
+        // SAFETY: The instruction waits for loads and stores, and changes nothing else. LFENCE would not do for
+        // MOVNTDQA.
         unsafe {
             core::arch::asm!("mfence", options(nostack, preserves_flags));
         }

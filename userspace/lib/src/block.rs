@@ -22,9 +22,9 @@ use crate::{Mapping, Operation, Result};
 /// A part of a mapping as a structure of registers, whose fields have the types of
 /// [`safe_mmio::fields`]: what may be loaded or stored there, and what a load changes.
 ///
-/// It keeps the memory mapped, so it can live in a structure. Its values have the byte order of this processor, whatever
-/// [`with_endian`](Mapping::with_endian) says. [`Mapping::block`] makes it, which is unsafe: what its callers promise holds
-/// as long as the block lives.
+/// It keeps the memory mapped, so it can live in a structure. Its values have the byte order of this processor,
+/// whatever [`with_endian`](Mapping::with_endian) says. [`Mapping::block`] makes it, which is unsafe: what its callers
+/// promise holds as long as the block lives.
 ///
 /// # Examples
 ///
@@ -80,9 +80,9 @@ impl<T> Block<T> {
     /// field!(registers, control).write(1);
     /// ```
     pub fn registers(&mut self) -> UniqueMmioPointer<'_, T> {
-        // SAFETY: The pointer is aligned and valid for volatile loads and stores as long as `self` keeps the mapping. The
-        // exclusive borrow makes it the only one of this block. Whoever has made the block has promised that the fields
-        // are single accesses, and that nothing else in this process accesses the memory meanwhile.
+        // SAFETY: The pointer is aligned and valid for volatile loads and stores as long as `self` keeps the mapping.
+        // The exclusive borrow makes it the only one of this block. Whoever has made the block has promised that the
+        // fields are single accesses, and that nothing else in this process accesses the memory meanwhile.
         unsafe { UniqueMmioPointer::new(self.registers) }
     }
 

@@ -22,12 +22,12 @@ use crate::page::PageSize;
 use crate::{Error, Mapping, Operation, Result};
 
 impl Mapping {
-    /// Writes `length` bytes from `offset` on back to memory, as far as caches have newer ones, and waits until they are
-    /// there.
+    /// Writes `length` bytes from `offset` on back to memory, as far as caches have newer ones, and waits until they
+    /// are there.
     ///
-    /// For a cached window that is shared with a device that does not snoop the caches: after storing what the device is
-    /// to read, and before telling it so. It works on whole cache lines, and costs an instruction for each, and the time
-    /// that the memory takes for those that were changed.
+    /// For a cached window that is shared with a device that does not snoop the caches: after storing what the device
+    /// is to read, and before telling it so. It works on whole cache lines, and costs an instruction for each, and the
+    /// time that the memory takes for those that were changed.
     ///
     /// What it cannot promise: a line also holds its neighbours. A device that stores into a line that the program
     /// writes back loses its store. So what the program writes and what the device writes must not share a line, which
@@ -100,8 +100,8 @@ impl Mapping {
     /// Writes `length` bytes from `offset` on back to memory, and removes them from the caches.
     ///
     /// For a buffer that the device reads and then writes: one call before the device begins does the work of
-    /// [`clean`](Self::clean) and of the first [`invalidate`](Self::invalidate). On today's processors it is the same as
-    /// `invalidate`.
+    /// [`clean`](Self::clean) and of the first [`invalidate`](Self::invalidate). On today's processors it is the same
+    /// as `invalidate`.
     ///
     /// # Errors
     ///
@@ -380,8 +380,8 @@ impl Lines {
     }
 }
 
-/// There is no instruction that programs may use everywhere, and none that Miri can interpret: for what is checked before,
-/// Miri gets lines.
+/// There is no instruction that programs may use everywhere, and none that Miri can interpret: for what is checked
+/// before, Miri gets lines.
 #[cfg(any(
     miri,
     not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))

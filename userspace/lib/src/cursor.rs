@@ -6,12 +6,13 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use crate::Mapping;
 
-/// Reads and writes the bytes of a [`Mapping`] one after the other, for everything that takes a [`Read`], a [`Write`] or a
+/// Reads and writes the bytes of a [`Mapping`] one after the other, for everything that takes a [`Read`], a [`Write`]
+/// or a
 /// [`Seek`]: copies, archives, parsers.
 ///
 /// Every call is one [bulk operation](crate::Bulk). The end of the mapping is the end of the stream: nothing more is
-/// read, and a write there is an error with [`io::ErrorKind::WriteZero`] from [`write_all`](Write::write_all). A position
-/// beyond the end is no error until something is written there.
+/// read, and a write there is an error with [`io::ErrorKind::WriteZero`] from [`write_all`](Write::write_all). A
+/// position beyond the end is no error until something is written there.
 ///
 /// # Examples
 ///

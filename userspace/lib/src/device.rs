@@ -112,8 +112,8 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// [`Error::Open`] with the error of open(2), and [`Error::NotMappable`] for directories and the like, and for files
-    /// of sysfs that are not at the path of a [BAR](PciBar) there, or whose BAR has I/O ports.
+    /// [`Error::Open`] with the error of open(2), and [`Error::NotMappable`] for directories and the like, and for
+    /// files of sysfs that are not at the path of a [BAR](PciBar) there, or whose BAR has I/O ports.
     ///
     /// # Examples
     ///
@@ -262,8 +262,8 @@ impl Device {
         &self.path
     }
 
-    /// The number of bytes that can be mapped, from offset 0 on: the length of the window whose node this is, of the BAR,
-    /// or of the regular file.
+    /// The number of bytes that can be mapped, from offset 0 on: the length of the window whose node this is, of the
+    /// BAR, or of the regular file.
     ///
     /// # Errors
     ///

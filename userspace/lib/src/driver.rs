@@ -251,9 +251,9 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// [`Error::NotMapDriver`] for other devices, [`Error::UnknownAnswer`] if the driver has a version of the ABI that is
-    /// newer than this crate, [`Error::WindowGone`] if this is the node of a window that was removed, and [`Error::Ask`] with
-    /// any other error of ioctl(2).
+    /// [`Error::NotMapDriver`] for other devices, [`Error::UnknownAnswer`] if the driver has a version of the ABI that
+    /// is newer than this crate, [`Error::WindowGone`] if this is the node of a window that was removed, and
+    /// [`Error::Ask`] with any other error of ioctl(2).
     ///
     /// # Examples
     ///

@@ -2,9 +2,9 @@
 
 //! The interrupt of a UIO device.
 //!
-//! UIO counts with 32 bits, from the registration of the device on. read(2) gives this count once it is another than at the
-//! last read(2) of the open file, or than at its open(2). What is wanted is the difference, so the count at the last take
-//! is kept here.
+//! UIO counts with 32 bits, from the registration of the device on. read(2) gives this count once it is another than at
+//! the last read(2) of the open file, or than at its open(2). What is wanted is the difference, so the count at the
+//! last take is kept here.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -64,7 +64,8 @@ impl Events {
         }
     }
 
-    /// Waits until it comes, and gives how often since it was last taken; 0 at the deadline. ENODEV if the device is gone.
+    /// Waits until it comes, and gives how often since it was last taken; 0 at the deadline. ENODEV if the device is
+    /// gone.
     pub(crate) fn wait(&self, file: &File, deadline: Deadline) -> Result<u64, Errno> {
         loop {
             let left = deadline.left();

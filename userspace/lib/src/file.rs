@@ -256,8 +256,8 @@ impl FileMapping {
         self.range.length() as usize
     }
 
-    /// The number of mapped bytes from the first byte of the range on, up to the end of its last page, which is a huge one
-    /// in hugetlbfs.
+    /// The number of mapped bytes from the first byte of the range on, up to the end of its last page, which is a huge
+    /// one in hugetlbfs.
     ///
     /// # Examples
     ///

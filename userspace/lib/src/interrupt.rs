@@ -32,7 +32,8 @@
 //! | by an eventfd | yes | no |
 //! | when the last descriptor is closed | masked | as its driver does |
 //!
-//! So [`Interrupt::arm`], which unmasks it where it is masked, is what a program that runs on both calls before it waits.
+//! So [`Interrupt::arm`], which unmasks it where it is masked, is what a program that runs on both calls before it
+//! waits.
 //!
 //! Counts are those of the open file: each [`Device`] that was opened by itself gets every interrupt once, from its
 //! opening on, whatever others take.
@@ -40,9 +41,9 @@
 //! # Event loops
 //!
 //! [`Interrupts`] and [`Interrupt`] have the descriptor of the device, [by `AsFd`](AsFd). poll(2), epoll(7) and what is
-//! made of them, such as tokio's `AsyncFd`, report that it can be read once an interrupt has come that was not taken, and
-//! an error once the device is gone. [`Interrupt::take`] then takes the count without waiting. Of a window with several
-//! interrupts, any makes the descriptor ready; [`Interrupt::set_eventfd`] gives one a descriptor of its own.
+//! made of them, such as tokio's `AsyncFd`, report that it can be read once an interrupt has come that was not taken,
+//! and an error once the device is gone. [`Interrupt::take`] then takes the count without waiting. Of a window with
+//! several interrupts, any makes the descriptor ready; [`Interrupt::set_eventfd`] gives one a descriptor of its own.
 
 use std::fmt;
 use std::io;
@@ -142,7 +143,8 @@ impl Device {
     /// # Errors
     ///
     /// [`Error::NoInterrupts`] with the reason, [`Error::WindowGone`] or [`Error::DeviceGone`] if it was removed,
-    /// [`Error::Open`] if the process may have no more descriptors, and [`Error::Ask`] with any other error of ioctl(2).
+    /// [`Error::Open`] if the process may have no more descriptors, and [`Error::Ask`] with any other error of
+    /// ioctl(2).
     ///
     /// # Examples
     ///
@@ -346,8 +348,8 @@ impl Interrupt {
     ///
     /// # Errors
     ///
-    /// [`Error::WindowGone`] or [`Error::DeviceGone`] if the device was removed, and [`Error::Ask`] with any other error
-    /// of ioctl(2), or of reading the count of a UIO device in sysfs.
+    /// [`Error::WindowGone`] or [`Error::DeviceGone`] if the device was removed, and [`Error::Ask`] with any other
+    /// error of ioctl(2), or of reading the count of a UIO device in sysfs.
     ///
     /// # Examples
     ///
@@ -369,19 +371,19 @@ impl Interrupt {
         Ok(state_of(&raw))
     }
 
-    /// Waits until it comes, for `timeout` at most or for ever, and takes how often it has come since it was last taken,
-    /// or since the device was opened. 0 is the end of the time.
+    /// Waits until it comes, for `timeout` at most or for ever, and takes how often it has come since it was last
+    /// taken, or since the device was opened. 0 is the end of the time.
     ///
     /// A signal does not end it. A program that shall end by one waits with a timeout again and again, or uses
     /// [poll(2) with a signalfd](self#event-loops).
     ///
-    /// Of a UIO device that was opened by somebody else and [converted](Device#impl-TryFrom<OwnedFd>-for-Device), what had
-    /// come before the conversion counts as one.
+    /// Of a UIO device that was opened by somebody else and [converted](Device#impl-TryFrom<OwnedFd>-for-Device), what
+    /// had come before the conversion counts as one.
     ///
     /// # Errors
     ///
-    /// [`Error::WindowGone`] or [`Error::DeviceGone`] if the device was removed, also meanwhile, and [`Error::Interrupt`]
-    /// with any other error of the system.
+    /// [`Error::WindowGone`] or [`Error::DeviceGone`] if the device was removed, also meanwhile, and
+    /// [`Error::Interrupt`] with any other error of the system.
     ///
     /// # Examples
     ///
@@ -412,9 +414,9 @@ impl Interrupt {
     ///
     /// # Errors
     ///
-    /// [`Error::WindowGone`] or [`Error::DeviceGone`] if the device was removed, and [`Error::Interrupt`] with the error
-    /// of the system: EALREADY if it is masked, EACCES or EBADF if the device was opened for reading only, and ENOSYS if
-    /// the driver of the UIO device cannot mask it.
+    /// [`Error::WindowGone`] or [`Error::DeviceGone`] if the device was removed, and [`Error::Interrupt`] with the
+    /// error of the system: EALREADY if it is masked, EACCES or EBADF if the device was opened for reading only, and
+    /// ENOSYS if the driver of the UIO device cannot mask it.
     ///
     /// # Examples
     ///
@@ -456,8 +458,9 @@ impl Interrupt {
         }
     }
 
-    /// Sets an eventfd that is signalled once each time it comes, beside the count, and once when the window is removed.
-    /// It replaces one that was set before. The driver keeps the eventfd; the program may close its own descriptor.
+    /// Sets an eventfd that is signalled once each time it comes, beside the count, and once when the window is
+    /// removed. It replaces one that was set before. The driver keeps the eventfd; the program may close its own
+    /// descriptor.
     ///
     /// # Errors
     ///
@@ -524,7 +527,8 @@ impl fmt::Display for Interrupt {
     }
 }
 
-/// The descriptor of the device, which can be read once any of its interrupts has come. See [Event loops](self#event-loops).
+/// The descriptor of the device, which can be read once any of its interrupts has come. See [Event
+/// loops](self#event-loops).
 impl AsFd for Interrupts {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.first().as_fd()
@@ -546,8 +550,8 @@ impl AsRawFd for Interrupts {
     }
 }
 
-/// For tokio's `AsyncFd` and other interfaces that want a number. It is the same as long as this exists, and that of every
-/// other interrupt of the device, so an event loop takes it once.
+/// For tokio's `AsyncFd` and other interfaces that want a number. It is the same as long as this exists, and that of
+/// every other interrupt of the device, so an event loop takes it once.
 impl AsRawFd for Interrupt {
     fn as_raw_fd(&self) -> RawFd {
         self.as_fd().as_raw_fd()

@@ -26,8 +26,8 @@
 //! # Ok::<(), devmap::Error>(())
 //! ```
 //!
-//! [`driver`] shows what the driver allows, and why it refuses the rest. [`Device::interrupts`] waits for the interrupts
-//! of a window or a UIO device.
+//! [`driver`] shows what the driver allows, and why it refuses the rest. [`Device::interrupts`] waits for the
+//! interrupts of a window or a UIO device.
 //!
 //! A regular file works in place of the device, so programs can be tried and tested on any machine:
 //!
@@ -61,9 +61,9 @@
 //! | riscv64 | I/O: in order | non-cacheable memory: reordered | `fence ow, ow`: none is seen later than a store behind it |
 //! | others | | | the full barrier between threads, which may not order accesses to devices |
 //!
-//! Those are the types of windows. The uncached BAR of a PCI device is Device-nGnRE on arm64, as registers are for drivers
-//! of the kernel: in order, none gathered, but a store may be acknowledged before the device has it, also when `flush`
-//! is over. A load from the device comes behind its stores.
+//! Those are the types of windows. The uncached BAR of a PCI device is Device-nGnRE on arm64, as registers are for
+//! drivers of the kernel: in order, none gathered, but a store may be acknowledged before the device has it, also when
+//! `flush` is over. A load from the device comes behind its stores.
 //!
 //! # The order of loads
 //!
@@ -82,8 +82,8 @@
 //!
 //! # Caches
 //!
-//! None of these writes back a processor's cache, or drops what is in it. A device that does not snoop the caches, as is usual on arm and
-//! riscv64, needs a window that is not cached, or [`Mapping::clean`] and [`Mapping::invalidate`].
+//! None of these writes back a processor's cache, or drops what is in it. A device that does not snoop the caches, as
+//! is usual on arm and riscv64, needs a window that is not cached, or [`Mapping::clean`] and [`Mapping::invalidate`].
 
 //!
 //! # Features

@@ -109,8 +109,8 @@ impl Mapping {
         Self { endian, ..self }
     }
 
-    /// The part of it that has these offsets, as a mapping of its own: its offsets count from the start of the part, and
-    /// it keeps the memory mapped. A part of a block of registers is that of one channel, or of one driver.
+    /// The part of it that has these offsets, as a mapping of its own: its offsets count from the start of the part,
+    /// and it keeps the memory mapped. A part of a block of registers is that of one channel, or of one driver.
     ///
     /// # Errors
     ///
@@ -208,9 +208,9 @@ impl Mapping {
 
     /// Its cache type; `None` if it is unknown, as for a device of another driver.
     ///
-    /// That of a window comes from the driver. A regular file is in the page cache. That of a [BAR](crate::PciBar) is the
-    /// one asked for: on x86 the kernel may give another, which nothing tells a program. [Bulk](Self::bulk) operations
-    /// treat an unknown type, and every BAR, as uncached.
+    /// That of a window comes from the driver. A regular file is in the page cache. That of a [BAR](crate::PciBar) is
+    /// the one asked for: on x86 the kernel may give another, which nothing tells a program. [Bulk](Self::bulk)
+    /// operations treat an unknown type, and every BAR, as uncached.
     ///
     /// # Examples
     ///
@@ -350,8 +350,8 @@ impl Mapping {
     ///
     /// # Errors
     ///
-    /// [`Error::OutOfBounds`], [`Error::Misaligned`] and [`Error::NoSuchWidth`], and [`Error::ReadOnly`] if it is stored
-    /// to and the mapping cannot be written.
+    /// [`Error::OutOfBounds`], [`Error::Misaligned`] and [`Error::NoSuchWidth`], and [`Error::ReadOnly`] if it is
+    /// stored to and the mapping cannot be written.
     ///
     /// # Examples
     ///
@@ -411,8 +411,8 @@ impl Mapping {
         }
     }
 
-    /// The register at `offset`, which keeps the memory mapped: it can live in a structure, beside the mapping or without
-    /// it.
+    /// The register at `offset`, which keeps the memory mapped: it can live in a structure, beside the mapping or
+    /// without it.
     ///
     /// # Errors
     ///
@@ -512,7 +512,8 @@ impl Mapping {
         (self.range.start() as usize).wrapping_add(offset) % alignment
     }
 
-    /// The physical address of `offset`, as far as it is known: for a device whose addresses are others, one of its own.
+    /// The physical address of `offset`, as far as it is known: for a device whose addresses are others, one of its
+    /// own.
     pub(crate) fn physical(&self, offset: usize) -> u64 {
         let first = self.window.map(|window| window.range.start()).or(self.bar).unwrap_or(0);
         first.wrapping_add(self.range.start()).wrapping_add(offset as u64)

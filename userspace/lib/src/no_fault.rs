@@ -60,8 +60,8 @@ fn locate(memory: &VolatileSlice, offset: usize, length: usize) -> Result<usize,
     }
 }
 
-/// What the system call would return in Miri, which has none: the program itself has copied so many bytes. No page is ever
-/// missing there.
+/// What the system call would return in Miri, which has none: the program itself has copied so many bytes. No page is
+/// ever missing there.
 fn interpreted(length: usize, copied: Result<(), Fault>) -> Result<usize, Errno> {
     copied.map(|()| length).map_err(|_| Errno::EFAULT)
 }

@@ -49,9 +49,9 @@ impl OpenOptions {
     }
 
     /// Whether it is opened with O_SYNC, by which drivers decide on the cache type: `/dev/mem` maps uncached or
-    /// write-combining with it, and RAM cached without it. So does u-dma-buf on arm, if its attribute `sync_mode` is 1 to
-    /// 3; with 0 or 4, and on x86, it maps cached all the same, and with 5 to 7 never. The map driver and UIO do not heed
-    /// it. Without this call, `/dev/mem` is opened with it and nothing else is.
+    /// write-combining with it, and RAM cached without it. So does u-dma-buf on arm, if its attribute `sync_mode` is 1
+    /// to 3; with 0 or 4, and on x86, it maps cached all the same, and with 5 to 7 never. The map driver and UIO do not
+    /// heed it. Without this call, `/dev/mem` is opened with it and nothing else is.
     #[must_use]
     pub fn sync(self, sync: bool) -> Self {
         Self { sync: Some(sync), ..self }

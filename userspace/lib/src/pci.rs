@@ -3,8 +3,8 @@
 //! The memory of a PCI device, as sysfs offers it: a file for each of its base address registers (BARs).
 //!
 //! The file `resourceN` is as long as the BAR and asks for uncached registers; `resourceN_wc`, which prefetchable ones
-//! have, for write-combining ones. On x86 the kernel may give the other type. They look like regular files, and are none:
-//! nothing may treat them as memory in the page cache.
+//! have, for write-combining ones. On x86 the kernel may give the other type. They look like regular files, and are
+//! none: nothing may treat them as memory in the page cache.
 
 use std::fs;
 use std::io;

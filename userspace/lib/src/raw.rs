@@ -37,8 +37,8 @@ pub(crate) enum Fault {
     NoSuchWidth,
 }
 
-/// Some bytes of a mapping, which may begin and end within a page. Several can share the mapping, which the last of them
-/// unmaps.
+/// Some bytes of a mapping, which may begin and end within a page. Several can share the mapping, which the last of
+/// them unmaps.
 ///
 /// # Invariants
 ///
@@ -172,8 +172,8 @@ impl VolatileSlice {
         Ok(())
     }
 
-    /// Copies `length` bytes from `offset` on to `target`, from `target_offset` on, as values that are loaded and stored
-    /// each once, in ascending order.
+    /// Copies `length` bytes from `offset` on to `target`, from `target_offset` on, as values that are loaded and
+    /// stored each once, in ascending order.
     pub(crate) fn copy_run<T: Value>(
         &self,
         offset: usize,

@@ -25,8 +25,8 @@ pub(crate) fn map(file: &File, _: &Path, pages: &Pages, writable: bool) -> io::R
     }
 }
 
-/// The same for Miri, which maps no files: memory of the program, which all mappings of a file share while there is one.
-/// The file is read before the first of them, and written after the last.
+/// The same for Miri, which maps no files: memory of the program, which all mappings of a file share while there is
+/// one. The file is read before the first of them, and written after the last.
 #[cfg(miri)]
 mod interpreted {
     use std::fs;

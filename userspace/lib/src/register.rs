@@ -122,8 +122,8 @@ pub struct Register<'m, T, A = ReadWrite> {
 }
 
 impl<T: Value, A: Access> Register<'_, T, A> {
-    /// A register at `pointer`, whose value has the byte order `endian`: for programs that map the memory themselves, or
-    /// need no mapping, as without the standard library.
+    /// A register at `pointer`, whose value has the byte order `endian`: for programs that map the memory themselves,
+    /// or need no mapping, as without the standard library.
     ///
     /// # Safety
     ///
@@ -335,7 +335,8 @@ mod owned {
     use crate::raw::OwnedPlace;
     use crate::{Endian, Value};
 
-    /// A [`Register`] that keeps its memory mapped, so that it can live in a structure beside its mapping, or without it.
+    /// A [`Register`] that keeps its memory mapped, so that it can live in a structure beside its mapping, or without
+    /// it.
     ///
     /// ```no_run
     /// use devmap::register::{OwnedRegister, ReadOnly};

@@ -2,8 +2,8 @@
 
 //! Registers by name, from the CMSIS-SVD file that a vendor has written of a device.
 //!
-//! A [`Description`] is such a file. It finds peripherals, registers and fields by their paths, and knows of each what a
-//! program needs to access it: address, [width](Register::width), [byte order](Register::endian), what may be done to
+//! A [`Description`] is such a file. It finds peripherals, registers and fields by their paths, and knows of each what
+//! a program needs to access it: address, [width](Register::width), [byte order](Register::endian), what may be done to
 //! it, and what its bits mean.
 //!
 //! ```
@@ -36,10 +36,10 @@
 //!
 //! # What of the file is used, and how
 //!
-//! Opening a file checks its XML, and what it says of the device and of the places of the peripherals. The registers of a
-//! peripheral are read and checked when it is first asked for one. [`Description::open_strict`] checks all of it at once,
-//! and by the rules of the schema, which the files of many vendors do not keep; for this reason also, only the strict
-//! form takes it for an error if two registers overlap that are no alternates of each other.
+//! Opening a file checks its XML, and what it says of the device and of the places of the peripherals. The registers of
+//! a peripheral are read and checked when it is first asked for one. [`Description::open_strict`] checks all of it at
+//! once, and by the rules of the schema, which the files of many vendors do not keep; for this reason also, only the
+//! strict form takes it for an error if two registers overlap that are no alternates of each other.
 //!
 //! * What a register does not say itself, it has from what it is derived from, then from its clusters, the peripheral
 //!   and the device. Without anything there, a register has 32 bits and can be read and written.

@@ -2,8 +2,8 @@
 
 //! Accesses of a whole vector register, to memory that is cached or write-combining.
 //!
-//! Uncached memory never gets here: on arm64 an access that is unaligned there is a SIGBUS, a hypervisor may not be able
-//! to emulate a vector access to a device, and a device may not take it.
+//! Uncached memory never gets here: on arm64 an access that is unaligned there is a SIGBUS, a hypervisor may not be
+//! able to emulate a vector access to a device, and a device may not take it.
 //!
 //! # Why the unsafe code here is sound
 //!

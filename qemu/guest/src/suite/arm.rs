@@ -48,7 +48,8 @@ pub fn address_bits() -> Result<u32> {
     Ok(if has_long_descriptors() { 40 } else { 32 })
 }
 
-/// Whether Linux lets debuggers access memory of devices. It has no `ioremap_prot()` here, and asks no driver without it.
+/// Whether Linux lets debuggers access memory of devices. It has no `ioremap_prot()` here, and asks no driver without
+/// it.
 pub const DEBUGGERS: bool = false;
 
 /// Whether Linux has huge pages for memory of devices.
@@ -85,8 +86,8 @@ pub const WINDOWS: &[Test] = &[
     Test { name: "a_window_that_loads_can_be_mapped", run: a_window_that_loads_can_be_mapped },
 ];
 
-/// Tests that need two processors. With one, QEMU translates without regard to others, and then takes an unaligned access to
-/// memory of devices for an aligned one.
+/// Tests that need two processors. With one, QEMU translates without regard to others, and then takes an unaligned
+/// access to memory of devices for an aligned one.
 pub const PARALLEL: &[Test] =
     &[Test { name: "an_unaligned_store_stores_exactly_its_bytes", run: an_unaligned_store_stores_exactly_its_bytes }];
 
@@ -210,7 +211,8 @@ fn an_unaligned_store_stores_exactly_its_bytes(host: &mut Host) -> Result<()> {
         let before = fixed()?;
         vma.store_unaligned(65, 0x0403_0201);
         let taken = fixed()? - before;
-        // Strongly-ordered memory takes none, so the kernel stores byte by byte. QEMU 10 sees to it with long descriptors.
+        // Strongly-ordered memory takes none, so the kernel stores byte by byte. QEMU 10 sees to it with long
+        // descriptors.
         let expected = u64::from(index == 0 && has_long_descriptors());
         ensure!(taken == expected, "window {index}: {taken} accesses were done by the kernel");
     }

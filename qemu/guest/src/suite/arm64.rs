@@ -91,8 +91,8 @@ pub const RAW: &[Test] = &[];
 /// Tests of the driver with windows.
 pub const WINDOWS: &[Test] = &[board::ANOTHER_CACHE_TYPE];
 
-/// Tests that need two processors. With one, QEMU translates without regard to others, and then takes an unaligned access to
-/// memory of devices for an aligned one.
+/// Tests that need two processors. With one, QEMU translates without regard to others, and then takes an unaligned
+/// access to memory of devices for an aligned one.
 pub const PARALLEL: &[Test] = &[
     Test { name: "memcpy_on_uncached_memory_is_sigbus", run: memcpy_on_uncached_memory_is_sigbus },
     Test {

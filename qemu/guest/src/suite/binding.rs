@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Random operations of several processes on the windows of devices that are bound and unbound between them, each compared
-//! with what it must give.
+//! Random operations of several processes on the windows of devices that are bound and unbound between them, each
+//! compared with what it must give.
 //!
-//! In a round, all processes work at the same time; before it, a device may go or come. What a process stores, it stores in
-//! pages of its own, so each knows what all of its own loads and reads give.
+//! In a round, all processes work at the same time; before it, a device may go or come. What a process stores, it
+//! stores in pages of its own, so each knows what all of its own loads and reads give.
 
 use std::{
     collections::{BTreeMap, VecDeque},

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Tests for machines with a device tree, whose kernel tracks no cache types. The module of the architecture names those
-//! that it has.
+//! Tests for machines with a device tree, whose kernel tracks no cache types. The module of the architecture names
+//! those that it has.
 
 use std::{
     fs::{self, File},

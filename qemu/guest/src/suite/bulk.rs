@@ -181,8 +181,8 @@ fn cache_lines_are_maintained_each_by_one_instruction(host: &mut Host) -> Result
     let _loaded = Loaded::with(&[WINDOWS])?;
     let mapping = map(2)?;
     let line = arch::cache_line()?;
-    // What the library asks once, it asks here: where breakpoints stand in for steps, a child would lose a reservation at
-    // each of them, and never get through an atomic operation.
+    // What the library asks once, it asks here: where breakpoints stand in for steps, a child would lose a reservation
+    // at each of them, and never get through an atomic operation.
     mapping.clean(0, 0)?;
     let base = mapping.as_ptr().addr() as u64;
     for (offset, length) in [(0, 1), (1, 0), (line - 1, 1), (line - 1, 2), (8, 2 * line), (MIB - line - 4, line + 4)] {

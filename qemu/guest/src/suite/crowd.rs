@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Several programs make the same calls again and again, on the same windows, so that the driver does the same things at the
-//! same time.
+//! Several programs make the same calls again and again, on the same windows, so that the driver does the same things
+//! at the same time.
 
 use std::{
     fs::{self, File},
@@ -67,7 +67,8 @@ impl Nodes {
 /// What is called, by the program with this number.
 type Call = fn(&Nodes, u64) -> Result<()>;
 
-/// All calls. Each part of the time is for one of them and the next, so that their share of what the kernel does is large.
+/// All calls. Each part of the time is for one of them and the next, so that their share of what the kernel does is
+/// large.
 const CALLS: [(&str, Call); 8] = [
     ("mmap", map_small),
     ("debugfs", read_debugfs),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Every allocation, and every copy from or to a program, of every operation fails once: the first one, the second one, and so
-//! on until none is left (/proc/thread-self/fail-nth). The operation gives an error that says so, or succeeds all the same;
-//! it leaves nothing, and the next attempt succeeds.
+//! Every allocation, and every copy from or to a program, of every operation fails once: the first one, the second one,
+//! and so on until none is left (/proc/thread-self/fail-nth). The operation gives an error that says so, or succeeds
+//! all the same; it leaves nothing, and the next attempt succeeds.
 
 use std::{
     collections::BTreeMap,
@@ -65,7 +65,8 @@ const MOST_POINTS: u32 = 10_000;
 const MEMORY: &[Errno] = &[Errno::ENOMEM];
 /// A copy may fail, too.
 const COPIES: &[Errno] = &[Errno::ENOMEM, Errno::EFAULT];
-/// A signature that cannot be checked is not valid, and the driver core says EINVAL if it cannot link a driver to its module.
+/// A signature that cannot be checked is not valid, and the driver core says EINVAL if it cannot link a driver to its
+/// module.
 const LOADING: &[Errno] = &[Errno::ENOMEM, Errno::EFAULT, Errno::EKEYREJECTED, Errno::EINVAL];
 /// A kernel mapping of memory fails in the same way for want of memory and for another cache type.
 const MAPPED: &[Errno] = &[Errno::ENOMEM, Errno::EFAULT, Errno::EAGAIN];

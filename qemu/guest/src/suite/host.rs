@@ -85,7 +85,8 @@ impl Host {
         }
     }
 
-    /// Lets the host send something after this time, which interrupts and so wakes this machine. [`Host::woken`] takes it.
+    /// Lets the host send something after this time, which interrupts and so wakes this machine. [`Host::woken`] takes
+    /// it.
     #[cfg(target_arch = "x86_64")]
     pub fn wake_after(&mut self, time: std::time::Duration) -> Result<()> {
         let milliseconds = u64::try_from(time.as_millis())?;

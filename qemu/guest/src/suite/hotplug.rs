@@ -111,7 +111,8 @@ fn memory_over_a_shared_window_stays_offline(host: &mut Host) -> Result<()> {
     let node = user::open()?;
     // It was no memory when the window was added and mapped.
     let vma = Vma::shared(&node, PLACE, 4096)?;
-    // The kernel has a mapping for read(2), and one that keeps the cache type of huge pages, which ends beyond the block.
+    // The kernel has a mapping for read(2), and one that keeps the cache type of huge pages, which ends beyond the
+    // block.
     let free = ram()?.iter().map(|range| range.1).max().context("no memory")?.max(PLACE);
     let own = user::open_window(1)?;
     own.read_exact_at(&mut [0], free - PLACE)?;

@@ -394,8 +394,8 @@ fn the_word_after_huge_is_auto_or_never(_: &mut Host) -> Result<()> {
     Ok(())
 }
 
-/// PR_SET_THP_DISABLE takes huge pages from a process, but no thread out of a fault: one is given a huge page, and another one
-/// the small pages of the same place.
+/// PR_SET_THP_DISABLE takes huge pages from a process, but no thread out of a fault: one is given a huge page, and
+/// another one the small pages of the same place.
 fn threads_may_be_forbidden_huge_pages_in_the_middle(host: &mut Host) -> Result<()> {
     needs_huge_pages()?;
     let seed = 253;

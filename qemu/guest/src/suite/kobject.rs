@@ -19,9 +19,9 @@ crate::tests! {
     what_is_released_late_is_nobodys_memory,
 }
 
-/// Waits for the last release of a driver that was unloaded, or did not load: until then the kernel has a directory of the driver's name, and no
-/// driver of that name can be loaded. The kernel draws a delay of up to four seconds for every object, and KASAN reports a use
-/// after free.
+/// Waits for the last release of a driver that was unloaded, or did not load: until then the kernel has a directory of
+/// the driver's name, and no driver of that name can be loaded. The kernel draws a delay of up to four seconds for
+/// every object, and KASAN reports a use after free.
 fn wait_for_release() -> Result<()> {
     sleep(Duration::from_secs(6));
     ensure!(!Path::new(DRIVER).exists(), "{DRIVER} is there six seconds after the driver went");

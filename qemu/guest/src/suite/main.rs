@@ -100,8 +100,8 @@ use map_protocol::{Channel, Outcome, Suite, ToHost};
 use crate::elsewhere::{faults, model, soak};
 use crate::host::Host;
 
-/// How long one test may take: ten times what the slowest takes on the slowest kernel, apart from those whose work is to take
-/// long.
+/// How long one test may take: ten times what the slowest takes on the slowest kernel, apart from those whose work is
+/// to take long.
 const fn test_timeout(suite: Suite) -> Duration {
     match suite {
         Suite::Revocation => Duration::from_secs(5 * 3600),

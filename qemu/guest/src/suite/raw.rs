@@ -6,8 +6,8 @@ use nix::{errno::Errno, libc};
 
 /// A system call with any arguments: its result, or the negative error number.
 ///
-/// The caller passes only memory that Rust does not use: addresses of mappings that are no objects of Rust's, those of buffers
-/// that exist during the call and are large enough for it, and such that nobody has.
+/// The caller passes only memory that Rust does not use: addresses of mappings that are no objects of Rust's, those of
+/// buffers that exist during the call and are large enough for it, and such that nobody has.
 pub fn call(number: libc::c_long, arguments: [usize; 6]) -> i64 {
     let [a, b, c, d, e, f] = arguments;
     // SAFETY: by the contract the kernel changes no memory that Rust relies on.
@@ -60,8 +60,8 @@ pub fn system(number: libc::c_long, arguments: [usize; 6]) -> Result<usize, Errn
     usize::try_from(value).map_err(|_| Errno::from_raw(-value as i32))
 }
 
-/// Loads `width` bytes, 1, 2, 4 or 8, at an aligned address of a mapping that Rust does not use. If nothing can be loaded
-/// there, the process ends, as the caller expects.
+/// Loads `width` bytes, 1, 2, 4 or 8, at an aligned address of a mapping that Rust does not use. If nothing can be
+/// loaded there, the process ends, as the caller expects.
 pub fn load(address: usize, width: u32) -> u64 {
     macro_rules! load {
         ($kind:ty) => {{

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A window is disabled while threads and processes load, store, read, write, fork, move, protect and map, and read what the
-//! driver tells. The host, which fills the memory after every call, is the witness that no store arrives after it has returned.
+//! A window is disabled while threads and processes load, store, read, write, fork, move, protect and map, and read
+//! what the driver tells. The host, which fills the memory after every call, is the witness that no store arrives after
+//! it has returned.
 
 use std::{
     fs::{self, File},
@@ -390,8 +391,8 @@ fn a_mapping_that_is_being_made_is_taken_away(host: &mut Host) -> Result<()> {
 /// The size of a huge page.
 const HUGE: usize = 2 << 20;
 
-/// fork(2) looks at a huge page, and copies it a moment later: a window goes in between. That is so short that whoever forks must
-/// be interrupted just there, by whoever removes the window on the same processor.
+/// fork(2) looks at a huge page, and copies it a moment later: a window goes in between. That is so short that whoever
+/// forks must be interrupted just there, by whoever removes the window on the same processor.
 fn no_fork_keeps_a_huge_page_of_a_window_that_goes(host: &mut Host) -> Result<()> {
     if !HUGE_PAGES {
         return Err(Skip("this architecture has no huge pages for memory of devices".into()).into());

@@ -32,8 +32,8 @@ impl Ring {
 
     /// Has a request done: its result, or the negative error number.
     fn call(&mut self, request: &Entry) -> i64 {
-        // SAFETY: whoever has made the request passes memory under the conditions of `raw::call`, and it is done when this
-        // returns, or the process ends.
+        // SAFETY: whoever has made the request passes memory under the conditions of `raw::call`, and it is done when
+        // this returns, or the process ends.
         if unsafe { self.0.submission().push(request) }.is_err() {
             return -i64::from(Errno::EBUSY as i32);
         }

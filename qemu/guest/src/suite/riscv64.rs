@@ -160,8 +160,8 @@ pub fn step(pid: Pid) -> Result<WaitStatus> {
     Ok(status)
 }
 
-/// What the next instruction of a stopped process is, if it is one for caches: `cbo.clean`, `cbo.flush`, or the fence of
-/// everything.
+/// What the next instruction of a stopped process is, if it is one for caches: `cbo.clean`, `cbo.flush`, or the fence
+/// of everything.
 pub fn maintenance(pid: Pid) -> Result<Option<Maintenance>> {
     let registers = ptrace::getregset::<ptrace::regset::NT_PRSTATUS>(pid)?;
     let instruction = word(pid, registers.pc)? as u32;

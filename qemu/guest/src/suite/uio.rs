@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Interrupts of UIO devices, which `qemu/kernel/arm64-uio.dtso` describes: the library and the programs are the same as
-//! on windows.
+//! Interrupts of UIO devices, which `qemu/kernel/arm64-uio.dtso` describes: the library and the programs are the same
+//! as on windows.
 
 use std::{fs, io::ErrorKind, thread, time::Duration};
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Drivers in userspace, which sleep until their interrupt comes, and `devmap wait-irq`: the same on a window of the driver
-//! as on a UIO device.
+//! Drivers in userspace, which sleep until their interrupt comes, and `devmap wait-irq`: the same on a window of the
+//! driver as on a UIO device.
 
 use std::{
     io::{BufRead, BufReader, Lines, Read},

@@ -14,8 +14,8 @@ pub const RTC: u64 = 0x0901_0000;
 /// Whether that clock is a PL031.
 pub const HAS_PL031: bool = true;
 
-/// Fails unless the two devices answer through these mappings. Both are Arm PrimeCell devices, which identify themselves
-/// at the end of their page.
+/// Fails unless the two devices answer through these mappings. Both are Arm PrimeCell devices, which identify
+/// themselves at the end of their page.
 pub fn devices_answer(uart: &Vma, rtc: &Vma) -> Result<()> {
     for (vma, part) in [(rtc, 0x031), (uart, 0x011)] {
         let [low, high] = [0xfe0, 0xfe4].map(|offset| u32::from(vma.load(offset)));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Interrupts of windows, as the library and the command line give them to programs. The windows `rtc` and `gpio` of the
-//! suite's device tree have one each.
+//! Interrupts of windows, as the library and the command line give them to programs. The windows `rtc` and `gpio` of
+//! the suite's device tree have one each.
 
 use std::{
     fs,

@@ -2,8 +2,8 @@
 
 //! A Debian system that is unpacked in the cache, for compilers that this machine lacks.
 //!
-//! Nothing of it is installed or configured. Its programs run by chroot(8) in a mount namespace of their own, which shows
-//! them a few directories of this machine under their own names. Root may do that, and any user who may make user
+//! Nothing of it is installed or configured. Its programs run by chroot(8) in a mount namespace of their own, which
+//! shows them a few directories of this machine under their own names. Root may do that, and any user who may make user
 //! namespaces.
 
 use std::{

@@ -2,8 +2,8 @@
 
 //! Debian's own kernel, ready to boot, and a tree in which modules in Rust are built for it.
 //!
-//! Its headers lack the metadata of Rust's crates. `driver/prepare.sh` makes it, as it does for people; here it runs in an
-//! unpacked Debian system, which has the compilers that built the kernel.
+//! Its headers lack the metadata of Rust's crates. `driver/prepare.sh` makes it, as it does for people; here it runs in
+//! an unpacked Debian system, which has the compilers that built the kernel.
 
 use std::{
     fs,

@@ -112,9 +112,9 @@ fn has_library(sysroot: &Path, target: &str) -> bool {
     names.into_iter().any(|name| name.to_string_lossy().starts_with("libstd-"))
 }
 
-/// What calls rustc: programs that abort on a panic take the crate that does so only if it was compiled like that itself,
-/// and programs that unwind take the others only if they were not. So Rust's own build compiles it in this way, too. And it
-/// keeps the code that programs of the profile `small` optimize as a whole, which Cargo leaves out.
+/// What calls rustc: programs that abort on a panic take the crate that does so only if it was compiled like that
+/// itself, and programs that unwind take the others only if they were not. So Rust's own build compiles it in this way,
+/// too. And it keeps the code that programs of the profile `small` optimize as a whole, which Cargo leaves out.
 const WRAPPER: &str = "\
 #!/bin/sh
 case \" $* \" in

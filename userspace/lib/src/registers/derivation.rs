@@ -42,8 +42,8 @@ pub(super) fn block(description: &Description, listed: &Listed) -> Result<Block,
     block
 }
 
-/// Checks that all registers of a peripheral are described rightly, and that no two overlap, unless one of them is an alternate, or one is only read and the
-/// other only written.
+/// Checks that all registers of a peripheral are described rightly, and that no two overlap, unless one of them is an
+/// alternate, or one is only read and the other only written.
 pub(super) fn check_registers(description: &Description, listed: &Listed) -> Result<(), Fault> {
     let mut registers = Vec::new();
     flatten(&description.resolved(listed)?.entries, 0, &mut registers)?;

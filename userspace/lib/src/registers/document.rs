@@ -118,8 +118,8 @@ impl Description {
     ///
     /// # Errors
     ///
-    /// [`DescriptionError`] if the file cannot be read, or is no CMSIS-SVD file. What is wrong within a peripheral is an
-    /// error when it is used.
+    /// [`DescriptionError`] if the file cannot be read, or is no CMSIS-SVD file. What is wrong within a peripheral is
+    /// an error when it is used.
     ///
     /// ```no_run
     /// let board = devmap::registers::Description::open("board.svd")?;

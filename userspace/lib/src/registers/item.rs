@@ -545,8 +545,9 @@ impl<'d> Register<'d> {
         })
     }
 
-    /// What reading the register, changing the bits of `mask` and writing it back does to the fields that have others. If
-    /// the description names no field, it is what becomes of the other bits; otherwise those of no field are reserved.
+    /// What reading the register, changing the bits of `mask` and writing it back does to the fields that have others.
+    /// If the description names no field, it is what becomes of the other bits; otherwise those of no field are
+    /// reserved.
     ///
     /// ```
     /// # let text = include_str!("../../examples/svd/edu.svd");
@@ -647,7 +648,8 @@ pub struct Decoded<'d> {
     pub value: Option<EnumeratedValue<'d>>,
 }
 
-/// Bits that change when others of their register are read, changed and written back. It displays as what they are called.
+/// Bits that change when others of their register are read, changed and written back. It displays as what they are
+/// called.
 ///
 /// ```
 /// # let hazard: devmap::registers::Hazard<'_> = return;
@@ -972,8 +974,8 @@ impl fmt::Debug for Field<'_> {
     }
 }
 
-/// What a field is set to: a number, or the name of a value. What is neither a name of the field's is taken for a number
-/// as [`number`](crate::number) reads it.
+/// What a field is set to: a number, or the name of a value. What is neither a name of the field's is taken for a
+/// number as [`number`](crate::number) reads it.
 ///
 /// ```
 /// # let text = include_str!("../../examples/svd/pl011.svd");

@@ -22,13 +22,13 @@ const BYTE: u8 = 0x5a;
 /// Where the memory begins that is moved: behind what the programs dump.
 const OFFSET: u64 = 512 * MIB as u64;
 
-/// The C library's settings without which it uses one `rep movsb` or `rep stosb`, which counts as an instruction for each
-/// byte, and stores past the caches, which the guest does not have.
+/// The C library's settings without which it uses one `rep movsb` or `rep stosb`, which counts as an instruction for
+/// each byte, and stores past the caches, which the guest does not have.
 const TUNABLES: &str = "glibc.cpu.x86_rep_movsb_threshold=0x40000000:glibc.cpu.x86_rep_stosb_threshold=0x40000000:\
                         glibc.cpu.x86_non_temporal_threshold=0x40000000";
 
-/// Prints the figures, on the memory at `start`: in a process of its own, since the C library reads its settings when it
-/// starts.
+/// Prints the figures, on the memory at `start`: in a process of its own, since the C library reads its settings when
+/// it starts.
 pub fn run(start: &str) -> Result<()> {
     let mut command = Command::new(env::current_exe()?);
     command.args(["bench", "bulk", start]).env("GLIBC_TUNABLES", TUNABLES);
@@ -101,7 +101,8 @@ fn by_loop(mapping: &Mapping, bytes: &mut [u8]) -> Result<()> {
     report("bulk: compare", measure(compare)?)
 }
 
-/// The same by memset, memcpy and memcmp, on ordinary memory. For a copy to and from other memory there is one function.
+/// The same by memset, memcpy and memcmp, on ordinary memory. For a copy to and from other memory there is one
+/// function.
 fn by_libc(one: &mut [u8], other: &mut [u8]) -> Result<()> {
     let size = one.len();
     let report = |work: &str, costs| report("C library, memory", work, size, None, costs);

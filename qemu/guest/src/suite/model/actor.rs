@@ -46,7 +46,8 @@ use crate::{
     ring::Ring,
 };
 
-/// The address of the arena, the same in every process. A huge page can begin there, and programs of 32 bits can name it.
+/// The address of the arena, the same in every process. A huge page can begin there, and programs of 32 bits can name
+/// it.
 pub const ARENA: usize = 0x2000_0000;
 /// Its size with a gap behind it in which nothing is ever mapped, in bytes.
 pub const ARENA_ROOM: usize = (ARENA_PAGES as usize + 64) * PAGE as usize;
@@ -152,8 +153,8 @@ struct Actor<'a> {
     shared: &'a Shared,
     slots: [RawFd; SLOTS],
     own: Own,
-    /// What a second thread has for itself, once there was one. It stays: when rings go, the kernel interrupts everybody who has
-    /// used them, and a long transfer ends early.
+    /// What a second thread has for itself, once there was one. It stays: when rings go, the kernel interrupts
+    /// everybody who has used them, and a long transfer ends early.
     second: Option<Own>,
     buffer: narrow::Memory,
     /// Whether it does an operation as a program of 32 bits.

@@ -2,8 +2,8 @@
 
 //! The rules for address spaces: mmap(2) and its relatives, loads and stores.
 //!
-//! What the kernel checks, and in which order, is that of `do_mmap()`, `do_mprotect_pkey()`, `do_mremap()`, `do_madvise()`
-//! and so on in Linux 7.3. A VMA of physical memory is never merged with another one.
+//! What the kernel checks, and in which order, is that of `do_mmap()`, `do_mprotect_pkey()`, `do_mremap()`,
+//! `do_madvise()` and so on in Linux 7.3. A VMA of physical memory is never merged with another one.
 
 use map_core::{decide, has_huge_page, Access as WindowAccess, Grant, Mode, PhysRange, Refusal, Request, Table};
 use nix::{
@@ -260,8 +260,8 @@ impl World {
         pages > 0
     }
 
-    /// Changes the VMAs of these pages, all of which are mapped, one after the other up to the first error. What changes is
-    /// split off.
+    /// Changes the VMAs of these pages, all of which are mapped, one after the other up to the first error. What
+    /// changes is split off.
     fn modify(
         &mut self,
         actor: usize,

@@ -2,7 +2,8 @@
 
 //! The rules for descriptors: open(2), read(2), write(2), ioctl(2) and their relatives.
 //!
-//! What the kernel checks, and in which order, is that of `vfs_read()`, `do_splice()`, `__io_read()` and so on in Linux 7.3.
+//! What the kernel checks, and in which order, is that of `vfs_read()`, `do_splice()`, `__io_read()` and so on in Linux
+//! 7.3.
 
 use map_core::{
     abi::{self, MapCheck, MapInfo, MapWindow},

@@ -43,8 +43,8 @@ pub fn layout_of(seed: u64) -> &'static Layout {
     &layout::ALL[(seed / SAME_LAYOUT % layout::ALL.len() as u64) as usize]
 }
 
-/// The seeds from `first` on in the order in which they are run: many that load the driver in the same way after each other,
-/// since lockdep never forgets what it has seen of a module. All layouts come in so many operations and seconds.
+/// The seeds from `first` on in the order in which they are run: many that load the driver in the same way after each
+/// other, since lockdep never forgets what it has seen of a module. All layouts come in so many operations and seconds.
 pub fn seeds(first: u64, operations: u64, seconds: Option<u64>) -> impl Iterator<Item = u64> {
     let period = SAME_LAYOUT * layout::ALL.len() as u64;
     let in_time = seconds.map_or(MOST_PERIODS, |seconds| seconds / PERIOD);
@@ -645,7 +645,8 @@ impl Generator<'_> {
     /// An operation of a process; it may turn out to be impossible.
     fn operation(&mut self, actor: usize) -> Option<Kind> {
         let alone = self.share.is_none();
-        // A process with several threads does not fork: only the one would be there, and not what the others have locked.
+        // A process with several threads does not fork: only the one would be there, and not what the others have
+        // locked.
         let may_fork = self.thread().is_none();
         let access = move |random: &mut Random| match random.below(100) {
             0..=59 => Access::Direct,

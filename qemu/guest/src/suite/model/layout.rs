@@ -14,8 +14,8 @@ pub struct Layout {
     pub parameter: &'static str,
     /// The names of the directories in configfs.
     pub names: [&'static str; DIRECTORIES],
-    /// The memory for windows at run time: the first page of each directory, from the beginning of the free memory, and how
-    /// many.
+    /// The memory for windows at run time: the first page of each directory, from the beginning of the free memory, and
+    /// how many.
     pub zones: [(u64, u64); DIRECTORIES],
     /// The cache type of each, if it is always the same: a mapping keeps the type of its memory after its window has
     /// gone, and the driver refuses another one.

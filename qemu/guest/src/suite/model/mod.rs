@@ -2,9 +2,9 @@
 
 //! Random operations of several processes on all nodes, each compared with a model of driver and kernel.
 //!
-//! A seed determines a sequence of about 200 operations. It is generated with the help of the model, which knows what there
-//! is that an operation could be done on, and predicts every result, so that the kernel has no say in what is tried. If
-//! something differs, operations are left out as long as it still does, and what is left is printed.
+//! A seed determines a sequence of about 200 operations. It is generated with the help of the model, which knows what
+//! there is that an operation could be done on, and predicts every result, so that the kernel has no say in what is
+//! tried. If something differs, operations are left out as long as it still does, and what is left is printed.
 
 mod actor;
 mod address;

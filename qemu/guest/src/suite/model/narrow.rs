@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! System calls as a program of 32 bits makes them. On x86_64 every program can: what decides is how it enters the kernel.
+//! System calls as a program of 32 bits makes them. On x86_64 every program can: what decides is how it enters the
+//! kernel.
 
 use std::{
     ffi::c_void,
@@ -44,8 +45,8 @@ impl Memory {
         Ok(Self { address: address.context("no memory below 4 GiB")?, length })
     }
 
-    /// Has a structure at its beginning while `with` works, which gets its address and may have the kernel change it. Gives
-    /// the structure of afterwards.
+    /// Has a structure at its beginning while `with` works, which gets its address and may have the kernel change it.
+    /// Gives the structure of afterwards.
     pub fn lend<T: Copy, R>(&mut self, structure: T, with: impl FnOnce(usize) -> R) -> (R, T) {
         assert!(size_of::<T>() <= self.length && PAGE as usize % align_of::<T>() == 0, "it does not fit");
         let place = self.address.cast::<T>();
@@ -75,13 +76,14 @@ impl DerefMut for Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: it was mapped when it was made, and nothing refers to it any more. What stays mapped is lost, and harmless.
+        // SAFETY: it was mapped when it was made, and nothing refers to it any more. What stays mapped is lost, and
+        // harmless.
         let _ = unsafe { munmap(self.address, self.length) };
     }
 }
 
-/// A system call, as a program of 32 bits makes it with `narrow`. Number and arguments are those of 64 bits, and result and
-/// conditions those of [`raw::call`].
+/// A system call, as a program of 32 bits makes it with `narrow`. Number and arguments are those of 64 bits, and result
+/// and conditions those of [`raw::call`].
 pub fn call(narrow: bool, number: c_long, arguments: [usize; 6]) -> i64 {
     if !narrow {
         return raw::call(number, arguments);

@@ -16,8 +16,8 @@ pub const FIRST_ACTORS: usize = 4;
 pub const ROOT: usize = ACTORS;
 /// The number of places for descriptors of a process.
 pub const SLOTS: usize = 6;
-/// The number of threads of a process in a round for which it has several. Each has its part of the places for descriptors, and of
-/// the arena.
+/// The number of threads of a process in a round for which it has several. Each has its part of the places for
+/// descriptors, and of the arena.
 pub const THREADS: usize = 2;
 /// The number of places for directories in configfs.
 pub const DIRECTORIES: usize = 3;

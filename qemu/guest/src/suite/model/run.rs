@@ -409,8 +409,8 @@ fn root(kind: &Kind, expect: &Expect, names: &[&str]) -> Result<Result<Outcome, 
     }))
 }
 
-/// What the model's `look()` tells, from debugfs, sysfs and configfs. The minor numbers are those that are expected, each of
-/// which must be that of the window in the same line.
+/// What the model's `look()` tells, from debugfs, sysfs and configfs. The minor numbers are those that are expected,
+/// each of which must be that of the window in the same line.
 fn look(names: &[&str], expected: &str) -> Result<String> {
     let windows = fs::read_to_string("/sys/kernel/debug/map/windows")?;
     let mut text = String::new();

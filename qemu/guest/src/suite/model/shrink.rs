@@ -2,8 +2,8 @@
 
 //! Shrinks a sequence that fails: delta debugging, by Zeller and Hildebrandt.
 
-/// Leaves elements out of `failing` as long as `fails` says that the rest still fails, and `go_on` permits further tries.
-/// Without the limit, no single element of the result can be left out.
+/// Leaves elements out of `failing` as long as `fails` says that the rest still fails, and `go_on` permits further
+/// tries. Without the limit, no single element of the result can be left out.
 pub fn shrink<T: Clone>(failing: &[T], mut fails: impl FnMut(&[T]) -> bool, mut go_on: impl FnMut() -> bool) -> Vec<T> {
     let mut rest = failing.to_vec();
     let mut parts = 2;

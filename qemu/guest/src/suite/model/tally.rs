@@ -14,8 +14,8 @@ use super::{
     world::Value,
 };
 
-/// The reasons that no operation here can have: the kernel of this guest is not locked down, its memory suffices, and on
-/// this architecture everything is taken for memory.
+/// The reasons that no operation here can have: the kernel of this guest is not locked down, its memory suffices, and
+/// on this architecture everything is taken for memory.
 const ELSEWHERE: [Refusal; 3] = [Refusal::LockedDown, Refusal::NoMemory, Refusal::NotMemory];
 
 /// The operations for which every kind, and every reason, must have occurred once.
