@@ -216,11 +216,15 @@ packages: rust ## Build Debian packages of tools and driver in target/packages
 test-packages: rust ## Test them: built twice, installed in and removed from a clean Debian 13
 	@driver/packaging/debian/test.sh
 
-# The crates refer to each other's versions, so they are checked together; cargo can do that since 1.90. With BASELINE, a
-# tag or commit, cargo-semver-checks compares the library's interface with what it was there.
+# The crates refer to each other's versions, so they are checked together; cargo can do that since 1.90. It unpacks and
+# builds them as those of a registry, which never change: what an earlier run has left is not to be taken for them. With
+# BASELINE, a tag or commit, cargo-semver-checks compares the library's interface with what it was there.
 .PHONY: test-publish
 test-publish: rust ## Check that the crates can be published; and against BASELINE=TAG, that their version says what changed
-	cargo publish --dry-run --locked --quiet --package map-core --package devmap --package devmap-cli
+	rm -rf target/publish "$${CARGO_HOME:-$$HOME/.cargo}"/registry/src/-*/map-core-* \
+		"$${CARGO_HOME:-$$HOME/.cargo}"/registry/src/-*/devmap-*
+	CARGO_BUILD_BUILD_DIR="$(CURDIR)/target/publish" \
+		cargo publish --dry-run --locked --quiet --package map-core --package devmap --package devmap-cli
 	$(if $(BASELINE),cargo semver-checks --package map-core --package devmap --baseline-rev $(BASELINE))
 
 .PHONY: test-targets
