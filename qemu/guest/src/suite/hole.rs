@@ -21,6 +21,7 @@ use crate::{
     program::{devmap, Scratch},
     user,
     vma::Vma,
+    Test,
 };
 
 crate::tests! {
@@ -103,6 +104,11 @@ fn system_calls_take_memory_that_answers(_: &mut Host) -> Result<()> {
     let read = unsafe { libc::read(reader.as_raw_fd(), (vma.address() + 64) as *mut libc::c_void, 8) };
     ensure!(read == 8 && vma.load(64) == 0x5a, "read(2) gave {read}: {:?}", Errno::last());
     Ok(())
+}
+
+/// Whether the kernel dies of this test, so that no other can follow.
+pub fn is_fatal(test: &Test) -> bool {
+    !UNANSWERED_COPY_FAILS && test.name == "a_kernel_that_loads_dies_or_fails"
 }
 
 /// The kernel itself loads what a program passes to write(2), and no device answers.

@@ -247,12 +247,12 @@ fn one(suite: &str, name: &str) -> ExitCode {
 fn run(suite: &str, filter: &str) -> Result<()> {
     let mut channel = channel()?;
     let mut tests: Vec<_> = tests_of(parse(suite)?).into_iter().filter(|test| test.name.contains(filter)).collect();
-    // These check all tests before them.
-    if !tests.is_empty() && kmemleak::is_available() {
-        tests.push(&kmemleak::TEST);
-    }
-    if !tests.is_empty() && kcsan::is_available() {
-        tests.push(&kcsan::TEST);
+    // These check all tests before them, also if the kernel dies of the last one.
+    let checks = [(&kmemleak::TEST, kmemleak::is_available()), (&kcsan::TEST, kcsan::is_available())];
+    let checks = checks.into_iter().filter_map(|(test, is_available)| is_available.then_some(test));
+    if let Some(last) = tests.last() {
+        let end = tests.len() - usize::from(hole::is_fatal(last));
+        tests.splice(end..end, checks);
     }
     channel.send(&ToHost::Plan(tests.iter().map(|test| test.name.to_owned()).collect()))?;
     for test in tests {
