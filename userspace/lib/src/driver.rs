@@ -5,6 +5,7 @@
 //! [`Device::info`], [`Device::windows`] and [`Device::check`] send them. Only the map driver answers; for every other
 //! device they fail with [`Error::NotMapDriver`].
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 
@@ -308,9 +309,16 @@ impl Device {
     /// # Ok::<(), devmap::Error>(())
     /// ```
     pub fn windows_with_nodes(&self) -> Result<Vec<(Window, Option<Node>)>> {
-        settled(|| {
+        let start = |(window, _): &(Window, Option<Node>)| window.range.start();
+        settled(start, |backwards| {
             let count = self.ask_info()?.windows;
-            let windows = (0..count).map_while(|index| self.ask_window(index).transpose()).collect::<Result<_>>()?;
+            let ask = |index| self.ask_window(index).transpose();
+            let windows = if backwards {
+                let windows = (0..count).rev().filter_map(ask).collect::<Result<Vec<_>>>()?;
+                windows.into_iter().rev().collect()
+            } else {
+                (0..count).map_while(ask).collect::<Result<_>>()?
+            };
             Ok((count as usize, windows))
         })
     }
@@ -374,17 +382,20 @@ impl Device {
     pub fn check(&self, start: u64, length: u64, protection: Protection, sharing: Sharing) -> Result<Verdict> {
         self.ask_info()?;
         let question = question(start, length, protection, sharing);
-        let answer = ioctl::check(self.file(), question).map_err(|errno| self.cannot_ask(errno))?;
-        let window = match answer.window {
-            abi::NONE => None,
-            // The index may be that of another window by now.
-            index => {
-                match self.ask_window(index)?.map(|(window, _)| window).filter(|window| is_near(window, &answer)) {
-                    None => self.windows()?.into_iter().find(|window| is_near(window, &answer)),
-                    found => found,
-                }
+        let mut answer = MapCheck::default();
+        let mut window = None;
+        for _ in 0..TRIES {
+            answer = ioctl::check(self.file(), question).map_err(|errno| self.cannot_ask(errno))?;
+            if answer.window == abi::NONE {
+                break;
             }
-        };
+            // The index may be that of another window by now.
+            window =
+                self.ask_window(answer.window)?.map(|(window, _)| window).filter(|window| is_near(window, &answer));
+            if window.is_some() {
+                break;
+            }
+        }
         verdict_of(&answer, window).map_err(|unknown| self.unknown(unknown))
     }
 
@@ -548,21 +559,29 @@ fn is_near(window: &Window, answer: &MapCheck) -> bool {
     (window.range.start(), window.range.length()) == (answer.near_start, answer.near_length)
 }
 
-/// What `list` gives twice in succession, each with as many items as it says that there are. An index is a position in
-/// the order of addresses, so a list that is read while a window is removed may lack another one. Where the windows
-/// never rest it is the last list.
-fn settled<T: PartialEq>(mut list: impl FnMut() -> Result<(usize, Vec<T>)>) -> Result<Vec<T>> {
-    const TRIES: usize = 16;
-    let (_, mut found) = list()?;
-    for _ in 0..TRIES {
-        let (count, again) = list()?;
+/// How often the driver is asked again if windows came or went between two questions.
+const TRIES: usize = 16;
+
+/// What `list` gives twice in succession, forwards and backwards, with as many items as it says that there are. An index
+/// is a position in the order of `key`: a list that is read forwards while a window is removed may lack another one, and
+/// one that is read backwards while a window is added. Where the windows never rest it is all that was seen.
+fn settled<T: Clone + PartialEq>(
+    key: impl Fn(&T) -> u64,
+    mut list: impl FnMut(bool) -> Result<(usize, Vec<T>)>,
+) -> Result<Vec<T>> {
+    let (_, mut found) = list(false)?;
+    let mut seen = BTreeMap::new();
+    for number in 0..TRIES {
+        seen.extend(found.iter().map(|item| (key(item), item.clone())));
+        let (count, again) = list(number % 2 == 0)?;
         let is_settled = again == found && again.len() == count;
         found = again;
         if is_settled {
-            break;
+            return Ok(found);
         }
     }
-    Ok(found)
+    seen.extend(found.into_iter().map(|item| (key(&item), item)));
+    Ok(seen.into_values().collect())
 }
 
 /// The verdict in `answer`, whose window is `window`.
@@ -675,24 +694,33 @@ mod tests {
 
     #[test]
     fn a_list_that_changed_while_it_was_read_is_read_again() {
-        let lists = |lists: &'static [(usize, &'static [u32])]| {
+        let lists = |lists: &'static [(usize, &'static [u64])]| {
             let mut left = lists.iter();
-            let found = settled(|| Ok(left.next().map_or((0, vec![]), |(count, list)| (*count, list.to_vec()))));
+            let found = settled(
+                |item| *item,
+                |backwards| {
+                    assert_eq!(backwards, left.len() % 2 != lists.len() % 2);
+                    Ok(left.next().map_or((0, vec![]), |(count, list)| (*count, list.to_vec())))
+                },
+            );
             (found.unwrap(), left.len())
         };
         assert_eq!(lists(&[(2, &[1, 2]), (2, &[1, 2]), (1, &[3])]), (vec![1, 2], 1));
         // Of 1, 2 and 3 the first is removed between the first question and the second, and twice.
         assert_eq!(lists(&[(3, &[1, 3]), (2, &[2, 3]), (2, &[2, 3]), (1, &[4])]), (vec![2, 3], 1));
         assert_eq!(lists(&[(3, &[1, 3]), (3, &[1, 3]), (2, &[2, 3]), (2, &[2, 3]), (1, &[4])]), (vec![2, 3], 1));
-        // It ends, and an error ends it as well.
+        // It ends with all that was there at any time, and an error ends it as well.
         let mut count = 0;
-        let restless = settled(|| {
-            count += 1;
-            Ok((1, vec![count]))
-        });
-        assert_eq!((restless.unwrap(), count), (vec![17], 17));
+        let restless = settled(
+            |item| *item,
+            |_| {
+                count += 1;
+                Ok((2, vec![20 - count % 3, 30]))
+            },
+        );
+        assert_eq!((restless.unwrap(), count), (vec![18, 19, 20, 30], 17));
         let mut once = Some((1, vec![1]));
-        assert!(settled(|| once.take().ok_or(Error::NoNode { name: Name::NONE })).is_err());
+        assert!(settled(|item| *item, |_| once.take().ok_or(Error::NoNode { name: Name::NONE })).is_err());
     }
 
     #[test]
