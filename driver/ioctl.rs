@@ -135,10 +135,10 @@ fn interrupts(node: &NodeFile) -> Result<Option<(&Interrupts, &Taken)>> {
 fn info(NodeFile { state, node, .. }: &NodeFile) -> Result<MapInfo> {
     let windows = state.windows.lock();
     let Some(node) = node else {
-        return Ok(MapInfo::new(windows.mode(), &limits()));
+        return Ok(MapInfo::new(windows.mode(), windows.changes(), &limits()));
     };
     let alone = windows.alone(node).map_err(error)?;
-    Ok(MapInfo::new(&alone, &limits()).on_its_node())
+    Ok(MapInfo::new(&alone, 0, &limits()).on_its_node())
 }
 
 /// Describes the window with the index in `question`.

@@ -77,6 +77,8 @@ use crate::{
 /// The current windows and mappings.
 pub(crate) struct Windows {
     mode: Mode<ArrayVec<WindowEntry>>,
+    /// How often windows were added or removed.
+    changes: u64,
     mappings: Mappings,
     /// The rate limit for cache type conflicts, by the first page of the window.
     conflicts: LogLimit,
@@ -141,6 +143,7 @@ impl Windows {
     pub(crate) fn new() -> Self {
         Self {
             mode: Mode::Raw,
+            changes: 0,
             mappings: Mappings::new(),
             conflicts: LogLimit::new(),
         }
@@ -149,6 +152,11 @@ impl Windows {
     /// Returns the mode, with the windows in the order of their addresses.
     pub(crate) fn mode(&self) -> &Mode<ArrayVec<WindowEntry>> {
         &self.mode
+    }
+
+    /// Returns how often windows were added or removed.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Returns the node with this minor number, unless its window is being removed.
@@ -322,6 +330,7 @@ impl Windows {
             }
         }
         self.mode = Mode::Windows(Table::new(entries, &limits())?);
+        self.changes = self.changes.wrapping_add(1);
         Ok(())
     }
 
@@ -349,6 +358,7 @@ impl Windows {
     pub(crate) fn end_removal(&mut self, window: &Window) {
         if let Mode::Windows(table) = &mut self.mode {
             table.remove(|other| other.range == window.range);
+            self.changes = self.changes.wrapping_add(1);
         }
     }
 }

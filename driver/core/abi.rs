@@ -37,8 +37,9 @@ pub const NAME: &CStr = c"map";
 /// The path at which devtmpfs and udev create the node, and the tools expect it.
 pub const NODE: &str = "/dev/map";
 
-/// The version of the ioctls. 1 had no interrupts: their ioctls were ENOTTY.
-pub const VERSION: u32 = 2;
+/// The version of the ioctls. 1 had no interrupts: their ioctls were ENOTTY. 2 had another
+/// [`IOC_INFO`], without [`MapInfo::changes`].
+pub const VERSION: u32 = 3;
 
 /// In [`MapInfo::mode`]: there are no windows.
 pub const MODE_RAW: u32 = 0;
@@ -183,6 +184,9 @@ pub struct MapInfo {
     pub page_size: u32,
     /// The highest physical address that can be mapped.
     pub last_address: u64,
+    /// How often windows were added or removed since the driver was loaded; 0 on the node of a
+    /// window. A list of windows is whole if this was the same before it was read and after.
+    pub changes: u64,
 }
 
 /// The input and output of [`IOC_WINDOW`].
@@ -285,7 +289,7 @@ pub struct MapIrqEventfd {
 }
 
 // The sum counts every field, so there is no padding that could leak kernel memory to userspace.
-const _: () = assert!(size_of::<MapInfo>() == 4 * 4 + 8);
+const _: () = assert!(size_of::<MapInfo>() == 4 * 4 + 2 * 8);
 const _: () = assert!(size_of::<MapWindow>() == 4 * 4 + 2 * 8 + 32);
 const _: () = assert!(size_of::<MapCheck>() == 2 * 8 + 6 * 4 + 2 * 8);
 const _: () = assert!(size_of::<MapIrq>() == 2 * 4 + 8 + 32);
@@ -294,8 +298,9 @@ const _: () = assert!(size_of::<MapIrqMask>() == 2 * 4);
 const _: () = assert!(size_of::<MapIrqEventfd>() == 2 * 4);
 
 impl MapInfo {
-    /// Describes the driver in `mode` on a machine with `limits`.
-    pub fn new<S, E>(mode: &Mode<S>, limits: &Limits) -> Self
+    /// Describes the driver in `mode`, whose windows have changed so often, on a machine with
+    /// `limits`.
+    pub fn new<S, E>(mode: &Mode<S>, changes: u64, limits: &Limits) -> Self
     where
         S: Deref<Target = [E]>,
         E: Entry,
@@ -309,6 +314,7 @@ impl MapInfo {
             windows: index_code(mode.windows().len()),
             page_size: u32::try_from(limits.page_size).unwrap_or(0),
             last_address: limits.last_address,
+            changes,
         }
     }
 }
@@ -318,6 +324,7 @@ impl MapInfo {
     pub const fn on_its_node(self) -> Self {
         Self {
             mode: MODE_WINDOW,
+            changes: 0,
             ..self
         }
     }
@@ -474,19 +481,21 @@ mod tests {
     #[test]
     fn the_driver_tells_of_itself() {
         let info = MapInfo {
-            abi_version: 2,
+            abi_version: 3,
             mode: MODE_RAW,
             windows: 0,
             page_size: 0x1000,
             last_address: (1 << 40) - 1,
+            changes: 0,
         };
-        assert_eq!(MapInfo::new(&RAW, &PC), info);
+        assert_eq!(MapInfo::new(&RAW, 0, &PC), info);
         let info = MapInfo {
             mode: MODE_WINDOWS,
             windows: 2,
+            changes: 5,
             ..info
         };
-        assert_eq!(MapInfo::new(&windows(), &PC), info);
+        assert_eq!(MapInfo::new(&windows(), 5, &PC), info);
     }
 
     /// A window with a node.
@@ -506,8 +515,8 @@ mod tests {
     fn the_node_of_a_window_tells_of_it_alone() {
         let entry = Noded(windows().windows()[1]);
         let mode = Mode::Windows(Table::of(&entry));
-        let info = MapInfo::new(&mode, &PC).on_its_node();
-        assert_eq!((info.mode, info.windows), (MODE_WINDOW, 1));
+        let info = MapInfo::new(&mode, 5, &PC).on_its_node();
+        assert_eq!((info.mode, info.windows, info.changes), (MODE_WINDOW, 1, 0));
         assert_eq!(info.last_address, PC.last_address);
         let reported = MapWindow::new(&mode, 0).unwrap();
         assert_eq!((reported.minor, reported.window()), (7, Some(entry.0)));

@@ -21,8 +21,11 @@
  * 32-bit and 64-bit programs. All numbers are in native byte order.
  */
 
-/* The version of the ioctls. 1 had no interrupts: their ioctls were ENOTTY. */
-#define MAP_ABI_VERSION 2
+/*
+ * The version of the ioctls. 1 had no interrupts: their ioctls were ENOTTY. 2 had
+ * another MAP_IOC_INFO, without the number of changes.
+ */
+#define MAP_ABI_VERSION 3
 
 /* The character major number, unless the parameter major overrides it. */
 #define MAP_MAJOR 126
@@ -194,6 +197,9 @@ enum map_verdict {
  *	window.
  * @page_size: The page size in bytes.
  * @last_address: The highest physical address that can be mapped.
+ * @changes: How often windows were added or removed since the driver was loaded;
+ *	0 on the node of a window. A list of windows is whole if this was the
+ *	same before it was read and after.
  */
 struct map_info {
 	__u32 abi_version;
@@ -201,6 +207,7 @@ struct map_info {
 	__u32 windows;
 	__u32 page_size;
 	__u64 last_address;
+	__u64 changes;
 };
 
 /**

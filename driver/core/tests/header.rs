@@ -91,7 +91,7 @@ fn rust_side() -> BTreeMap<String, u64> {
         )*};
     }
     layout! {
-        "map_info", MapInfo { abi_version, mode, windows, page_size, last_address }
+        "map_info", MapInfo { abi_version, mode, windows, page_size, last_address, changes }
         "map_window", MapWindow { index, flags, cache, minor, start, length, name }
         "map_check", MapCheck {
             start, length, prot, flags, verdict, error, window, cache, near_start, near_length

@@ -140,10 +140,10 @@ pub fn check(
     Refusal::from_code(check.verdict).map(|refusal| check.error = refusal.errno().number())
 }
 
-pub fn info(mode: &Mode<Windows>, limits: &Limits) -> MapInfo { MapInfo::new(mode, limits) }
+pub fn info(mode: &Mode<Windows>, changes: u64, limits: &Limits) -> MapInfo { MapInfo::new(mode, changes, limits) }
 
 pub fn info_of_one(window: &Window, limits: &Limits) -> MapInfo {
-    MapInfo::new(&Mode::Windows(Table::of(window)), limits).on_its_node()
+    MapInfo::new(&Mode::Windows(Table::of(window)), 0, limits).on_its_node()
 }
 
 pub fn draft(draft: &mut Draft, property: Property, text: &[u8], name: Name, page_size: u64) -> Option<(Window, Line)> {

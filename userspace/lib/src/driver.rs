@@ -310,16 +310,10 @@ impl Device {
     /// ```
     pub fn windows_with_nodes(&self) -> Result<Vec<(Window, Option<Node>)>> {
         let start = |(window, _): &(Window, Option<Node>)| window.range.start();
-        settled(start, |backwards| {
-            let count = self.ask_info()?.windows;
-            let ask = |index| self.ask_window(index).transpose();
-            let windows = if backwards {
-                let windows = (0..count).rev().filter_map(ask).collect::<Result<Vec<_>>>()?;
-                windows.into_iter().rev().collect()
-            } else {
-                (0..count).map_while(ask).collect::<Result<_>>()?
-            };
-            Ok((count as usize, windows))
+        whole(start, || {
+            let MapInfo { windows, changes, .. } = self.ask_info()?;
+            let found = (0..windows).map_while(|index| self.ask_window(index).transpose()).collect::<Result<_>>()?;
+            Ok((found, self.ask_info()?.changes == changes))
         })
     }
 
@@ -499,10 +493,10 @@ impl Device {
     }
 }
 
-/// Whether answers of this version of the ABI have the meaning that this crate knows. Version 1 is the same without
-/// interrupts.
+/// Whether answers of this version of the ABI have the meaning that this crate knows. Drivers of earlier versions, which
+/// were never released, do not know the question.
 fn is_known(version: u32) -> bool {
-    (1..=abi::VERSION).contains(&version)
+    version == abi::VERSION
 }
 
 /// A number in an answer that this crate does not know. It may come from a newer driver.
@@ -562,25 +556,17 @@ fn is_near(window: &Window, answer: &MapCheck) -> bool {
 /// How often the driver is asked again if windows came or went between two questions.
 const TRIES: usize = 16;
 
-/// What `list` gives twice in succession, forwards and backwards, with as many items as it says that there are. An index
-/// is a position in the order of `key`: a list that is read forwards while a window is removed may lack another one, and
-/// one that is read backwards while a window is added. Where the windows never rest it is all that was seen.
-fn settled<T: Clone + PartialEq>(
-    key: impl Fn(&T) -> u64,
-    mut list: impl FnMut(bool) -> Result<(usize, Vec<T>)>,
-) -> Result<Vec<T>> {
-    let (_, mut found) = list(false)?;
+/// What `list` gives when it says that this is whole. An index is a position in the order of `key`, so a list that is read
+/// while windows come and go may lack others. Where they never rest it is all that was seen.
+fn whole<T: Clone>(key: impl Fn(&T) -> u64, mut list: impl FnMut() -> Result<(Vec<T>, bool)>) -> Result<Vec<T>> {
     let mut seen = BTreeMap::new();
-    for number in 0..TRIES {
-        seen.extend(found.iter().map(|item| (key(item), item.clone())));
-        let (count, again) = list(number % 2 == 0)?;
-        let is_settled = again == found && again.len() == count;
-        found = again;
-        if is_settled {
+    for _ in 0..TRIES {
+        let (found, is_whole) = list()?;
+        if is_whole {
             return Ok(found);
         }
+        seen.extend(found.into_iter().map(|item| (key(&item), item)));
     }
-    seen.extend(found.into_iter().map(|item| (key(&item), item)));
     Ok(seen.into_values().collect())
 }
 
@@ -603,11 +589,12 @@ mod tests {
     use super::*;
 
     const INFO: MapInfo = MapInfo {
-        abi_version: 1,
+        abi_version: abi::VERSION,
         mode: abi::MODE_WINDOWS,
         windows: 2,
         page_size: 0x4000,
         last_address: 0xff_ffff_ffff,
+        changes: 0,
     };
 
     fn registers() -> Window {
@@ -619,7 +606,8 @@ mod tests {
 
     #[test]
     fn info_is_converted() {
-        let info = Info { abi_version: 1, mode: Mode::Windows, page_size: 0x4000, last_address: 0xff_ffff_ffff };
+        let info =
+            Info { abi_version: abi::VERSION, mode: Mode::Windows, page_size: 0x4000, last_address: 0xff_ffff_ffff };
         assert_eq!(info_of(&INFO), Ok(info));
         let raw = MapInfo { mode: abi::MODE_RAW, windows: 0, ..INFO };
         assert_eq!(info_of(&raw), Ok(Info { mode: Mode::Raw, ..info }));
@@ -645,11 +633,11 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let device = Device::open(file.path()).unwrap();
         let answer = |abi_version| device.check_version(MapInfo { abi_version, ..INFO });
-        for known in 1..=abi::VERSION {
-            assert_eq!(answer(known).unwrap(), MapInfo { abi_version: known, ..INFO });
+        assert_eq!(answer(abi::VERSION).unwrap(), INFO);
+        for other in [abi::VERSION - 1, abi::VERSION + 1] {
+            let error = answer(other).unwrap_err();
+            assert!(matches!(error, Error::UnknownAnswer { what: "ABI version", .. }), "{error:?}");
         }
-        let newer = answer(abi::VERSION + 1).unwrap_err();
-        assert!(matches!(newer, Error::UnknownAnswer { what: "ABI version", .. }), "{newer:?}");
         assert!(matches!(answer(0), Err(Error::NotMapDriver { .. })));
     }
 
@@ -694,33 +682,21 @@ mod tests {
 
     #[test]
     fn a_list_that_changed_while_it_was_read_is_read_again() {
-        let lists = |lists: &'static [(usize, &'static [u64])]| {
-            let mut left = lists.iter();
-            let found = settled(
-                |item| *item,
-                |backwards| {
-                    assert_eq!(backwards, left.len() % 2 != lists.len() % 2);
-                    Ok(left.next().map_or((0, vec![]), |(count, list)| (*count, list.to_vec())))
-                },
-            );
-            (found.unwrap(), left.len())
-        };
-        assert_eq!(lists(&[(2, &[1, 2]), (2, &[1, 2]), (1, &[3])]), (vec![1, 2], 1));
-        // Of 1, 2 and 3 the first is removed between the first question and the second, and twice.
-        assert_eq!(lists(&[(3, &[1, 3]), (2, &[2, 3]), (2, &[2, 3]), (1, &[4])]), (vec![2, 3], 1));
-        assert_eq!(lists(&[(3, &[1, 3]), (3, &[1, 3]), (2, &[2, 3]), (2, &[2, 3]), (1, &[4])]), (vec![2, 3], 1));
+        let mut lists = [(vec![1, 3], false), (vec![2, 3], true), (vec![4], true)].into_iter();
+        assert_eq!(whole(|item| *item, || Ok(lists.next().unwrap())).unwrap(), [2, 3]);
+        assert_eq!(lists.len(), 1);
         // It ends with all that was there at any time, and an error ends it as well.
         let mut count = 0;
-        let restless = settled(
+        let restless = whole(
             |item| *item,
-            |_| {
+            || {
                 count += 1;
-                Ok((2, vec![20 - count % 3, 30]))
+                Ok((vec![20 - count % 3, 30], false))
             },
         );
-        assert_eq!((restless.unwrap(), count), (vec![18, 19, 20, 30], 17));
-        let mut once = Some((1, vec![1]));
-        assert!(settled(|item| *item, |_| once.take().ok_or(Error::NoNode { name: Name::NONE })).is_err());
+        assert_eq!((restless.unwrap(), count), (vec![18, 19, 20, 30], TRIES as u64));
+        let mut once = Some((vec![1], false));
+        assert!(whole(|item| *item, || once.take().ok_or(Error::NoNode { name: Name::NONE })).is_err());
     }
 
     #[test]

@@ -247,7 +247,7 @@ fn the_tree_gives_interrupts(_: &mut Host) -> Result<()> {
     let _loaded = Loaded::new()?;
     let mut info = abi::MapInfo::default();
     ask(&user::open()?, abi::IOC_INFO, &mut info)?;
-    ensure!(info.abi_version == 2, "{info:?}");
+    ensure!(info.abi_version == 3, "{info:?}");
     let pulse = Window::open("pulse")?;
     for (index, name, flags) in [(0, "edge", 0), (1, "level", IRQ_LEVEL), (2, "other", 0)] {
         let mut expected = MapIrq { index, flags: flags | IRQ_MASKED, ..Default::default() };

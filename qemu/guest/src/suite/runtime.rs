@@ -46,6 +46,7 @@ crate::tests! {
     a_wrong_name_makes_no_directory,
     what_does_not_fit_is_refused_and_leaves_nothing,
     an_enabled_window_does_not_change,
+    windows_that_come_and_go_are_counted,
     sixty_five_windows_are_one_too_many,
     windows_of_others_are_not_changed,
     describing_a_window_at_run_time_ends_raw_mode,
@@ -741,6 +742,31 @@ fn directories_in_many_hands_stay_whole(_: &mut Host) -> Result<()> {
     }
     ensure!(windows()?.is_empty(), "{}", windows()?);
     kernel::unchanged(&before, &kernel::traces()?)
+}
+
+/// Whoever reads a list asks before and after it whether anything has changed.
+fn windows_that_come_and_go_are_counted(_: &mut Host) -> Result<()> {
+    let _config = Config::new()?;
+    let all = user::open()?;
+    let info = |node: &File| -> Result<(u32, u64)> {
+        let mut info = abi::MapInfo::default();
+        ask(node, abi::IOC_INFO, &mut info)?;
+        Ok((info.windows, info.changes))
+    };
+    ensure!(info(&all)? == (0, 0), "a driver without windows: {:?}", info(&all)?);
+    let window = Directory::of("one", START, PAGE)?;
+    let other = Directory::of("other", START, 2 * PAGE)?;
+    for round in 0..3 {
+        let minor = window.enable()?;
+        ensure!(info(&all)? == (1, 2 * round + 1), "it was added: {:?}", info(&all)?);
+        // Neither a refusal nor an open file is a change, and the node of a window has its own alone.
+        other.refuses("enable", "1", Errno::EINVAL, "overlap")?;
+        ensure!(info(&node(minor)?)? == (1, 0), "its own node: {:?}", info(&node(minor)?)?);
+        ensure!(info(&all)? == (1, 2 * round + 1), "nothing was added: {:?}", info(&all)?);
+        window.set("enable", "0")?;
+        ensure!(info(&all)? == (0, 2 * round + 2), "it was removed: {:?}", info(&all)?);
+    }
+    Ok(())
 }
 
 /// A window has another index once one before it is gone.

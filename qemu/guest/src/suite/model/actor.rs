@@ -412,7 +412,11 @@ impl Actor<'_> {
             Kind::SyncFile { slot, .. } => {
                 self.call(libc::SYS_fsync, [self.slots[slot] as usize, 0, 0, 0, 0, 0]).into()
             }
-            Kind::Info { slot, pointer } => self.ask(slot, abi::IOC_INFO, pointer, MapInfo::default()),
+            Kind::Info { slot, pointer } => {
+                let (value, info) = self.asked(slot, abi::IOC_INFO, pointer, MapInfo::default());
+                // The changes since the driver was loaded are those of earlier sequences, too.
+                Outcome { value, data: hash_of(&MapInfo { changes: 0, ..info }) }
+            }
             Kind::Describe { slot, index, pointer } => {
                 self.ask(slot, abi::IOC_WINDOW, pointer, MapWindow { index, ..Default::default() })
             }
@@ -606,12 +610,16 @@ impl Actor<'_> {
     }
 
     fn ask<T: Copy + std::fmt::Debug>(&mut self, slot: usize, command: u32, pointer: Pointer, structure: T) -> Outcome {
+        let (value, structure) = self.asked(slot, command, pointer, structure);
+        Outcome { value, data: hash_of(&structure) }
+    }
+
+    fn asked<T: Copy>(&mut self, slot: usize, command: u32, pointer: Pointer, structure: T) -> (i64, T) {
         let (file, narrow) = (self.slots[slot] as usize, self.narrow);
-        let (value, structure) = self.buffer.lend(structure, |address| {
+        self.buffer.lend(structure, |address| {
             let address = if pointer == Pointer::Bad { HOLE } else { address };
             narrow::call(narrow, libc::SYS_ioctl, [file, command as usize, address, 0, 0, 0])
-        });
-        Outcome { value, data: hash_of(&structure) }
+        })
     }
 
     fn flood(&self, slot: usize, pages: u32) -> Outcome {

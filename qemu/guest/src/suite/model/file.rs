@@ -374,9 +374,9 @@ impl World {
         let Some(file) = self.file_of(actor, slot) else { return Some(Errno::EBADF.into()) };
         let limits = &self.machine.limits;
         let info = match self.files[file].node {
-            None => MapInfo::new(&self.mode, limits),
+            None => MapInfo::new(&self.mode, 0, limits),
             Some(_) => match self.alone(file) {
-                Ok(mode) => MapInfo::new(&mode, limits).on_its_node(),
+                Ok(mode) => MapInfo::new(&mode, 0, limits).on_its_node(),
                 Err(errno) => return Some(errno.into()),
             },
         };
