@@ -7,7 +7,7 @@
 
 use map_core::{
     abi::{self, MapCheck, MapInfo, MapWindow},
-    may_open, may_transfer, transferred, CacheMode, Caller, Entry, Mode, PhysRange, Refusal, Request, Table,
+    may_open, may_transfer, transferred, Caller, Entry, Mode, PhysRange, Refusal, Request, Table,
 };
 use nix::{
     errno::Errno,
@@ -206,16 +206,15 @@ impl World {
         }
         let memory = transferred(&window, position as u64, length.into());
         if memory.is_some() && self.nodes[node].view.is_none() {
-            // The kernel maps the whole window. It takes the type that part of it has, if it is not a weaker one.
+            // The kernel maps the whole window. For some conflicts it would take the type that part of it has.
             if self.is_mixed(&window.range) || window.range.length() > 4 << 20 {
                 return Err(Stop::Skip);
             }
-            let other = self.other_types(&window.range, window.cache).pop();
-            if other == Some(CacheMode::Cached) {
+            if !self.other_types(&window.range, window.cache).is_empty() {
                 self.conflicts += 1;
                 return Err(self.refuse(Refusal::CacheConflict).into());
             }
-            self.nodes[node].view = Some(other.unwrap_or(window.cache));
+            self.nodes[node].view = Some(window.cache);
         }
         Ok(Transfer { node, memory })
     }
@@ -240,7 +239,7 @@ impl World {
             self.check_buffer(who.0, way, buffer)?;
             let is_current = way.is_current(position);
             let (file, position) = self.begin(who, way, position, false)?;
-            if buffer == Buffer::Kernel && (length > 0 || way != Way::Vector) {
+            if buffer == Buffer::Kernel {
                 return Err(Errno::EFAULT.into());
             }
             if way == Way::Vector && length == 0 {
@@ -271,7 +270,7 @@ impl World {
             self.check_buffer(who.0, way, buffer)?;
             let is_current = way.is_current(position);
             let (file, position) = self.begin(who, way, position, true)?;
-            if buffer == Buffer::Kernel && (length > 0 || way != Way::Vector) {
+            if buffer == Buffer::Kernel {
                 return Err(Errno::EFAULT.into());
             }
             if way == Way::Vector && length == 0 {
