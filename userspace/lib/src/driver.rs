@@ -558,7 +558,7 @@ const TRIES: usize = 16;
 
 /// What `list` gives when it says that this is whole. An index is a position in the order of `key`, so a list that is read
 /// while windows come and go may lack others. Where they never rest it is all that was seen.
-fn whole<T: Clone>(key: impl Fn(&T) -> u64, mut list: impl FnMut() -> Result<(Vec<T>, bool)>) -> Result<Vec<T>> {
+fn whole<T>(key: impl Fn(&T) -> u64, mut list: impl FnMut() -> Result<(Vec<T>, bool)>) -> Result<Vec<T>> {
     let mut seen = BTreeMap::new();
     for _ in 0..TRIES {
         let (found, is_whole) = list()?;
