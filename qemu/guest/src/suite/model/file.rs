@@ -205,7 +205,7 @@ impl World {
             return Err(self.refuse(reason).into());
         }
         let memory = transferred(&window, position as u64, length.into());
-        if memory.is_some() && self.nodes[node].view.is_none() {
+        if memory.is_some() && !self.nodes[node].view {
             // The kernel maps the whole window. For some conflicts it would take the type that part of it has.
             if self.is_mixed(&window.range) || window.range.length() > 4 << 20 {
                 return Err(Stop::Skip);
@@ -214,7 +214,7 @@ impl World {
                 self.conflicts += 1;
                 return Err(self.refuse(Refusal::CacheConflict).into());
             }
-            self.nodes[node].view = Some(window.cache);
+            self.nodes[node].view = true;
         }
         Ok(Transfer { node, memory })
     }

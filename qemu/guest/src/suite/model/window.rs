@@ -84,7 +84,7 @@ impl World {
             return Some(Errno::EBUSY.into());
         }
         self.mode = Mode::Windows(table);
-        self.nodes.push(Node { window, minor, mode: 0o600, gone: false, files: 0, view: None });
+        self.nodes.push(Node { window, minor, mode: 0o600, gone: false, files: 0, view: false });
         self.directories[directory].as_mut()?.node = Some(node);
         Some(Expect::exactly(0))
     }
@@ -92,7 +92,7 @@ impl World {
     fn disable(&mut self, directory: usize) {
         let Some(node) = self.directories[directory].as_mut().and_then(|it| it.node.take()) else { return };
         let it = &mut self.nodes[node];
-        (it.gone, it.view) = (true, None);
+        (it.gone, it.view) = (true, false);
         let range = it.window.range;
         self.revoke(&range);
         let left = self.mode.windows().iter().filter(|listed| listed.node != node).cloned().collect();

@@ -151,8 +151,8 @@ pub struct Node {
     pub gone: bool,
     /// The number of open files.
     pub files: u32,
-    /// The cache type of the kernel's own mapping, which read(2) and write(2) make.
-    pub view: Option<CacheMode>,
+    /// Whether there is the kernel's own mapping, which read(2) and write(2) make.
+    pub view: bool,
 }
 
 /// An open file.
@@ -341,7 +341,7 @@ impl World {
             let mut listed = Vec::new();
             for (minor, window) in (1..).zip(windows) {
                 listed.push(Listed { window, node: world.nodes.len(), minor });
-                world.nodes.push(Node { window, minor, mode: 0o600, gone: false, files: 0, view: None });
+                world.nodes.push(Node { window, minor, mode: 0o600, gone: false, files: 0, view: false });
             }
             // The layouts are right.
             if let Ok(table) = Table::new(listed, &world.machine.limits) {
@@ -361,7 +361,7 @@ impl World {
     /// own mappings.
     pub fn held(&self) -> Vec<(PhysRange, CacheMode)> {
         let mappings = self.mappings.iter().filter(|mapping| mapping.vmas > 0);
-        let views = self.nodes.iter().filter_map(|node| Some((node.window.range, node.view?)));
+        let views = self.nodes.iter().filter(|node| node.view).map(|node| (node.window.range, node.window.cache));
         mappings.map(|mapping| (mapping.range, mapping.cache)).chain(views).collect()
     }
 
@@ -415,7 +415,7 @@ impl World {
             let node = &mut self.nodes[node];
             node.files -= 1;
             if node.files == 0 {
-                node.view = None;
+                node.view = false;
             }
         }
     }
