@@ -682,7 +682,8 @@ impl fmt::Display for LineError {
         }
         if error == ENXIO {
             return f.write_str(
-                "the interrupt controller does not know this line, or has it with another trigger",
+                "the interrupt controller does not know this line, has it with another trigger, or \
+                 has no memory for it",
             );
         }
         if error == EINVAL {

@@ -120,15 +120,13 @@ impl OfWindows {
     /// interrupt line, EPROBE_DEFER if an interrupt controller has no driver yet, ENOMEM. Each
     /// error but the last two is logged, and none of the device's windows is added.
     fn new(device: &Device) -> Result<Self> {
-        // Root can bind any device to any driver through sysfs.
         let node = device
             .fwnode()
             .filter(|node| node.is_of_node())
-            .filter(|node| {
-                let compatible = node.property_match_string(c"compatible", dt::COMPATIBLE);
-                compatible.is_ok()
-            })
             .ok_or(ENODEV)?;
+        // Root can bind any device to any driver through sysfs.
+        node.property_match_string(c"compatible", dt::COMPATIBLE)
+            .map_err(|error| if error == ENOMEM { ENOMEM } else { ENODEV })?;
         let state = state::current().ok_or(ENODEV)?;
         // Describing windows, even invalidly, disables raw mode until reload.
         state.windows.lock().leave_raw()?;

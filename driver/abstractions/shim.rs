@@ -442,7 +442,7 @@ pub(crate) fn interrupt_cells(node: &FwNode) -> Option<u32> {
 /// # Errors
 ///
 /// EPROBE_DEFER if the driver of its interrupt controller is not bound yet, ENXIO if there is no
-/// such line.
+/// such line, or no memory for it: the kernel does not tell which.
 pub(crate) fn of_interrupt(node: &FwNode, index: usize) -> Result<u32> {
     let index = c_uint::try_from(index).map_err(|_| ENXIO)?;
     // SAFETY: The reference keeps the node alive.

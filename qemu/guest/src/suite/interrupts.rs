@@ -311,7 +311,7 @@ fn interrupt_lines_that_cannot_be_had_are_refused_with_the_reason(_: &mut Host) 
             (
                 "windows-other-trigger",
                 Errno::EINVAL,
-                "interrupt 0: the interrupt controller does not know this line, or has it with another trigger".into(),
+                "interrupt 0: the interrupt controller does not know this line, has it with another trigger, or has no memory for it".into(),
             ),
             (
                 "windows-per-processor",
