@@ -75,7 +75,7 @@ const FAULTS: SuiteSpec = SuiteSpec {
     // What the kernel says of an allocation that fails, here on purpose.
     reports: &["vmalloc error: size", ": page allocation failure: order:"],
     arches: &["x86_64"],
-    // Its debug kernel is the one that can let its allocations fail.
+    // The debug kernel is the one that can let its allocations fail.
     origins: &["7.3"],
     flavours: &["debug"],
     rare_with: &["debug"],
@@ -186,6 +186,14 @@ pub const ALL: &[SuiteSpec] = &[
     },
     FAULTS,
     SuiteSpec { name: "faults of a load", suite: Suite::LoadFaults, ..FAULTS },
+    SuiteSpec {
+        name: "faults of devices",
+        overlay: Some(INTERRUPTS),
+        // What raises interrupts comes along.
+        runtime_overlays: runtime_overlays!["interrupt"],
+        arches: &["arm64"],
+        ..FAULTS
+    },
     SOAK,
     // The loads that are promised need a kernel without lockdep.
     SuiteSpec {

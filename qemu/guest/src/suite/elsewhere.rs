@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The suites of x86_64 alone, which have no tests elsewhere.
+//! The suites of some architectures, which have no tests elsewhere.
 
 /// Random operations: the model knows the rules of x86_64.
 pub mod model {
     pub const TESTS: &[crate::Test] = &[];
 }
 
-/// What fails on purpose: the kernel that can do that is of x86_64.
+/// What fails on purpose: the kernels that can do that are of x86_64 and arm64.
+#[cfg(not(target_arch = "aarch64"))]
 pub mod faults {
     pub const TESTS: &[crate::Test] = &[];
     pub const LOADS: &[crate::Test] = &[];

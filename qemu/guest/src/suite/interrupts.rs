@@ -79,24 +79,24 @@ crate::tests! {
 }
 
 /// The device with lines that no device has, as sysfs calls it.
-const LINES: &str = "windows-lines";
+pub const LINES: &str = "windows-lines";
 
 /// The bits of the interrupts of the window `pulse`.
-const EDGE: u32 = 1 << 0;
+pub const EDGE: u32 = 1 << 0;
 const LEVEL: u32 = 1 << 1;
 const OTHER: u32 = 1 << 2;
 
 /// Times in nanoseconds.
-const NOW: i64 = 0;
+pub const NOW: i64 = 0;
 const SECOND: i64 = 1_000_000_000;
 const SOON: i64 = 10 * SECOND;
-const NEVER: i64 = -1;
+pub const NEVER: i64 = -1;
 
 /// How many interrupts are raised by one call.
 const CHUNK: u32 = 10_000;
 
 /// The number of the node of a window.
-fn node_of(window: &str) -> Result<u32> {
+pub fn node_of(window: &str) -> Result<u32> {
     for number in 1..=64 {
         let name = fs::read_to_string(format!("/sys/class/map/map{number}/name")).unwrap_or_default();
         if name.trim_end() == window {
@@ -107,13 +107,13 @@ fn node_of(window: &str) -> Result<u32> {
 }
 
 /// An open node of a window.
-struct Window {
-    file: File,
+pub struct Window {
+    pub file: File,
     name: &'static str,
 }
 
 impl Window {
-    fn open(name: &'static str) -> Result<Self> {
+    pub fn open(name: &'static str) -> Result<Self> {
         Ok(Self { file: user::open_window(node_of(name)?)?, name })
     }
 
@@ -121,13 +121,13 @@ impl Window {
         Ok(Self { file: File::open(format!("/dev/map{}", node_of(name)?))?, name })
     }
 
-    fn irq(&self, index: u32) -> Result<MapIrq, Errno> {
+    pub fn irq(&self, index: u32) -> Result<MapIrq, Errno> {
         let mut irq = MapIrq { index, ..Default::default() };
         ask(&self.file, IOC_IRQ, &mut irq).map(|()| irq)
     }
 
     /// The counts of the interrupts in `bits` that have come.
-    fn wait(&self, interrupts: u32, timeout: i64) -> Result<MapIrqWait, Errno> {
+    pub fn wait(&self, interrupts: u32, timeout: i64) -> Result<MapIrqWait, Errno> {
         // What is left in it must not count.
         let mut wait = MapIrqWait { interrupts, timeout, flags: 0, counts: [99; IRQS] };
         ask(&self.file, IOC_IRQ_WAIT, &mut wait).map(|()| wait)
@@ -147,26 +147,26 @@ impl Window {
     }
 
     /// Fails if one of the interrupts in `bits` has come.
-    fn none_came(&self, bits: u32) -> Result<()> {
+    pub fn none_came(&self, bits: u32) -> Result<()> {
         let result = self.wait(bits, NOW);
         ensure!(result == Err(Errno::ETIMEDOUT), "{} {bits:#x}: {result:?}", self.name);
         Ok(())
     }
 
-    fn set_masked(&self, interrupts: u32, masked: u32) -> Result<(), Errno> {
+    pub fn set_masked(&self, interrupts: u32, masked: u32) -> Result<(), Errno> {
         ask(&self.file, IOC_IRQ_MASK, &mut MapIrqMask { interrupts, masked })
     }
 
-    fn unmask(&self, interrupts: u32) -> Result<()> {
+    pub fn unmask(&self, interrupts: u32) -> Result<()> {
         self.set_masked(interrupts, 0).with_context(|| format!("unmasking {interrupts:#x} of {}", self.name))
     }
 
-    fn set_eventfd(&self, index: u32, fd: i32) -> Result<(), Errno> {
+    pub fn set_eventfd(&self, index: u32, fd: i32) -> Result<(), Errno> {
         ask(&self.file, IOC_IRQ_EVENTFD, &mut MapIrqEventfd { index, fd })
     }
 
     /// The kernel's number of the line of an interrupt, from debugfs.
-    fn line(&self, index: usize) -> Result<u32> {
+    pub fn line(&self, index: usize) -> Result<u32> {
         let text = fs::read_to_string("/sys/kernel/debug/map/interrupts")?;
         let line = text.lines().find(|line| line.starts_with(&format!("{} {index} ", self.name)));
         let mut words = line.with_context(|| text.clone())?.split(' ').skip_while(|word| *word != "irq");
@@ -182,27 +182,27 @@ impl Window {
 }
 
 /// The module that raises interrupts.
-struct Raiser(#[allow(dead_code, reason = "it unloads the module")] Loaded);
+pub struct Raiser(#[allow(dead_code, reason = "it unloads the module")] Loaded);
 
 impl Raiser {
-    fn new() -> Result<Self> {
+    pub fn new() -> Result<Self> {
         Ok(Self(Loaded::module("raise", RAISE, &[])?))
     }
 
     /// Raises interrupts of the line, `gap` nanoseconds apart. Each but the last must be handled.
-    fn raise(&self, line: u32, count: u32, gap: u32) -> Result<()> {
+    pub fn raise(&self, line: u32, count: u32, gap: u32) -> Result<()> {
         fs::write("/sys/module/raise/parameters/raise", format!("{line} {count} {gap}"))
             .with_context(|| format!("raising {count} interrupts of line {line}"))
     }
 }
 
 /// An eventfd that does not block.
-fn eventfd() -> Result<EventFd> {
+pub fn eventfd() -> Result<EventFd> {
     Ok(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?)
 }
 
 /// How often an eventfd was signalled since it was read last.
-fn signals(eventfd: &EventFd) -> Result<u64> {
+pub fn signals(eventfd: &EventFd) -> Result<u64> {
     match eventfd.read() {
         Err(Errno::EAGAIN) => Ok(0),
         other => Ok(other?),
@@ -217,7 +217,7 @@ fn sleepers(window: &str) -> Result<usize> {
 }
 
 /// Waits until so many processes sleep in an ioctl of the window.
-fn until_asleep(window: &str, count: usize) -> Result<()> {
+pub fn until_asleep(window: &str, count: usize) -> Result<()> {
     let end = Instant::now() + Duration::from_secs(30);
     while sleepers(window)? != count {
         ensure!(Instant::now() < end, "{} processes sleep, not {count}", sleepers(window)?);
@@ -227,7 +227,7 @@ fn until_asleep(window: &str, count: usize) -> Result<()> {
 }
 
 /// The exit status of a child: 0 if the result is as expected; otherwise says what it is.
-fn verdict<T: std::fmt::Debug + PartialEq>(result: T, expected: T) -> i32 {
+pub fn verdict<T: std::fmt::Debug + PartialEq>(result: T, expected: T) -> i32 {
     if result == expected {
         return 0;
     }

@@ -32,7 +32,7 @@ mod ecam;
 #[cfg(not(target_arch = "x86_64"))]
 mod elsewhere;
 mod errno;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod faults;
 mod hole;
 mod host;
@@ -62,7 +62,8 @@ mod plain;
 mod plan;
 mod program;
 mod random;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "the model uses all of it"))]
 mod raw;
 mod refusal;
 mod revocation;
@@ -96,8 +97,10 @@ use std::{
 use anyhow::{bail, Context, Result};
 use map_protocol::{Channel, Outcome, Suite, ToHost};
 
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+use crate::elsewhere::faults;
 #[cfg(not(target_arch = "x86_64"))]
-use crate::elsewhere::{faults, model, soak};
+use crate::elsewhere::{model, soak};
 use crate::host::Host;
 
 /// How long one test may take: ten times what the slowest takes on the slowest kernel, apart from those whose work is

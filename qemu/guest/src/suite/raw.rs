@@ -48,12 +48,6 @@ pub fn call_32(number: u32, arguments: [u32; 6]) -> i64 {
     result
 }
 
-/// Elsewhere only a program of 32 bits makes such calls.
-#[cfg(not(target_arch = "x86_64"))]
-pub fn call_32(_: u32, _: [u32; 6]) -> i64 {
-    -i64::from(Errno::ENOSYS as i32)
-}
-
 /// [`call`], with the error number as an error.
 pub fn system(number: libc::c_long, arguments: [usize; 6]) -> Result<usize, Errno> {
     let value = call(number, arguments);
