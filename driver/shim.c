@@ -1321,7 +1321,9 @@ void map_space_unmap_each(struct inode *inode, u64 start, u64 length)
 /*
  * Makes fork(2) copy no page to a VMA that it has just made; none may be mapped
  * there later. Of one that was split or moved, the pages must keep the flag: it
- * belongs to the process that does so.
+ * belongs to the process that does so. VM_IO, which stays, keeps from such a VMA
+ * what VM_PFNMAP keeps from others, but for what looks at pages alone, of which
+ * there are none: madvise(2), the OOM reaper, and files in /proc.
  */
 void map_copy_no_page(struct vm_area_struct *vma)
 {

@@ -197,6 +197,7 @@ impl World {
             shared: writable,
             // What is a stack gets no huge pages.
             advice: if flags & libc::MAP_STACK != 0 { NO_HUGE } else { 0 },
+            copied_late: false,
         };
         self.place(actor, vma);
         Some(Expect::exactly((ARENA + first as usize * PAGE as usize) as i64))
@@ -395,6 +396,8 @@ impl World {
                 libc::MADV_WILLNEED | libc::MADV_DONTDUMP | libc::MADV_KEEPONFORK => (),
                 libc::MADV_REMOVE if vma.shared && vma.may_write => return Err(Errno::ENODEV),
                 libc::MADV_REMOVE => return Err(Errno::EACCES),
+                // There are no pages that they could be about.
+                libc::MADV_DONTNEED | libc::MADV_COLD | libc::MADV_PAGEOUT if vma.copied_late => (),
                 _ => return Err(Errno::EINVAL),
             }
             Ok(())
@@ -528,8 +531,10 @@ impl World {
             }
             kept
         });
-        for vma in &copy.vmas {
-            self.mappings[vma.mapping].vmas += 1;
+        for vma in &mut copy.vmas {
+            let mapping = &mut self.mappings[vma.mapping];
+            mapping.vmas += 1;
+            vma.copied_late |= mapping.node.is_some_and(|node| self.nodes[node].gone);
         }
         for file in copy.slots.into_iter().flatten() {
             self.hold(file);

@@ -210,6 +210,8 @@ pub struct Vma {
     pub shared: bool,
     /// The advice that was given, as bits.
     pub advice: u32,
+    /// Whether a fork has copied it when its window had gone. The driver clears VM_PFNMAP of such a VMA.
+    pub copied_late: bool,
 }
 
 /// In [`Vma::advice`]: a fork does not copy it.
