@@ -122,18 +122,17 @@ fn explain(runner: &mut Runner<'_>, seed: u64, failure: &Failure) -> Result<Stri
             }
             Err(error) => {
                 broken = Some(error);
+                runner.reset();
                 false
             }
         }
     };
     let some = shrink::shrink(&all, fails, || Instant::now() < deadline);
-    if let Some(error) = broken {
-        return Err(error.context(format!("seed {seed}, after {}", failure.text)));
-    }
+    let broken = broken.map_or_else(String::new, |error| format!("\nSome tries did not come to their end: {error:#}"));
     let numbers: Vec<_> = some.iter().map(|(number, _)| number.to_string()).collect();
     Ok(format!(
         "seed {seed}: {}\nof {} operations these {} are left after {tries} tries, and they give: {}\n{}\
-         map-qemu test --arch x86_64 --kernel 7.3 --flavour debug --suite model --seed {seed} --keep {}",
+         map-qemu test --arch x86_64 --kernel 7.3 --flavour debug --suite model --seed {seed} --keep {}{broken}",
         failure.text,
         all.len(),
         some.len(),
