@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use map_core::{CacheMode, Mode, Property};
+use map_core::{CacheMode, Mode, PhysRange, Property};
 use nix::libc;
 
 use super::{
@@ -69,6 +69,9 @@ pub fn sequence(seed: u64, world: &mut World) -> Vec<Step> {
     }
     if seed % FLOOD == 0 && !generator.world.layout.parameter.is_empty() {
         generator.flood();
+    }
+    if generator.world.layout.conflicts() {
+        generator.conflict();
     }
     generator.new_round();
     generator.emit(ROOT, Kind::Look);
@@ -232,6 +235,15 @@ impl Generator<'_> {
         }
     }
 
+    /// The first page of the memory for windows of a directory, and how many it has.
+    fn zone(&self, directory: usize) -> (u64, u64) {
+        let layout = self.world.layout;
+        let (first, pages) = layout.zones[directory];
+        // Each sequence has a place of its own: the driver remembers conflicts for some seconds.
+        let place = if layout.conflicts() { self.seed % SAME_LAYOUT * pages } else { 0 };
+        (first + place, pages)
+    }
+
     /// Makes, changes and removes windows in configfs.
     fn change_windows(&mut self) {
         let directory = self.random.index(DIRECTORIES);
@@ -255,11 +267,7 @@ impl Generator<'_> {
         if self.world.directories[directory].is_none() || self.random.chance(10) {
             self.emit(ROOT, Kind::Make { directory });
         }
-        let (mut first, pages) = layout.zones[directory];
-        if layout.conflicts() {
-            // Each sequence has a place of its own: the driver remembers conflicts for some seconds.
-            first += self.seed % SAME_LAYOUT * pages;
-        }
+        let (first, pages) = self.zone(directory);
         let start = self.random.below(pages);
         let length = 1 + self.random.below(pages - start);
         let wrong = self.random.chance(12);
@@ -375,6 +383,38 @@ impl Generator<'_> {
             if self.emit(2, Kind::Flood { slot: 0, pages: 16 }) {
                 return;
             }
+        }
+    }
+
+    /// A window of another cache type than an older mapping of its memory, which stays.
+    fn conflict(&mut self) {
+        let (first, pages) = self.zone(0);
+        let untyped = |world: &World, range: &PhysRange| {
+            [CacheMode::Uncached, CacheMode::Cached].iter().all(|cache| world.other_types(range, *cache).is_empty())
+        };
+        let mut ranges = (first..first + pages).filter_map(|page| PhysRange::new(START + page * PAGE, PAGE));
+        let Some(range) = ranges.find(|range| untyped(self.world, range)) else { return };
+        for (page, cache) in [(0, CacheMode::Uncached), (1, CacheMode::WriteCombine)] {
+            self.new_round();
+            for directory in 0..DIRECTORIES {
+                self.emit(ROOT, Kind::Remove { directory });
+            }
+            let directory = 0;
+            self.emit(ROOT, Kind::Make { directory });
+            for (property, text) in [
+                (Property::Start, format!("{:#x}", range.start())),
+                (Property::Size, format!("{PAGE}")),
+                (Property::Cache, cache.as_str().to_owned()),
+            ] {
+                self.emit(ROOT, Kind::Set { directory, property, text });
+            }
+            self.emit(ROOT, Kind::Enable { directory, text: "1" });
+            let node = self.world.directories[directory].as_ref().and_then(|it| it.node);
+            let Some(minor) = node.map(|node| self.world.nodes[node].minor) else { return };
+            self.new_round();
+            self.emit(0, Kind::Open { slot: 0, minor, access: libc::O_RDWR, ring: false });
+            let (protection, flags) = (libc::PROT_READ, libc::MAP_SHARED);
+            self.emit(0, Kind::Map { slot: 0, page: Some(page), offset: 0, length: PAGE, protection, flags });
         }
     }
 
@@ -835,6 +875,8 @@ impl Generator<'_> {
 mod tests {
     use std::{collections::BTreeSet, rc::Rc};
 
+    use map_core::Refusal;
+
     use super::*;
     use crate::model::{machine::Machine, operation::NAMES, world::Memory};
 
@@ -877,6 +919,25 @@ mod tests {
             let loads = found.windows(2).filter(|two| !same(two)).count();
             assert_eq!(loads, 2 * layout::ALL.len() - 1, "{operations}, {seconds:?}");
         }
+    }
+
+    /// How often the driver refuses for each reason, in the sequences of these seeds.
+    fn verdicts(seeds: impl Iterator<Item = u64>) -> [u64; Refusal::ALL.len()] {
+        let mut sum = [0; Refusal::ALL.len()];
+        for seed in seeds {
+            let memory = Memory::new(vec![0; LENGTH as usize]);
+            let mut world = World::new(Rc::new(Machine::example()), layout_of(seed), memory);
+            sequence(seed, &mut world);
+            sum.iter_mut().zip(world.verdicts).for_each(|(sum, count)| *sum += count);
+        }
+        sum
+    }
+
+    #[test]
+    fn cache_types_conflict_wherever_they_can() {
+        let conflicts = |seed| verdicts([seed].into_iter())[Refusal::CacheConflict.code() as usize - 1];
+        let without = (0..960).filter(|seed| layout_of(*seed).conflicts() && conflicts(*seed) == 0);
+        assert!(without.clone().count() < 5, "{:?}", without.collect::<Vec<_>>());
     }
 
     #[test]
