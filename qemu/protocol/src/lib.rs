@@ -179,6 +179,8 @@ pub enum Suite {
     Faults,
     /// The same in loads of the modules.
     LoadFaults,
+    /// The same while devices with windows and interrupts are bound, and used.
+    DeviceFaults,
     /// A little of what takes long, and a machine that sleeps.
     SoakShort,
     /// Programs that are killed and interrupted, and more mappings than anybody makes.

@@ -127,7 +127,7 @@ fn perform(task: &Task, channel: &mut Channel<File>) -> Result<i32> {
         Task::Suite { suite, filter, fuzz } => {
             command = Command::new(SUITE);
             command.env(FUZZ, serde_json::to_string(fuzz)?);
-            if matches!(suite, Suite::Faults | Suite::LoadFaults) {
+            if matches!(suite, Suite::Faults | Suite::LoadFaults | Suite::DeviceFaults) {
                 // The kernel writes to what rseq(2) has registered whenever it schedules a thread. After a fork(2) that
                 // needs a page, and if this fails, the thread gets SIGSEGV.
                 command.env("GLIBC_TUNABLES", "glibc.pthread.rseq=0");

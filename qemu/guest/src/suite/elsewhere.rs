@@ -12,6 +12,7 @@ pub mod model {
 pub mod faults {
     pub const TESTS: &[crate::Test] = &[];
     pub const LOADS: &[crate::Test] = &[];
+    pub const DEVICES: &[crate::Test] = &[];
 }
 
 /// What takes long: the kernel that sees most of it is of x86_64.

@@ -108,7 +108,7 @@ use crate::host::Host;
 const fn test_timeout(suite: Suite) -> Duration {
     match suite {
         Suite::Revocation => Duration::from_secs(5 * 3600),
-        Suite::Model | Suite::Faults | Suite::LoadFaults => Duration::from_secs(5400),
+        Suite::Model | Suite::Faults | Suite::LoadFaults | Suite::DeviceFaults => Duration::from_secs(5400),
         Suite::SoakShort | Suite::Soak | Suite::SoakLoads | Suite::SoakPressure => Duration::from_secs(3600),
         _ => Duration::from_secs(300),
     }
@@ -178,6 +178,7 @@ suites! {
     Model: [model::TESTS],
     Faults: [faults::TESTS],
     LoadFaults: [faults::LOADS],
+    DeviceFaults: [faults::DEVICES],
     SoakShort: [soak::SHORT],
     Soak: [soak::LONG],
     SoakLoads: [soak::LOADS],

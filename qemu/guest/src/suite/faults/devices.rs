@@ -36,16 +36,12 @@ use crate::{
     kernel::{self, Loaded},
     raw::system,
     vma::Vma,
-    Test,
 };
 
 crate::tests! {
     devices_are_bound_and_unbound_at_every_point,
     calls_on_interrupts_fail_at_every_point,
 }
-
-/// Loads of the modules fail on x86_64.
-pub const LOADS: &[Test] = &[];
 
 /// The windows of the device, and the numbers of their interrupts.
 const WINDOWS: [(&str, usize); 3] = [("pulse", 3), ("sixteen", 16), ("plain", 0)];
