@@ -608,7 +608,7 @@ fn a_window_that_goes_wakes_who_waits_for_nothing_else(_: &mut Host) -> Result<(
 }
 
 /// Waits until a child has ended, and fails if that takes too long or it fails.
-fn ends_soon(mut child: Child) -> Result<()> {
+pub fn ends_soon(child: &mut Child) -> Result<()> {
     let end = Instant::now() + Duration::from_secs(30);
     while child.is_running()? {
         ensure!(Instant::now() < end, "it still waits");
@@ -624,17 +624,17 @@ const TEXT: [u8; 4] = *b"text";
 #[cfg(not(target_arch = "arm"))]
 fn by_ring(window: &Window) -> Result<()> {
     let file = window.file.as_raw_fd();
-    let write = Child::spawn(|| {
+    let mut write = Child::spawn(|| {
         let written = Ring::new().map(|mut ring| ring.write(file, TEXT.as_ptr().expose_provenance(), 4, 64));
         verdict(written.ok(), Some(4))
     })?;
-    ends_soon(write).with_context(|| format!("writing {}", window.name))?;
-    let read = Child::spawn(|| {
+    ends_soon(&mut write).with_context(|| format!("writing {}", window.name))?;
+    let mut read = Child::spawn(|| {
         let mut found = [0_u8; 4];
         let read = Ring::new().map(|mut ring| ring.read(file, found.as_mut_ptr().expose_provenance(), 4, 64));
         verdict((read.ok(), found), (Some(4), TEXT))
     })?;
-    ends_soon(read).with_context(|| format!("reading {}", window.name))
+    ends_soon(&mut read).with_context(|| format!("reading {}", window.name))
 }
 
 #[cfg(target_arch = "arm")]
@@ -1032,11 +1032,11 @@ fn an_interrupt_controller_that_goes_takes_its_windows_along(_: &mut Host) -> Re
         };
         ensure!(behind.irq(0)?.flags == IRQ_MASKED && behind.irq(1)?.flags == IRQ_LEVEL | IRQ_MASKED, "{round}");
         behind.unmask(3)?;
-        let waiting = Child::spawn(|| verdict(behind.wait(3, NEVER).map(drop), Err(Errno::ENODEV)))?;
+        let mut waiting = Child::spawn(|| verdict(behind.wait(3, NEVER).map(drop), Err(Errno::ENODEV)))?;
         until_asleep("behind", 1)?;
         controller("unbind")?;
         ensure!(!is_bound()?, "round {round}: the device is bound without its interrupt controller");
-        ends_soon(waiting).with_context(|| format!("round {round}"))?;
+        ends_soon(&mut waiting).with_context(|| format!("round {round}"))?;
         ensure!(node_of("behind").is_err(), "round {round}: the window is there");
         ensure!(behind.set_masked(1, 1) == Err(Errno::ENODEV), "{:?}", behind.set_masked(1, 1));
         let listed = fs::read_to_string("/proc/interrupts")?;

@@ -115,6 +115,14 @@ fn nothing_is_mapped() -> Result<()> {
     Ok(())
 }
 
+/// The same, and fails if anything uses the driver.
+fn nothing_is_used() -> Result<()> {
+    nothing_is_mapped()?;
+    let users = kernel::users()?;
+    ensure!(users == Some(0), "the module has {users:?} users");
+    Ok(())
+}
+
 fn loading_fails_at_every_point(host: &mut Host) -> Result<()> {
     // A load takes long.
     let mut injector = Injector { every: 25, ..Injector::new()? };
@@ -192,8 +200,7 @@ fn calls_on_nodes_fail_at_every_point(host: &mut Host) -> Result<()> {
         injector.each((what, COPIES, 3), nothing, |()| read(&name))?;
     }
     drop((all, window));
-    nothing_is_mapped()?;
-    ensure!(kernel::users()? == Some(0), "the module has {:?} users", kernel::users()?);
+    nothing_is_used()?;
     drop(loaded);
     injector.finish(host)
 }
@@ -251,8 +258,7 @@ fn calls_on_mappings_fail_at_every_point(host: &mut Host) -> Result<()> {
         injector.each((what, &errors, 3), mapped, |it| system(number, [memory, buffer, 64, it.address + 10, 0, 0]))?;
     }
     drop(large);
-    nothing_is_mapped()?;
-    ensure!(kernel::users()? == Some(0), "the module has {:?} users", kernel::users()?);
+    nothing_is_used()?;
     drop(loaded);
     injector.finish(host)
 }

@@ -8,8 +8,6 @@ use std::{
     fs,
     os::fd::{AsFd, AsRawFd},
     ptr,
-    thread::sleep,
-    time::{Duration, Instant},
 };
 
 use anyhow::{ensure, Result};
@@ -32,7 +30,9 @@ use crate::{
     child::{killed_by, Child},
     dt::{bind, unbind, DRIVER},
     host::{Host, PAGE},
-    interrupts::{eventfd, node_of, signals, until_asleep, verdict, Raiser, Window, EDGE, LINES, NEVER, NOW},
+    interrupts::{
+        ends_soon, eventfd, node_of, signals, until_asleep, verdict, Raiser, Window, EDGE, LINES, NEVER, NOW,
+    },
     kernel::{self, Loaded},
     raw::system,
     vma::Vma,
@@ -138,11 +138,7 @@ impl Used {
 
     /// Fails unless everybody is told that the window has gone.
     fn has_gone(&self) -> Result<()> {
-        let end = Instant::now() + Duration::from_secs(30);
-        while self.waiting.borrow_mut().is_running()? {
-            ensure!(Instant::now() < end, "the program still waits");
-            sleep(Duration::from_millis(5));
-        }
+        ends_soon(&mut self.waiting.borrow_mut())?;
         ensure!(signals(&self.eventfd)? == 1, "the eventfd was not signalled once");
         let late = self.window.wait(EDGE, NOW).map(drop);
         ensure!(late == Err(Errno::ENODEV), "{late:?}");
