@@ -12,6 +12,7 @@ mod fuzz;
 mod gdb;
 mod initramfs;
 mod interrupt;
+mod join;
 mod kernels;
 mod klog;
 mod libraries;
@@ -42,7 +43,7 @@ use std::{
     thread,
 };
 
-use anyhow::{bail, Result};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::{
@@ -197,7 +198,7 @@ fn artifacts_with(
         // Downloads, and the beginning of a kernel's build, leave processors idle.
         let programs = scope.spawn(|| build(&tools, ui));
         let kernel = tools.kernel(kernel, ui);
-        (kernel, programs.join().unwrap_or_else(|_| bail!("a thread panicked")))
+        (kernel, join::join(programs))
     });
     let (kernel, programs) = (kernel?, programs?);
     let modules = module::build(&kernel, &module::DRIVER, Compiler::Rustc, ui)?;

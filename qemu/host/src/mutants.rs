@@ -19,7 +19,7 @@ use std::{
 use anyhow::{bail, ensure, Context, Result};
 use serde::Deserialize;
 
-use crate::{interrupt, process, suites::SuiteSpec, ui::Ui};
+use crate::{interrupt, join::join_all, process, suites::SuiteSpec, ui::Ui};
 
 /// The last line of the rules by which the driver is built.
 const ALLOW_UNUSED: &str = "rustflags-y += -Aunused\n";
@@ -156,9 +156,7 @@ pub fn mutants(options: &Options, ui: &Ui) -> Result<ExitCode> {
     };
     thread::scope(|scope| {
         let workers: Vec<_> = copies.iter().map(|copy| scope.spawn(|| worker(copy))).collect();
-        let ends = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| bail!("a thread panicked")));
-        // Waits for all of them, even if the first failed.
-        ends.collect::<Vec<_>>().into_iter().collect::<Result<()>>()
+        join_all(workers)
     })?;
     let [noticed, survived, broken] = counts.into_inner().unwrap_or_else(PoisonError::into_inner);
     println!("{} bugs: {noticed} noticed, {survived} survived, {broken} say nothing", mutants.len());

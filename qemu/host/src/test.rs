@@ -24,6 +24,7 @@ use crate::{
     dt,
     flavour::{self, Flavour},
     fuzz::{FuzzOptions, Part},
+    join::join_all,
     kernels::{self, KernelId, Origin, Supply},
     memory::Memory,
     module::{self, Compiler, Modules},
@@ -101,12 +102,7 @@ pub fn test(options: &Options, ui: &Ui) -> Result<ExitCode> {
             }
         });
         let prepared = prepare(&kernels, options, &tally, (queue, begun), ui);
-        let ends = workers
-            .into_iter()
-            .chain([host])
-            .map(|worker| worker.join().unwrap_or_else(|_| bail!("a thread panicked")));
-        // Waits for all of them, even if the first failed.
-        let ran = ends.collect::<Vec<_>>().into_iter().collect::<Result<()>>();
+        let ran = join_all(workers.into_iter().chain([host]));
         prepared.and(ran)
     })?;
     let counts = tally.counts();

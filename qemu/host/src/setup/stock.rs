@@ -16,6 +16,7 @@ use anyhow::{bail, Context, Result};
 
 use crate::{
     arch,
+    join::join,
     kernels::KernelId,
     process::Job,
     setup::{
@@ -131,7 +132,7 @@ pub fn find(kernel: KernelId, archives: Archives<'_>, cache: &BuildCache, ui: &U
         // One is downloaded while the other is unpacked.
         let source = scope.spawn(|| Source::exactly(&stock.version, cache, archives.host, ui));
         let chroot = chroot(&stock, &archives, cache, ui).and_then(|chroot| chroot.check().map(|()| chroot));
-        (chroot, source.join().unwrap_or_else(|_| bail!("a thread panicked")))
+        (chroot, join(source))
     });
     let (chroot, source) = (chroot?, source?);
     let places = places(cache);
