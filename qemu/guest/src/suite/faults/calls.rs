@@ -169,17 +169,22 @@ fn calls_on_nodes_fail_at_every_point(host: &mut Host) -> Result<()> {
     };
     for (of, file, offset) in [("all memory", &all, START), ("a window", &window, 0)] {
         let name = |call: &str| format!("{call} on the node of {of}");
+        // What succeeds has its answer.
+        let answered = |arrived: bool| if arrived { Ok(()) } else { Err(Errno::ENOMSG) };
         injector.each((&name("MAP_IOC_INFO"), COPIES, 1), nothing, |()| {
             let mut info = MapInfo::default();
-            ask(file, abi::IOC_INFO, std::ptr::from_mut(&mut info) as usize)
+            ask(file, abi::IOC_INFO, std::ptr::from_mut(&mut info) as usize)?;
+            answered(info.abi_version == abi::VERSION)
         })?;
         injector.each((&name("MAP_IOC_WINDOW"), COPIES, 2), nothing, |()| {
             let mut described = MapWindow::default();
-            ask(file, abi::IOC_WINDOW, std::ptr::from_mut(&mut described) as usize)
+            ask(file, abi::IOC_WINDOW, std::ptr::from_mut(&mut described) as usize)?;
+            answered(described.length == 1 << 20)
         })?;
         injector.each((&name("MAP_IOC_CHECK"), COPIES, 2), nothing, |()| {
             let mut check = MapCheck { start: offset, length: PAGE, prot: 3, flags: 1, ..Default::default() };
-            ask(file, abi::IOC_CHECK, std::ptr::from_mut(&mut check) as usize)
+            ask(file, abi::IOC_CHECK, std::ptr::from_mut(&mut check) as usize)?;
+            answered(check.near_length == 1 << 20)
         })?;
     }
     // No window here has an interrupt, so what succeeds is that this is said.
