@@ -30,9 +30,9 @@ const TIMEOUT: Duration = Duration::from_secs(900);
 /// Options of `mutants`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Plants only the bugs whose names or files contain this text.
+    /// Plants only the bugs whose names or files contain one of these texts.
     #[arg(long, value_name = "TEXT")]
-    only: Option<String>,
+    only: Vec<String>,
     /// Lists them, and plants none.
     #[arg(long)]
     list: bool,
@@ -121,7 +121,7 @@ enum Fate {
 
 /// Plants the bugs, and fails if one is not noticed.
 pub fn mutants(options: &Options, ui: &Ui) -> Result<ExitCode> {
-    let mutants: Vec<_> = all()?.into_iter().filter(|mutant| mutant.has(options.only.as_deref())).collect();
+    let mutants: Vec<_> = all()?.into_iter().filter(|mutant| mutant.has(&options.only)).collect();
     ensure!(!mutants.is_empty(), "there is no such bug; `map-qemu mutants --list` lists them");
     if options.list {
         mutants.iter().for_each(|mutant| println!("{}: {}", mutant.file.display(), mutant.name));
@@ -219,9 +219,10 @@ impl Mutant {
         Ok(Self { name: name.clone(), file: file.clone(), old: old.clone(), new: new.clone(), why: why.clone(), check })
     }
 
-    /// Whether its name or its file contains this text.
-    fn has(&self, text: Option<&str>) -> bool {
-        text.is_none_or(|text| self.name.contains(text) || self.file.to_string_lossy().contains(text))
+    /// Whether its name or its file contains one of these texts, or there are none.
+    fn has(&self, texts: &[String]) -> bool {
+        let file = self.file.to_string_lossy();
+        texts.is_empty() || texts.iter().any(|text| self.name.contains(text) || file.contains(text))
     }
 
     /// The file with the bug in it.
