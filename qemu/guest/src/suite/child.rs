@@ -14,7 +14,7 @@ use nix::{
     sched::{clone, CloneFlags},
     sys::{
         ptrace,
-        signal::{kill, raise, Signal},
+        signal::{kill, raise, signal, SigHandler, Signal},
         wait::{waitpid, WaitPidFlag, WaitStatus},
     },
     unistd::{fork, setgid, setuid, ForkResult, Gid, Pid, Uid},
@@ -120,6 +120,18 @@ pub fn check(status: WaitStatus) -> Result<()> {
 /// How a child ends that does `act`.
 pub fn in_child(act: impl FnOnce() -> i32) -> Result<WaitStatus> {
     Child::spawn(act)?.wait()
+}
+
+/// Lets the first access that cannot be made end this process, and those that it makes.
+///
+/// Rust's runtime takes these signals, to tell of a stack that overflows. Of any other address it lets the access be made
+/// once more, so that nobody would notice a fault that fails only once.
+pub fn die_of_faults() -> Result<(), Errno> {
+    for fault in [Signal::SIGBUS, Signal::SIGSEGV] {
+        // SAFETY: that is no handler.
+        unsafe { signal(fault, SigHandler::SigDfl) }?;
+    }
+    Ok(())
 }
 
 /// Fails unless a process that does `act` in this memory is killed by `signal`.

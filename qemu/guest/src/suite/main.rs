@@ -232,6 +232,7 @@ fn one(suite: &str, name: &str) -> ExitCode {
     let result = parse(suite).and_then(|suite| {
         let mut tests = tests_of(suite).into_iter().chain([&kmemleak::TEST, &kcsan::TEST]);
         let test = tests.find(|test| test.name == name).context("there is no such test")?;
+        child::die_of_faults()?;
         (test.run)(&mut Host::new(channel()?))
     });
     match result {
