@@ -64,11 +64,15 @@ const CONFIGFS_MODULE: Source = Source {
     uses: None,
 };
 
-/// Applies an overlay to the device tree while the guest runs, and raises interrupts.
+/// Applies an overlay to the device tree while the guest runs, raises interrupts, and adds a device.
 pub const OVERLAY: Source = Source {
-    title: "the modules for overlays and interrupts",
+    title: "the modules for overlays, interrupts and devices",
     root: Root::Project("qemu/modules"),
-    files: &[("overlay/overlay.ko", map_protocol::OVERLAY), ("raise/raise.ko", map_protocol::RAISE)],
+    files: &[
+        ("overlay/overlay.ko", map_protocol::OVERLAY),
+        ("raise/raise.ko", map_protocol::RAISE),
+        ("device/device.ko", map_protocol::DEVICE),
+    ],
     output: "test-module",
     uses: None,
 };

@@ -41,6 +41,9 @@ pub const OVERLAY: &str = "/root/overlay.ko";
 /// Where the guest finds the module that raises interrupts, beside the one above.
 pub const RAISE: &str = "/root/raise.ko";
 
+/// Where the guest finds the module that adds a device with memory, beside them.
+pub const DEVICE: &str = "/root/device.ko";
+
 /// Where the guest finds the overlay of this name.
 pub fn overlay(name: &str) -> String {
     format!("/root/{name}.dtbo")

@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 
 use anyhow::{bail, ensure, Context, Result};
 use map_core::{abi, Origin};
-use map_protocol::{overlay, OVERLAY};
+use map_protocol::{overlay, DEVICE, OVERLAY};
 use nix::{
     errno::Errno,
     sys::{signal::Signal, wait::WaitStatus},
@@ -34,6 +34,7 @@ crate::tests! {
     a_window_that_is_enabled_late_is_not_of_the_boot,
     an_overlay_that_goes_takes_mappings_along,
     memory_that_an_overlay_sets_aside_is_no_window,
+    a_claim_that_goes_with_a_device_is_logged_and_nothing_else_changes,
     overlays_come_and_go_while_a_process_maps,
 }
 
@@ -259,6 +260,32 @@ fn memory_that_an_overlay_sets_aside_is_no_window(_: &mut Host) -> Result<()> {
     let result = map_page(&user::open()?, 0xc080_0000);
     ensure!(result == Err(Errno::EPERM), "the kernel's memory: {result:?}");
     Ok(())
+}
+
+fn a_claim_that_goes_with_a_device_is_logged_and_nothing_else_changes(_: &mut Host) -> Result<()> {
+    // The memory of a device whose driver is not there yet.
+    let (start, claim) = (0xd100_0000_u64, "d1010000-d101ffff : map: was");
+    let parameters = [format!("start={start:#x}"), "size=0x100000".into()];
+    let add = || Loaded::module("device", DEVICE, &parameters.each_ref().map(String::as_str));
+    let listed = || fs::read_to_string("/proc/iomem").context("/proc/iomem");
+    let before = listed()?;
+    {
+        let _loaded = Loaded::with(&["windows=was@0xd1010000+64K"])?;
+        ensure!(listed()?.contains(claim), "there is no claim");
+        // The kernel inserts the device around the claim, and takes both away.
+        let device = add()?;
+        let both = format!("d1000000-d10fffff : device\n  {claim}\n");
+        ensure!(listed()?.contains(&both), "the claim is not in the device:\n{}", listed()?);
+        drop(device);
+        kernel::unchanged(&before, &listed()?)?;
+        // What is there afterwards belongs to others.
+        let _device = add()?;
+        let others = listed()?;
+        kernel::rmmod()??;
+        kernel::logged("the claim on 0x10000 bytes at 0xd1010000 was removed with the resource around it")?;
+        kernel::unchanged(&others, &listed()?)?;
+    }
+    kernel::unchanged(&before, &listed()?)
 }
 
 fn overlays_come_and_go_while_a_process_maps(_: &mut Host) -> Result<()> {

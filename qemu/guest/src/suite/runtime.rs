@@ -526,6 +526,9 @@ fn an_older_mapping_loses_the_memory_of_a_window_that_goes(host: &mut Host) -> R
     let (length, mib) = (LENGTH as usize, MIB as usize);
     // With small pages, all of them mapped; with huge ones, mapped before and not.
     let small = Vma::shared_with_gap(&all, START + MIB, mib)?;
+    let page = PAGE as usize;
+    let before = Vma::shared(&all, START + MIB - 4 * PAGE, 8 * page)?;
+    let behind = Vma::shared(&all, START + 2 * MIB - 4 * PAGE, 8 * page)?;
     let touched = Vma::shared(&all, START, length)?;
     let fresh = Vma::shared(&all, START, length)?;
     for offset in [0, 2 * mib] {
@@ -546,7 +549,16 @@ fn an_older_mapping_loses_the_memory_of_a_window_that_goes(host: &mut Host) -> R
             ensure!(read.is_err(), "a debugger reads it at {offset:#x}");
         }
     }
+    for (vma, lost) in [(&before, 4 * page), (&behind, 4 * page - 1)] {
+        killed_by(Signal::SIGBUS, || vma.load(lost))?;
+    }
     // What belonged to no window stays.
+    for (vma, start, kept) in
+        [(&before, START + MIB - 4 * PAGE, 4 * page - 1), (&behind, START + 2 * MIB - 4 * PAGE, 4 * page)]
+    {
+        let (found, expected) = (vma.load(kept), pattern::byte(seed, start + kept as u64));
+        ensure!(found == expected, "at {kept:#x} of {start:#x}: {found:#x}, not {expected:#x}");
+    }
     for vma in [&touched, &fresh] {
         for offset in [0, mib - 1, 2 * mib, length - 1] {
             let (found, expected) = (vma.load(offset), pattern::byte(seed, START + offset as u64));
