@@ -16,8 +16,8 @@ command -v cargo-mutants >/dev/null || {
 	cargo install --quiet --locked --version 27.0.0 --root "$cache/mutants" cargo-mutants
 }
 
-# The copy in which it changes functions is elsewhere each time, so what it builds has a place of its own.
+# Each copy in which it changes functions builds in its own directory: Cargo takes two copies for the same packages, and
+# with --jobs one would test what the other has changed.
 mkdir -p target
-export CARGO_BUILD_BUILD_DIR="$PWD/target/mutants-host"
-unset RUSTC_WORKSPACE_WRAPPER
+unset CARGO_BUILD_BUILD_DIR RUSTC_WORKSPACE_WRAPPER
 exec cargo mutants --package map-core --package devmap --output target "$@"

@@ -256,6 +256,7 @@ mod tests {
         assert_eq!(vma.without(&lost, start + MIB), None);
         assert_eq!(vma.without(&lost, start + 2 * MIB - 1), None);
         assert_eq!(vma.without(&lost, start + 2 * MIB), Some(behind));
+        assert_eq!(vma.without(&lost, start + 3 * MIB - 1), Some(behind));
         assert_eq!(vma.without(&lost, start + 3 * MIB), None);
         assert_eq!(vma.without(&lost, start - 1), None);
         let elsewhere = PhysRange::new(0xd000_0000, MIB).unwrap();

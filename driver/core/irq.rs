@@ -328,6 +328,13 @@ mod tests {
     }
 
     #[test]
+    fn a_trigger_is_a_word_and_an_interrupt_a_bit() {
+        assert_eq!(Trigger::Level.as_str(), "level");
+        assert_eq!(Trigger::Edge.as_str(), "edge");
+        assert_eq!([bit(0), bit(15), bit(16), bit(31)], [1, 1 << 15, 0, 0]);
+    }
+
+    #[test]
     fn there_are_as_many_interrupts_as_asked_for_and_at_most_16() {
         for (number, all) in [
             (0, 0),

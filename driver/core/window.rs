@@ -293,6 +293,19 @@ mod tests {
     }
 
     #[test]
+    fn an_origin_is_a_word() {
+        let origins = [
+            (Origin::Parameter, "parameter"),
+            (Origin::Dt, "tree"),
+            (Origin::BootDt, "tree"),
+            (Origin::RunTime, "run-time"),
+        ];
+        for (origin, word) in origins {
+            assert_eq!(origin.as_str(), word);
+        }
+    }
+
+    #[test]
     fn only_reserved_memory_of_the_boots_tree_survives_lockdown() {
         for origin in [
             Origin::Parameter,
