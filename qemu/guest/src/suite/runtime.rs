@@ -526,9 +526,10 @@ fn an_older_mapping_loses_the_memory_of_a_window_that_goes(host: &mut Host) -> R
     let (length, mib) = (LENGTH as usize, MIB as usize);
     // With small pages, all of them mapped; with huge ones, mapped before and not.
     let small = Vma::shared_with_gap(&all, START + MIB, mib)?;
-    let page = PAGE as usize;
-    let before = Vma::shared(&all, START + MIB - 4 * PAGE, 8 * page)?;
-    let behind = Vma::shared(&all, START + 2 * MIB - 4 * PAGE, 8 * page)?;
+    // With small ones, half of them on each side of the window's start, and of its end.
+    let half = 4 * PAGE as usize;
+    let over = |edge: u64| Vma::shared(&all, edge - half as u64, 2 * half);
+    let (over_start, over_end) = (over(START + MIB)?, over(START + 2 * MIB)?);
     let touched = Vma::shared(&all, START, length)?;
     let fresh = Vma::shared(&all, START, length)?;
     for offset in [0, 2 * mib] {
@@ -549,16 +550,14 @@ fn an_older_mapping_loses_the_memory_of_a_window_that_goes(host: &mut Host) -> R
             ensure!(read.is_err(), "a debugger reads it at {offset:#x}");
         }
     }
-    for (vma, lost) in [(&before, 4 * page), (&behind, 4 * page - 1)] {
+    for (vma, lost, kept, place) in
+        [(&over_start, half, half - 1, START + MIB - 1), (&over_end, half - 1, half, START + 2 * MIB)]
+    {
         killed_by(Signal::SIGBUS, || vma.load(lost))?;
+        let (found, expected) = (vma.load(kept), pattern::byte(seed, place));
+        ensure!(found == expected, "at {place:#x}: {found:#x}, not {expected:#x}");
     }
     // What belonged to no window stays.
-    for (vma, start, kept) in
-        [(&before, START + MIB - 4 * PAGE, 4 * page - 1), (&behind, START + 2 * MIB - 4 * PAGE, 4 * page)]
-    {
-        let (found, expected) = (vma.load(kept), pattern::byte(seed, start + kept as u64));
-        ensure!(found == expected, "at {kept:#x} of {start:#x}: {found:#x}, not {expected:#x}");
-    }
     for vma in [&touched, &fresh] {
         for offset in [0, mib - 1, 2 * mib, length - 1] {
             let (found, expected) = (vma.load(offset), pattern::byte(seed, START + offset as u64));
